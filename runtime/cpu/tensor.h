@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tensors: what an ONNX value of tensor type is in this project.
+ *
+ * One struct serves the importer, the graph, constant folding, the CPU operators and the runtime. A tensor is always dense,
+ * row-major ("C order") and contiguous: the element at index (i0, i1, …, in) lies at ((i0 * d1 + i1) * d2 + …) elements.
+ * It knows nothing of devices: what the NPU does with a layout of its own stays in compiler/target.
+ */
+#ifndef RUNTIME_CPU_TENSOR_H
+#define RUNTIME_CPU_TENSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TENSOR_MAX_RANK 12
+
+/* Element types carry the numbers of onnx.TensorProto.DataType (onnx.proto, message TensorProto). */
+enum dtype {
+	DTYPE_UNDEFINED = 0,
+	DTYPE_F32 = 1,
+	DTYPE_U8 = 2,
+	DTYPE_S8 = 3,
+	DTYPE_U16 = 4,
+	DTYPE_S16 = 5,
+	DTYPE_S32 = 6,
+	DTYPE_S64 = 7,
+	DTYPE_STRING = 8,
+	DTYPE_BOOL = 9,
+	DTYPE_F16 = 10,
+	DTYPE_F64 = 11,
+	DTYPE_U32 = 12,
+	DTYPE_U64 = 13,
+	DTYPE_C64 = 14,
+	DTYPE_C128 = 15,
+	DTYPE_BF16 = 16,
+};
+
+/*
+ * A string element. Bytes need not end in NUL and may hold any value; `data` belongs to the tensor.
+ */
+struct tensor_string {
+	char *data;
+	size_t size;
+};
+
+/*
+ * struct tensor - a dense tensor, or a view of one
+ * @dtype: element type
+ * @rank:  number of dimensions, 0 for a scalar, at most TENSOR_MAX_RANK
+ * @dims:  sizes, each >= 0; a zero makes the tensor empty (data may then be NULL)
+ * @data:  first element, aligned to 64 bytes when allocated here; NULL means "no memory yet"
+ * @size:  bytes reachable at @data, at least tensor_bytes()
+ * @owned: the tensor frees @data in tensor_finish(); false for a view (mapped file, caller's buffer)
+ */
+struct tensor {
+	enum dtype dtype;
+	int rank;
+	int64_t dims[TENSOR_MAX_RANK];
+	void *data;
+	size_t size;
+	bool owned;
+};
+
+/* Bytes of one element; 0 for DTYPE_UNDEFINED and unknown numbers; sizeof(struct tensor_string) for strings. */
+size_t dtype_size(enum dtype type);
+
+/* "float32", "uint8", … (numpy's names; "bfloat16", "string"); "undefined" for anything unknown. Static storage. */
+const char *dtype_name(enum dtype type);
+
+/* Inverse of dtype_name(); also accepts ONNX's own names ("float", "double", "float16"). DTYPE_UNDEFINED if unknown. */
+enum dtype dtype_from_name(const char *name);
+
+bool dtype_is_float(enum dtype type);	/* f16, bf16, f32, f64 */
+bool dtype_is_integer(enum dtype type); /* every signed and unsigned width; not bool */
+
+/* Product of @dims. Returns -EOVERFLOW when it passes INT64_MAX, -EINVAL for a negative size. */
+int64_t dims_count(int rank, const int64_t *dims);
+
+/* Elements and bytes of @t. Only for tensors whose dims passed dims_count(). */
+int64_t tensor_count(const struct tensor *t);
+size_t tensor_bytes(const struct tensor *t);
+
+/*
+ * Initialise @t and allocate zeroed memory for it (64-byte aligned). @dims may be NULL when rank is 0.
+ * -EINVAL (type, rank or negative size), -EOVERFLOW, -ENOMEM; on error @t is a finished tensor (safe to finish again).
+ */
+int tensor_init(struct tensor *t, enum dtype type, int rank, const int64_t *dims);
+
+/* Initialise @t as a view of @data (@size bytes), which must outlive it. -EINVAL when @size is too small. */
+int tensor_init_view(struct tensor *t, enum dtype type, int rank, const int64_t *dims, void *data, size_t size);
+
+/* Deep copy: @dst gets memory of its own, strings included. @dst must not hold memory. */
+int tensor_copy(struct tensor *dst, const struct tensor *src);
+
+/* Release what @t owns and make it empty. Safe on a zeroed or finished tensor. */
+void tensor_finish(struct tensor *t);
+
+bool tensor_same_shape(const struct tensor *a, const struct tensor *b);
+
+/* Conversions of single values; round to nearest even, IEEE NaN and infinity kept. */
+float f16_to_f32(uint16_t bits);
+uint16_t f32_to_f16(float value);
+float bf16_to_f32(uint16_t bits);
+uint16_t f32_to_bf16(float value);
+
+/*
+ * Element @i (linear index) as a double or as an int64; the conversions saturate, NaN becomes 0 as an integer.
+ * For small tensors such as shapes and axes: not a fast path. Not for strings or complex types (returns 0).
+ */
+double tensor_get_f64(const struct tensor *t, int64_t i);
+int64_t tensor_get_s64(const struct tensor *t, int64_t i);
+
+#endif
