@@ -136,10 +136,14 @@ struct axl_header {
 	X(VEC, 0x40, VEC, VECTOR, 2, "vec")
 
 /*
- * YIELD: nothing in scratchpad, accumulators or semaphores that was written before it is read after it (the verifier proves it;
- * all semaphores of the tile are zero once its pipes are empty). The device may suspend the buffer here: it then stops reading
- * the stream, lets the pipes empty and keeps only the sequencer's state (position, loops, base registers). All tiles of a buffer
- * have the same number of YIELDs; the k-th of each belong together. Without a reason to suspend a YIELD costs one cycle.
+ * YIELD: nothing in scratchpad or accumulators that was written before it is read after it (the verifier proves it). The device
+ * may suspend the buffer here: it then stops reading the stream, lets the pipes empty and keeps only the sequencer's state
+ * (position, loops, base registers) and the semaphores; scratchpad and accumulators are lost. All tiles of a buffer have the same
+ * number of YIELDs; the k-th of each belong together: a suspended tile stops at its k-th while the others run on to theirs.
+ * Without a reason to suspend, a YIELD costs one cycle and orders nothing.
+ *
+ * Inside a pipe everything is in order as a program sees it: an instruction reads what earlier ones of its pipe wrote (the DMA
+ * pipes overlap latencies, but never change that).
  *
  * LOOP/ENDLOOP nest up to AXL_LOOP_DEPTH and are balanced within a stream; count 0 faults (AXL_CAUSE_BAD_OPERAND).
  */

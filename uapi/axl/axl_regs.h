@@ -191,7 +191,7 @@ struct axl_queue_desc {
 	X(RESET, 17, "the tile was reset")                                                                                      \
 	X(RING, 18, "write index more than the ring's slots ahead, or behind")                                                  \
 	X(LOOP, 19, "loops not balanced or nested too deep")                                                                    \
-	X(YIELD, 20, "tiles disagree about YIELDs, or semaphores are not zero")
+	X(YIELD, 20, "tiles disagree about the number of YIELDs")
 
 enum axl_cause {
 #define AXL_CAUSE_ENUM(name, number, text) AXL_CAUSE_##name = number,
