@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The cost model: cycles that the pipes of a tile need for an instruction, from the same table (axl_timing.h) that the
+ * device model uses. An instruction alone, without contention: the tile search adds up pipes and takes the largest.
+ */
+#ifndef COMPILER_TARGET_COST_H
+#define COMPILER_TARGET_COST_H
+
+#include <stdint.h>
+
+#include <axl/axl_isa.h>
+
+#include "compiler/target/target.h"
+
+/* CONV: @m output positions, @k = kernel positions x channels, @n columns, operand type @type, AXL_SPLIT_* in @split.
+ */
+uint64_t cost_conv(uint64_t m, uint64_t k, uint64_t n, enum axl_type type, unsigned int split);
+/* The split that needs the fewest cycles. */
+unsigned int cost_best_split(uint64_t m, uint64_t k, uint64_t n, enum axl_type type);
+/* DWCONV: @taps = kernel_h * kernel_w. */
+uint64_t cost_dwconv(uint64_t m, uint64_t taps, uint64_t channels, enum axl_type type);
+/* DRAIN of @m x @n values with activation @act. */
+uint64_t cost_drain(uint64_t m, uint64_t n, enum axl_act act);
+/* A transfer of @bytes in contiguous runs of @run bytes at the full local memory rate. */
+uint64_t cost_dma(const struct target *target, uint64_t bytes, uint64_t run);
+/* VEC over @elements of operands whose widest element has @size bytes; @dense: innermost dimension contiguous. */
+uint64_t cost_vec(enum axl_vec_op op, uint64_t elements, unsigned int size, int dense);
+
+#endif

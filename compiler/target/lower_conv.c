@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Conv, FusedConv, ConvTranspose, QLinearConv and ConvInteger as matrix work.
+ *
+ * Attributes: ONNX Operators, Conv-11, ConvTranspose-11, QLinearConv-10, ConvInteger-10; FusedConv as ONNX Runtime's
+ * contributed operators define it (activation, activation_params, residual Z).
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/target/lower_matrix.h"
+#include "compiler/target/matrix_work.h"
+
+#define MAX_SPATIAL 2
+
+/* The geometry of a convolution node, 1-D ones as W rows of one column. */
+struct geometry {
+	int spatial;
+	int64_t kernel[MAX_SPATIAL], stride[MAX_SPATIAL], dilation[MAX_SPATIAL], begin[MAX_SPATIAL], end[MAX_SPATIAL];
+	int64_t in[MAX_SPATIAL], out[MAX_SPATIAL], out_pad[MAX_SPATIAL];
+	int64_t groups, batch, channels, out_channels;
+	bool transposed;
+};
+
+/* Where a node keeps what the lowering needs: indices of inputs, -1 where it has none. */
+struct conv_form {
+	const char *op_type;
+	int x, w, bias, residual;
+	int x_scale, x_zero, w_scale, w_zero, y_scale, y_zero;
+	bool transposed;
+};
+
+static const struct conv_form forms[] = {
+	{"Conv", 0, 1, 2, -1, -1, -1, -1, -1, -1, -1, false},
+	{"FusedConv", 0, 1, 2, 3, -1, -1, -1, -1, -1, -1, false},
+	{"ConvTranspose", 0, 1, 2, -1, -1, -1, -1, -1, -1, -1, true},
+	{"QLinearConv", 0, 3, 8, -1, 1, 2, 4, 5, 6, 7, false},
+	{"ConvInteger", 0, 1, -1, -1, -1, 2, -1, 3, -1, -1, false},
+};
+
+static const struct conv_form *find_form(const struct graph_node *node)
+{
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+		if (!strcmp(forms[i].op_type, node->op_type))
+			return &forms[i];
+	return NULL;
+}
+
+static const struct graph_value *input(const struct graph_node *node, int index)
+{
+	return index >= 0 && (size_t)index < node->num_inputs ? node->inputs[index] : NULL;
+}
+
+/* Attribute @name as one integer a spatial dimension. */
+static void spatial_ints(const struct op_node *node, const char *name, int64_t fallback, int spatial, int64_t *out)
+{
+	const int64_t *values;
+	size_t count = op_attr_ints(node, name, &values);
+
+	for (int i = 0; i < spatial; i++)
+		out[i] = (size_t)i < count ? values[i] : fallback;
+}
+
+/* auto_pad SAME_*: the padding that makes out = ceil(in / stride) (Conv), or out = in * stride (ConvTranspose). */
+static void resolve_padding(const struct op_node *node, struct geometry *geo)
+{
+	const int64_t *pads;
+	size_t count = op_attr_ints(node, "pads", &pads);
+	bool upper = op_attr_is(node, "auto_pad", "NOTSET", "SAME_UPPER");
+	bool lower = op_attr_is(node, "auto_pad", "NOTSET", "SAME_LOWER");
+
+	for (int i = 0; i < geo->spatial; i++) {
+		int64_t total, span = (geo->kernel[i] - 1) * geo->dilation[i] + 1;
+
+		geo->begin[i] = count == 2 * (size_t)geo->spatial ? pads[i] : 0;
+		geo->end[i] = count == 2 * (size_t)geo->spatial ? pads[i + geo->spatial] : 0;
+		if (geo->transposed) {
+			/* The node's output shape decides: it covers output_shape, output_padding and SAME_*. */
+			total = geo->stride[i] * (geo->in[i] - 1) + geo->out_pad[i] + span - geo->out[i];
+			if (upper || lower || op_attr(node, "output_shape")) {
+				geo->begin[i] = upper ? total / 2 : total - total / 2;
+				geo->end[i] = total - geo->begin[i];
+			}
+			continue;
+		}
+		if (upper || lower) {
+			total = (geo->out[i] - 1) * geo->stride[i] + span - geo->in[i];
+			total = total > 0 ? total : 0;
+			geo->begin[i] = upper ? total / 2 : total - total / 2;
+			geo->end[i] = total - geo->begin[i];
+		}
+	}
+}
+
+static int refuse(char *reason, size_t size, const char *text)
+{
+	snprintf(reason, size, "%s", text);
+	return -ENOTSUP;
+}
+
+static int read_geometry(const struct graph_node *node, const struct conv_form *form, struct geometry *geo,
+			 char *reason, size_t size)
+{
+	const struct graph_value *x = input(node, form->x), *w = input(node, form->w), *y = node->outputs[0];
+	struct op_node op = graph_op_node(node);
+
+	if (!graph_value_is_static(x) || !graph_value_is_static(y))
+		return refuse(reason, size, "its shapes are not known at compile time; bind the symbolic dimensions");
+	if (!w->constant)
+		return refuse(reason, size,
+			      "its weights are computed at run time; the device packs constant weights only");
+	memset(geo, 0, sizeof(*geo));
+	geo->spatial = x->rank - 2;
+	if (geo->spatial < 1 || geo->spatial > MAX_SPATIAL)
+		return refuse(reason, size, "the device convolves 1-D and 2-D images only");
+	geo->transposed = form->transposed;
+	geo->groups = op_attr_int(&op, "group", 1);
+	geo->batch = x->dims[0];
+	geo->channels = x->dims[1];
+	geo->out_channels = y->dims[1];
+	spatial_ints(&op, "strides", 1, geo->spatial, geo->stride);
+	spatial_ints(&op, "dilations", 1, geo->spatial, geo->dilation);
+	spatial_ints(&op, "output_padding", 0, geo->spatial, geo->out_pad);
+	for (int i = 0; i < geo->spatial; i++) {
+		geo->kernel[i] = w->constant->dims[2 + i];
+		geo->in[i] = x->dims[2 + i];
+		geo->out[i] = y->dims[2 + i];
+		if (geo->kernel[i] > 255 || geo->stride[i] > 255 || geo->dilation[i] > 255)
+			return refuse(reason, size, "kernel, stride or dilation above 255");
+		if (geo->in[i] > 65535 || geo->out[i] < 1 || geo->in[i] < 1)
+			return refuse(reason, size, "an image side above 65535, or an empty image");
+	}
+	resolve_padding(&op, geo);
+	for (int i = 0; i < geo->spatial; i++)
+		if (geo->begin[i] > 4096 || geo->begin[i] < -4096)
+			return refuse(reason, size, "padding above 4096");
+	return 0;
+}
+
+/* x and y as [N][H][W][C] views of [N][C][W] or [N][C][H][W] tensors. */
+static struct dev_tensor image_view(const struct dev_tensor *tensor)
+{
+	struct dev_tensor view = {.type = tensor->type, .rank = WORK_RANK, .place = tensor->place};
+	static const int from_2d[WORK_RANK] = {0, 2, 3, 1}, from_1d[WORK_RANK] = {0, 2, -1, 1};
+	const int *from = tensor->rank == 4 ? from_2d : from_1d;
+
+	for (int d = 0; d < WORK_RANK; d++) {
+		view.dims[d] = from[d] < 0 ? 1 : tensor->dims[from[d]];
+		view.stride[d] = from[d] < 0 ? 0 : tensor->stride[from[d]];
+	}
+	return view;
+}
+
+static void set_geometry(struct matrix_work *work, const struct geometry *geo, const struct tensor *w)
+{
+	bool flat = geo->spatial == 1;
+	int64_t kx = flat ? 1 : geo->kernel[1], ky = geo->kernel[0], taps = ky * kx;
+	int64_t in_group = w->dims[1];
+
+	work->groups = geo->groups;
+	work->oc = geo->out_channels;
+	work->ic = geo->channels / geo->groups;
+	work->ih = geo->in[0];
+	work->iw = flat ? 1 : geo->in[1];
+	work->oh = geo->out[0];
+	work->ow = flat ? 1 : geo->out[1];
+	work->kh = ky;
+	work->kw = kx;
+	work->dh = geo->dilation[0];
+	work->dw = flat ? 1 : geo->dilation[1];
+	work->depthwise = geo->groups > 1 && work->ic == 1 && geo->out_channels == geo->groups;
+	work->weight.data = w->data;
+	work->weight.dtype = w->dtype;
+	if (!geo->transposed) {
+		work->sh = geo->stride[0];
+		work->sw = flat ? 1 : geo->stride[1];
+		work->in_dil_h = work->in_dil_w = 1;
+		work->pt = geo->begin[0];
+		work->pl = flat ? 0 : geo->begin[1];
+		work->weight.so = in_group * taps;
+		work->weight.sc = taps;
+		work->weight.sy = kx;
+		work->weight.sx = 1;
+		return;
+	}
+	/* A transposed convolution is one with stride 1 over the dilated input, the kernel turned around. */
+	work->sh = work->sw = 1;
+	work->in_dil_h = geo->stride[0];
+	work->in_dil_w = flat ? 1 : geo->stride[1];
+	work->pt = work->dh * (ky - 1) - geo->begin[0];
+	work->pl = flat ? 0 : work->dw * (kx - 1) - geo->begin[1];
+	work->weight.so = taps;
+	work->weight.sc = in_group * taps;
+	work->weight.sg = (work->ic - 1) * in_group * taps;
+	work->weight.sy = -kx;
+	work->weight.sx = -1;
+	work->weight.data = (const uint8_t *)w->data + (size_t)(taps - 1) * dtype_size(w->dtype);
+}
+
+/* ---- types and post-processing ---- */
+
+static int check_types(const struct graph_node *node, const struct conv_form *form, char *reason, size_t size)
+{
+	enum dtype x = input(node, form->x)->dtype, w = input(node, form->w)->dtype;
+	const struct graph_value *bias = input(node, form->bias);
+	bool integer = x == DTYPE_U8 || x == DTYPE_S8;
+
+	if (integer ? w != DTYPE_U8 && w != DTYPE_S8 : x != w)
+		return refuse(reason, size, "input and weight types do not go together");
+	if (!integer && x != DTYPE_F32 && x != DTYPE_F16 && x != DTYPE_BF16)
+		return refuse(reason, size, "the matrix unit takes float32, float16, bfloat16 and 8-bit integers only");
+	if (bias && !bias->constant)
+		return refuse(reason, size, "its bias is computed at run time");
+	return 0;
+}
+
+static int conv_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
+			 char *reason, size_t size)
+{
+	const struct conv_form *form = find_form(node);
+	struct geometry geo;
+	int err = check_types(node, form, reason, size);
+	static const int parameters[] = {0, 1, 2, 3, 4, 5};
+
+	(void)target;
+	(void)precision;
+	if (!err)
+		err = read_geometry(node, form, &geo, reason, size);
+	if (err)
+		return err;
+	for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++) {
+		const int index[] = {form->x_scale, form->x_zero,  form->w_scale,
+				     form->w_zero,  form->y_scale, form->y_zero};
+		const struct graph_value *value = input(node, index[i]);
+
+		if (value && !value->constant)
+			return refuse(reason, size, "a scale or zero point is computed at run time");
+	}
+	err = matrix_zero_uniform(input(node, form->w_zero));
+	if (err)
+		return refuse(reason, size, "weight zero points differ between channels");
+	if (!strcmp(node->op_type, "FusedConv"))
+		return matrix_activation_supported(node, reason, size);
+	return 0;
+}
+
+static int conv_lower(struct lower *lower, struct graph_node *node)
+{
+	const struct conv_form *form = find_form(node);
+	static const int order[4] = {0, 2, 3, 1}, order_1d[3] = {0, 2, 1};
+	struct matrix_work work = {.node = node};
+	struct matrix_tables tables = {0};
+	struct geometry geo;
+	struct dev_tensor *x, *y, *z = NULL;
+	const struct tensor *w = input(node, form->w)->constant;
+	int err = read_geometry(node, form, &geo, lower->error, sizeof(lower->error));
+
+	if (err)
+		return err;
+	x = lower_tensor(lower, input(node, form->x));
+	if (input(node, form->residual))
+		z = lower_tensor(lower, input(node, form->residual));
+	y = lower_output(lower, node->outputs[0], geo.spatial == 2 ? order : order_1d);
+	if (!x || !y || (input(node, form->residual) && !z))
+		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
+	work.x = image_view(x);
+	work.y = image_view(y);
+	if (z)
+		work.z = image_view(z);
+	set_geometry(&work, &geo, w);
+	err = matrix_set_types(lower, &work, input(node, form->x), w->dtype, node->outputs[0]);
+	if (!err && form->y_scale >= 0)
+		err = matrix_set_requantize(&work, &tables, input(node, form->x_scale), input(node, form->x_zero),
+					    input(node, form->w_scale), input(node, form->w_zero),
+					    input(node, form->y_scale), input(node, form->y_zero));
+	else if (!err)
+		matrix_set_zeros(&work, input(node, form->x_zero), input(node, form->w_zero));
+	if (!err)
+		err = matrix_set_bias(&work, &tables, input(node, form->bias), 1.0f);
+	if (!err && !strcmp(node->op_type, "FusedConv"))
+		err = matrix_set_activation(&work, node, z != NULL);
+	if (err)
+		err = lower_fail(lower, node, err, "post-processing can not be expressed");
+	else
+		err = matrix_lower(lower, &work);
+	matrix_tables_finish(&tables);
+	return err;
+}
+
+static uint64_t conv_estimate(const struct graph_node *node, const struct target *target,
+			      enum lower_precision precision)
+{
+	const struct conv_form *form = find_form(node);
+	struct matrix_work work = {.node = node};
+	struct matrix_plan plan;
+	struct geometry geo;
+	char reason[64];
+
+	if (read_geometry(node, form, &geo, reason, sizeof(reason)))
+		return 0;
+	set_geometry(&work, &geo, input(node, form->w)->constant);
+	work.x.dims[WORK_N] = geo.batch;
+	matrix_estimate_types(&work, input(node, form->x)->dtype, precision);
+	return matrix_plan(&work, target, &plan) ? 0 : plan.cycles;
+}
+
+extern const struct lower_op lower_ops_conv[];
+const struct lower_op lower_ops_conv[] = {
+	{"", "Conv", conv_supports, conv_lower, conv_estimate},
+	{"", "ConvTranspose", conv_supports, conv_lower, conv_estimate},
+	{"", "QLinearConv", conv_supports, conv_lower, conv_estimate},
+	{"", "ConvInteger", conv_supports, conv_lower, conv_estimate},
+	{"com.microsoft", "FusedConv", conv_supports, conv_lower, conv_estimate},
+	{NULL, NULL, NULL, NULL, NULL},
+};

@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Matrix work to instructions. Knows the packing of weights and the loop nest; the tiling comes from matrix_plan().
+ *
+ *	for image
+ *	  for stripe of output rows	       fetch the input rows (all channels)
+ *	    for block of output channels       fetch the weight block (unless kept)
+ *	      for chunk of positions	       CONV per group and K block into an accumulator buffer, DRAIN, store
+ *
+ * Where K is cut into blocks (its weights would not fit), the weight blocks are fetched for each chunk, one K block at
+ *a time.
+ *
+ * One weight block is one contiguous run of memory: bias table, scale table, then W[k][n], in the order in which blocks
+ *are used.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/target/cost.h"
+#include "compiler/target/matrix_work.h"
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+static size_t type_bytes(enum axl_type type)
+{
+	static const uint8_t bytes[AXL_NUM_TYPES] = {
+#define TYPE_BYTES(name, number, size, text) [number] = size,
+		AXL_TYPES(TYPE_BYTES)
+#undef TYPE_BYTES
+	};
+	return bytes[type];
+}
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+	return (a + b - 1) / b;
+}
+
+/* The weight block of (output channels [n0, n0 + n), channels [k0, k0 + k) of each group) where it lies. */
+struct weight_block {
+	struct program_place tables; /* bias, then scale; buf 0 when it has neither */
+	struct program_place w;
+	uint32_t stride_k, stride_n;
+};
+
+/* What a run over the loop nest carries along. */
+struct nest {
+	struct lower *lower;
+	const struct matrix_work *work;
+	struct matrix_plan plan;
+	int64_t n_blocks, k_blocks;
+	struct weight_block *kept; /* by channel block, when weights are kept */
+	program_buf *packed;       /* WEIGHT buffers by block, shared between stripes and images */
+};
+
+void matrix_input_rows(const struct matrix_work *work, int64_t first, int64_t count, int64_t *row, int64_t *rows)
+{
+	int64_t low = first * work->sh - work->pt;
+	int64_t high = (first + count - 1) * work->sh + (work->kh - 1) * work->dh - work->pt;
+	int64_t begin = low <= 0 ? 0 : ceil_div(low, work->in_dil_h);
+	int64_t end = high < 0 ? 0 : high / work->in_dil_h + 1;
+
+	begin = MIN(begin, work->ih - 1);
+	end = MAX(MIN(end, work->ih), begin + 1);
+	*row = begin;
+	*rows = end - begin;
+}
+
+/* ---- weights ---- */
+
+static float weight_float(const struct work_weight *weight, int64_t index)
+{
+	switch (weight->dtype) {
+	case DTYPE_F32:
+		return ((const float *)weight->data)[index];
+	case DTYPE_F16:
+		return f16_to_f32(((const uint16_t *)weight->data)[index]);
+	case DTYPE_BF16:
+		return bf16_to_f32(((const uint16_t *)weight->data)[index]);
+	default:
+		return (float)((const double *)weight->data)[index];
+	}
+}
+
+/* A run of @n weights from @index, the stride of output channels apart. */
+static void pack_run(const struct matrix_work *work, uint8_t *dst, int64_t index, int64_t n)
+{
+	const struct work_weight *weight = &work->weight;
+
+	switch (work->w_type) {
+	case AXL_TYPE_F32:
+		for (int64_t i = 0; i < n; i++, index += weight->so)
+			((float *)dst)[i] = weight_float(weight, index);
+		break;
+	case AXL_TYPE_F16:
+		for (int64_t i = 0; i < n; i++, index += weight->so)
+			((uint16_t *)dst)[i] = f32_to_f16(weight_float(weight, index));
+		break;
+	case AXL_TYPE_BF16:
+		for (int64_t i = 0; i < n; i++, index += weight->so)
+			((uint16_t *)dst)[i] = f32_to_bf16(weight_float(weight, index));
+		break;
+	default:
+		for (int64_t i = 0; i < n; i++, index += weight->so)
+			dst[i] = ((const uint8_t *)weight->data)[index];
+	}
+}
+
+/* One row of W: @n output channels from @oc at (c, ky, kx). */
+static void pack_row(const struct matrix_work *work, uint8_t *dst, int64_t oc, int64_t n, int64_t c, int64_t ky,
+		     int64_t kx)
+{
+	const struct work_weight *weight = &work->weight;
+	int64_t per_group = work->oc / work->groups, end = oc + n;
+
+	while (oc < end) {
+		int64_t group = oc / per_group;
+		int64_t count = weight->sg ? MIN((group + 1) * per_group, end) - oc : end - oc;
+
+		pack_run(work, dst,
+			 oc * weight->so + group * weight->sg + c * weight->sc + ky * weight->sy + kx * weight->sx,
+			 count);
+		dst += (size_t)count * type_bytes(work->w_type);
+		oc += count;
+	}
+}
+
+static size_t table_bytes(const struct matrix_work *work, int64_t n)
+{
+	size_t tables = (work->bias != NULL) + (work->scale != NULL);
+
+	return (tables * (size_t)n * 4 + 63) & ~(size_t)63;
+}
+
+static int64_t block_rows(const struct matrix_work *work, int64_t k)
+{
+	return work->kh * work->kw * (work->depthwise ? 1 : k);
+}
+
+static size_t block_bytes(const struct matrix_work *work, int64_t n, int64_t k)
+{
+	size_t w = work->dynamic ? 0 : (size_t)(block_rows(work, k) * n) * type_bytes(work->w_type);
+
+	return table_bytes(work, n) + w;
+}
+
+/* Contiguous image of one block: tables (needed with the last K block; kept with each for simplicity), then W[k][n]. */
+static program_buf pack_block(struct nest *nest, int64_t n0, int64_t n, int64_t k0, int64_t k)
+{
+	const struct matrix_work *work = nest->work;
+	size_t size = type_bytes(work->w_type);
+	void *data;
+	program_buf buf = program_weight_alloc(nest->lower->program, block_bytes(work, n, k), work->node->name, &data);
+	uint8_t *at = data;
+
+	if (!buf)
+		return 0;
+	if (work->bias) {
+		memcpy(at, (const uint8_t *)work->bias + n0 * 4, (size_t)n * 4);
+		at += n * 4;
+	}
+	if (work->scale)
+		memcpy(at, work->scale + n0, (size_t)n * 4);
+	at = (uint8_t *)data + table_bytes(work, n);
+	if (work->dynamic)
+		return buf;
+	for (int64_t ky = 0; ky < work->kh; ky++)
+		for (int64_t kx = 0; kx < work->kw; kx++)
+			for (int64_t c = k0; c < k0 + (work->depthwise ? 1 : k); c++, at += (size_t)n * size)
+				pack_row(work, at, n0, n, c, ky, kx);
+	return buf;
+}
+
+/* Bring a packed block to the tiles of @tiles. */
+static int fetch_packed(struct nest *nest, int64_t index, int64_t n0, int64_t n, int64_t k0, int64_t k,
+			unsigned int tile, uint8_t tiles, struct weight_block *block)
+{
+	const struct matrix_work *work = nest->work;
+	size_t bytes = block_bytes(work, n, k);
+	struct dev_tensor image = {.type = AXL_TYPE_U8, .rank = 1, .dims = {(int64_t)bytes}, .stride = {1}};
+	struct lower_box box = {.size = {(int64_t)bytes}};
+	struct spad_view view;
+	int err;
+
+	if (!nest->packed[index])
+		nest->packed[index] = pack_block(nest, n0, n, k0, k);
+	if (!nest->packed[index])
+		return lower_fail(nest->lower, work->node, -ENOMEM, "packing weights: %s",
+				  program_error(nest->lower->program));
+	image.place.buf = nest->packed[index];
+	err = lower_fetch(nest->lower, &image, &box, tile, tiles, AXL_TYPE_U8, NULL, 0, AXL_PIPE_WEIGHT,
+			  AXL_PURPOSE_WEIGHT, &view);
+	if (err)
+		return err;
+	block->tables = view.place;
+	block->w = view.place;
+	block->w.offset += table_bytes(work, n);
+	block->stride_k = (uint32_t)((size_t)n * type_bytes(work->w_type));
+	block->stride_n = (uint32_t)type_bytes(work->w_type);
+	return 0;
+}
+
+/* A block of a weight matrix that is a tensor: [K][N], in whichever order lies dense in memory. */
+static int fetch_dynamic(struct nest *nest, int64_t n0, int64_t n, int64_t k0, int64_t k, unsigned int tile,
+			 uint8_t tiles, struct weight_block *block)
+{
+	const struct matrix_work *work = nest->work;
+	struct lower_box box = {.start = {k0, n0}, .size = {k, n}};
+	const int order[2] = {0, 1}, swapped[2] = {1, 0};
+	bool n_inner = llabs(work->dynamic->stride[1]) <= llabs(work->dynamic->stride[0]);
+	struct spad_view view;
+	int err = lower_fetch(nest->lower, work->dynamic, &box, tile, tiles, work->w_type, n_inner ? order : swapped, 0,
+			      AXL_PIPE_WEIGHT, AXL_PURPOSE_ACTIVATION, &view);
+
+	if (err)
+		return err;
+	block->w = view.place;
+	block->stride_k = (uint32_t)view.stride[0];
+	block->stride_n = (uint32_t)view.stride[1];
+	return 0;
+}
+
+static int fetch_block(struct nest *nest, int64_t nb, int64_t kb, unsigned int tile, uint8_t tiles,
+		       struct weight_block *block)
+{
+	const struct matrix_work *work = nest->work;
+	int64_t n0 = nb * nest->plan.n, k0 = kb * nest->plan.k;
+	int64_t n = MIN(nest->plan.n, work->oc - n0), k = MIN(nest->plan.k, work->ic - k0);
+	int err = 0;
+
+	memset(block, 0, sizeof(*block));
+	if (block_bytes(work, n, k))
+		err = fetch_packed(nest, nb * nest->k_blocks + kb, n0, n, k0, k, tile, tiles, block);
+	if (!err && work->dynamic)
+		err = fetch_dynamic(nest, n0, n, k0, k, tile, tiles, block);
+	return err;
+}
+
+/* ---- instructions ---- */
+
+/* A chunk of output positions of one stripe, relative to the image. */
+struct chunk {
+	int64_t h0, h, w0, w;
+	int64_t n0, n;
+};
+
+/* The input rows of a stripe in the scratchpad: row 0 of @view is row @row of the image; channels from @c0 (depthwise).
+ */
+struct stripe {
+	struct spad_view view;
+	int64_t row, rows, c0;
+};
+
+static struct axl_conv conv_insn(const struct matrix_work *work, const struct stripe *stripe, const struct chunk *chunk)
+{
+	struct axl_conv insn = {
+		.header.opcode = work->depthwise ? AXL_OP_DWCONV : AXL_OP_CONV,
+		.a_stride_h = (uint32_t)stripe->view.stride[WORK_H],
+		.a_stride_w = (uint32_t)stripe->view.stride[WORK_W],
+		.acc_stride = (uint32_t)(chunk->n * 4),
+		.out_h = (uint16_t)chunk->h,
+		.out_w = (uint16_t)chunk->w,
+		.in_h = (uint16_t)stripe->rows,
+		.in_w = (uint16_t)work->iw,
+		.kernel_h = (uint8_t)work->kh,
+		.kernel_w = (uint8_t)work->kw,
+		.stride_h = (uint8_t)work->sh,
+		.stride_w = (uint8_t)work->sw,
+		.dilation_h = (uint8_t)work->dh,
+		.dilation_w = (uint8_t)work->dw,
+		.in_dil_h = (uint8_t)work->in_dil_h,
+		.in_dil_w = (uint8_t)work->in_dil_w,
+		.pad_top = (int16_t)(work->pt - chunk->h0 * work->sh + stripe->row * work->in_dil_h),
+		.pad_left = (int16_t)(work->pl - chunk->w0 * work->sw),
+		.a_type = (uint8_t)work->a_type,
+		.w_type = (uint8_t)work->w_type,
+		.a_zero = (int16_t)work->a_zero,
+		.w_zero = (int16_t)work->w_zero,
+	};
+
+	return insn;
+}
+
+/* One CONV for each group that the block of output channels touches. */
+static int emit_convs(struct nest *nest, unsigned int tile, const struct stripe *stripe, const struct chunk *chunk,
+		      int64_t kb, const struct weight_block *block, program_buf acc)
+{
+	const struct matrix_work *work = nest->work;
+	int64_t per_group = work->depthwise ? work->oc : work->oc / work->groups;
+	int64_t k0 = kb * nest->plan.k, k = MIN(nest->plan.k, work->ic - k0);
+	size_t a_size = type_bytes(work->a_type);
+
+	for (int64_t n = chunk->n0; n < chunk->n0 + chunk->n;) {
+		int64_t group = work->depthwise ? 0 : n / per_group;
+		int64_t end = MIN((group + 1) * per_group, chunk->n0 + chunk->n);
+		int64_t channel = work->depthwise ? n - stripe->c0 : group * work->ic + k0;
+		int64_t skip = n - chunk->n0;
+		union axl_insn insn = {.conv = conv_insn(work, stripe, chunk)};
+		struct program_place places[PROGRAM_MAX_PLACES] = {
+			stripe->view.place, block->w, {acc, (uint64_t)skip * 4}};
+		int err;
+
+		places[0].offset += (uint64_t)channel * a_size;
+		places[1].offset += (uint64_t)skip * block->stride_n;
+		insn.conv.w_stride_k = block->stride_k;
+		insn.conv.w_stride_n = block->stride_n;
+		insn.conv.n = (uint32_t)(end - n);
+		insn.conv.channels = (uint32_t)(work->depthwise ? end - n : k);
+		insn.conv.mx_flags = kb ? AXL_MX_ACCUMULATE : 0;
+		if (!work->depthwise)
+			insn.conv.split =
+				(uint8_t)cost_best_split((uint64_t)(chunk->h * chunk->w), (uint64_t)block_rows(work, k),
+							 insn.conv.n, work->a_type);
+		err = lower_append(nest->lower, tile, &insn, places);
+		if (err)
+			return err;
+		n = end;
+	}
+	return 0;
+}
+
+static int emit_drain(struct nest *nest, unsigned int tile, int64_t image, const struct chunk *chunk,
+		      const struct weight_block *block, program_buf acc)
+{
+	const struct matrix_work *work = nest->work;
+	struct lower *lower = nest->lower;
+	int64_t dims[WORK_RANK] = {1, chunk->h, chunk->w, chunk->n};
+	struct lower_box box = {.start = {image, chunk->h0, chunk->w0, chunk->n0},
+				.size = {1, chunk->h, chunk->w, chunk->n}};
+	static const int order[WORK_RANK] = {WORK_N, WORK_H, WORK_W, WORK_C};
+	union axl_insn insn = {.drain = work->post};
+	struct program_place places[PROGRAM_MAX_PLACES] = {{acc, 0}};
+	struct spad_view out, residual;
+	int err;
+
+	if (work->z.rank) {
+		err = lower_fetch(lower, &work->z, &box, tile, 0, insn.drain.res_type, order, 0, AXL_PIPE_LOAD,
+				  AXL_PURPOSE_ACTIVATION, &residual);
+		if (err)
+			return err;
+		places[4] = residual.place;
+		insn.drain.res_stride_h = (uint32_t)residual.stride[WORK_H];
+		insn.drain.res_stride_w = (uint32_t)residual.stride[WORK_W];
+	}
+	err = lower_spad(lower, tile, insn.drain.out_type, WORK_RANK, dims, order, "out", &out);
+	if (err)
+		return err;
+	insn.drain.header.opcode = AXL_OP_DRAIN;
+	insn.drain.acc_stride = (uint32_t)(chunk->n * 4);
+	insn.drain.rows_h = (uint16_t)chunk->h;
+	insn.drain.rows_w = (uint16_t)chunk->w;
+	insn.drain.n = (uint32_t)chunk->n;
+	insn.drain.out_stride_h = (uint32_t)out.stride[WORK_H];
+	insn.drain.out_stride_w = (uint32_t)out.stride[WORK_W];
+	places[1] = out.place;
+	if (work->bias)
+		places[2] = block->tables;
+	if (work->scale) {
+		places[3] = block->tables;
+		places[3].offset += work->bias ? (uint64_t)chunk->n * 4 : 0;
+	}
+	err = lower_append(lower, tile, &insn, places);
+	return err ? err : lower_commit(lower, &work->y, &box, &out);
+}
+
+/* All chunks of one stripe for one block of output channels. */
+static int emit_block(struct nest *nest, unsigned int tile, int64_t image, const struct stripe *stripe, int64_t h0,
+		      int64_t rows, int64_t nb, const struct weight_block *block)
+{
+	const struct matrix_work *work = nest->work;
+	struct weight_block streamed;
+	struct chunk chunk = {.n0 = nb * nest->plan.n};
+
+	chunk.n = MIN(nest->plan.n, work->oc - chunk.n0);
+	for (chunk.h0 = h0; chunk.h0 < h0 + rows; chunk.h0 += nest->plan.chunk_h) {
+		chunk.h = MIN(nest->plan.chunk_h, h0 + rows - chunk.h0);
+		for (chunk.w0 = 0; chunk.w0 < work->ow; chunk.w0 += nest->plan.chunk_w) {
+			program_buf acc;
+			int err = 0;
+
+			chunk.w = MIN(nest->plan.chunk_w, work->ow - chunk.w0);
+			acc = program_acc(nest->lower->program, tile, (uint64_t)(chunk.h * chunk.w * chunk.n) * 4,
+					  "acc");
+			if (!acc)
+				return lower_fail(nest->lower, work->node, -ENOMEM, "%s",
+						  program_error(nest->lower->program));
+			for (int64_t kb = 0; kb < nest->k_blocks && !err; kb++) {
+				if (nest->k_blocks > 1)
+					err = fetch_block(nest, nb, kb, tile, 0, &streamed);
+				if (!err)
+					err = emit_convs(nest, tile, stripe, &chunk, kb,
+							 nest->k_blocks > 1 ? &streamed : block, acc);
+			}
+			if (!err)
+				err = emit_drain(nest, tile, image, &chunk, nest->k_blocks > 1 ? &streamed : block,
+						 acc);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+/* The input of a stripe: channels innermost. */
+static int fetch_stripe(struct nest *nest, unsigned int tile, uint8_t tiles, int64_t image, int64_t h0, int64_t rows,
+			int64_t c0, int64_t channels, struct stripe *stripe)
+{
+	const struct matrix_work *work = nest->work;
+	static const int order[WORK_RANK] = {WORK_N, WORK_H, WORK_W, WORK_C};
+	struct lower_box box = {.start = {image}, .size = {1, 0, work->iw, channels}};
+
+	matrix_input_rows(work, h0, rows, &stripe->row, &stripe->rows);
+	stripe->c0 = c0;
+	box.start[WORK_H] = stripe->row;
+	box.size[WORK_H] = stripe->rows;
+	box.start[WORK_C] = c0;
+	return lower_fetch(nest->lower, &work->x, &box, tile, tiles, work->a_type, order, 0, AXL_PIPE_LOAD,
+			   AXL_PURPOSE_ACTIVATION, &stripe->view);
+}
+
+/* The weight block of channel block @nb for @tiles: the kept one, or fetched now; with K in blocks emit_block()
+ * fetches. */
+static int get_block(struct nest *nest, int64_t nb, unsigned int tile, uint8_t tiles, struct weight_block *fetched,
+		     const struct weight_block **block)
+{
+	struct weight_block *at = nest->plan.keep_weights ? nest->kept + nb : fetched;
+
+	*block = at;
+	if (nest->k_blocks > 1 || (nest->plan.keep_weights && at->w.buf))
+		return 0;
+	return fetch_block(nest, nb, 0, tile, tiles, at);
+}
+
+/* Tiles share the rows: every tile has a run of rows of its own, weights go to all of them at once. */
+static int lower_by_rows(struct nest *nest, int64_t image)
+{
+	struct weight_block fetched;
+	const struct matrix_work *work = nest->work;
+	int64_t tiles = nest->lower->target->tiles;
+	int64_t share = ceil_div(work->oh, tiles);
+	int64_t used = ceil_div(work->oh, share);
+	uint8_t mask = used > 1 ? (uint8_t)((1u << used) - 1) : 0;
+	struct stripe stripes[AXL_MAX_TILES];
+
+	for (int64_t s = 0; s < share; s += nest->plan.rows) {
+		for (int64_t nb = 0; nb < nest->n_blocks; nb++) {
+			const struct weight_block *block;
+			int err = 0;
+
+			for (int64_t t = 0; t < used && !err && (nb == 0 || work->depthwise); t++) {
+				int64_t h0 = t * share + s;
+				int64_t rows = MIN(MIN(nest->plan.rows, share - s), work->oh - h0);
+				int64_t c0 = work->depthwise ? nb * nest->plan.n : 0;
+				int64_t channels =
+					work->depthwise ? MIN(nest->plan.n, work->oc - c0) : work->ic * work->groups;
+
+				if (rows > 0)
+					err = fetch_stripe(nest, (unsigned int)t, 0, image, h0, rows, c0, channels,
+							   &stripes[t]);
+			}
+			if (!err)
+				err = get_block(nest, nb, (unsigned int)(nb % used), mask, &fetched, &block);
+			for (int64_t t = 0; t < used && !err; t++) {
+				int64_t h0 = t * share + s;
+				int64_t rows = MIN(MIN(nest->plan.rows, share - s), work->oh - h0);
+
+				if (rows > 0)
+					err = emit_block(nest, (unsigned int)t, image, &stripes[t], h0, rows, nb,
+							 block);
+			}
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+/* Tiles share the channel blocks: block nb belongs to tile nb % tiles; the input goes to all of them at once. */
+static int lower_by_channels(struct nest *nest, int64_t image)
+{
+	struct weight_block fetched;
+	const struct matrix_work *work = nest->work;
+	int64_t used = MIN(nest->lower->target->tiles, nest->n_blocks);
+	uint8_t mask = used > 1 ? (uint8_t)((1u << used) - 1) : 0;
+
+	for (int64_t h0 = 0; h0 < work->oh; h0 += nest->plan.rows) {
+		int64_t rows = MIN(nest->plan.rows, work->oh - h0);
+		struct stripe stripe;
+		int err = 0;
+
+		if (!work->depthwise)
+			err = fetch_stripe(nest, 0, mask, image, h0, rows, 0, work->ic * work->groups, &stripe);
+		for (int64_t nb = 0; nb < nest->n_blocks && !err; nb++) {
+			unsigned int tile = (unsigned int)(nb % used);
+			const struct weight_block *block;
+
+			if (work->depthwise)
+				err = fetch_stripe(nest, tile, 0, image, h0, rows, nb * nest->plan.n,
+						   MIN(nest->plan.n, work->oc - nb * nest->plan.n), &stripe);
+			if (!err)
+				err = get_block(nest, nb, tile, 0, &fetched, &block);
+			if (!err)
+				err = emit_block(nest, tile, image, &stripe, h0, rows, nb, block);
+		}
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int matrix_lower(struct lower *lower, const struct matrix_work *work)
+{
+	struct nest nest = {.lower = lower, .work = work};
+	size_t blocks;
+	int err = matrix_plan(work, lower->target, &nest.plan);
+
+	if (err)
+		return lower_fail(lower, work->node, err,
+				  "no tiling fits: one row of %lld x %lld channels and a weight block need "
+				  "more than %u bytes of scratchpad",
+				  (long long)work->iw, (long long)(work->ic * work->groups), lower->target->spad_bytes);
+	nest.n_blocks = ceil_div(work->oc, nest.plan.n);
+	nest.k_blocks = work->depthwise ? 1 : ceil_div(work->ic, nest.plan.k);
+	blocks = (size_t)(nest.n_blocks * nest.k_blocks);
+	nest.kept = calloc((size_t)nest.n_blocks, sizeof(*nest.kept));
+	nest.packed = calloc(blocks, sizeof(*nest.packed));
+	if (!nest.kept || !nest.packed)
+		err = lower_fail(lower, work->node, -ENOMEM, "out of memory");
+	for (int64_t image = 0; image < work->x.dims[WORK_N] && !err; image++)
+		err = nest.plan.split_rows ? lower_by_rows(&nest, image) : lower_by_channels(&nest, image);
+	free(nest.kept);
+	free(nest.packed);
+	return err;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tile search for matrix work: every sensible (stripe height, channel block, K block, weights kept or streamed, split
+ * over tiles) is priced by the cost model; the cheapest that fits is taken, less memory traffic winning among near
+ * equals. At most a few thousand points whatever the shape, no allocation: the time per operator is bounded.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "compiler/target/cost.h"
+#include "compiler/target/matrix_work.h"
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+/* Cycles from one instruction to the next in a pipe that no other work hides: semaphore, dispatch, start-up. */
+#define INSN_OVERHEAD 16
+
+struct search {
+	const struct matrix_work *work;
+	const struct target *target;
+	uint64_t a_size, w_size, out_size, res_size;
+	uint64_t spad, acc;   /* bytes to use */
+	unsigned int buffers; /* copies of what streams: 2, or 1 when nothing else fits */
+	struct matrix_plan best;
+	bool found;
+};
+
+static uint64_t div_up(uint64_t a, uint64_t b)
+{
+	return (a + b - 1) / b;
+}
+
+static uint64_t type_bytes(unsigned int type)
+{
+	return type == AXL_TYPE_F32 || type == AXL_TYPE_S32 ? 4 : type == AXL_TYPE_F16 || type == AXL_TYPE_BF16 ? 2 : 1;
+}
+
+/* Cut a stripe of @rows into chunks of at most @positions output positions, evenly. */
+static void choose_chunk(const struct matrix_work *work, int64_t rows, int64_t positions, struct matrix_plan *plan)
+{
+	if (work->ow > positions) {
+		plan->chunk_h = 1;
+		plan->chunk_w = (int64_t)div_up((uint64_t)work->ow, div_up((uint64_t)work->ow, (uint64_t)positions));
+		return;
+	}
+	plan->chunk_w = work->ow;
+	plan->chunk_h = MIN(rows, positions / work->ow);
+	plan->chunk_h = MIN(plan->chunk_h, 65535);
+	plan->chunk_h = (int64_t)div_up((uint64_t)rows, div_up((uint64_t)rows, (uint64_t)plan->chunk_h));
+}
+
+static uint64_t conv_cycles(const struct search *search, const struct matrix_plan *plan, int64_t k)
+{
+	const struct matrix_work *work = search->work;
+	uint64_t m = (uint64_t)(plan->chunk_h * plan->chunk_w), taps = (uint64_t)(work->kh * work->kw);
+	uint64_t per_group = (uint64_t)(work->oc / work->groups);
+	uint64_t n = (uint64_t)MIN(plan->n, work->oc), pieces;
+
+	if (work->depthwise)
+		return cost_dwconv(m, taps, n, work->a_type) + INSN_OVERHEAD;
+	pieces = div_up(n, per_group);
+	n = MIN(n, per_group);
+	return pieces * (cost_conv(m, taps * (uint64_t)k, n, work->a_type,
+				   cost_best_split(m, taps * (uint64_t)k, n, work->a_type)) +
+			 INSN_OVERHEAD);
+}
+
+/* Price one tiling and keep it when it is better. */
+static void consider(struct search *search, struct matrix_plan plan)
+{
+	const struct matrix_work *work = search->work;
+	const struct target *target = search->target;
+	uint64_t tiles = target->tiles, channels = (uint64_t)(work->depthwise ? plan.n : work->ic * work->groups);
+	uint64_t share = plan.split_rows ? div_up((uint64_t)work->oh, tiles) : (uint64_t)work->oh;
+	uint64_t used = plan.split_rows ? div_up((uint64_t)work->oh, share) : 1;
+	uint64_t n_blocks = div_up((uint64_t)work->oc, (uint64_t)plan.n);
+	uint64_t k_blocks = work->depthwise ? 1 : div_up((uint64_t)work->ic, (uint64_t)plan.k);
+	uint64_t stripes = div_up(share, (uint64_t)plan.rows), chunks, w_block, w_total, a_stripe, a_total, chunk, need,
+		 cycles;
+	uint64_t matrix, drain, dram, y_bytes, images = (uint64_t)work->x.dims[WORK_N];
+	int64_t row, rows;
+
+	choose_chunk(work, plan.rows, (int64_t)(search->acc / 4 / (uint64_t)plan.n), &plan);
+	chunks = div_up((uint64_t)plan.rows, (uint64_t)plan.chunk_h) *
+		 div_up((uint64_t)work->ow, (uint64_t)plan.chunk_w);
+	matrix_input_rows(work, 0, MIN(plan.rows + work->kh, work->oh), &row, &rows);
+	rows = MIN(work->ih, ((plan.rows - 1) * work->sh + (work->kh - 1) * work->dh) / work->in_dil_h + 1);
+	a_stripe = (uint64_t)(rows * work->iw) * channels * search->a_size;
+	w_block = (uint64_t)(work->kh * work->kw * (work->depthwise ? 1 : plan.k) * plan.n) * search->w_size +
+		  8 * (uint64_t)plan.n;
+	w_total = w_block * n_blocks * k_blocks;
+	if (!plan.split_rows) /* each tile holds its own blocks only */
+		w_total = div_up(n_blocks, tiles) * k_blocks * w_block;
+	chunk = (uint64_t)(plan.chunk_h * plan.chunk_w * plan.n) * (search->out_size + search->res_size);
+	need = a_stripe * (stripes * images > 1 || work->depthwise ? search->buffers : 1) + chunk * search->buffers;
+	need += plan.keep_weights ? w_total : w_block * search->buffers;
+	if (need > search->spad)
+		return;
+
+	matrix = stripes * n_blocks * chunks * k_blocks * conv_cycles(search, &plan, work->depthwise ? 0 : plan.k);
+	drain = stripes * n_blocks * chunks *
+		(cost_drain((uint64_t)(plan.chunk_h * plan.chunk_w), (uint64_t)plan.n,
+			    MAX(work->post.act1, work->post.act2)) +
+		 INSN_OVERHEAD);
+	if (!plan.split_rows) {
+		matrix = matrix / n_blocks * div_up(n_blocks, tiles);
+		drain = drain / n_blocks * div_up(n_blocks, tiles);
+	}
+	a_total = a_stripe * stripes * used * (work->depthwise ? n_blocks : 1);
+	w_total = w_block * n_blocks * k_blocks;
+	if (plan.k < work->ic && !work->depthwise)
+		w_total *= stripes * chunks * used; /* streamed for each chunk */
+	else if (!plan.keep_weights)
+		w_total *= stripes;
+	y_bytes = (uint64_t)(work->oh * work->ow * work->oc) * (search->out_size + search->res_size);
+	plan.bytes = images * (a_total + y_bytes) + (plan.keep_weights ? w_total : w_total * images);
+	dram = cost_dma(target, plan.bytes, 256);
+	cycles = MAX(MAX(matrix, drain) * images, dram);
+	/* What nothing hides: the first input and weights, the last output. */
+	cycles += cost_dma(target, MIN(a_stripe, a_total) + w_block, 256) / (search->buffers > 1 ? 2 : 1) +
+		  cost_dma(target, chunk, 256) + 2 * target->dram_latency;
+	if (search->buffers == 1)
+		cycles += dram / 2;
+	plan.cycles = cycles;
+	if (!search->found || cycles + cycles / 64 < search->best.cycles ||
+	    (cycles <= search->best.cycles + search->best.cycles / 64 && plan.bytes < search->best.bytes)) {
+		search->best = plan;
+		search->found = true;
+	}
+}
+
+static void try_rows(struct search *search, struct matrix_plan plan, int64_t share)
+{
+	for (int64_t parts = 1; parts <= share; parts = parts < 8 ? parts + 1 : parts * 5 / 4) {
+		plan.rows = (int64_t)div_up((uint64_t)share, (uint64_t)parts);
+		plan.keep_weights = true;
+		consider(search, plan);
+		plan.keep_weights = false;
+		consider(search, plan);
+	}
+	plan.rows = 1;
+	plan.keep_weights = true;
+	consider(search, plan);
+	plan.keep_weights = false;
+	consider(search, plan);
+}
+
+static void try_channels(struct search *search, struct matrix_plan plan, int64_t share)
+{
+	const struct matrix_work *work = search->work;
+	int64_t limit = MIN(work->oc, (int64_t)(search->acc / 4));
+
+	for (int64_t n = MIN(64, limit); n <= limit;
+	     n = n == limit ? limit + 1 : MIN(n < 512 ? n + 64 : n * 2, limit)) {
+		if (work->dynamic && n > 512)
+			break;
+		plan.n = n;
+		plan.k = work->ic;
+		try_rows(search, plan, share);
+	}
+	/* K in blocks: only where a whole column block does not fit, weights then stream. */
+	if (work->depthwise || work->groups > 1)
+		return;
+	for (int64_t k = work->ic; k > 64;) {
+		k = MAX(64, (int64_t)div_up((uint64_t)k / 2, 64) * 64);
+		plan.k = k;
+		for (int64_t n = MIN(64, limit); n <= MIN(limit, 512); n *= 2) {
+			plan.n = n;
+			plan.keep_weights = false;
+			for (int64_t parts = 1; parts <= share; parts *= 2) {
+				plan.rows = (int64_t)div_up((uint64_t)share, (uint64_t)parts);
+				consider(search, plan);
+			}
+		}
+	}
+}
+
+int matrix_plan(const struct matrix_work *work, const struct target *target, struct matrix_plan *plan)
+{
+	struct search search = {
+		.work = work,
+		.target = target,
+		.a_size = type_bytes(work->a_type),
+		.w_size = type_bytes(work->w_type),
+		.out_size = type_bytes(work->post.out_type),
+		.res_size = work->z.rank ? type_bytes(work->post.res_type) : 0,
+		.spad = target->spad_bytes - target->spad_bytes / 32,
+	};
+
+	for (search.buffers = 2; search.buffers >= 1 && !search.found; search.buffers--) {
+		struct matrix_plan start;
+
+		search.acc = target->acc_bytes / search.buffers;
+		memset(&start, 0, sizeof(start));
+		try_channels(&search, start, work->oh);
+		if (target->tiles > 1 && work->oh > 1) {
+			start.split_rows = true;
+			try_channels(&search, start, (int64_t)div_up((uint64_t)work->oh, target->tiles));
+		}
+	}
+	if (!search.found)
+		return -ENOSPC;
+	*plan = search.best;
+	return 0;
+}

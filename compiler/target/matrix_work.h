@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Matrix work: one shape for everything the matrix pipe does.
+ *
+ * Convolution, transposed convolution, Gemm and MatMul all become: for each image, out[h][w][oc] = post(sum over (ky,
+ * kx, c) of x[y][x][c] * w[oc][ky][kx][c]). A matrix product is a 1x1 convolution over an image of M rows and one
+ * column; a 1-D convolution one of W rows and one column. The operators' lowerings fill this struct; matrix_plan()
+ * decides the tiling and matrix_lower() writes the instructions.
+ */
+#ifndef COMPILER_TARGET_MATRIX_WORK_H
+#define COMPILER_TARGET_MATRIX_WORK_H
+
+#include "compiler/target/lower.h"
+
+/* Dimensions of x, y and z (struct dev_tensor of rank 4). */
+enum { WORK_N, WORK_H, WORK_W, WORK_C, WORK_RANK };
+
+/*
+ * Constant weights, addressed as data[oc * so + group * sg + c * sc + ky * sy + kx * sx] (strides in elements; c counts
+ * inside its group, oc over all groups). Flipped kernels have negative strides and @data at the last tap.
+ */
+struct work_weight {
+	const void *data;
+	enum dtype dtype;
+	int64_t so, sg, sc, sy, sx;
+};
+
+/*
+ * struct matrix_work
+ * @x, @y, @z: input, output and residual (z.rank 0: none) as [N][H][W][C] views
+ * @dynamic:   the weight matrix is a device tensor [K][N] (rank 2); then kernel 1x1, one group
+ * @ic, @oc:   channels of one group / of all groups
+ * @in_dil:    input dilation (transposed convolution)
+ * @depthwise: groups == channels, one output each
+ * @bias:      per output channel or NULL: f32, or s32 where the accumulators are s32
+ * @scale:     per output channel or NULL (f32), applied after the bias
+ * @post:      the DRAIN operands that do not depend on the tile: flags, activations, zero points, types
+ */
+struct matrix_work {
+	const struct graph_node *node;
+	struct dev_tensor x, y, z;
+	const struct dev_tensor *dynamic;
+	struct work_weight weight;
+	int64_t groups, ic, oc;
+	int64_t ih, iw, oh, ow;
+	int64_t kh, kw, sh, sw, dh, dw, pt, pl, in_dil_h, in_dil_w;
+	bool depthwise;
+	enum axl_type a_type, w_type;
+	int a_zero, w_zero;
+	const void *bias;
+	const float *scale;
+	struct axl_drain post;
+};
+
+/*
+ * A tiling. Rows of the output are cut into stripes of @rows; a stripe's input stays in the scratchpad while all blocks
+ * of @n output channels pass over it. Inside, chunks of @chunk_h x @chunk_w positions share an accumulator buffer. @k
+ * channels of a group are summed at a time. @keep_weights: every weight block is loaded once and kept.
+ * @split_rows: tiles take different stripes (weights multicast), else different channel blocks.
+ */
+struct matrix_plan {
+	int64_t rows, n, k, chunk_h, chunk_w;
+	bool keep_weights;
+	bool split_rows;
+	uint64_t cycles; /* estimate */
+	uint64_t bytes;  /* local memory traffic */
+};
+
+/* The best tiling for @target, or -ENOSPC. Pure. */
+int matrix_plan(const struct matrix_work *work, const struct target *target, struct matrix_plan *plan);
+int matrix_lower(struct lower *lower, const struct matrix_work *work);
+
+/* First input row and number of rows that output rows [first, first + count) read (at least one). */
+void matrix_input_rows(const struct matrix_work *work, int64_t first, int64_t count, int64_t *row, int64_t *rows);
+
+#endif
