@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * .axm: a compiled model, the one file between the compiler and the runtime.
+ *
+ * Layout: little endian; everything is found by offset, so that the file is used as it is mapped.
+ *
+ *	struct axm_header				64 bytes
+ *	struct axm_section[num_sections]		32 bytes each
+ *	section contents				each at a multiple of 64 bytes, zero bytes between
+ *
+ * Each section type occurs exactly once, in the order of enum axm_section_type. All but STRINGS and DATA are arrays of
+ *one struct. A string is its offset in STRINGS, where it ends with NUL; offset 0 is "". An id list is (first, count) in
+ *IDS; the id ~0 is an omitted optional input. Bytes in DATA start at multiples of 64.
+ *
+ * Rules, which axm_open() checks before anybody may look: sizes and offsets stay inside the file and inside their
+ *section; the checksum holds; every id, string and type is in range; values are defined before use in region order
+ *(inputs and constants at the start, others once, by the node that has them as output); nodes of a region are
+ *contiguous and regions ascend; ranks, dims and byte sizes agree; command buffers pass the verifier against the file's
+ *own target and region sizes.
+ *
+ * The same model, target and options give the same bytes. A reader refuses versions that it does not know.
+ */
+#ifndef COMPILER_PACKAGE_AXM_H
+#define COMPILER_PACKAGE_AXM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define AXM_MAGIC "AXMODEL" /* 8 bytes with its NUL */
+#define AXM_VERSION 1
+#define AXM_MAX_RANK 12
+#define AXM_NO_ID (~0u)
+
+/* @checksum: checksum_file() of checksum.h. */
+struct axm_header {
+	char magic[8];
+	uint32_t version;
+	uint32_t num_sections;
+	uint64_t file_size;
+	uint64_t checksum;
+	uint8_t reserved[32];
+};
+
+enum axm_section_type {
+	AXM_STRINGS,
+	AXM_MODEL,
+	AXM_VALUES,
+	AXM_NODES,
+	AXM_ATTRS,
+	AXM_IDS,
+	AXM_REGIONS,
+	AXM_DATA,
+	AXM_NUM_SECTIONS
+};
+
+struct axm_section {
+	uint32_t type;
+	uint32_t reserved0;
+	uint64_t offset;
+	uint64_t size;
+	uint64_t reserved1;
+};
+
+/* MODEL: one entry. The target's figures as the registers of the same names hold them. */
+struct axm_model {
+	uint32_t name;
+	uint32_t target_name;
+	uint32_t precision;                /* enum axm_precision */
+	uint32_t inputs_first, num_inputs; /* value ids, in the model's order */
+	uint32_t outputs_first, num_outputs;
+	uint32_t tiles, spad_bytes, acc_bytes, spad_banks, clock_khz;
+	uint64_t mem_bytes;
+	uint32_t dram_rate, dram_latency, host_rate, host_latency;
+	uint64_t reserved[4];
+};
+
+enum axm_precision { AXM_F32, AXM_F16, AXM_BF16, AXM_INT8 };
+
+/* VALUES. @dtype: TensorProto.DataType. Constants have their bytes (dense, row-major) in DATA; strings can not be
+ * constants. */
+struct axm_value {
+	uint32_t name;
+	uint32_t dtype;
+	uint32_t rank;
+	uint32_t flags;             /* AXM_VALUE_* */
+	int64_t dims[AXM_MAX_RANK]; /* -1: known at run time only (CPU regions) */
+	uint64_t data;
+	uint64_t size;
+};
+
+#define AXM_VALUE_INPUT 1u
+#define AXM_VALUE_OUTPUT 2u
+#define AXM_VALUE_CONSTANT 4u
+
+/* NODES: every node, in execution order. The index of a node is the tag of its device instructions (modulo 65536). */
+struct axm_node {
+	uint32_t name, op_type, domain;
+	uint32_t origin; /* ONNX nodes it came from */
+	uint32_t reason; /* why it is on the CPU; "" on the device */
+	uint32_t opset;
+	uint32_t region;
+	uint32_t inputs_first, num_inputs;
+	uint32_t outputs_first, num_outputs;
+	uint32_t attrs_first, num_attrs;
+	uint32_t reserved;
+	uint64_t macs;
+	uint64_t cycles; /* the compiler's estimate */
+};
+
+/* ATTRS. @type: AttributeProto.AttributeType; FLOATS, INTS, STRING have @count elements (bytes) in DATA; TENSOR is a
+ * value id in @i. */
+struct axm_attr {
+	uint32_t name;
+	uint32_t type;
+	int64_t i;
+	float f;
+	uint32_t count;
+	uint64_t data;
+};
+
+/*
+ * REGIONS, in execution order. A device region has a command buffer and weights in DATA; base registers: 0 weights, 1
+ * arena, then the inputs, then the outputs, in the order of the lists, each a dense row-major tensor.
+ */
+struct axm_region {
+	uint32_t device; /* 1: NPU, 0: CPU */
+	uint32_t first_node, num_nodes;
+	uint32_t inputs_first, num_inputs; /* value ids */
+	uint32_t outputs_first, num_outputs;
+	uint32_t reserved;
+	uint64_t code, code_bytes;
+	uint64_t weights, weight_bytes;
+	uint64_t arena_bytes;
+	uint64_t cycles;
+};
+
+/* ---- reading ---- */
+
+/*
+ * An open model: pointers into the mapping. Read-only, may be shared between threads.
+ */
+struct axm {
+	const uint8_t *bytes;
+	uint64_t size;
+	const char *strings;
+	const struct axm_model *model;
+	const struct axm_value *values;
+	const struct axm_node *nodes;
+	const struct axm_attr *attrs;
+	const uint32_t *ids;
+	const struct axm_region *regions;
+	const uint8_t *data;
+	uint64_t string_bytes, data_bytes;
+	uint32_t num_values, num_nodes, num_attrs, num_ids, num_regions;
+	void *mapping; /* not NULL: to be unmapped */
+};
+
+/*
+ * Check and open. axm_open_bytes() borrows @bytes (64-byte aligned), which must outlive the model. Fails with -EINVAL
+ * and the rule that is broken in @error, -ENOTSUP (another version), or what open(2) and mmap(2) give. axm_close(NULL
+ * or closed) is fine.
+ */
+int axm_open(const char *path, struct axm *axm, char *error, size_t error_size);
+int axm_open_bytes(const void *bytes, size_t size, struct axm *axm, char *error, size_t error_size);
+void axm_close(struct axm *axm);
+
+static inline const char *axm_string(const struct axm *axm, uint32_t offset)
+{
+	return axm->strings + offset;
+}
+
+/* ---- writing (the compiler) ---- */
+
+struct axm_builder;
+
+int axm_builder_create(struct axm_builder **builder);
+void axm_builder_destroy(struct axm_builder *builder);
+/* Each returns an offset or index; AXM_NO_ID (or ~0) after a failure, which axm_builder_finish() then reports. */
+uint32_t axm_add_string(struct axm_builder *builder, const char *text); /* equal strings share an offset; NULL is "" */
+uint64_t axm_add_data(struct axm_builder *builder, const void *bytes, uint64_t size);
+/* Without a copy: @bytes must stay until the builder is destroyed. */
+uint64_t axm_borrow_data(struct axm_builder *builder, const void *bytes, uint64_t size);
+uint32_t axm_add_ids(struct axm_builder *builder, const uint32_t *ids, uint32_t count);
+uint32_t axm_add_value(struct axm_builder *builder, const struct axm_value *value);
+uint32_t axm_add_node(struct axm_builder *builder, const struct axm_node *node);
+uint32_t axm_add_attr(struct axm_builder *builder, const struct axm_attr *attr);
+uint32_t axm_add_region(struct axm_builder *builder, const struct axm_region *region);
+void axm_set_model(struct axm_builder *builder, const struct axm_model *model);
+/* The file's bytes, malloc'ed with 64-byte alignment, the caller's. 0, -ENOMEM. */
+int axm_builder_finish(struct axm_builder *builder, uint8_t **bytes, size_t *size);
+
+_Static_assert(sizeof(struct axm_header) == 64, "header");
+_Static_assert(sizeof(struct axm_section) == 32, "section");
+_Static_assert(sizeof(struct axm_value) == 128, "value");
+_Static_assert(sizeof(struct axm_node) == 72, "node");
+_Static_assert(sizeof(struct axm_attr) == 32, "attribute");
+_Static_assert(sizeof(struct axm_region) == 80, "region");
+_Static_assert(sizeof(struct axm_model) == 104, "model");
+
+#endif
