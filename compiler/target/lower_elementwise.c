@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Elementwise operators: one table from ONNX's operator to a list of vector steps, one lowering for all of them.
+ *
+ * Attributes that become immediates are named in the table; formulas are those of the ONNX operator specification.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "compiler/target/cost.h"
+#include "compiler/target/lower_loop.h"
+
+#define IN0 LOOP_IN
+#define IN1 (LOOP_IN + 1)
+#define IN2 (LOOP_IN + 2)
+#define T0 LOOP_TEMP
+#define T1 (LOOP_TEMP + 1)
+#define OUT LOOP_OUT
+#define NONE LOOP_NONE
+#define MAX_STEPS 6
+
+/* What may be done in the 32-bit integer domain too, and what gives or takes booleans. */
+enum { FLOATS = 1, INTS = 2, BOOLS = 4, BOOL_OUT = 8, VARIADIC = 16, MEAN = 32 };
+
+/*
+ * @attr0, @attr1: attributes that replace imm0 and imm1 of step @attr_step, with their defaults
+ */
+struct elementwise {
+	const char *domain, *op_type;
+	unsigned int flags;
+	int num_inputs;
+	int num_steps;
+	struct loop_step steps[MAX_STEPS];
+	const char *attr0, *attr1;
+	float default0, default1;
+	int attr_step;
+};
+
+#define UNARY(name, op, flags)                                                                     \
+	{                                                                                          \
+		"", name, flags, 1, 1, {{AXL_VEC_##op, OUT, IN0, NONE, 0, 0}}, NULL, NULL, 0, 0, 0 \
+	}
+#define BINARY(name, op, flags)                                                                   \
+	{                                                                                         \
+		"", name, flags, 2, 1, {{AXL_VEC_##op, OUT, IN0, IN1, 0, 0}}, NULL, NULL, 0, 0, 0 \
+	}
+
+static const struct elementwise table[] = {
+	BINARY("Add", ADD, FLOATS | INTS),
+	BINARY("Sub", SUB, FLOATS | INTS),
+	BINARY("Mul", MUL, FLOATS | INTS),
+	BINARY("Div", DIV, FLOATS | INTS),
+	BINARY("Pow", POW, FLOATS),
+	BINARY("PRelu", PRELU, FLOATS),
+	BINARY("Equal", EQ, FLOATS | INTS | BOOLS | BOOL_OUT),
+	BINARY("Less", LT, FLOATS | INTS | BOOL_OUT),
+	BINARY("LessOrEqual", LE, FLOATS | INTS | BOOL_OUT),
+	BINARY("Greater", GT, FLOATS | INTS | BOOL_OUT),
+	BINARY("GreaterOrEqual", GE, FLOATS | INTS | BOOL_OUT),
+	BINARY("And", AND, BOOLS | BOOL_OUT),
+	BINARY("Or", OR, BOOLS | BOOL_OUT),
+	BINARY("Xor", XOR, BOOLS | BOOL_OUT),
+	BINARY("Min", MIN, FLOATS | INTS | VARIADIC),
+	BINARY("Max", MAX, FLOATS | INTS | VARIADIC),
+	BINARY("Sum", ADD, FLOATS | VARIADIC),
+	BINARY("Mean", ADD, FLOATS | VARIADIC | MEAN),
+	UNARY("Not", NOT, BOOLS | BOOL_OUT),
+	UNARY("Identity", COPY, FLOATS | INTS | BOOLS),
+	UNARY("Dropout", COPY, FLOATS),
+	UNARY("Neg", NEG, FLOATS | INTS),
+	UNARY("Abs", ABS, FLOATS | INTS),
+	UNARY("Sign", SIGN, FLOATS | INTS),
+	UNARY("Floor", FLOOR, FLOATS),
+	UNARY("Ceil", CEIL, FLOATS),
+	UNARY("Round", ROUND, FLOATS),
+	UNARY("Sqrt", SQRT, FLOATS),
+	UNARY("Reciprocal", RECIP, FLOATS),
+	UNARY("Exp", EXP, FLOATS),
+	UNARY("Log", LOG, FLOATS),
+	UNARY("Sin", SIN, FLOATS),
+	UNARY("Cos", COS, FLOATS),
+	UNARY("Tanh", TANH, FLOATS),
+	UNARY("Sigmoid", SIGMOID, FLOATS),
+	UNARY("Erf", ERF, FLOATS),
+	UNARY("Relu", RELU, FLOATS | INTS),
+	UNARY("Softplus", SOFTPLUS, FLOATS),
+	{"com.microsoft", "Gelu", FLOATS, 1, 1, {{AXL_VEC_GELU, OUT, IN0, NONE, 0, 0}}, NULL, NULL, 0, 0, 0},
+	{"com.microsoft",
+	 "QuickGelu",
+	 FLOATS,
+	 1,
+	 3,
+	 {{AXL_VEC_AFFINE, T0, IN0, NONE, 1.702f, 0},
+	  {AXL_VEC_SIGMOID, T0, T0, NONE, 0, 0},
+	  {AXL_VEC_MUL, OUT, IN0, T0, 0, 0}},
+	 "alpha",
+	 NULL,
+	 1.702f,
+	 0,
+	 0},
+	{"com.microsoft",
+	 "BiasGelu",
+	 FLOATS,
+	 2,
+	 2,
+	 {{AXL_VEC_ADD, T0, IN0, IN1, 0, 0}, {AXL_VEC_GELU, OUT, T0, NONE, 0, 0}},
+	 NULL,
+	 NULL,
+	 0,
+	 0,
+	 0},
+	{"", "LeakyRelu", FLOATS, 1, 1, {{AXL_VEC_LEAKY, OUT, IN0, NONE, 0, 0}}, "alpha", NULL, 0.01f, 0, 0},
+	{"",
+	 "HardSigmoid",
+	 FLOATS,
+	 1,
+	 1,
+	 {{AXL_VEC_HARDSIGMOID, OUT, IN0, NONE, 0, 0}},
+	 "alpha",
+	 "beta",
+	 0.2f,
+	 0.5f,
+	 0},
+	{"", "HardSwish", FLOATS, 1, 1, {{AXL_VEC_HARDSWISH, OUT, IN0, NONE, 1.0f / 6, 0.5f}}, NULL, NULL, 0, 0, 0},
+	{"", "Elu", FLOATS, 1, 1, {{AXL_VEC_ELU, OUT, IN0, NONE, 0, 0}}, "alpha", NULL, 1.0f, 0, 0},
+	/* gamma * elu(x; alpha), ONNX Selu-6. */
+	{"",
+	 "Selu",
+	 FLOATS,
+	 1,
+	 2,
+	 {{AXL_VEC_ELU, T0, IN0, NONE, 1.67326319217681884765625f, 0},
+	  {AXL_VEC_AFFINE, OUT, T0, NONE, 1.05070102214813232421875f, 0}},
+	 NULL,
+	 NULL,
+	 0,
+	 0,
+	 0},
+	{"",
+	 "Softsign",
+	 FLOATS,
+	 1,
+	 3,
+	 {{AXL_VEC_ABS, T0, IN0, NONE, 0, 0}, {AXL_VEC_AFFINE, T0, T0, NONE, 1, 1}, {AXL_VEC_DIV, OUT, IN0, T0, 0, 0}},
+	 NULL,
+	 NULL,
+	 0,
+	 0,
+	 0},
+	{"",
+	 "Mish",
+	 FLOATS,
+	 1,
+	 3,
+	 {{AXL_VEC_SOFTPLUS, T0, IN0, NONE, 0, 0},
+	  {AXL_VEC_TANH, T0, T0, NONE, 0, 0},
+	  {AXL_VEC_MUL, OUT, IN0, T0, 0, 0}},
+	 NULL,
+	 NULL,
+	 0,
+	 0,
+	 0},
+	{"",
+	 "Swish",
+	 FLOATS,
+	 1,
+	 3,
+	 {{AXL_VEC_AFFINE, T0, IN0, NONE, 1, 0},
+	  {AXL_VEC_SIGMOID, T0, T0, NONE, 0, 0},
+	  {AXL_VEC_MUL, OUT, IN0, T0, 0, 0}},
+	 "alpha",
+	 NULL,
+	 1.0f,
+	 0,
+	 0},
+	/* x * Phi(x) with tanh: ONNX Runtime's FastGelu without bias. */
+	{"com.microsoft", "FastGelu", FLOATS, 1, 1, {{AXL_VEC_GELU_TANH, OUT, IN0, NONE, 0, 0}}, NULL, NULL, 0, 0, 0},
+};
+
+static const struct elementwise *find(const struct graph_node *node)
+{
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (!strcmp(table[i].op_type, node->op_type) && !strcmp(table[i].domain, node->domain))
+			return &table[i];
+	return NULL;
+}
+
+/* ---- types ---- */
+
+static bool is_float(enum dtype type)
+{
+	return type == DTYPE_F32 || type == DTYPE_F16 || type == DTYPE_BF16;
+}
+
+static bool is_small_int(enum dtype type)
+{
+	return type == DTYPE_S32 || type == DTYPE_S16 || type == DTYPE_S8 || type == DTYPE_U8;
+}
+
+static int refuse(char *reason, size_t size, const char *text, const char *detail)
+{
+	snprintf(reason, size, text, detail);
+	return -ENOTSUP;
+}
+
+/* Shapes known, nothing empty, and types among @flags. */
+static int check_values(const struct graph_node *node, size_t num_inputs, unsigned int flags, char *reason, size_t size)
+{
+	for (size_t i = 0; i < num_inputs + 1; i++) {
+		const struct graph_value *value = i < num_inputs ? node->inputs[i] : node->outputs[0];
+		bool ok;
+
+		if (!value)
+			return refuse(reason, size, "an input is missing%s", "");
+		if (!graph_value_is_static(value))
+			return refuse(reason, size,
+				      "its shapes are not known at compile time; bind the symbolic dimensions%s", "");
+		if (dims_count(value->rank, value->dims) <= 0)
+			return refuse(reason, size, "an empty tensor%s", "");
+		ok = (is_float(value->dtype) && flags & FLOATS) || (is_small_int(value->dtype) && flags & INTS) ||
+		     (value->dtype == DTYPE_BOOL && (flags & BOOLS || (i == num_inputs && flags & BOOL_OUT)));
+		if (!ok)
+			return refuse(reason, size, "the device has no such operation on %s", dtype_name(value->dtype));
+	}
+	return 0;
+}
+
+static int elementwise_supports(const struct graph_node *node, const struct target *target,
+				enum lower_precision precision, char *reason, size_t size)
+{
+	const struct elementwise *op = find(node);
+	size_t count = op->flags & VARIADIC ? node->num_inputs : (size_t)op->num_inputs;
+	struct op_node attrs = graph_op_node(node);
+
+	(void)target;
+	(void)precision;
+	if (op->flags & VARIADIC && (count < 1 || count > LOOP_MAX_INPUTS))
+		return refuse(reason, size, "more than eight operands%s", "");
+	if (!strcmp(node->op_type, "Dropout") && node->num_outputs > 1 && node->outputs[1])
+		return refuse(reason, size, "its mask output is used%s", "");
+	if (!strcmp(node->op_type, "FastGelu") && node->num_inputs > 1 && node->inputs[1])
+		return refuse(reason, size, "FastGelu with a bias; split the addition off%s", "");
+	if (!strcmp(node->op_type, "Pow") && node->inputs[0]->dtype != node->inputs[1]->dtype)
+		return refuse(reason, size, "base and exponent of different types%s", "");
+	(void)attrs;
+	return check_values(node, count, op->flags, reason, size);
+}
+
+/* ---- lowering ---- */
+
+/* A loop over @node's output with its first @count inputs broadcast against it; creates the output in the largest
+ * input's order. */
+static int prepare(struct lower *lower, struct graph_node *node, size_t count, struct loop *loop)
+{
+	const struct graph_value *out = node->outputs[0];
+	int order[TENSOR_MAX_RANK];
+	int64_t most = -1;
+	bool integer = !is_float(node->inputs[0]->dtype);
+	const struct dev_tensor *tensor;
+
+	memset(loop, 0, sizeof(*loop));
+	loop->node = node;
+	loop->rank = out->rank;
+	for (int d = 0; d < out->rank; d++)
+		loop->dims[d] = out->dims[d];
+	for (size_t i = 0; i < count; i++) {
+		const struct dev_tensor *input = lower_tensor(lower, node->inputs[i]);
+		struct dev_tensor aligned;
+
+		if (!input)
+			return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
+		aligned = tensor_align(input, out->rank);
+		loop->inputs[i] = aligned;
+		loop->in_type[i] =
+			input->type == AXL_TYPE_S64 ? AXL_TYPE_S32 : lower_type(lower, node->inputs[i]->dtype);
+		if (dims_count(aligned.rank, aligned.dims) > most) {
+			most = dims_count(aligned.rank, aligned.dims);
+			tensor_order(&aligned, order);
+		}
+	}
+	loop->num_inputs = (int)count;
+	loop->temp_type = integer ? AXL_TYPE_S32 : AXL_TYPE_F32;
+	loop->integer_imm = integer;
+	tensor = lower_output(lower, out, order);
+	if (!tensor)
+		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
+	loop->out = tensor;
+	tensor_order(tensor, loop->order);
+	return 0;
+}
+
+static int lower_variadic(struct lower *lower, const struct elementwise *op, struct loop *loop)
+{
+	struct loop_step steps[LOOP_MAX_INPUTS + 1];
+	int count = 0, n = loop->num_inputs;
+
+	if (n == 1)
+		steps[count++] = (struct loop_step){AXL_VEC_COPY, OUT, IN0, NONE, 0, 0};
+	for (int i = 1; i < n; i++) {
+		bool last = i == n - 1 && !(op->flags & MEAN);
+
+		steps[count++] =
+			(struct loop_step){op->steps[0].op, last ? OUT : T0, i == 1 ? IN0 : T0, LOOP_IN + i, 0, 0};
+	}
+	if (op->flags & MEAN && n > 1)
+		steps[count++] = (struct loop_step){AXL_VEC_AFFINE, OUT, T0, NONE, 1.0f / (float)n, 0};
+	loop->steps = steps;
+	loop->num_steps = count;
+	return loop_run(lower, loop);
+}
+
+static int elementwise_lower(struct lower *lower, struct graph_node *node)
+{
+	const struct elementwise *op = find(node);
+	struct op_node attrs = graph_op_node(node);
+	struct loop_step steps[MAX_STEPS];
+	struct loop loop;
+	int err = prepare(lower, node, op->flags & VARIADIC ? node->num_inputs : (size_t)op->num_inputs, &loop);
+
+	if (err)
+		return err;
+	if (op->flags & VARIADIC)
+		return lower_variadic(lower, op, &loop);
+	memcpy(steps, op->steps, sizeof(steps));
+	if (op->attr0)
+		steps[op->attr_step].imm0 = op_attr_float(&attrs, op->attr0, op->default0);
+	if (op->attr1)
+		steps[op->attr_step].imm1 = op_attr_float(&attrs, op->attr1, op->default1);
+	loop.steps = steps;
+	loop.num_steps = op->num_steps;
+	return loop_run(lower, &loop);
+}
+
+static uint64_t elementwise_cycles(const struct graph_node *node, const struct target *target,
+				   enum lower_precision precision)
+{
+	const struct elementwise *op = find(node);
+	uint64_t points = (uint64_t)dims_count(node->outputs[0]->rank, node->outputs[0]->dims);
+	unsigned int size = precision == LOWER_F32 ? 4 : 2;
+	uint64_t vector = 0, dram = cost_dma(target, points * size * (node->num_inputs + 1), 256);
+
+	for (int i = 0; op && i < op->num_steps; i++)
+		vector += cost_vec(op->steps[i].op, points, size, 1);
+	vector /= target->tiles;
+	return (vector > dram ? vector : dram) + 2 * target->dram_latency;
+}
+
+/* ---- those with a form of their own ---- */
+
+/* Limits are attributes before opset 11, inputs after; either may be missing. */
+static int clip_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
+			 char *reason, size_t size)
+{
+	(void)target;
+	(void)precision;
+	for (size_t i = 1; i < node->num_inputs && i < 3; i++)
+		if (node->inputs[i] && !node->inputs[i]->constant)
+			return refuse(reason, size, "its limits are computed at run time%s", "");
+	return check_values(node, 1, FLOATS, reason, size);
+}
+
+static int clip_lower(struct lower *lower, struct graph_node *node)
+{
+	struct op_node attrs = graph_op_node(node);
+	struct loop_step step = {AXL_VEC_CLIP, OUT, IN0, NONE, -INFINITY, INFINITY};
+	struct loop loop;
+	int err = prepare(lower, node, 1, &loop);
+
+	step.imm0 = op_attr_float(&attrs, "min", -INFINITY);
+	step.imm1 = op_attr_float(&attrs, "max", INFINITY);
+	if (node->num_inputs > 1 && node->inputs[1])
+		step.imm0 = (float)tensor_get_f64(node->inputs[1]->constant, 0);
+	if (node->num_inputs > 2 && node->inputs[2])
+		step.imm1 = (float)tensor_get_f64(node->inputs[2]->constant, 0);
+	loop.steps = &step;
+	loop.num_steps = 1;
+	return err ? err : loop_run(lower, &loop);
+}
+
+static int where_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
+			  char *reason, size_t size)
+{
+	(void)target;
+	(void)precision;
+	return check_values(node, 3, FLOATS | INTS | BOOLS, reason, size);
+}
+
+/* out = b; where c: out = a. SELECT keeps the destination where the mask is 0. */
+static int where_lower(struct lower *lower, struct graph_node *node)
+{
+	static const struct loop_step steps[] = {
+		{AXL_VEC_COPY, OUT, IN2, NONE, 0, 0},
+		{AXL_VEC_SELECT, OUT, IN1, IN0, 0, 0},
+	};
+	struct loop loop;
+	int err = prepare(lower, node, 3, &loop);
+
+	loop.steps = steps;
+	loop.num_steps = 2;
+	return err ? err : loop_run(lower, &loop);
+}
+
+static int gelu_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
+			 char *reason, size_t size)
+{
+	(void)target;
+	(void)precision;
+	return check_values(node, 1, FLOATS, reason, size);
+}
+
+static int gelu_lower(struct lower *lower, struct graph_node *node)
+{
+	struct op_node attrs = graph_op_node(node);
+	struct loop_step step = {AXL_VEC_GELU, OUT, IN0, NONE, 0, 0};
+	struct loop loop;
+	int err = prepare(lower, node, 1, &loop);
+
+	if (op_attr_is(&attrs, "approximate", "none", "tanh"))
+		step.op = AXL_VEC_GELU_TANH;
+	loop.steps = &step;
+	loop.num_steps = 1;
+	return err ? err : loop_run(lower, &loop);
+}
+
+/* x if x > alpha else 0: a comparison gives the mask that selects. */
+static int threshold_lower(struct lower *lower, struct graph_node *node)
+{
+	struct op_node attrs = graph_op_node(node);
+	struct loop_step steps[] = {
+		{AXL_VEC_AFFINE, T0, IN0, NONE, 1, -op_attr_float(&attrs, "alpha", 1.0f)},
+		{AXL_VEC_RELU, T0, T0, NONE, 0, 0},
+		{AXL_VEC_SIGN, T0, T0, NONE, 0, 0},
+		{AXL_VEC_MUL, OUT, IN0, T0, 0, 0},
+	};
+	struct loop loop;
+	int err = prepare(lower, node, 1, &loop);
+
+	loop.steps = steps;
+	loop.num_steps = 4;
+	return err ? err : loop_run(lower, &loop);
+}
+
+static int cast_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
+			 char *reason, size_t size)
+{
+	enum dtype from = node->inputs[0]->dtype, to = node->outputs[0]->dtype;
+
+	(void)target;
+	(void)precision;
+	/* ONNX leaves float to narrow integers open outside the range; the device saturates, so only what it defines is
+	 * taken. */
+	if (is_float(from) && to != DTYPE_S32 && !is_float(to) && to != DTYPE_BOOL)
+		return refuse(reason, size, "a cast from float to %s", dtype_name(to));
+	return check_values(node, 1, FLOATS | INTS | BOOLS, reason, size);
+}
+
+static int cast_lower(struct lower *lower, struct graph_node *node)
+{
+	static const struct loop_step step = {AXL_VEC_COPY, OUT, IN0, NONE, 0, 0};
+	struct loop loop;
+	int err = prepare(lower, node, 1, &loop);
+
+	loop.steps = &step;
+	loop.num_steps = 1;
+	return err ? err : loop_run(lower, &loop);
+}
+
+#define ELEMENTWISE(domain, name)                                                         \
+	{                                                                                 \
+		domain, name, elementwise_supports, elementwise_lower, elementwise_cycles \
+	}
+
+extern const struct lower_op lower_ops_elementwise[];
+const struct lower_op lower_ops_elementwise[] = {
+	ELEMENTWISE("", "Add"),
+	ELEMENTWISE("", "Sub"),
+	ELEMENTWISE("", "Mul"),
+	ELEMENTWISE("", "Div"),
+	ELEMENTWISE("", "Pow"),
+	ELEMENTWISE("", "PRelu"),
+	ELEMENTWISE("", "Equal"),
+	ELEMENTWISE("", "Less"),
+	ELEMENTWISE("", "LessOrEqual"),
+	ELEMENTWISE("", "Greater"),
+	ELEMENTWISE("", "GreaterOrEqual"),
+	ELEMENTWISE("", "And"),
+	ELEMENTWISE("", "Or"),
+	ELEMENTWISE("", "Xor"),
+	ELEMENTWISE("", "Min"),
+	ELEMENTWISE("", "Max"),
+	ELEMENTWISE("", "Sum"),
+	ELEMENTWISE("", "Mean"),
+	ELEMENTWISE("", "Not"),
+	ELEMENTWISE("", "Identity"),
+	ELEMENTWISE("", "Dropout"),
+	ELEMENTWISE("", "Neg"),
+	ELEMENTWISE("", "Abs"),
+	ELEMENTWISE("", "Sign"),
+	ELEMENTWISE("", "Floor"),
+	ELEMENTWISE("", "Ceil"),
+	ELEMENTWISE("", "Round"),
+	ELEMENTWISE("", "Sqrt"),
+	ELEMENTWISE("", "Reciprocal"),
+	ELEMENTWISE("", "Exp"),
+	ELEMENTWISE("", "Log"),
+	ELEMENTWISE("", "Sin"),
+	ELEMENTWISE("", "Cos"),
+	ELEMENTWISE("", "Tanh"),
+	ELEMENTWISE("", "Sigmoid"),
+	ELEMENTWISE("", "Erf"),
+	ELEMENTWISE("", "Relu"),
+	ELEMENTWISE("", "Softplus"),
+	ELEMENTWISE("", "LeakyRelu"),
+	ELEMENTWISE("", "HardSigmoid"),
+	ELEMENTWISE("", "HardSwish"),
+	ELEMENTWISE("", "Elu"),
+	ELEMENTWISE("", "Selu"),
+	ELEMENTWISE("", "Softsign"),
+	ELEMENTWISE("", "Mish"),
+	ELEMENTWISE("", "Swish"),
+	ELEMENTWISE("com.microsoft", "Gelu"),
+	ELEMENTWISE("com.microsoft", "QuickGelu"),
+	ELEMENTWISE("com.microsoft", "BiasGelu"),
+	ELEMENTWISE("com.microsoft", "FastGelu"),
+	{"", "Clip", clip_supports, clip_lower, elementwise_cycles},
+	{"", "Where", where_supports, where_lower, elementwise_cycles},
+	{"", "Gelu", gelu_supports, gelu_lower, elementwise_cycles},
+	{"", "ThresholdedRelu", gelu_supports, threshold_lower, elementwise_cycles},
+	{"", "Cast", cast_supports, cast_lower, elementwise_cycles},
+	{NULL, NULL, NULL, NULL, NULL},
+};
