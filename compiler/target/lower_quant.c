@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * QuantizeLinear, DequantizeLinear and the quantized elementwise operators of com.microsoft, as step lists: dequantize,
+ * compute in binary32, quantize, each rounded as ONNX says (QuantizeLinear-10/13/19: saturate(round_half_even(x /
+ * scale) + zero)).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "compiler/target/cost.h"
+#include "compiler/target/lower_loop.h"
+
+#define IN0 LOOP_IN
+#define IN1 (LOOP_IN + 1)
+#define T0 LOOP_TEMP
+#define T1 (LOOP_TEMP + 1)
+#define R0 LOOP_RED
+#define OUT LOOP_OUT
+#define NONE LOOP_NONE
+
+static int refuse(char *reason, size_t size, const char *text)
+{
+	snprintf(reason, size, "%s", text);
+	return -ENOTSUP;
+}
+
+static bool scalar_constant(const struct graph_value *value)
+{
+	return value && value->constant && tensor_count(value->constant) == 1;
+}
+
+static float scale_of(const struct graph_value *value)
+{
+	return (float)tensor_get_f64(value->constant, 0);
+}
+
+static float zero_of(const struct graph_node *node, size_t index)
+{
+	const struct graph_value *value = index < node->num_inputs ? node->inputs[index] : NULL;
+
+	return value ? (float)tensor_get_s64(value->constant, 0) : 0;
+}
+
+static int check_static(const struct graph_node *node, char *reason, size_t size)
+{
+	for (size_t i = 0; i < node->num_inputs; i++)
+		if (node->inputs[i] && !graph_value_is_static(node->inputs[i]))
+			return refuse(reason, size,
+				      "its shapes are not known at compile time; bind the symbolic dimensions");
+	if (!graph_value_is_static(node->outputs[0]) || dims_count(node->outputs[0]->rank, node->outputs[0]->dims) <= 0)
+		return refuse(reason, size, "an output that is empty or of unknown shape");
+	return 0;
+}
+
+/* The loop over the output with input @index first. */
+static int prepare(struct lower *lower, struct graph_node *node, struct loop *loop)
+{
+	const struct graph_value *y = node->outputs[0];
+
+	memset(loop, 0, sizeof(*loop));
+	loop->node = node;
+	loop->rank = y->rank;
+	memcpy(loop->dims, y->dims, sizeof(loop->dims));
+	loop->temp_type = AXL_TYPE_F32;
+	(void)lower;
+	return 0;
+}
+
+static int add_input(struct lower *lower, struct loop *loop, const struct graph_value *value)
+{
+	const struct dev_tensor *tensor = lower_tensor(lower, value);
+
+	if (!tensor)
+		return lower_fail(lower, loop->node, -ENOMEM, "out of memory for tensors");
+	loop->inputs[loop->num_inputs] = tensor_align(tensor, loop->rank);
+	loop->in_type[loop->num_inputs++] = lower_type(lower, value->dtype);
+	return 0;
+}
+
+static int add_output(struct lower *lower, struct loop *loop, const struct graph_value *value)
+{
+	int order[TENSOR_MAX_RANK];
+
+	tensor_order(&loop->inputs[0], order);
+	loop->out = lower_output(lower, value, order);
+	if (!loop->out)
+		return lower_fail(lower, loop->node, -ENOMEM, "out of memory for tensors");
+	tensor_order(loop->out, loop->order);
+	return 0;
+}
+
+static uint64_t estimate(const struct graph_node *node, const struct target *target, enum lower_precision precision)
+{
+	uint64_t points = (uint64_t)dims_count(node->outputs[0]->rank, node->outputs[0]->dims);
+
+	(void)precision;
+	return cost_vec(AXL_VEC_QUANT, points * 2, 4, 1) / target->tiles + 2 * target->dram_latency;
+}
+
+/* ---- QuantizeLinear, DequantizeLinear ---- */
+
+static int linear_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
+			   char *reason, size_t size)
+{
+	bool quantize = !strcmp(node->op_type, "QuantizeLinear");
+	enum dtype small = quantize ? node->outputs[0]->dtype : node->inputs[0]->dtype;
+	enum dtype wide = quantize ? node->inputs[0]->dtype : node->outputs[0]->dtype;
+	struct op_node op = graph_op_node(node);
+
+	(void)target;
+	(void)precision;
+	if (small != DTYPE_U8 && small != DTYPE_S8 && (quantize || small != DTYPE_S32))
+		return refuse(reason, size, "the device quantizes to 8-bit integers only");
+	if (wide != DTYPE_F32 && wide != DTYPE_F16 && wide != DTYPE_BF16)
+		return refuse(reason, size, "the device quantizes from float32, float16 and bfloat16 only");
+	if (op_attr_int(&op, "block_size", 0))
+		return refuse(reason, size, "blocked quantization");
+	for (size_t i = 1; i < node->num_inputs; i++)
+		if (node->inputs[i] && !node->inputs[i]->constant)
+			return refuse(reason, size, "its scale or zero point is computed at run time");
+	if (!scalar_constant(node->inputs[1]))
+		return refuse(reason, size, "a scale for each channel of a tensor that is not constant");
+	return check_static(node, reason, size);
+}
+
+static int linear_lower(struct lower *lower, struct graph_node *node)
+{
+	bool quantize = !strcmp(node->op_type, "QuantizeLinear");
+	struct loop_step step = {quantize ? AXL_VEC_QUANT : AXL_VEC_DEQUANT,
+				 OUT,
+				 IN0,
+				 NONE,
+				 scale_of(node->inputs[1]),
+				 zero_of(node, 2)};
+	struct loop loop;
+	int err = prepare(lower, node, &loop);
+
+	if (!err)
+		err = add_input(lower, &loop, node->inputs[0]);
+	/* The value that is quantized is the float32 one, not one rounded to the region's precision. */
+	if (!err && quantize && loop.inputs[0].type == AXL_TYPE_F32)
+		loop.in_type[0] = AXL_TYPE_F32;
+	if (!err)
+		err = add_output(lower, &loop, node->outputs[0]);
+	loop.steps = &step;
+	loop.num_steps = 1;
+	return err ? err : loop_run(lower, &loop);
+}
+
+/* ---- QLinearAdd, QLinearMul: a, a_scale, a_zero, b, b_scale, b_zero, c_scale, c_zero ---- */
+
+static int binary_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
+			   char *reason, size_t size)
+{
+	static const size_t constants[] = {1, 2, 4, 5, 6, 7};
+
+	(void)target;
+	(void)precision;
+	for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++)
+		if (constants[i] < node->num_inputs && node->inputs[constants[i]] &&
+		    !scalar_constant(node->inputs[constants[i]]))
+			return refuse(reason, size, "a scale or zero point that is not one constant");
+	return check_static(node, reason, size);
+}
+
+static int binary_lower(struct lower *lower, struct graph_node *node)
+{
+	struct loop_step steps[] = {
+		{AXL_VEC_DEQUANT, T0, IN0, NONE, scale_of(node->inputs[1]), zero_of(node, 2)},
+		{AXL_VEC_DEQUANT, T1, IN1, NONE, scale_of(node->inputs[4]), zero_of(node, 5)},
+		{!strcmp(node->op_type, "QLinearAdd") ? AXL_VEC_ADD : AXL_VEC_MUL, T0, T0, T1, 0, 0},
+		{AXL_VEC_QUANT, OUT, T0, NONE, scale_of(node->inputs[6]), zero_of(node, 7)},
+	};
+	struct loop loop;
+	int err = prepare(lower, node, &loop);
+
+	if (!err)
+		err = add_input(lower, &loop, node->inputs[0]);
+	if (!err)
+		err = add_input(lower, &loop, node->inputs[3]);
+	if (!err)
+		err = add_output(lower, &loop, node->outputs[0]);
+	loop.steps = steps;
+	loop.num_steps = 4;
+	return err ? err : loop_run(lower, &loop);
+}
+
+/* ---- QLinearSigmoid, QLinearLeakyRelu, QLinearGlobalAveragePool: x, x_scale, x_zero, y_scale, y_zero ---- */
+
+static int unary_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
+			  char *reason, size_t size)
+{
+	struct op_node op = graph_op_node(node);
+
+	(void)precision;
+	for (size_t i = 1; i < node->num_inputs; i++)
+		if (node->inputs[i] && !scalar_constant(node->inputs[i]))
+			return refuse(reason, size, "a scale or zero point that is not one constant");
+	if (op_attr_int(&op, "channels_last", 0))
+		return refuse(reason, size, "channels_last");
+	if (!strcmp(node->op_type, "QLinearGlobalAveragePool") && graph_value_is_static(node->inputs[0])) {
+		int64_t points = 1;
+
+		for (int d = 2; d < node->inputs[0]->rank; d++)
+			points *= node->inputs[0]->dims[d];
+		if (!loop_fits(target, points, 16))
+			return refuse(reason, size, "the image does not fit the scratchpad");
+	}
+	return check_static(node, reason, size);
+}
+
+static int unary_lower(struct lower *lower, struct graph_node *node)
+{
+	struct op_node op = graph_op_node(node);
+	bool pool = !strcmp(node->op_type, "QLinearGlobalAveragePool"),
+	     sigmoid = !strcmp(node->op_type, "QLinearSigmoid");
+	struct loop_step steps[4] = {{AXL_VEC_DEQUANT, T0, IN0, NONE, scale_of(node->inputs[1]), zero_of(node, 2)}};
+	struct loop_step quantize = {AXL_VEC_QUANT,   OUT, pool ? R0 : T0, NONE, scale_of(node->inputs[3]),
+				     zero_of(node, 4)};
+	int64_t points = 1;
+	struct loop loop;
+	int count = 1, err = prepare(lower, node, &loop);
+
+	memcpy(loop.dims, node->inputs[0]->dims, sizeof(loop.dims));
+	for (int d = 2; pool && d < loop.rank; d++) {
+		points *= loop.dims[d];
+		loop.whole |= 1u << d;
+	}
+	loop.out_reduced = pool;
+	if (pool) {
+		steps[count++] = (struct loop_step){AXL_VEC_RSUM, R0, T0, NONE, 0, 0};
+		steps[count++] = (struct loop_step){AXL_VEC_AFFINE, R0, R0, NONE, 1.0f / (float)points, 0};
+	} else {
+		steps[count++] = (struct loop_step){sigmoid ? AXL_VEC_SIGMOID : AXL_VEC_LEAKY, T0, T0, NONE,
+						    op_attr_float(&op, "alpha", 0.01f),        0};
+	}
+	steps[count++] = quantize;
+	err = add_input(lower, &loop, node->inputs[0]);
+	if (!err)
+		err = add_output(lower, &loop, node->outputs[0]);
+	loop.steps = steps;
+	loop.num_steps = count;
+	return err ? err : loop_run(lower, &loop);
+}
+
+/* ---- QLinearConcat: y_scale, y_zero, then (x, scale, zero) for each input ---- */
+
+static int concat_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
+			   char *reason, size_t size)
+{
+	(void)target;
+	(void)precision;
+	if (node->num_inputs < 5 || (node->num_inputs - 2) % 3)
+		return refuse(reason, size, "its inputs are not triples");
+	for (size_t i = 0; i < node->num_inputs; i++)
+		if ((i < 2 || i % 3 != 2) && !scalar_constant(node->inputs[i]))
+			return refuse(reason, size, "a scale or zero point that is not one constant");
+	return check_static(node, reason, size);
+}
+
+static int concat_lower(struct lower *lower, struct graph_node *node)
+{
+	struct op_node op = graph_op_node(node);
+	const struct dev_tensor *first = lower_tensor(lower, node->inputs[2]);
+	int64_t axis = op_attr_int(&op, "axis", 1), at = 0;
+	int order[TENSOR_MAX_RANK];
+	struct dev_tensor out, *tensor;
+
+	if (!first)
+		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
+	tensor_order(first, order);
+	tensor = lower_output(lower, node->outputs[0], order);
+	if (!tensor)
+		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
+	out = *tensor;
+	axis += axis < 0 ? out.rank : 0;
+	for (size_t i = 2; i < node->num_inputs; i += 3) {
+		const struct loop_step steps[] = {
+			{AXL_VEC_DEQUANT, T0, IN0, NONE, scale_of(node->inputs[i + 1]), zero_of(node, i + 2)},
+			{AXL_VEC_QUANT, OUT, T0, NONE, scale_of(node->inputs[0]), zero_of(node, 1)},
+		};
+		struct dev_tensor part = out;
+		struct loop loop;
+		int err = prepare(lower, node, &loop);
+
+		loop.dims[axis] = node->inputs[i]->dims[axis];
+		part.dims[axis] = loop.dims[axis];
+		part.place.offset += (uint64_t)(at * out.stride[axis]);
+		at += part.dims[axis];
+		err = add_input(lower, &loop, node->inputs[i]);
+		loop.out = &part;
+		tensor_order(&part, loop.order);
+		loop.steps = steps;
+		loop.num_steps = 2;
+		if (!err)
+			err = loop_run(lower, &loop);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+extern const struct lower_op lower_ops_quant[];
+const struct lower_op lower_ops_quant[] = {
+	{"", "QuantizeLinear", linear_supports, linear_lower, estimate},
+	{"", "DequantizeLinear", linear_supports, linear_lower, estimate},
+	{"com.microsoft", "QLinearAdd", binary_supports, binary_lower, estimate},
+	{"com.microsoft", "QLinearMul", binary_supports, binary_lower, estimate},
+	{"com.microsoft", "QLinearSigmoid", unary_supports, unary_lower, estimate},
+	{"com.microsoft", "QLinearLeakyRelu", unary_supports, unary_lower, estimate},
+	{"com.microsoft", "QLinearGlobalAveragePool", unary_supports, unary_lower, estimate},
+	{"com.microsoft", "QLinearConcat", concat_supports, concat_lower, estimate},
+	{NULL, NULL, NULL, NULL, NULL},
+};
