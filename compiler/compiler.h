@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The compiler's public interface: ONNX in, .axm out.
+ *
+ * Eight stages, each printable after it ran (struct compile_options.print_after):
+ *
+ *	import	   ONNX file -> graph			    compiler/onnx
+ *	graph	   shapes, folding, simplification	    compiler/graph
+ *	fuse	   patterns into fused operators	    compiler/fuse
+ *	quantize   precision int8 only			    compiler/quant
+ *	partition  NPU or CPU, with reasons		    compiler/partition
+ *	lower	   regions to programs			    compiler/target
+ *	schedule   addresses and semaphores		    compiler/target
+ *	emit	   command buffers, verified; the package   compiler/target, compiler/package
+ *
+ * Thread-safe: no state outlives a call. The same input gives the same bytes.
+ */
+#ifndef COMPILER_COMPILER_H
+#define COMPILER_COMPILER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum compile_precision { COMPILE_F32, COMPILE_F16, COMPILE_BF16, COMPILE_INT8 };
+
+/* Sizes of symbolic dimensions, "N=1". */
+struct compile_dim {
+	const char *name;
+	int64_t size;
+};
+
+/*
+ * struct compile_options - zeroed means defaults
+ * @target:	 name of a target ("axl-edge", the default, or "axl-pro"), or "cpu" for none
+ * @dims:	 sizes of symbolic dimensions; those not named become 1
+ * @calibration: folder with samples for int8 (input_*.pb, *.npy); NULL: samples made from @seed
+ * @print_after: name of a stage after which its result is printed to @print; NULL: none
+ * @disable:	 names of passes to leave out, NULL-terminated, or NULL
+ */
+struct compile_options {
+	const char *target;
+	enum compile_precision precision;
+	size_t num_dims;
+	const struct compile_dim *dims;
+	const char *calibration;
+	uint64_t seed;
+	const char *print_after;
+	FILE *print;
+	const char *const *disable;
+};
+
+/*
+ * The package. @bytes is 64-byte aligned, malloc'ed, the caller's: compile_result_finish() frees it.
+ * @cpu_nodes of @nodes are on the CPU; @macs_npu of @macs multiply-accumulates on the device.
+ */
+struct compile_result {
+	uint8_t *bytes;
+	size_t size;
+	size_t nodes, cpu_nodes;
+	uint64_t macs, macs_npu;
+	double seconds;
+};
+
+/*
+ * Compile the ONNX file at @path. 0; -EINVAL: the model breaks a rule; -ENOTSUP: it needs what is not there; -ENOENT, -EIO …: the file;
+ * -ENOMEM. @error gets a text that names file, node and rule.
+ */
+int compile_file(const char *path, const struct compile_options *options, struct compile_result *result, char *error,
+		 size_t error_size);
+void compile_result_finish(struct compile_result *result);
+
+/* Names of the stages in order, NULL-terminated. */
+extern const char *const compile_stages[];
+
+#endif
