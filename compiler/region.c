@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* See region.h. */
+#include "compiler/region.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/target/verify.h"
+
+/* Bytes of a value as a region input or output: dense, ONNX's own type. */
+static uint64_t value_bytes(const struct graph_value *value)
+{
+	int64_t count = dims_count(value->rank, value->dims);
+
+	return count < 0 ? 0 : (uint64_t)count * dtype_size(value->dtype);
+}
+
+/* ---- finding regions ---- */
+
+static int list_add(struct value_list *list, struct graph_value *value)
+{
+	struct graph_value **grown;
+
+	for (uint32_t i = 0; i < list->count; i++)
+		if (list->values[i] == value)
+			return 0;
+	grown = realloc(list->values, (list->count + 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	list->values = grown;
+	list->values[list->count++] = value;
+	return 0;
+}
+
+static bool read_outside(const struct graph_value *value, int region)
+{
+	for (size_t i = 0; i < value->num_uses; i++)
+		if (value->uses[i]->region != region)
+			return true;
+	return value->is_output;
+}
+
+static int find_borders(const struct graph *graph, struct region *region, int index)
+{
+	for (size_t n = region->first; n < region->first + region->count; n++) {
+		const struct graph_node *node = graph->nodes[n];
+
+		for (size_t i = 0; i < node->num_inputs; i++) {
+			struct graph_value *value = node->inputs[i];
+
+			if (value && !value->constant && (!value->producer || value->producer->region != index) &&
+			    list_add(&region->inputs, value))
+				return -ENOMEM;
+		}
+		for (size_t i = 0; i < node->num_outputs; i++)
+			if (node->outputs[i] && read_outside(node->outputs[i], index) &&
+			    list_add(&region->outputs, node->outputs[i]))
+				return -ENOMEM;
+	}
+	return 0;
+}
+
+int regions_find(const struct graph *graph, int count, const bool *device, struct region **regions)
+{
+	struct region *found = calloc((size_t)count + 1, sizeof(*found));
+
+	if (!found)
+		return -ENOMEM;
+	for (size_t n = graph->num_nodes; n-- > 0;) {
+		found[graph->nodes[n]->region].first = n;
+		found[graph->nodes[n]->region].count++;
+	}
+	for (int r = 0; r < count; r++) {
+		found[r].device = device[r];
+		if (find_borders(graph, &found[r], r)) {
+			regions_finish(found, count);
+			return -ENOMEM;
+		}
+	}
+	*regions = found;
+	return 0;
+}
+
+void regions_finish(struct region *regions, int count)
+{
+	for (int r = 0; regions && r < count; r++) {
+		free(regions[r].inputs.values);
+		free(regions[r].outputs.values);
+	}
+	free(regions);
+}
+
+/* ---- compiling ---- */
+
+/* Bind a border value to an INPUT or OUTPUT buffer: dense, row-major, ONNX's type. */
+static int bind_border(struct lower *lower, const struct graph_value *value, program_buf buf)
+{
+	struct dev_tensor *tensor = &lower->tensors[value->id];
+	int64_t stride = (int64_t)dtype_size(value->dtype);
+	static const enum axl_type types[] = {
+		[DTYPE_F32] = AXL_TYPE_F32,   [DTYPE_U8] = AXL_TYPE_U8,	  [DTYPE_S8] = AXL_TYPE_S8,   [DTYPE_S16] = AXL_TYPE_S16,
+		[DTYPE_S32] = AXL_TYPE_S32,   [DTYPE_S64] = AXL_TYPE_S64, [DTYPE_BOOL] = AXL_TYPE_BOOL, [DTYPE_F16] = AXL_TYPE_F16,
+		[DTYPE_BF16] = AXL_TYPE_BF16,
+	};
+
+	if (!buf)
+		return -ENOMEM;
+	tensor->type = types[value->dtype];
+	tensor->rank = value->rank;
+	tensor->place = (struct program_place){buf, 0};
+	for (int d = value->rank - 1; d >= 0; d--) {
+		tensor->dims[d] = value->dims[d];
+		tensor->stride[d] = stride;
+		stride *= value->dims[d];
+	}
+	return 0;
+}
+
+static int bind_borders(struct lower *lower, const struct region *region)
+{
+	for (uint32_t i = 0; i < region->inputs.count; i++) {
+		const struct graph_value *value = region->inputs.values[i];
+
+		if (bind_border(lower, value, program_input(lower->program, i, value_bytes(value), value->name)))
+			return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < region->outputs.count; i++) {
+		const struct graph_value *value = region->outputs.values[i];
+
+		if (bind_border(lower, value, program_output(lower->program, i, value_bytes(value), value->name)))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int lower_nodes(struct lower *lower, const struct graph *graph, const struct region *region, struct region_build *build)
+{
+	for (size_t n = region->first; n < region->first + region->count; n++) {
+		struct graph_node *node = graph->nodes[n];
+		int err;
+
+		program_set_tag(lower->program, (uint16_t)n);
+		err = lower_find(node)->lower(lower, node);
+		if (!err)
+			err = program_yield(lower->program);
+		if (err) {
+			snprintf(build->error, sizeof(build->error), "%s: %.200s", node->name,
+				 lower->error[0] ? lower->error : program_error(lower->program));
+			build->failed = err == -ENOTSUP || err == -ENOSPC ? node : NULL;
+			return err;
+		}
+	}
+	return 0;
+}
+
+static int verify_image(const struct region *region, struct region_build *build)
+{
+	struct verify_region spaces[AXL_NUM_BASES] = {{build->image.weight_bytes, false}, {build->image.arena_bytes, true}};
+	struct verify_limits limits = {0};
+	struct verify_report report;
+	unsigned int count = PROGRAM_BASE_INPUT;
+	int err;
+
+	for (uint32_t i = 0; i < region->inputs.count; i++)
+		spaces[count++] = (struct verify_region){value_bytes(region->inputs.values[i]), false};
+	for (uint32_t i = 0; i < region->outputs.count; i++)
+		spaces[count++] = (struct verify_region){value_bytes(region->outputs.values[i]), true};
+	err = verify_command_buffer(build->image.code, build->image.code_bytes, build->target, count, spaces, &limits, &report);
+	if (err)
+		snprintf(build->error, sizeof(build->error), "compiler error: the verifier refuses the code at offset %u: %s",
+			 report.offset, report.text);
+	return err;
+}
+
+/* A failure of the back end is that of the node with the most scratchpad; the program's text names it. */
+static int schedule(struct program *program, struct region_build *build)
+{
+	int err = program_allocate(program);
+
+	if (!err)
+		err = program_order(program);
+	if (!err && build->print_scheduled)
+		program_print(program, build->print_scheduled);
+	if (!err)
+		err = program_emit(program, &build->image);
+	if (err)
+		snprintf(build->error, sizeof(build->error), "%.300s", program_error(program));
+	program_get_stats(program, &build->stats);
+	return err;
+}
+
+int region_compile(const struct graph *graph, const struct region *region, struct region_build *build)
+{
+	struct program *program = NULL;
+	struct lower *lower = NULL;
+	int err;
+
+	build->failed = NULL;
+	build->error[0] = '\0';
+	if (region->inputs.count + region->outputs.count > AXL_NUM_BASES - PROGRAM_BASE_INPUT) {
+		snprintf(build->error, sizeof(build->error), "a device region has %u inputs and outputs, at most %d are possible",
+			 region->inputs.count + region->outputs.count, AXL_NUM_BASES - PROGRAM_BASE_INPUT);
+		build->failed = graph->nodes[region->first + region->count - 1];
+		return -ENOTSUP;
+	}
+	err = program_create(build->target, &program);
+	if (!err)
+		err = lower_create(program, graph, build->precision, &lower);
+	if (!err)
+		err = bind_borders(lower, region);
+	if (err)
+		snprintf(build->error, sizeof(build->error), "out of memory");
+	else
+		err = lower_nodes(lower, graph, region, build);
+	if (!err && build->print_lowered)
+		program_print(program, build->print_lowered);
+	if (!err)
+		err = schedule(program, build);
+	if (!err) {
+		err = verify_image(region, build);
+		if (err)
+			program_image_finish(&build->image);
+	}
+	lower_destroy(lower);
+	program_destroy(program);
+	return err;
+}
