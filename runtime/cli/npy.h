@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NumPy's .npy files (NEP 1, format versions 1 to 3): little-endian or byte-sized element types in C order.
+ */
+#ifndef RUNTIME_CLI_NPY_H
+#define RUNTIME_CLI_NPY_H
+
+#include <stddef.h>
+
+#include "runtime/cpu/tensor.h"
+
+/* @tensor gets memory of its own. -EINVAL with the reason in @error: not .npy, a type or order that tensors do not
+ * have. */
+int npy_read(const char *path, struct tensor *tensor, char *error, size_t error_size);
+int npy_write(const char *path, const struct tensor *tensor);
+
+#endif
