@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 
 enum { EXIT_GOOD, EXIT_DIFFER, EXIT_USAGE, EXIT_NO_LIBRARY, MAX_DIM_OPTIONS = 32 };
+enum { IMAGE_LEAST = 16, IMAGE_PATCHES = 4 };
 
 struct range {
 	double low, high;
@@ -50,18 +51,35 @@ static bool is_float(int type)
 	return type == TENSOR_FLOAT || type == TENSOR_DOUBLE || type == TENSOR_FLOAT16 || type == TENSOR_BFLOAT16;
 }
 
-/* Floats uniform in [low, high); integers uniform from low to high, both included; bool a coin. */
+/*
+ * A random image is patches of one grey level with noise on top, a quarter of the amplitude: noise alone averages out
+ * on its way to a classifier, whose answer would then be the same for every seed and hide errors of position.
+ */
+static double patch_uniform(const struct tensor *tensor, uint64_t stream, uint64_t index)
+{
+	uint64_t height = (uint64_t)tensor->dim[2], width = (uint64_t)tensor->dim[3];
+	uint64_t x = index % width, y = index / width % height, plane = index / width / height;
+	uint64_t patch =
+		(plane * IMAGE_PATCHES + y * IMAGE_PATCHES / height) * IMAGE_PATCHES + x * IMAGE_PATCHES / width;
+
+	return 0.75 * prng_uniform(~stream, patch) + 0.25 * prng_uniform(stream, index);
+}
+
+/* Floats in [low, high); integers uniform from low to high, both included; bool a coin. */
 static void fill_random(const struct job *job, struct tensor *tensor)
 {
 	uint64_t stream = prng_stream(job->seed, tensor->name, strlen(tensor->name));
 	struct range range = is_float(tensor->type) ? job->floats : job->integers;
+	bool image = is_float(tensor->type) && tensor->ndim == 4 && tensor->dim[2] >= IMAGE_LEAST &&
+		     tensor->dim[3] >= IMAGE_LEAST;
 
 	if (tensor->type == TENSOR_BOOL)
 		range = (struct range){0, 1};
 	if (!is_float(tensor->type))
 		range.high += 1;
 	for (uint64_t i = 0; i < tensor->elements; i++) {
-		double number = range.low + (range.high - range.low) * prng_uniform(stream, i);
+		double uniform = image ? patch_uniform(tensor, stream, i) : prng_uniform(stream, i);
+		double number = range.low + (range.high - range.low) * uniform;
 
 		tensor_set_element(tensor, i, is_float(tensor->type) ? number : floor(number));
 	}
@@ -253,6 +271,7 @@ static int run(struct job *job)
 		return code;
 	if (ort_run(job->ort, job->input, job->output))
 		return complain(job->model, ort_error(job->ort));
+	printf("ONNX Runtime %s\n", ort_version(job->ort));
 	for (size_t i = 0; i < ort_outputs(job->ort); i++)
 		describe(i, &job->output[i]);
 	if (job->write_to)
