@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Conversions of rows of elements: what Cast does, and what kernels use that compute in another type than the tensor's
+ * (half floats in f32, indices in s64).
+ *
+ * Rules where ONNX leaves the result open: float to integer truncates and saturates, NaN becomes 0; integer to a
+ * narrower integer keeps the low bits; anything but 0 is true.
+ */
+#ifndef RUNTIME_CPU_CAST_H
+#define RUNTIME_CPU_CAST_H
+
+#include "runtime/cpu/op.h"
+
+typedef void (*cast_fn)(size_t n, const void *src, void *dst);
+
+/* The loop that converts @from to @to; NULL when one of them is no number (string, complex, undefined). */
+cast_fn cast_row(enum dtype from, enum dtype to);
+
+static inline bool dtype_is_half(enum dtype type)
+{
+	return type == DTYPE_F16 || type == DTYPE_BF16;
+}
+
+/*
+ * All of @t as a new tensor of type @to in @out, which must hold no memory; the caller finishes it. When the types are
+ * equal
+ * @out is a view of @t. -EINVAL for types that do not convert, -ENOMEM.
+ */
+int tensor_cast(const struct tensor *t, enum dtype to, struct tensor *out);
+
+/*
+ * Input @index of the call as s64 numbers: shapes, axes, indices. A view or a copy in @out; the caller finishes it.
+ * -EINVAL with the call's error set when the input is missing or not int32 or int64 (@any_integer admits the other
+ * widths).
+ */
+int op_input_s64(struct op_call *call, size_t index, bool any_integer, struct tensor *out);
+
+#endif

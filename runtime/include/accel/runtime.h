@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libaccel-runtime: run a model on an AXL device and the CPU.
+ *
+ *	struct accel_session *session;
+ *	struct accel_session_options options = {.device = "sim:"};
+ *	char error[256];
+ *
+ *	accel_session_create("model.onnx", &options, &session, error, sizeof(error));
+ *	accel_session_run(session, &input, 1, &output, 1, error, sizeof(error));
+ *	accel_session_destroy(session);
+ *
+ * A model is an ONNX file, compiled on the fly, or an .axm file. Its regions run in order, each on the device or on the CPU; what
+ * the device can not do, the CPU does. Every function returns 0 or a negative errno; where there is an @error, it gets a text
+ * that names what and where (at most @error_size bytes with the NUL; may be NULL with size 0).
+ *
+ * Threads: different sessions may be used by different threads at the same time. One session runs one request at a time; a
+ * second accel_session_run() from another thread waits for the first.
+ */
+#ifndef ACCEL_RUNTIME_H
+#define ACCEL_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ACCEL_MAX_RANK 12
+
+/*
+ * A tensor: dense, row-major ("C order").
+ * @dtype: TensorProto.DataType of ONNX (1 float32, 2 uint8, 3 int8, 6 int32, 7 int64, 9 bool, 10 float16, 11 float64 …)
+ * @dims:  sizes, @rank of them
+ * @data, @size: memory and its bytes. As an input: the caller's, not written. As an output: the caller's memory when @data is
+ *         not NULL on entry (-ENOSPC when it is too small), else memory that the session owns, valid until the next run or the
+ *         end of the session.
+ */
+struct accel_tensor {
+	int32_t dtype;
+	int32_t rank;
+	int64_t dims[ACCEL_MAX_RANK];
+	void *data;
+	size_t size;
+};
+
+enum accel_precision { ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8 };
+
+/*
+ * Options; a zeroed struct means the defaults.
+ * @device:	 "sim:" (default) and its options, "cpu", /dev/accel/accelN …; see accel_open() of libaccel
+ * @precision:	 how floats are held on the device (ONNX files; an .axm has its own)
+ * @threads:	 of the CPU backend and of an in-process device; 0: one per processor
+ * @num_dims, @dim_names, @dim_sizes: sizes of symbolic dimensions; others become 1
+ * @calibration: folder of samples for ACCEL_INT8, or NULL: samples made from @seed
+ * @trace:	 record a trace of each run (accel_session_trace())
+ */
+struct accel_session_options {
+	const char *device;
+	enum accel_precision precision;
+	unsigned int threads;
+	size_t num_dims;
+	const char *const *dim_names;
+	const int64_t *dim_sizes;
+	const char *calibration;
+	uint64_t seed;
+	bool trace;
+};
+
+struct accel_session;
+
+/*
+ * Load and, when needed, compile @path; open the device; upload weights. @options may be NULL. -ENOENT and the like for the file,
+ * -EINVAL for a model that breaks a rule, -ENOTSUP for what nothing here can run, -ENODEV for the device, -ENOMEM.
+ */
+int accel_session_create(const char *path, const struct accel_session_options *options, struct accel_session **session,
+			 char *error, size_t error_size);
+/* No run may be in flight. NULL is fine. */
+void accel_session_destroy(struct accel_session *session);
+
+/* Inputs and outputs in the model's order. @info: name (the session's memory), type and shape; dims of -1 are known only after a run. */
+struct accel_value_info {
+	const char *name;
+	int32_t dtype;
+	int32_t rank;
+	int64_t dims[ACCEL_MAX_RANK];
+};
+size_t accel_session_num_inputs(const struct accel_session *session);
+size_t accel_session_num_outputs(const struct accel_session *session);
+int accel_session_input(const struct accel_session *session, size_t index, struct accel_value_info *info);
+int accel_session_output(const struct accel_session *session, size_t index, struct accel_value_info *info);
+
+/*
+ * Run once. @inputs and @outputs in the model's order, all of them. Blocks. -EINVAL: type or shape of an input; -ENOSPC: an
+ * output's memory; -EIO: the device faulted (the text says how); -ETIMEDOUT; -ENODEV: it is gone.
+ */
+int accel_session_run(struct accel_session *session, const struct accel_tensor *inputs, size_t num_inputs,
+		      struct accel_tensor *outputs, size_t num_outputs, char *error, size_t error_size);
+
+/*
+ * Figures of the last run. Arrays belong to the session and stay until the next run.
+ * Nodes: @cycles from the first instruction's begin to the last one's end on the device (overlap with neighbours included only
+ * once: the time during which this node had the oldest unfinished instruction); @cpu_ns on the CPU.
+ */
+struct accel_node_stats {
+	const char *name, *op_type, *origin;
+	const char *reason; /* why on the CPU; "" on the device */
+	uint32_t region;
+	bool device;
+	uint64_t macs;
+	uint64_t cycles;
+	uint64_t cpu_ns;
+};
+
+struct accel_region_stats {
+	bool device;
+	uint32_t num_nodes;
+	uint64_t cycles;
+	uint64_t macs;
+	uint64_t local_bytes, host_bytes; /* moved from and to each memory by the device */
+	uint64_t ns;			  /* wall clock */
+	uint64_t estimate;		  /* the compiler's, cycles */
+};
+
+struct accel_run_stats {
+	size_t num_regions, num_nodes;
+	const struct accel_region_stats *regions;
+	const struct accel_node_stats *nodes;
+	uint64_t cycles; /* device */
+	uint64_t macs, macs_device;
+	uint64_t ns;
+	double peak_macs; /* of the device, per cycle, at the model's precision; 0 without a device */
+};
+int accel_session_stats(const struct accel_session *session, struct accel_run_stats *stats);
+
+/* Write the trace of the last run as a Chrome trace (JSON), device pipes and CPU on one clock. Needs options.trace: -ENODATA. */
+int accel_session_trace(const struct accel_session *session, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
