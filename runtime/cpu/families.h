@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The operator families: one file, one table of kernels each. op.c concatenates the tables listed here.
+ *
+ * A family file NAME.c defines
+ *	const struct op_kernel ops_NAME[] = { … };
+ *	const size_t ops_NAME_count = sizeof(ops_NAME) / sizeof(ops_NAME[0]);
+ * in any order of entries; the registry sorts.
+ */
+#ifndef RUNTIME_CPU_FAMILIES_H
+#define RUNTIME_CPU_FAMILIES_H
+
+#include "runtime/cpu/op.h"
+
+#define OP_FAMILIES(X)                                                                                                 \
+	X(activation)                                                                                                  \
+	X(cast)                                                                                                        \
+	X(conv)                                                                                                        \
+	X(conv_transpose)                                                                                              \
+	X(elementwise)                                                                                                 \
+	X(gemm)                                                                                                        \
+	X(indexing)                                                                                                    \
+	X(movement)                                                                                                    \
+	X(normalization)                                                                                               \
+	X(pooling)                                                                                                     \
+	X(quantized)                                                                                                   \
+	X(random)                                                                                                      \
+	X(recurrent)                                                                                                   \
+	X(reduce)                                                                                                      \
+	X(resize)                                                                                                      \
+	X(select)                                                                                                      \
+	X(shape)                                                                                                       \
+	X(softmax)
+
+#define OP_FAMILY_DECLARE(name)                                                                                        \
+	extern const struct op_kernel ops_##name[];                                                                    \
+	extern const size_t ops_##name##_count;
+OP_FAMILIES(OP_FAMILY_DECLARE)
+#undef OP_FAMILY_DECLARE
+
+#endif
