@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The `accel` command: one function a subcommand, one exit code convention.
+ */
+#ifndef RUNTIME_CLI_COMMAND_H
+#define RUNTIME_CLI_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Exit codes of every subcommand. */
+enum {
+	EXIT_GOOD = 0,
+	EXIT_DIFFERS = 1,     /* outputs are not what was expected */
+	EXIT_USAGE = 2,       /* bad usage, bad file or bad model */
+	EXIT_UNSUPPORTED = 3, /* a good model that nothing here can run */
+	EXIT_DEVICE = 4,      /* the device failed */
+};
+
+/* The exit code that a negative errno of the libraries stands for. */
+int exit_code(int err);
+
+/* "accel: " and the text, to standard error; returns @code. */
+int complain(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Options that several subcommands share; --help is made from the table in options.c.
+ */
+struct options {
+	const char *model;
+	const char *device;
+	const char *precision;
+	const char *target;
+	const char *output;
+	const char *format;
+	const char *data_set;
+	const char *calibration;
+	const char *samples, *labels;
+	const char *json, *profile;
+	const char *print_after;
+	const char *inputs[64];
+	size_t num_inputs;
+	const char *dims[16];
+	size_t num_dims;
+	double rtol, atol;
+	unsigned int threads;
+	unsigned int repeat;
+	uint64_t seed;
+	bool explain, quiet, help;
+};
+
+/*
+ * Parse @argv for subcommand @name, which understands the letters of @accepted (see options.c). 0, or -1 after a
+ * complaint; with
+ * --help it prints the help and sets options->help.
+ */
+int options_parse(int argc, char **argv, const char *name, const char *summary, const char *accepted,
+		  struct options *options);
+
+int command_run(int argc, char **argv);
+int command_compile(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_disasm(int argc, char **argv);
+int command_graph(int argc, char **argv);
+int command_info(int argc, char **argv);
+int command_bench(int argc, char **argv);
+
+#endif

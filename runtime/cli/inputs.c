@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/* See inputs.h. */
+#include "runtime/cli/inputs.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "compiler/onnx/tensor_file.h"
+#include "runtime/cli/npy.h"
+
+static bool has_suffix(const char *text, const char *suffix)
+{
+	size_t length = strlen(text), end = strlen(suffix);
+
+	return length >= end && !strcmp(text + length - end, suffix);
+}
+
+static int read_raw(const char *path, const struct accel_value_info *info, struct tensor *tensor)
+{
+	FILE *file = fopen(path, "rb");
+	int err;
+
+	if (!file)
+		return complain(-errno, "%s: %s", path, strerror(errno));
+	err = tensor_init(tensor, (enum dtype)info->dtype, info->rank, info->dims);
+	if (err) {
+		complain(0, "%s: a .raw file needs an input of known shape", path);
+	} else if (fread(tensor->data, 1, tensor_bytes(tensor), file) != tensor_bytes(tensor) || fgetc(file) != EOF) {
+		tensor_finish(tensor);
+		err = complain(-EINVAL, "%s: is not of %zu bytes, as input %s is", path, tensor_bytes(tensor),
+			       info->name);
+	}
+	fclose(file);
+	return err;
+}
+
+int inputs_read_file(const char *path, const struct accel_value_info *info, struct tensor *tensor)
+{
+	char error[256] = "";
+	int err;
+
+	memset(tensor, 0, sizeof(*tensor));
+	if (has_suffix(path, ".raw"))
+		return info ? read_raw(path, info, tensor)
+			    : complain(-EINVAL, "%s: .raw has no shape of its own", path);
+	if (has_suffix(path, ".npy"))
+		err = npy_read(path, tensor, error, sizeof(error));
+	else if (has_suffix(path, ".pb"))
+		err = onnx_tensor_read(path, tensor, error, sizeof(error));
+	else
+		return complain(-EINVAL, "%s: inputs are .npy, .pb or .raw files", path);
+	if (err)
+		complain(0, "%s", error);
+	return err;
+}
+
+/* ---- made from a seed ---- */
+
+/* splitmix64 (Steele, Lea, Flood 2014): the same numbers on every machine. */
+static uint64_t next_random(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
+static double next_unit(uint64_t *state)
+{
+	return (double)(next_random(state) >> 11) * 0x1p-53;
+}
+
+static void store_number(struct tensor *tensor, int64_t i, double value)
+{
+	switch (tensor->dtype) {
+	case DTYPE_F32:
+		((float *)tensor->data)[i] = (float)value;
+		break;
+	case DTYPE_F64:
+		((double *)tensor->data)[i] = value;
+		break;
+	case DTYPE_F16:
+		((uint16_t *)tensor->data)[i] = f32_to_f16((float)value);
+		break;
+	case DTYPE_BF16:
+		((uint16_t *)tensor->data)[i] = f32_to_bf16((float)value);
+		break;
+	case DTYPE_S64:
+	case DTYPE_U64:
+		((int64_t *)tensor->data)[i] = (int64_t)value;
+		break;
+	case DTYPE_S32:
+	case DTYPE_U32:
+		((int32_t *)tensor->data)[i] = (int32_t)value;
+		break;
+	case DTYPE_S16:
+	case DTYPE_U16:
+		((int16_t *)tensor->data)[i] = (int16_t)value;
+		break;
+	default:
+		((uint8_t *)tensor->data)[i] = (uint8_t)value;
+	}
+}
+
+static int make_input(const struct accel_value_info *info, uint64_t seed, struct tensor *tensor)
+{
+	int64_t dims[TENSOR_MAX_RANK], count, row;
+	enum dtype type = (enum dtype)info->dtype;
+	double level = 0;
+	int err;
+
+	for (int d = 0; d < info->rank; d++)
+		dims[d] = info->dims[d] < 0 ? 1 : info->dims[d];
+	if (!dtype_is_float(type) && !dtype_is_integer(type) && type != DTYPE_BOOL)
+		return complain(-EINVAL, "input %s: no values of type %s can be made; give a file", info->name,
+				dtype_name(type));
+	err = tensor_init(tensor, type, info->rank, dims);
+	if (err)
+		return complain(err, "input %s: %s", info->name, strerror(-err));
+	count = tensor_count(tensor);
+	row = info->rank ? dims[info->rank - 1] : 1;
+	row = row > 1 ? row : 16;
+	for (int64_t i = 0; i < count; i++) {
+		if (i % ((row + 7) / 8) == 0)
+			level = next_unit(&seed) * 1.5 - 0.75;
+		if (dtype_is_float(type))
+			store_number(tensor, i, level + (next_unit(&seed) - 0.5) * 0.5);
+		else
+			store_number(tensor, i,
+				     type == DTYPE_BOOL ? (double)(next_random(&seed) & 1)
+							: floor(next_unit(&seed) * 100));
+	}
+	return 0;
+}
+
+/* ---- choosing ---- */
+
+static const char *given_file(const struct options *options, const char *name)
+{
+	for (size_t i = 0; i < options->num_inputs; i++) {
+		const char *equals = strrchr(options->inputs[i], '=');
+
+		if ((size_t)(equals - options->inputs[i]) == strlen(name) &&
+		    !strncmp(options->inputs[i], name, strlen(name)))
+			return equals + 1;
+	}
+	return NULL;
+}
+
+static int check_names(const struct accel_session *session, const struct options *options)
+{
+	for (size_t i = 0; i < options->num_inputs; i++) {
+		size_t length = (size_t)(strrchr(options->inputs[i], '=') - options->inputs[i]);
+		struct accel_value_info info;
+		bool found = false;
+
+		for (size_t k = 0; k < accel_session_num_inputs(session) && !found; k++)
+			found = !accel_session_input(session, k, &info) && strlen(info.name) == length &&
+				!strncmp(info.name, options->inputs[i], length);
+		if (!found)
+			return complain(-EINVAL, "the model has no input '%.*s'", (int)length, options->inputs[i]);
+	}
+	return 0;
+}
+
+int inputs_load(const struct accel_session *session, const struct options *options, struct inputs *inputs)
+{
+	size_t count = accel_session_num_inputs(session);
+	int err = check_names(session, options);
+
+	memset(inputs, 0, sizeof(*inputs));
+	if (err)
+		return err;
+	inputs->tensors = calloc(count + 1, sizeof(*inputs->tensors));
+	if (!inputs->tensors)
+		return complain(-ENOMEM, "out of memory");
+	inputs->count = count;
+	for (size_t i = 0; i < count && !err; i++) {
+		struct accel_value_info info;
+		const char *file;
+		char path[4096];
+
+		accel_session_input(session, i, &info);
+		file = given_file(options, info.name);
+		if (!file && options->data_set) {
+			snprintf(path, sizeof(path), "%s/input_%zu.pb", options->data_set, i);
+			file = access(path, R_OK) ? NULL : path;
+		}
+		if (file) {
+			err = inputs_read_file(file, &info, &inputs->tensors[i]);
+		} else if (options->data_set) {
+			err = complain(-ENOENT, "%s: no input_%zu.pb for input %s", options->data_set, i, info.name);
+		} else {
+			inputs->made++;
+			err = make_input(&info, options->seed * 1000 + i, &inputs->tensors[i]);
+		}
+	}
+	if (err)
+		inputs_finish(inputs);
+	return err;
+}
+
+void inputs_finish(struct inputs *inputs)
+{
+	for (size_t i = 0; inputs->tensors && i < inputs->count; i++)
+		tensor_finish(&inputs->tensors[i]);
+	free(inputs->tensors);
+	memset(inputs, 0, sizeof(*inputs));
+}
+
+struct accel_tensor inputs_view(const struct tensor *tensor)
+{
+	struct accel_tensor view = {
+		.dtype = (int32_t)tensor->dtype, .rank = tensor->rank, .data = tensor->data, .size = tensor->size};
+
+	memcpy(view.dims, tensor->dims, sizeof(view.dims));
+	return view;
+}
+
+/* ---- comparing ---- */
+
+static bool same_string(const void *a, const void *b, int64_t i)
+{
+	const struct tensor_string *x = (const struct tensor_string *)a + i, *y = (const struct tensor_string *)b + i;
+
+	return x->size == y->size && !memcmp(x->data, y->data, x->size);
+}
+
+void inputs_compare(const struct accel_tensor *actual, const struct tensor *expected, double rtol, double atol,
+		    struct difference *difference)
+{
+	struct tensor mine;
+
+	*difference = (struct difference){.total = tensor_count(expected), .largest = -1};
+	if (actual->dtype != (int32_t)expected->dtype)
+		difference->what = "type";
+	else if (actual->rank != expected->rank ||
+		 memcmp(actual->dims, expected->dims, (size_t)actual->rank * sizeof(int64_t)))
+		difference->what = "shape";
+	if (difference->what ||
+	    tensor_init_view(&mine, expected->dtype, expected->rank, expected->dims, actual->data, actual->size)) {
+		difference->count = difference->total + 1;
+		return;
+	}
+	for (int64_t i = 0; i < difference->total; i++) {
+		double a, e, distance;
+
+		if (expected->dtype == DTYPE_STRING) {
+			difference->count += !same_string(actual->data, expected->data, i);
+			continue;
+		}
+		a = tensor_get_f64(&mine, i);
+		e = tensor_get_f64(expected, i);
+		distance = isnan(a) && isnan(e) ? 0 : a == e ? 0 : fabs(a - e);
+		if (!(distance <= atol + rtol * fabs(e)))
+			difference->count++;
+		if (distance > difference->largest || isnan(distance)) {
+			difference->largest = distance;
+			difference->index = i;
+			difference->actual = a;
+			difference->expected = e;
+		}
+	}
+}

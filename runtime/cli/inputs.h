@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the inputs of a run come from: files, a data set, a seed; and what its outputs are compared with.
+ */
+#ifndef RUNTIME_CLI_INPUTS_H
+#define RUNTIME_CLI_INPUTS_H
+
+#include <accel/runtime.h>
+
+#include "runtime/cli/command.h"
+#include "runtime/cpu/tensor.h"
+
+/* @tensors: by input, owned. @made: how many were made from the seed. */
+struct inputs {
+	struct tensor *tensors;
+	size_t count, made;
+};
+
+/*
+ * Every input of @session: from --input, else from the data set's input_N.pb, else made from the seed: floats in [-1,
+ * 1) that change slowly along the last dimensions plus noise (images, rather than noise alone, so that a misplaced row
+ * shows), integers in [0, 100), booleans either. 0 or a negative errno after a complaint.
+ */
+int inputs_load(const struct accel_session *session, const struct options *options, struct inputs *inputs);
+void inputs_finish(struct inputs *inputs);
+
+/* One tensor from .npy, .pb or .raw (@dtype, @rank, @dims say what a .raw file is). Complains by itself. */
+int inputs_read_file(const char *path, const struct accel_value_info *info, struct tensor *tensor);
+
+/* As the session's run wants it. */
+struct accel_tensor inputs_view(const struct tensor *tensor);
+
+/*
+ * struct difference - of one output from what was expected
+ * @count:   elements outside atol + rtol * |expected|
+ * @largest: largest absolute difference, at element @index
+ */
+struct difference {
+	int64_t count, total, index;
+	double largest, actual, expected;
+	const char *what; /* NULL, or "shape" or "type" */
+};
+
+/* NaN equals NaN; strings are compared as they are. */
+void inputs_compare(const struct accel_tensor *actual, const struct tensor *expected, double rtol, double atol,
+		    struct difference *difference);
+
+#endif

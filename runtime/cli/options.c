@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* One table of options: parsing and help come from it. */
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <errno.h>
+
+#include "runtime/cli/command.h"
+
+/* @letter: what a subcommand names to accept the option */
+static const struct {
+	char letter;
+	const char *name, *argument, *help;
+} table[] = {
+	{'d', "device", "NAME", "sim: (default), sim:OPTION=VALUE,…, cpu, or a device"},
+	{'p', "precision", "P", "fp32 (default), fp16, bf16 or int8: how the device holds floats"},
+	{'t', "target", "NAME", "axl-edge (default) or axl-pro"},
+	{'i', "input", "NAME=FILE", "an input from .npy, .pb (TensorProto) or .raw; may be repeated"},
+	{'D', "data-set", "DIR", "folder with input_N.pb and output_N.pb; all outputs are compared"},
+	{'r', "rtol", "R", "relative tolerance of the comparison (default 1e-3)"},
+	{'a', "atol", "A", "absolute tolerance of the comparison (default 1e-5)"},
+	{'x', "samples", "FILE", ".npy with one sample a row, for a model with one input"},
+	{'y', "labels", "FILE", ".npy with the class of each sample; prints the accuracy"},
+	{'n', "threads", "N", "threads of the CPU backend and of the in-process device (default: all processors)"},
+	{'R', "repeat", "N", "run N times"},
+	{'s', "seed", "N", "seed of the inputs that are not given (default 1)"},
+	{'m', "dim", "NAME=N", "size of a symbolic dimension (default 1); may be repeated"},
+	{'c', "calibration", "DIR", "samples for int8: input_*.pb, or one .npy with a sample a row"},
+	{'j', "json", "FILE", "write every figure of the tables as JSON"},
+	{'P', "profile", "FILE", "write a trace for Perfetto or chrome://tracing"},
+	{'o', "output", "FILE", "where to write"},
+	{'f', "format", "F", "dot, mermaid or svg (default: by the output's name, else svg)"},
+	{'A', "print-after", "STAGE",
+	 "print what a compiler stage made: import, graph, fuse, quantize, partition, lower, schedule"},
+	{'e', "explain", NULL, "say for every node on the CPU why"},
+	{'q', "quiet", NULL, "print nothing but errors"},
+	{'h', "help", NULL, "this text"},
+};
+
+enum { TABLE_SIZE = sizeof(table) / sizeof(table[0]) };
+
+int complain(int code, const char *format, ...)
+{
+	va_list args;
+
+	fputs("accel: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return code;
+}
+
+int exit_code(int err)
+{
+	switch (err) {
+	case 0:
+		return EXIT_GOOD;
+	case -ENOTSUP:
+		return EXIT_UNSUPPORTED;
+	case -EIO:
+	case -ENODEV:
+	case -ETIMEDOUT:
+		return EXIT_DEVICE;
+	default:
+		return EXIT_USAGE;
+	}
+}
+
+static void print_help(const char *name, const char *summary, const char *accepted)
+{
+	printf("Usage: accel %s [OPTION…]%s\n%s\n\n", name, strcmp(name, "info") ? " MODEL" : "", summary);
+	for (int i = 0; i < TABLE_SIZE; i++) {
+		char left[48];
+
+		if (table[i].letter != 'h' && !strchr(accepted, table[i].letter))
+			continue;
+		snprintf(left, sizeof(left), "--%s%s%s", table[i].name, table[i].argument ? " " : "",
+			 table[i].argument ? table[i].argument : "");
+		printf("  %-22s %s\n", left, table[i].help);
+	}
+}
+
+static bool parse_unsigned(const char *text, uint64_t most, uint64_t *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoull(text, &end, 0);
+	return !errno && end != text && !*end && *text != '-' && *value <= most;
+}
+
+static bool parse_positive(const char *text, double *value)
+{
+	char *end;
+
+	*value = strtod(text, &end);
+	return end != text && !*end && *value >= 0;
+}
+
+static bool store(struct options *options, char letter, const char *text)
+{
+	const char **texts[] = {
+		['d'] = &options->device,      ['p'] = &options->precision, ['t'] = &options->target,
+		['D'] = &options->data_set,    ['x'] = &options->samples,   ['y'] = &options->labels,
+		['c'] = &options->calibration, ['j'] = &options->json,      ['P'] = &options->profile,
+		['o'] = &options->output,      ['f'] = &options->format,    ['A'] = &options->print_after};
+	uint64_t number = 0;
+	bool ok = true;
+
+	switch (letter) {
+	case 'i':
+		ok = options->num_inputs < sizeof(options->inputs) / sizeof(options->inputs[0]) && strchr(text, '=');
+		if (ok)
+			options->inputs[options->num_inputs++] = text;
+		return ok;
+	case 'm':
+		ok = options->num_dims < sizeof(options->dims) / sizeof(options->dims[0]) && strchr(text, '=');
+		if (ok)
+			options->dims[options->num_dims++] = text;
+		return ok;
+	case 'r':
+		return parse_positive(text, &options->rtol);
+	case 'a':
+		return parse_positive(text, &options->atol);
+	case 'n':
+		ok = parse_unsigned(text, 1024, &number) && number > 0;
+		options->threads = (unsigned int)number;
+		return ok;
+	case 'R':
+		ok = parse_unsigned(text, 1000000000, &number) && number > 0;
+		options->repeat = (unsigned int)number;
+		return ok;
+	case 's':
+		return parse_unsigned(text, UINT64_MAX, &options->seed);
+	case 'e':
+		options->explain = true;
+		return true;
+	case 'q':
+		options->quiet = true;
+		return true;
+	case 'h':
+		options->help = true;
+		return true;
+	default:
+		*texts[(int)letter] = text;
+		return true;
+	}
+}
+
+int options_parse(int argc, char **argv, const char *name, const char *summary, const char *accepted,
+		  struct options *options)
+{
+	struct option longs[TABLE_SIZE + 1] = {0};
+	int count = 0, at;
+
+	*options = (struct options){.device = "sim:",
+				    .precision = "fp32",
+				    .target = "axl-edge",
+				    .rtol = 1e-3,
+				    .atol = 1e-5,
+				    .repeat = 1,
+				    .seed = 1};
+	for (int i = 0; i < TABLE_SIZE; i++)
+		if (table[i].letter == 'h' || strchr(accepted, table[i].letter))
+			longs[count++] =
+				(struct option){table[i].name, table[i].argument ? required_argument : no_argument,
+						NULL, table[i].letter};
+	optind = 1;
+	while ((at = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (at == '?')
+			return -1;
+		if (!store(options, (char)at, optarg)) {
+			for (int i = 0; i < TABLE_SIZE; i++)
+				if (table[i].letter == at)
+					complain(0, "--%s: '%s' is not a valid %s", table[i].name, optarg,
+						 table[i].argument);
+			return -1;
+		}
+	}
+	if (options->help) {
+		print_help(name, summary, accepted);
+		return 0;
+	}
+	if (optind < argc)
+		options->model = argv[optind++];
+	if (optind < argc) {
+		complain(0, "%s: one model at a time, '%s' is too much", name, argv[optind]);
+		return -1;
+	}
+	if (!options->model && strcmp(name, "info")) {
+		complain(0, "%s: which model? Try 'accel %s --help'", name, name);
+		return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/* accel run: one model, its inputs, its outputs, and where the time went. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <accel/runtime.h>
+
+#include "runtime/cli/command.h"
+#include "runtime/cli/inputs.h"
+#include "runtime/cli/report.h"
+#include "runtime/cli/session_options.h"
+
+/* Outputs of the last run against output_N.pb; prints one line each. EXIT_GOOD, EXIT_DIFFERS, or a file's error. */
+static int compare_outputs(const struct accel_session *session, const struct options *options,
+			   const struct accel_tensor *outputs, struct json *json)
+{
+	int code = EXIT_GOOD;
+
+	if (json)
+		json_array(json, "outputs");
+	for (size_t i = 0; i < accel_session_num_outputs(session); i++) {
+		struct accel_value_info info;
+		struct tensor expected;
+		struct difference difference;
+		char path[4096];
+		int err;
+
+		accel_session_output(session, i, &info);
+		snprintf(path, sizeof(path), "%s/output_%zu.pb", options->data_set, i);
+		err = inputs_read_file(path, NULL, &expected);
+		if (err)
+			return exit_code(err);
+		inputs_compare(&outputs[i], &expected, options->rtol, options->atol, &difference);
+		if (difference.count)
+			code = EXIT_DIFFERS;
+		if (!options->quiet && difference.what)
+			printf("output %s: the %s differs\n", info.name, difference.what);
+		else if (!options->quiet)
+			printf("output %s: %s, largest difference %.3g at element %lld of %lld (%.6g, expected "
+			       "%.6g)%s\n",
+			       info.name, difference.count ? "DIFFERS" : "as expected", difference.largest,
+			       (long long)difference.index, (long long)difference.total, difference.actual,
+			       difference.expected, difference.count ? ", outside the tolerance" : "");
+		if (json) {
+			json_object(json, NULL);
+			json_text(json, "name", info.name);
+			json_bool(json, "as_expected", !difference.count);
+			json_number(json, "largest_difference", difference.largest);
+			json_unsigned(json, "elements_outside", (uint64_t)difference.count);
+			json_close(json);
+		}
+		tensor_finish(&expected);
+	}
+	if (json)
+		json_close(json);
+	return code;
+}
+
+/* Without a data set: what the outputs look like. */
+static void print_outputs(const struct accel_session *session, const struct accel_tensor *outputs)
+{
+	for (size_t i = 0; i < accel_session_num_outputs(session); i++) {
+		struct accel_value_info info;
+		struct tensor tensor;
+
+		accel_session_output(session, i, &info);
+		if (tensor_init_view(&tensor, (enum dtype)outputs[i].dtype, outputs[i].rank, outputs[i].dims,
+				     outputs[i].data, outputs[i].size))
+			continue;
+		printf("output %s: %s[", info.name, dtype_name(tensor.dtype));
+		for (int d = 0; d < tensor.rank; d++)
+			printf("%s%lld", d ? "," : "", (long long)tensor.dims[d]);
+		printf("] =");
+		for (int64_t k = 0; k < tensor_count(&tensor) && k < 8 && tensor.dtype != DTYPE_STRING; k++)
+			printf(" %.6g", tensor_get_f64(&tensor, k));
+		printf("%s\n", tensor_count(&tensor) > 8 ? " …" : "");
+	}
+}
+
+/* ---- classification of many samples ---- */
+
+static int64_t largest(const struct accel_tensor *scores)
+{
+	struct tensor tensor;
+	int64_t best = 0;
+
+	if (tensor_init_view(&tensor, (enum dtype)scores->dtype, scores->rank, scores->dims, scores->data,
+			     scores->size))
+		return -1;
+	for (int64_t i = 1; i < tensor_count(&tensor); i++)
+		if (tensor_get_f64(&tensor, i) > tensor_get_f64(&tensor, best))
+			best = i;
+	return best;
+}
+
+/* Runs every row of --samples; prints the accuracy against --labels. */
+static int classify(struct accel_session *session, const struct options *options, struct json *json)
+{
+	struct tensor samples = {0}, labels = {0};
+	struct accel_value_info info;
+	char error[512];
+	int64_t rows, right = 0;
+	uint64_t cycles = 0;
+	int code = EXIT_USAGE, err = 0;
+
+	if (accel_session_num_inputs(session) != 1 || accel_session_num_outputs(session) != 1)
+		return complain(EXIT_USAGE, "--samples needs a model with one input and one output");
+	accel_session_input(session, 0, &info);
+	if (inputs_read_file(options->samples, &info, &samples) ||
+	    (options->labels && inputs_read_file(options->labels, NULL, &labels)))
+		goto out;
+	rows = samples.rank ? samples.dims[0] : 0;
+	if (rows < 1 || (options->labels && tensor_count(&labels) != rows)) {
+		complain(0, "--samples has %lld rows, --labels %lld", (long long)rows,
+			 options->labels ? (long long)tensor_count(&labels) : 0);
+		goto out;
+	}
+	if (json)
+		json_array(json, "predictions");
+	for (int64_t i = 0; i < rows && !err; i++) {
+		struct accel_tensor input = inputs_view(&samples), output = {0};
+		struct accel_run_stats stats;
+		int64_t class;
+
+		input.size = tensor_bytes(&samples) / (size_t)rows;
+		input.data = (uint8_t *)samples.data + (size_t)i * input.size;
+		input.dims[0] = 1;
+		err = accel_session_run(session, &input, 1, &output, 1, error, sizeof(error));
+		if (err)
+			break;
+		class = largest(&output);
+		accel_session_stats(session, &stats);
+		cycles += stats.cycles;
+		if (options->labels)
+			right += class == tensor_get_s64(&labels, i);
+		if (json)
+			json_unsigned(json, NULL, (uint64_t) class);
+	}
+	if (json)
+		json_close(json);
+	if (err) {
+		code = complain(exit_code(err), "%s", error);
+		goto out;
+	}
+	code = EXIT_GOOD;
+	if (!options->quiet && options->labels)
+		printf("accuracy: %lld of %lld, %.2f %%; %.0f device cycles a sample\n", (long long)right,
+		       (long long)rows, 100.0 * (double)right / (double)rows, (double)cycles / (double)rows);
+	if (json && options->labels) {
+		json_unsigned(json, "right", (uint64_t)right);
+		json_unsigned(json, "samples", (uint64_t)rows);
+	}
+out:
+	tensor_finish(&samples);
+	tensor_finish(&labels);
+	return code;
+}
+
+/* ---- one run ---- */
+
+static int run_once(struct accel_session *session, const struct options *options, struct json *json)
+{
+	size_t num_outputs = accel_session_num_outputs(session);
+	struct accel_tensor *views = NULL, *outputs = NULL;
+	struct inputs inputs = {0};
+	char error[512];
+	int code = EXIT_USAGE, err = inputs_load(session, options, &inputs);
+
+	if (err)
+		return exit_code(err);
+	views = calloc(inputs.count + 1, sizeof(*views));
+	outputs = calloc(num_outputs + 1, sizeof(*outputs));
+	if (!views || !outputs) {
+		complain(0, "out of memory");
+		goto out;
+	}
+	if (inputs.made && !options->quiet)
+		printf("%zu input%s made from seed %llu\n", inputs.made, inputs.made == 1 ? "" : "s",
+		       (unsigned long long)options->seed);
+	for (size_t i = 0; i < inputs.count; i++)
+		views[i] = inputs_view(&inputs.tensors[i]);
+	for (unsigned int n = 0; n < options->repeat && !err; n++) {
+		memset(outputs, 0, num_outputs * sizeof(*outputs));
+		err = accel_session_run(session, views, inputs.count, outputs, num_outputs, error, sizeof(error));
+	}
+	if (err)
+		code = complain(exit_code(err), "%s: %s", options->model, error);
+	else if (options->data_set)
+		code = compare_outputs(session, options, outputs, json);
+	else
+		code = EXIT_GOOD;
+	if (!err && !options->data_set && !options->quiet)
+		print_outputs(session, outputs);
+out:
+	free(views);
+	free(outputs);
+	inputs_finish(&inputs);
+	return code;
+}
+
+static int run_session(struct accel_session *session, const struct options *options, struct json *json)
+{
+	struct accel_run_stats stats;
+	int code = options->samples ? classify(session, options, json) : run_once(session, options, json);
+
+	if (code != EXIT_GOOD && code != EXIT_DIFFERS)
+		return code;
+	accel_session_stats(session, &stats);
+	if (!options->quiet) {
+		report_regions(&stats, stdout);
+		report_nodes(&stats, 10, stdout);
+	}
+	if (options->explain)
+		report_reasons(&stats, stdout);
+	if (json)
+		report_json(&stats, json);
+	if (options->profile) {
+		int err = accel_session_trace(session, options->profile);
+
+		if (err)
+			return complain(exit_code(err), "%s: %s", options->profile, strerror(-err));
+		if (!options->quiet)
+			printf("trace: %s\n", options->profile);
+	}
+	return code;
+}
+
+int command_run(int argc, char **argv)
+{
+	struct accel_session *session;
+	struct session_setup setup;
+	struct options options;
+	struct json json;
+	FILE *file = NULL;
+	char error[512];
+	int code, err;
+
+	if (options_parse(argc, argv, "run", "Run a model and show where the time went.", "dpiDraxynRsmcjPeq",
+			  &options))
+		return EXIT_USAGE;
+	if (options.help)
+		return EXIT_GOOD;
+	err = session_setup(&options, &setup);
+	if (err)
+		return EXIT_USAGE;
+	setup.options.trace = true;
+	err = accel_session_create(options.model, &setup.options, &session, error, sizeof(error));
+	if (err)
+		return complain(exit_code(err), "%s", error);
+	if (options.json) {
+		file = fopen(options.json, "w");
+		if (!file) {
+			accel_session_destroy(session);
+			return complain(EXIT_USAGE, "%s: %s", options.json, strerror(errno));
+		}
+		json_begin(&json, file);
+		json_text(&json, "model", options.model);
+		json_text(&json, "device", options.device);
+		json_text(&json, "precision", options.precision);
+	}
+	code = run_session(session, &options, file ? &json : NULL);
+	if (file && json_end(&json))
+		code = complain(EXIT_USAGE, "%s: can not be written", options.json);
+	if (file)
+		fclose(file);
+	accel_session_destroy(session);
+	return code;
+}
