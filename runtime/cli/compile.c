@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* accel compile: ONNX to .axm; --explain says for each node on the CPU why. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "runtime/cli/package_input.h"
+
+static int write_package(const char *path, const struct compile_result *result)
+{
+	FILE *file = fopen(path, "wb");
+	int failed;
+
+	if (!file)
+		return complain(EXIT_USAGE, "%s: %s", path, strerror(errno));
+	failed = fwrite(result->bytes, 1, result->size, file) != result->size;
+	failed |= fclose(file) != 0;
+	if (failed) {
+		remove(path); /* no half-written package */
+		return complain(EXIT_USAGE, "%s: can not be written", path);
+	}
+	return EXIT_GOOD;
+}
+
+static void print_regions(const struct axm *axm)
+{
+	printf("%-6s %-4s %6s %14s %12s %12s %12s\n", "region", "on", "nodes", "estimate", "code", "weights", "arena");
+	for (uint32_t r = 0; r < axm->num_regions; r++) {
+		const struct axm_region *region = &axm->regions[r];
+
+		if (region->device)
+			printf("%-6u %-4s %6u %14" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64 "\n", r, "NPU",
+			       region->num_nodes, region->cycles, region->code_bytes, region->weight_bytes,
+			       region->arena_bytes);
+		else
+			printf("%-6u %-4s %6u\n", r, "CPU", region->num_nodes);
+	}
+}
+
+static void print_reasons(const struct axm *axm)
+{
+	for (uint32_t n = 0; n < axm->num_nodes; n++)
+		if (!axm->regions[axm->nodes[n].region].device)
+			printf("CPU: %s (%s): %s\n", axm_string(axm, axm->nodes[n].name),
+			       axm_string(axm, axm->nodes[n].op_type), axm_string(axm, axm->nodes[n].reason));
+}
+
+int command_compile(int argc, char **argv)
+{
+	struct package_input input;
+	struct options options;
+	int code;
+
+	if (options_parse(argc, argv, "compile", "Compile an ONNX model to an .axm package.", "ptmcsoAeq", &options))
+		return EXIT_USAGE;
+	if (options.help)
+		return EXIT_GOOD;
+	code = package_input_open(&options, &input);
+	if (code != EXIT_GOOD)
+		return code;
+	if (!options.quiet && !options.print_after) {
+		printf("%s for %s in %s: %zu nodes, %zu on the CPU, %.2f s\n", options.model, options.target,
+		       options.precision, input.compiled.nodes, input.compiled.cpu_nodes, input.compiled.seconds);
+		print_regions(&input.axm);
+	}
+	if (options.explain)
+		print_reasons(&input.axm);
+	if (options.output)
+		code = input.compiled.bytes ? write_package(options.output, &input.compiled)
+					    : complain(EXIT_USAGE, "%s: is compiled already", options.model);
+	package_input_close(&input);
+	return code;
+}
