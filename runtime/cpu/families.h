@@ -12,30 +12,36 @@
 
 #include "runtime/cpu/op.h"
 
-#define OP_FAMILIES(X)                                                                                                 \
-	X(activation)                                                                                                  \
-	X(cast)                                                                                                        \
-	X(conv)                                                                                                        \
-	X(conv_transpose)                                                                                              \
-	X(elementwise)                                                                                                 \
-	X(gemm)                                                                                                        \
-	X(indexing)                                                                                                    \
-	X(movement)                                                                                                    \
-	X(normalization)                                                                                               \
-	X(pooling)                                                                                                     \
-	X(quantized)                                                                                                   \
-	X(random)                                                                                                      \
-	X(recurrent)                                                                                                   \
-	X(reduce)                                                                                                      \
-	X(resize)                                                                                                      \
-	X(select)                                                                                                      \
-	X(shape)                                                                                                       \
+#define OP_FAMILIES(X)    \
+	X(activation)     \
+	X(cast)           \
+	X(conv)           \
+	X(conv_transpose) \
+	X(elementwise)    \
+	X(gemm)           \
+	X(indexing)       \
+	X(movement)       \
+	X(normalization)  \
+	X(pooling)        \
+	X(quantized)      \
+	X(random)         \
+	X(recurrent)      \
+	X(reduce)         \
+	X(resize)         \
+	X(select)         \
+	X(shape)          \
 	X(softmax)
 
-#define OP_FAMILY_DECLARE(name)                                                                                        \
-	extern const struct op_kernel ops_##name[];                                                                    \
+#define OP_FAMILY_DECLARE(name)                     \
+	extern const struct op_kernel ops_##name[]; \
 	extern const size_t ops_##name##_count;
 OP_FAMILIES(OP_FAMILY_DECLARE)
 #undef OP_FAMILY_DECLARE
+
+/* Input @index, NULL when it is omitted: by an empty name or by being past the node's last. */
+static inline const struct tensor *op_input(const struct op_call *call, size_t index)
+{
+	return index < call->node->num_inputs ? call->inputs[index] : NULL;
+}
 
 #endif

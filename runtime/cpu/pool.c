@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The thread pool: see pool.h.
+ *
+ * A call is a `struct job` on the caller's stack, in the pool's list while it has indices to hand out. Workers take
+ * indices of the first such job; the caller takes indices of its own, then leaves the list and waits for the workers
+ * that are still inside. A worker enters a job only under the lock and only while it is in the list, so that none can
+ * enter after the caller left.
+ */
+#include "runtime/cpu/pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* How often to look for work, or for the last worker to leave, before sleeping: some 10 us, about what a wake-up costs.
+ */
+#define SPINS 400
+
+struct job {
+	void (*fn)(void *arg, size_t i);
+	void *arg;
+	size_t count;
+	atomic_size_t next;   /* first index not handed out */
+	atomic_size_t inside; /* workers running this job; grows under the lock only */
+	struct job *link;
+};
+
+struct cpu_pool {
+	size_t num_workers; /* without the caller */
+	pthread_t *workers;
+	bool spin;              /* there is a processor for every thread */
+	atomic_uint generation; /* jobs ever posted: what an idle worker watches */
+
+	pthread_mutex_t lock; /* protects what follows */
+	pthread_cond_t posted;
+	pthread_cond_t left;
+	struct job *jobs;
+	size_t sleeping;
+	bool quit;
+};
+
+/* Set while a thread runs a job's function: nested calls run on that thread. */
+static _Thread_local bool in_job;
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#endif
+}
+
+static void take_indices(struct job *job)
+{
+	size_t i;
+
+	in_job = true;
+	while ((i = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed)) < job->count)
+		job->fn(job->arg, i);
+	in_job = false;
+}
+
+/* The first job with indices left. Called with the lock held. */
+static struct job *find_job(struct cpu_pool *pool)
+{
+	for (struct job *job = pool->jobs; job; job = job->link)
+		if (atomic_load_explicit(&job->next, memory_order_relaxed) < job->count)
+			return job;
+	return NULL;
+}
+
+static void *work(void *arg)
+{
+	struct cpu_pool *pool = arg;
+
+	pthread_mutex_lock(&pool->lock);
+	for (;;) {
+		struct job *job = find_job(pool);
+
+		if (job) {
+			atomic_fetch_add_explicit(&job->inside, 1, memory_order_relaxed);
+			pthread_mutex_unlock(&pool->lock);
+			take_indices(job);
+			pthread_mutex_lock(&pool->lock);
+			/* Release: what this worker wrote is seen by the caller that reads 0 (acquire, in wait_left).
+			 */
+			if (atomic_fetch_sub_explicit(&job->inside, 1, memory_order_release) == 1)
+				pthread_cond_broadcast(&pool->left);
+			continue;
+		}
+		if (pool->quit)
+			break;
+		if (pool->spin) {
+			unsigned int seen = atomic_load_explicit(&pool->generation, memory_order_relaxed);
+			int spins = SPINS;
+
+			pthread_mutex_unlock(&pool->lock);
+			while (--spins && atomic_load_explicit(&pool->generation, memory_order_relaxed) == seen)
+				relax();
+			pthread_mutex_lock(&pool->lock);
+			if (spins || find_job(pool) || pool->quit)
+				continue;
+		}
+		pool->sleeping++;
+		pthread_cond_wait(&pool->posted, &pool->lock);
+		pool->sleeping--;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
+static void unlink_job(struct cpu_pool *pool, struct job *job)
+{
+	struct job **link = &pool->jobs;
+
+	while (*link != job)
+		link = &(*link)->link;
+	*link = job->link;
+}
+
+void cpu_pool_for(struct cpu_pool *pool, size_t count, void (*fn)(void *arg, size_t i), void *arg)
+{
+	struct job job = {.fn = fn, .arg = arg, .count = count};
+
+	if (!pool || !pool->num_workers || in_job || count < 2) {
+		for (size_t i = 0; i < count; i++)
+			fn(arg, i);
+		return;
+	}
+	pthread_mutex_lock(&pool->lock);
+	job.link = pool->jobs;
+	pool->jobs = &job;
+	atomic_fetch_add_explicit(&pool->generation, 1, memory_order_relaxed);
+	if (pool->sleeping && count == 2)
+		pthread_cond_signal(&pool->posted);
+	else if (pool->sleeping)
+		pthread_cond_broadcast(&pool->posted);
+	pthread_mutex_unlock(&pool->lock);
+
+	take_indices(&job);
+
+	pthread_mutex_lock(&pool->lock);
+	unlink_job(pool, &job);
+	if (pool->spin && atomic_load_explicit(&job.inside, memory_order_relaxed)) {
+		pthread_mutex_unlock(&pool->lock);
+		for (int spins = SPINS; spins && atomic_load_explicit(&job.inside, memory_order_relaxed); spins--)
+			relax();
+		pthread_mutex_lock(&pool->lock);
+	}
+	/* The workers leave under the lock: when 0 is read here, none of them touches the job any more. */
+	while (atomic_load_explicit(&job.inside, memory_order_acquire))
+		pthread_cond_wait(&pool->left, &pool->lock);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+static void stop_workers(struct cpu_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->quit = true;
+	pthread_cond_broadcast(&pool->posted);
+	pthread_mutex_unlock(&pool->lock);
+	for (size_t i = 0; i < pool->num_workers; i++)
+		pthread_join(pool->workers[i], NULL);
+}
+
+static size_t online_processors(void)
+{
+	long count = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return count < 1 ? 1 : (size_t)count;
+}
+
+int cpu_pool_create(size_t threads, struct cpu_pool **pool_out)
+{
+	struct cpu_pool *pool = calloc(1, sizeof(*pool));
+
+	*pool_out = NULL;
+	if (!pool)
+		return -ENOMEM;
+	if (!threads)
+		threads = online_processors();
+	pool->spin = threads <= online_processors();
+	pool->workers = calloc(threads, sizeof(*pool->workers));
+	if (!pool->workers) {
+		free(pool);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->posted, NULL);
+	pthread_cond_init(&pool->left, NULL);
+	for (; pool->num_workers + 1 < threads; pool->num_workers++)
+		if (pthread_create(&pool->workers[pool->num_workers], NULL, work, pool)) {
+			cpu_pool_destroy(pool);
+			return -EAGAIN;
+		}
+	*pool_out = pool;
+	return 0;
+}
+
+void cpu_pool_destroy(struct cpu_pool *pool)
+{
+	if (!pool)
+		return;
+	stop_workers(pool);
+	pthread_cond_destroy(&pool->left);
+	pthread_cond_destroy(&pool->posted);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->workers);
+	free(pool);
+}
+
+size_t cpu_pool_threads(const struct cpu_pool *pool)
+{
+	return pool ? pool->num_workers + 1 : 1;
+}
