@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs a graph on the CPU to see the range of every value. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/quant/quantize.h"
+#include "runtime/cpu/pool.h"
+
+struct calibration {
+	struct graph *graph;
+	struct tensor *tensors; /* by value id */
+	size_t *reads;          /* of each value still to come */
+	struct cpu_pool *pool;
+	char *error;
+	size_t error_size;
+};
+
+static void record_range(struct graph_value *value, const struct tensor *tensor)
+{
+	int64_t count = tensor_count(tensor);
+
+	if (!dtype_is_float(tensor->dtype))
+		return;
+	for (int64_t i = 0; i < count; i++) {
+		float x = tensor->dtype == DTYPE_F32 ? ((const float *)tensor->data)[i]
+						     : (float)tensor_get_f64(tensor, i);
+
+		if (!isfinite(x))
+			continue;
+		if (!value->has_range) {
+			value->has_range = true;
+			value->lo = value->hi = x;
+		}
+		value->lo = x < value->lo ? x : value->lo;
+		value->hi = x > value->hi ? x : value->hi;
+	}
+}
+
+static const struct tensor *tensor_of(const struct calibration *run, const struct graph_value *value)
+{
+	return !value ? NULL : value->constant ? value->constant : &run->tensors[value->id];
+}
+
+static int run_node(struct calibration *run, struct graph_node *node)
+{
+	const struct op_kernel *kernel = op_find(node->domain, node->op_type, node->opset);
+	struct op_node op = graph_op_node(node);
+	const struct tensor **inputs = calloc(node->num_inputs + 1, sizeof(*inputs));
+	struct tensor **outputs = calloc(node->num_outputs + 1, sizeof(*outputs));
+	struct op_call call = {.node = &op, .inputs = inputs, .outputs = outputs, .pool = run->pool};
+	int err = -ENOMEM;
+
+	if (!kernel) {
+		snprintf(run->error, run->error_size, "node %s: no CPU kernel for %s, so no calibration", node->name,
+			 node->op_type);
+		err = -ENOTSUP;
+		goto out;
+	}
+	if (!inputs || !outputs)
+		goto out;
+	for (size_t i = 0; i < node->num_inputs; i++)
+		inputs[i] = tensor_of(run, node->inputs[i]);
+	for (size_t i = 0; i < node->num_outputs; i++)
+		outputs[i] = node->outputs[i] ? &run->tensors[node->outputs[i]->id] : NULL;
+	err = op_prepare(kernel, &op, inputs, &call.state);
+	if (!err)
+		err = op_run(kernel, &call);
+	op_release(kernel, call.state);
+	if (err)
+		snprintf(run->error, run->error_size, "node %s: %.150s", node->name, call.error);
+	for (size_t i = 0; i < node->num_outputs && !err; i++)
+		if (node->outputs[i])
+			record_range(node->outputs[i], outputs[i]);
+	/* Memory of values that nobody reads any more. */
+	for (size_t i = 0; i < node->num_inputs; i++) {
+		struct graph_value *value = node->inputs[i];
+
+		if (value && !value->constant && --run->reads[value->id] == 0 && value->producer)
+			tensor_finish(&run->tensors[value->id]);
+	}
+out:
+	free(inputs);
+	free(outputs);
+	return err;
+}
+
+static int run_sample(struct calibration *run, const struct quant_sample *sample)
+{
+	struct graph *graph = run->graph;
+	int err = 0;
+
+	for (size_t i = 0; i < graph->num_values; i++)
+		run->reads[i] = graph->values[i]->num_uses;
+	for (size_t i = 0; i < graph->num_inputs && !err; i++) {
+		const struct tensor *input = sample->inputs[i];
+
+		err = tensor_init_view(&run->tensors[graph->inputs[i]->id], input->dtype, input->rank, input->dims,
+				       input->data, input->size);
+		if (!err)
+			record_range(graph->inputs[i], input);
+	}
+	for (size_t n = 0; n < graph->num_nodes && !err; n++)
+		err = run_node(run, graph->nodes[n]);
+	for (size_t i = 0; i < graph->num_values; i++)
+		tensor_finish(&run->tensors[i]);
+	return err;
+}
+
+int quant_calibrate(struct graph *graph, const struct quant_sample *samples, size_t count, char *error,
+		    size_t error_size)
+{
+	struct calibration run = {.graph = graph, .error = error, .error_size = error_size};
+	int err = cpu_pool_create(0, &run.pool);
+
+	run.tensors = calloc(graph->num_values + 1, sizeof(*run.tensors));
+	run.reads = calloc(graph->num_values + 1, sizeof(*run.reads));
+	if (!run.tensors || !run.reads)
+		err = -ENOMEM;
+	for (size_t i = 0; i < count && !err; i++)
+		err = run_sample(&run, &samples[i]);
+	free(run.tensors);
+	free(run.reads);
+	cpu_pool_destroy(run.pool);
+	return err;
+}
+
+/* ---- made samples ---- */
+
+static uint64_t next_random(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ull + 1442695040888963407ull;
+	return *state >> 33;
+}
+
+static int make_tensor(const struct graph_value *value, uint64_t *state, struct tensor **made)
+{
+	struct tensor *tensor = calloc(1, sizeof(*tensor));
+	int err = tensor ? tensor_init(tensor, value->dtype, value->rank, value->dims) : -ENOMEM;
+
+	if (!err)
+		for (int64_t i = 0; i < tensor_count(tensor); i++) {
+			uint64_t bits = next_random(state);
+
+			if (value->dtype == DTYPE_F32)
+				((float *)tensor->data)[i] = (float)bits / 1073741824.0f - 1.0f;
+			else if (value->dtype == DTYPE_S64)
+				((int64_t *)tensor->data)[i] = (int64_t)(bits % 100);
+			else if (value->dtype == DTYPE_S32)
+				((int32_t *)tensor->data)[i] = (int32_t)(bits % 100);
+			else if (dtype_size(value->dtype) == 1)
+				((uint8_t *)tensor->data)[i] =
+					value->dtype == DTYPE_BOOL ? bits & 1 : (uint8_t)(bits % 100);
+		}
+	if (err) {
+		free(tensor);
+		tensor = NULL;
+	}
+	*made = tensor;
+	return err;
+}
+
+int quant_make_samples(const struct graph *graph, uint64_t seed, size_t count, struct quant_sample **samples)
+{
+	struct quant_sample *made = calloc(count + 1, sizeof(*made));
+	uint64_t state = seed * 2654435761u + 1;
+	int err = made ? 0 : -ENOMEM;
+
+	for (size_t s = 0; s < count && !err; s++) {
+		struct tensor **inputs = calloc(graph->num_inputs + 1, sizeof(*inputs));
+
+		made[s].inputs = (const struct tensor *const *)inputs;
+		if (!inputs)
+			err = -ENOMEM;
+		for (size_t i = 0; i < graph->num_inputs && !err; i++)
+			err = make_tensor(graph->inputs[i], &state, &inputs[i]);
+	}
+	if (err)
+		quant_samples_free(made, count, graph->num_inputs);
+	else
+		*samples = made;
+	return err;
+}
+
+void quant_samples_free(struct quant_sample *samples, size_t count, size_t num_inputs)
+{
+	for (size_t s = 0; samples && s < count; s++) {
+		struct tensor **inputs = (struct tensor **)(uintptr_t)samples[s].inputs;
+
+		for (size_t i = 0; inputs && i < num_inputs && inputs[i]; i++) {
+			tensor_finish(inputs[i]);
+			free(inputs[i]);
+		}
+		free(inputs);
+	}
+	free(samples);
+}
