@@ -637,8 +637,6 @@ static int run_where(struct op_call *call)
 	return in[1]->dtype == DTYPE_STRING ? strings_own(call, call->outputs[0]) : 0;
 }
 
-#define MANY 0x7fffffff
-
 const struct op_kernel ops_elementwise[] = {
 	{"", "Add", 1, 0, 2, 2, 1, 1, run_add},
 	{"", "And", 1, 0, 2, 2, 1, 1, run_and},
@@ -652,16 +650,16 @@ const struct op_kernel ops_elementwise[] = {
 	{"", "GreaterOrEqual", 12, 0, 2, 2, 1, 1, run_greater_equal},
 	{"", "Less", 1, 0, 2, 2, 1, 1, run_less},
 	{"", "LessOrEqual", 12, 0, 2, 2, 1, 1, run_less_equal},
-	{"", "Max", 1, 0, 1, MANY, 1, 1, run_max},
-	{"", "Mean", 1, 0, 1, MANY, 1, 1, run_mean},
-	{"", "Min", 1, 0, 1, MANY, 1, 1, run_min},
+	{"", "Max", 1, 0, 1, -1, 1, 1, run_max},
+	{"", "Mean", 1, 0, 1, -1, 1, 1, run_mean},
+	{"", "Min", 1, 0, 1, -1, 1, 1, run_min},
 	{"", "Mod", 10, 0, 2, 2, 1, 1, run_mod},
 	{"", "Mul", 1, 0, 2, 2, 1, 1, run_mul},
 	{"", "Or", 1, 0, 2, 2, 1, 1, run_or},
 	{"", "PRelu", 1, 0, 2, 2, 1, 1, run_prelu},
 	{"", "Pow", 7, 0, 2, 2, 1, 1, run_pow},
 	{"", "Sub", 1, 0, 2, 2, 1, 1, run_sub},
-	{"", "Sum", 1, 0, 1, MANY, 1, 1, run_sum},
+	{"", "Sum", 1, 0, 1, -1, 1, 1, run_sum},
 	{"", "Where", 9, 0, 3, 3, 1, 1, run_where},
 	{"", "Xor", 1, 0, 2, 2, 1, 1, run_xor},
 };
