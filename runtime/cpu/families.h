@@ -17,17 +17,20 @@
 	X(cast)           \
 	X(conv)           \
 	X(conv_transpose) \
+	X(einsum)         \
 	X(elementwise)    \
 	X(gemm)           \
 	X(indexing)       \
 	X(movement)       \
 	X(normalization)  \
+	X(order)          \
 	X(pooling)        \
 	X(quantized)      \
 	X(random)         \
 	X(recurrent)      \
 	X(reduce)         \
 	X(resize)         \
+	X(sampling)       \
 	X(select)         \
 	X(shape)          \
 	X(softmax)
