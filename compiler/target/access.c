@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* See access.h. */
+#include "compiler/target/access.h"
+
+#include <stddef.h>
+
+unsigned int access_type_bytes(unsigned int type)
+{
+	static const uint8_t bytes[AXL_NUM_TYPES] = {
+#define TYPE_BYTES(name, number, size, text) [number] = size,
+		AXL_TYPES(TYPE_BYTES)
+#undef TYPE_BYTES
+	};
+	return type < AXL_NUM_TYPES ? bytes[type] : 0;
+}
+
+int access_field(unsigned int opcode, int place)
+{
+	static const int dma[] = {-1, offsetof(struct axl_dma, spad), offsetof(struct axl_dma, index_addr)};
+	static const int conv[] = {offsetof(struct axl_conv, a), offsetof(struct axl_conv, w),
+				   offsetof(struct axl_conv, acc)};
+	static const int drain[] = {offsetof(struct axl_drain, acc),  offsetof(struct axl_drain, out),
+				    offsetof(struct axl_drain, bias), offsetof(struct axl_drain, scale),
+				    offsetof(struct axl_drain, res),  offsetof(struct axl_drain, table)};
+	static const int vec[] = {offsetof(struct axl_vec, dst), offsetof(struct axl_vec, src0),
+				  offsetof(struct axl_vec, src1), offsetof(struct axl_vec, table)};
+
+	switch (opcode) {
+	case AXL_OP_LOAD:
+	case AXL_OP_STORE:
+		return place < 3 ? dma[place] : -1;
+	case AXL_OP_CONV:
+	case AXL_OP_DWCONV:
+		return place < 3 ? conv[place] : -1;
+	case AXL_OP_DRAIN:
+		return place < 6 ? drain[place] : -1;
+	case AXL_OP_VEC:
+		return place < 4 ? vec[place] : -1;
+	default:
+		return -1;
+	}
+}
+
+/* Extend the range by an index that goes from 0 to count - 1 with @stride. */
+static void extend(struct access *access, int64_t count, int64_t stride)
+{
+	if (count < 1)
+		return;
+	if (stride > 0)
+		access->hi += (count - 1) * stride;
+	else
+		access->lo += (count - 1) * stride;
+}
+
+static struct access element(enum access_space space, int place, unsigned int bytes, bool write)
+{
+	return (struct access){
+		.space = space, .place = place, .lo = 0, .hi = bytes, .write = write, .align = bytes ? bytes : 1};
+}
+
+static size_t dma_accesses(const struct axl_dma *dma, struct access *list)
+{
+	bool load = dma->header.opcode == AXL_OP_LOAD;
+	struct access *memory = &list[0], *spad = &list[1];
+	size_t count = 2;
+
+	*memory = element(ACCESS_MEMORY, 0, access_type_bytes(dma->mem_type), !load);
+	*spad = element(ACCESS_SPAD, 1, access_type_bytes(dma->spad_type), load);
+	memory->align = 1;
+	for (int d = 0; d < 5; d++) {
+		uint32_t end = dma->hi[d] && dma->hi[d] < dma->dims[d] ? dma->hi[d] : dma->dims[d];
+		int64_t valid = (int64_t)end - dma->lo[d];
+
+		extend(spad, dma->dims[d], dma->spad_stride[d]);
+		if (valid < 1)
+			memory->hi = memory->lo = 0;
+		else if (d == 0 && dma->dma_flags & AXL_DMA_GATHER)
+			extend(memory, dma->index_limit, dma->mem_stride[d]);
+		else if (memory->hi > memory->lo)
+			extend(memory, valid, dma->mem_stride[d]);
+	}
+	if (dma->dma_flags & AXL_DMA_GATHER) {
+		list[count] = element(ACCESS_SPAD, 2, 4, false);
+		extend(&list[count++], (int64_t)(dma->hi[0] ? dma->hi[0] : dma->dims[0]) - dma->lo[0], 4);
+	}
+	return count;
+}
+
+static size_t conv_accesses(const struct axl_conv *conv, struct access *list)
+{
+	int64_t taps = (int64_t)conv->kernel_h * conv->kernel_w;
+	int64_t k = conv->header.opcode == AXL_OP_DWCONV ? taps : taps * conv->channels;
+
+	list[0] = element(ACCESS_SPAD, 0, access_type_bytes(conv->a_type), false);
+	extend(&list[0], conv->in_h, conv->a_stride_h);
+	extend(&list[0], conv->in_w, conv->a_stride_w);
+	extend(&list[0], conv->channels, list[0].align);
+	list[1] = element(ACCESS_SPAD, 1, access_type_bytes(conv->w_type), false);
+	extend(&list[1], k, conv->w_stride_k);
+	extend(&list[1], conv->n, conv->w_stride_n);
+	list[2] = element(ACCESS_ACC, 2, 4, true);
+	extend(&list[2], (int64_t)conv->out_h * conv->out_w, conv->acc_stride);
+	extend(&list[2], conv->n, 4);
+	return 3;
+}
+
+static size_t drain_accesses(const struct axl_drain *drain, struct access *list)
+{
+	int64_t rows = drain->rows_h, cols = drain->rows_w;
+	unsigned int pool_h = drain->pool_hw >> 4, pool_w = drain->pool_hw & 15;
+	unsigned int step_h = drain->pool_stride >> 4, step_w = drain->pool_stride & 15;
+	size_t count = 2;
+
+	list[0] = element(ACCESS_ACC, 0, 4, false);
+	extend(&list[0], rows * cols, drain->acc_stride);
+	extend(&list[0], drain->n, 4);
+	list[1] = element(ACCESS_SPAD, 1, access_type_bytes(drain->out_type), true);
+	extend(&list[1], pool_h && step_h ? (rows - pool_h) / step_h + 1 : rows, drain->out_stride_h);
+	extend(&list[1], pool_w && step_w ? (cols - pool_w) / step_w + 1 : cols, drain->out_stride_w);
+	extend(&list[1], drain->n, list[1].align);
+	if (drain->dr_flags & AXL_DR_BIAS) {
+		list[count] = element(ACCESS_SPAD, 2, 4, false);
+		extend(&list[count++], drain->n, 4);
+	}
+	if (drain->dr_flags & AXL_DR_SCALE) {
+		list[count] = element(ACCESS_SPAD, 3, 4, false);
+		extend(&list[count++], drain->n, 4);
+	}
+	if (drain->dr_flags & AXL_DR_RESIDUAL) {
+		list[count] = element(ACCESS_SPAD, 4, access_type_bytes(drain->res_type), false);
+		extend(&list[count], rows, drain->res_stride_h);
+		extend(&list[count], cols, drain->res_stride_w);
+		extend(&list[count], drain->n, list[count].align);
+		count++;
+	}
+	if (drain->dr_flags & AXL_DR_TABLE) {
+		list[count] = element(ACCESS_SPAD, 5, 1, false);
+		extend(&list[count++], 256, 1);
+	}
+	return count;
+}
+
+/* Class and use of the second source, by operation. */
+static bool vec_is_binary(unsigned int op)
+{
+	return (op >= AXL_VEC_ADD && op <= AXL_VEC_SELECT) || op == AXL_VEC_GATHER;
+}
+
+static bool vec_is_reduction(unsigned int op)
+{
+	return op >= AXL_VEC_RSUM && op <= AXL_VEC_ARGMIN;
+}
+
+static size_t vec_accesses(const struct axl_vec *vec, struct access *list)
+{
+	size_t count = 2;
+
+	list[0] = element(ACCESS_SPAD, 0, access_type_bytes(vec->dst_type), true);
+	list[1] = element(ACCESS_SPAD, 1, access_type_bytes(vec->src0_type), false);
+	for (int d = 0; d < 5; d++) {
+		if (!(vec_is_reduction(vec->op) && vec->reduce_mask >> d & 1))
+			extend(&list[0], vec->dims[d], vec->dst_stride[d]);
+		extend(&list[1], vec->dims[d], vec->src0_stride[d]);
+	}
+	if (vec->op == AXL_VEC_GATHER)
+		extend(&list[1], vec->limit, vec->gather_stride);
+	if (vec_is_binary(vec->op)) {
+		list[count] = element(ACCESS_SPAD, 2, access_type_bytes(vec->src1_type), false);
+		for (int d = 0; d < 5; d++)
+			extend(&list[count], vec->dims[d], vec->src1_stride[d]);
+		count++;
+	}
+	if (vec->op == AXL_VEC_TABLE) {
+		list[count] = element(ACCESS_SPAD, 3, 1, false);
+		extend(&list[count++], 256, 1);
+	}
+	return count;
+}
+
+size_t access_list(const union axl_insn *insn, struct access *list)
+{
+	switch (insn->header.opcode) {
+	case AXL_OP_LOAD:
+	case AXL_OP_STORE:
+		return dma_accesses(&insn->dma, list);
+	case AXL_OP_CONV:
+	case AXL_OP_DWCONV:
+		return conv_accesses(&insn->conv, list);
+	case AXL_OP_DRAIN:
+		return drain_accesses(&insn->drain, list);
+	case AXL_OP_VEC:
+		return vec_accesses(&insn->vec, list);
+	default:
+		return 0;
+	}
+}
