@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Kernels that compute in float32 serve float16 and bfloat16 through conversion of whole tensors.
+ */
+#ifndef RUNTIME_CPU_HALF_H
+#define RUNTIME_CPU_HALF_H
+
+#include "runtime/cpu/op.h"
+
+/* True when input 0 of the call is float16 or bfloat16. */
+bool call_is_half(const struct op_call *call);
+
+/*
+ * Run @run with every half input converted to float32, and its float32 outputs converted back to the type of input 0.
+ * Other inputs and outputs pass unchanged. The call's state is passed as NULL: it was prepared for float32.
+ */
+int run_half_in_f32(struct op_call *call, int (*run)(struct op_call *call));
+
+#endif

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The blocked float product: see sgemm.h.
+ *
+ *	for each block of SGEMM_DEPTH rows of B:      packed B block in the second-level cache
+ *	  for each panel of A (rows):                 panel in the first-level cache
+ *	    for each panel of B (columns):            tile of C in registers
+ *
+ * The tile's size and code depend on the processor; everything else here does not.
+ */
+#include "runtime/cpu/sgemm.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "runtime/cpu/scratch.h"
+#include "runtime/cpu/sgemm_tile.h"
+
+/* Columns of B held at once: SGEMM_DEPTH * 512 floats are half of a second-level cache of 1 MiB. */
+#define BLOCK_COLUMNS 512
+
+size_t sgemm_packed_size(int64_t m, int64_t k)
+{
+	int64_t rows = sgemm_tile()->rows, panels, count;
+
+	if (m < 0 || k < 0 || m > INT64_MAX - rows)
+		return 0;
+	panels = (m + rows - 1) / rows;
+	if (__builtin_mul_overflow(panels * rows, k, &count) || (uint64_t)count > PTRDIFF_MAX / sizeof(float))
+		return 0;
+	return (size_t)count * sizeof(float);
+}
+
+/* Packed A: blocks of SGEMM_DEPTH columns; in each, panel after panel; in a panel, step k holds its rows. */
+void sgemm_pack(int64_t m, int64_t k, const float *a, int64_t row_stride, int64_t column_stride, float *packed)
+{
+	int64_t rows = sgemm_tile()->rows;
+
+	for (int64_t k0 = 0; k0 < k; k0 += SGEMM_DEPTH) {
+		int64_t depth = k - k0 < SGEMM_DEPTH ? k - k0 : SGEMM_DEPTH;
+
+		for (int64_t m0 = 0; m0 < m; m0 += rows)
+			for (int64_t j = 0; j < depth; j++)
+				for (int64_t i = 0; i < rows; i++)
+					*packed++ =
+						m0 + i < m ? a[(m0 + i) * row_stride + (k0 + j) * column_stride] : 0;
+	}
+}
+
+int64_t sgemm_panel_columns(void)
+{
+	return sgemm_tile()->columns;
+}
+
+int64_t sgemm_panel_rows(void)
+{
+	return sgemm_tile()->rows;
+}
+
+static void fill_transposed(const struct sgemm_matrix *matrix, const float *from, int64_t depth, int64_t width,
+			    int64_t lanes, float *panel)
+{
+	for (int64_t j = 0; j < width; j++) {
+		const float *row = from + j * matrix->column_stride;
+
+		for (int64_t i = 0; i < depth; i++)
+			panel[i * lanes + j] = row[i * matrix->row_stride];
+	}
+}
+
+void sgemm_fill_matrix(const void *arg, int64_t k, int64_t depth, int64_t n, int64_t columns, float *panels)
+{
+	const struct sgemm_matrix *matrix = arg;
+	int64_t lanes = sgemm_tile()->columns;
+
+	for (int64_t j = 0; j < columns; j += lanes, panels += lanes * depth) {
+		const float *from = matrix->b + k * matrix->row_stride + (n + j) * matrix->column_stride;
+		int64_t width = columns - j < lanes ? columns - j : lanes;
+
+		if (width < lanes)
+			memset(panels, 0, (size_t)(lanes * depth) * sizeof(*panels));
+		if (matrix->column_stride != 1)
+			fill_transposed(matrix, from, depth, width, lanes, panels);
+		else
+			for (int64_t i = 0; i < depth; i++)
+				memcpy(panels + i * lanes, from + i * matrix->row_stride,
+				       (size_t)width * sizeof(*panels));
+	}
+}
+
+/* One panel of A against all panels of a B block: a strip of C, @rows by @columns. */
+static void multiply_strip(const struct sgemm_tile *tile, int64_t depth, const float *a, const float *b, float *c,
+			   int64_t stride, int64_t rows, int64_t columns, bool accumulate)
+{
+	_Alignas(64) float edge[SGEMM_TILE_MAX_ROWS * SGEMM_TILE_MAX_COLUMNS];
+
+	for (int64_t j = 0; j < columns; j += tile->columns, b += tile->columns * depth) {
+		int64_t width = columns - j < tile->columns ? columns - j : tile->columns;
+
+		if (rows == tile->rows && width == tile->columns) {
+			tile->multiply(depth, a, b, c + j, stride, accumulate);
+			continue;
+		}
+		/* At the edge the tile goes through a buffer, and only what exists is taken over. */
+		tile->multiply(depth, a, b, edge, tile->columns, false);
+		for (int64_t i = 0; i < rows; i++) {
+			const float *from = edge + i * tile->columns;
+			float *to = c + i * stride + j;
+
+			if (accumulate)
+				for (int64_t l = 0; l < width; l++)
+					to[l] += from[l];
+			else
+				memcpy(to, from, (size_t)width * sizeof(*to));
+		}
+	}
+}
+
+static void multiply_columns(const struct sgemm *p, int64_t row, int64_t rows, int64_t column, int64_t columns,
+			     float *panels)
+{
+	const struct sgemm_tile *tile = sgemm_tile();
+	int64_t padded_m = (p->m + tile->rows - 1) / tile->rows * tile->rows;
+
+	for (int64_t k0 = 0; k0 < p->k; k0 += SGEMM_DEPTH) {
+		int64_t depth = p->k - k0 < SGEMM_DEPTH ? p->k - k0 : SGEMM_DEPTH;
+		bool last = k0 + depth == p->k;
+
+		p->fill_b(p->arg, k0, depth, column, columns, panels);
+		for (int64_t i = row; i < row + rows; i += tile->rows) {
+			int64_t height = row + rows - i < tile->rows ? row + rows - i : tile->rows;
+			float *c = p->c + i * p->c_stride + column;
+
+			multiply_strip(tile, depth, p->a + k0 * padded_m + i * depth, panels, c, p->c_stride, height,
+				       columns, k0 > 0);
+			if (last)
+				epilogue_apply(&p->epilogue, i, height, column, columns, c, p->c_stride);
+		}
+	}
+}
+
+int sgemm_block(const struct sgemm *p, int64_t row, int64_t rows, int64_t column, int64_t columns)
+{
+	const struct sgemm_tile *tile = sgemm_tile();
+	int64_t depth = p->k < SGEMM_DEPTH ? p->k : SGEMM_DEPTH;
+	int64_t block = columns < BLOCK_COLUMNS ? columns : BLOCK_COLUMNS;
+	int64_t padded = (block + tile->columns - 1) / tile->columns * tile->columns;
+	float *panels = scratch_get((size_t)(padded * (depth ? depth : 1)) * sizeof(float));
+
+	if (!panels)
+		return -ENOMEM;
+	if (!p->k)
+		for (int64_t i = row; i < row + rows; i++)
+			memset(p->c + i * p->c_stride + column, 0, (size_t)columns * sizeof(float));
+	if (!p->k)
+		epilogue_apply(&p->epilogue, row, rows, column, columns, p->c + row * p->c_stride + column,
+			       p->c_stride);
+	for (int64_t j = 0; j < columns; j += block)
+		multiply_columns(p, row, rows, column + j, columns - j < block ? columns - j : block, panels);
+	return 0;
+}
+
+static int64_t divide_up(int64_t value, int64_t unit)
+{
+	return (value + unit - 1) / unit;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Price of a split, in tiles a step of k: packing a panel of B costs about as much as one tile. */
+static int64_t split_price(int64_t row_tiles, int64_t column_tiles, int64_t jobs, int64_t threads)
+{
+	return divide_up(jobs, threads) * column_tiles * (row_tiles + 1);
+}
+
+void sgemm_split(int64_t m, int64_t n, int64_t count, size_t threads, int64_t *rows, int64_t *columns)
+{
+	const struct sgemm_tile *tile = sgemm_tile();
+	int64_t tiles_m = divide_up(m, tile->rows), tiles_n = divide_up(n, tile->columns);
+	int64_t widest = smaller(tiles_n, BLOCK_COLUMNS / tile->columns), width_step = divide_up(widest, 16);
+	int64_t best = INT64_MAX;
+
+	*rows = m;
+	*columns = n;
+	if (m < 1 || n < 1)
+		return;
+	/* Wide and high blocks first: a cheaper split has to be cheaper by more than 1/32 to be worth more jobs. */
+	for (int64_t high = 1; high <= (int64_t)threads && high <= tiles_m; high++)
+		for (int64_t width = widest; width > 0; width -= width_step) {
+			int64_t height = divide_up(tiles_m, high);
+			int64_t jobs = count * divide_up(tiles_m, height) * divide_up(tiles_n, width);
+			int64_t price = split_price(height, width, jobs, (int64_t)threads);
+
+			if (price >= best - best / 32)
+				continue;
+			best = price;
+			*rows = smaller(height * tile->rows, m);
+			*columns = smaller(width * tile->columns, n);
+		}
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The innermost loop of the float product: see sgemm_tile.h.
+ *
+ * 12 x 32 in AVX-512 is 24 of 32 registers, 6 x 16 in AVX2 is 12 of 16: both hide the latency of the multiply-add and
+ * need fewer loads than multiply-adds.
+ */
+#include "runtime/cpu/sgemm_tile.h"
+
+#include <pthread.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* One form: @ROWS rows by two vectors of @LANES. */
+#define SGEMM_TILE(NAME, TARGET, VECTOR, ROWS, LANES, ZERO, LOAD, STORE, SPREAD, ADD, MULTIPLY_ADD)      \
+	TARGET static void NAME(int64_t depth, const float *a, const float *b, float *c, int64_t stride, \
+				bool accumulate)                                                         \
+	{                                                                                                \
+		VECTOR sum[ROWS][2];                                                                     \
+                                                                                                         \
+		UNROLL for (int i = 0; i < ROWS; i++) sum[i][0] = sum[i][1] = ZERO;                      \
+		for (int64_t k = 0; k < depth; k++, a += ROWS, b += 2 * LANES) {                         \
+			VECTOR b0 = LOAD(b), b1 = LOAD(b + LANES);                                       \
+                                                                                                         \
+			UNROLL for (int i = 0; i < ROWS; i++)                                            \
+			{                                                                                \
+				VECTOR spread = SPREAD(a[i]);                                            \
+                                                                                                         \
+				sum[i][0] = MULTIPLY_ADD(spread, b0, sum[i][0]);                         \
+				sum[i][1] = MULTIPLY_ADD(spread, b1, sum[i][1]);                         \
+			}                                                                                \
+		}                                                                                        \
+		UNROLL for (int i = 0; i < ROWS; i++, c += stride)                                       \
+		{                                                                                        \
+			if (accumulate) {                                                                \
+				sum[i][0] = ADD(sum[i][0], LOAD(c));                                     \
+				sum[i][1] = ADD(sum[i][1], LOAD(c + LANES));                             \
+			}                                                                                \
+			STORE(c, sum[i][0]);                                                             \
+			STORE(c + LANES, sum[i][1]);                                                     \
+		}                                                                                        \
+	}
+
+#if defined(__x86_64__)
+SGEMM_TILE(multiply_avx512, __attribute__((target("avx512f"))), __m512, 12, 16, _mm512_setzero_ps(), _mm512_loadu_ps,
+	   _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps)
+SGEMM_TILE(multiply_avx2, __attribute__((target("avx2,fma"))), __m256, 6, 8, _mm256_setzero_ps(), _mm256_loadu_ps,
+	   _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps)
+#endif
+
+/* Four lanes that any processor can be given by the compiler. */
+typedef float lanes4 __attribute__((vector_size(16), aligned(4), may_alias));
+#define LANES4_LOAD(p) (*(const lanes4 *)(p))
+#define LANES4_STORE(p, v) (*(lanes4 *)(p) = (v))
+#define LANES4_SPREAD(x) ((lanes4){(x), (x), (x), (x)})
+#define LANES4_ADD(x, y) ((x) + (y))
+#define LANES4_MULTIPLY_ADD(x, y, z) ((x) * (y) + (z))
+SGEMM_TILE(multiply_any, , lanes4, 4, 4, LANES4_SPREAD(0), LANES4_LOAD, LANES4_STORE, LANES4_SPREAD, LANES4_ADD,
+	   LANES4_MULTIPLY_ADD)
+
+static const struct sgemm_tile tiles[] = {
+#if defined(__x86_64__)
+	{"avx512", 12, 32, multiply_avx512},
+	{"avx2", 6, 16, multiply_avx2},
+#endif
+	{"any", 4, 8, multiply_any},
+};
+
+static const struct sgemm_tile *chosen;
+static pthread_once_t choose_once = PTHREAD_ONCE_INIT;
+
+static void choose(void)
+{
+	chosen = tiles;
+#if defined(__x86_64__)
+	__builtin_cpu_init();
+	if (!__builtin_cpu_supports("avx512f"))
+		chosen++;
+	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+		chosen = &tiles[2];
+#endif
+}
+
+const struct sgemm_tile *sgemm_tile(void)
+{
+	pthread_once(&choose_once, choose);
+	return chosen;
+}
