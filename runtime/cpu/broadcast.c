@@ -24,7 +24,8 @@ static int spread_strides(const struct tensor *t, int rank, const int64_t *dims,
 		if (size != dims[i] && size != 1)
 			return -EINVAL;
 		strides[i] = size == 1 ? 0 : stride;
-		stride *= size;
+		/* May wrap in an empty tensor, which nobody walks through. */
+		stride = (int64_t)((uint64_t)stride * (uint64_t)size);
 	}
 	return 0;
 }
@@ -53,10 +54,10 @@ int broadcast_plan(struct broadcast *plan, size_t num_inputs, const struct tenso
 			continue;
 		/* The outer dimension joins this one when its stride is this one's stride times this one's size. */
 		for (size_t k = 0; joined && k < num_inputs; k++)
-			joined = plan->strides[k][last] == strides[k][i] * dims[i];
+			joined = (uint64_t)plan->strides[k][last] == (uint64_t)strides[k][i] * (uint64_t)dims[i];
 		if (!joined)
 			last++;
-		plan->dims[last] = joined ? plan->dims[last] * dims[i] : dims[i];
+		plan->dims[last] = joined ? (int64_t)((uint64_t)plan->dims[last] * (uint64_t)dims[i]) : dims[i];
 		for (size_t k = 0; k < num_inputs; k++)
 			plan->strides[k][last] = strides[k][i];
 	}

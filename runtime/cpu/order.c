@@ -31,6 +31,8 @@ static int view_axis(struct op_call *call, int64_t axis, struct axis_view *view)
 	view->outer = dims_count(axis, in->dims);
 	view->length = in->dims[axis];
 	view->inner = dims_count(in->rank - axis - 1, in->dims + axis + 1);
+	if (view->outer < 0 || view->inner < 0)
+		return op_fail(call, -EOVERFLOW, "%s: the dimensions overflow", call->node->op_type);
 	return 0;
 }
 

@@ -23,7 +23,8 @@ void dense_strides(int rank, const int64_t *dims, int64_t *strides)
 
 	for (int i = rank - 1; i >= 0; i--) {
 		strides[i] = stride;
-		stride *= dims[i];
+		/* May wrap where an outer size is 0: then no element is ever addressed. */
+		stride = (int64_t)((uint64_t)stride * (uint64_t)dims[i]);
 	}
 }
 
