@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+/* See import.h. protobuf-c checks the wire format; everything that the messages say is checked here. */
+#include "compiler/onnx/import.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/onnx/tensor_proto.h"
+
+#define OLDEST_IR 3
+
+struct importer {
+	struct graph *graph;
+	const char *folder;
+	char *error;
+	size_t error_size;
+};
+
+static int __attribute__((format(printf, 3, 4))) bad(struct importer *im, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(im->error, im->error_size, format, args);
+	va_end(args);
+	return err;
+}
+
+static const char *text(const char *string)
+{
+	return string ? string : "";
+}
+
+/* ---- opsets ---- */
+
+static const char *canonical_domain(const char *domain)
+{
+	return !strcmp(text(domain), "ai.onnx") ? "" : text(domain);
+}
+
+static int import_opsets(struct importer *im, const Onnx__ModelProto *model)
+{
+	im->graph->opsets = calloc(model->n_opset_import + 1, sizeof(im->graph->opsets[0]));
+	if (!im->graph->opsets)
+		return bad(im, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < model->n_opset_import; i++) {
+		const Onnx__OperatorSetIdProto *set = model->opset_import[i];
+
+		if (!set->has_version || set->version < 1 || set->version > 1000)
+			return bad(im, -EINVAL, "opset_import %zu: version %lld", i, (long long)set->version);
+		im->graph->opsets[i].domain = graph_intern(im->graph, canonical_domain(set->domain));
+		im->graph->opsets[i].version = (int)set->version;
+	}
+	im->graph->num_opsets = model->n_opset_import;
+	return model->n_opset_import ? 0 : bad(im, -EINVAL, "the model imports no operator set");
+}
+
+static int opset_of(const struct graph *graph, const char *domain)
+{
+	for (size_t i = 0; i < graph->num_opsets; i++)
+		if (!strcmp(graph->opsets[i].domain, domain))
+			return graph->opsets[i].version;
+	return *domain ? 1 : 0;
+}
+
+/* ---- values ---- */
+
+static int64_t symbol_dim(struct graph *graph, const char *name)
+{
+	const char **grown;
+
+	for (size_t i = 0; i < graph->num_symbols; i++)
+		if (!strcmp(graph->symbols[i], name))
+			return GRAPH_DIM_SYMBOL(i);
+	grown = realloc(graph->symbols, (graph->num_symbols + 1) * sizeof(*grown));
+	if (!grown)
+		return GRAPH_DIM_UNKNOWN;
+	graph->symbols = grown;
+	graph->symbols[graph->num_symbols] = graph_intern(graph, name);
+	if (!graph->symbols[graph->num_symbols])
+		return GRAPH_DIM_UNKNOWN;
+	return GRAPH_DIM_SYMBOL(graph->num_symbols++);
+}
+
+/* Type and shape of a ValueInfoProto; rank -1 where it gives none. */
+static int read_type(struct importer *im, const Onnx__ValueInfoProto *info, enum dtype *dtype, int *rank, int64_t *dims)
+{
+	const Onnx__TypeProto__Tensor *tensor = info->type ? info->type->tensor_type : NULL;
+
+	*dtype = DTYPE_UNDEFINED;
+	*rank = -1;
+	if (info->type && !tensor)
+		return bad(im, -ENOTSUP, "value %s is not a tensor; sequences, maps and optionals are not imported yet",
+			   text(info->name));
+	if (!tensor)
+		return 0;
+	*dtype = (enum dtype)tensor->elem_type;
+	if (!dtype_size(*dtype))
+		return bad(im, -ENOTSUP, "value %s: element type %d", text(info->name), tensor->elem_type);
+	if (!tensor->shape)
+		return 0;
+	if (tensor->shape->n_dim > TENSOR_MAX_RANK)
+		return bad(im, -ENOTSUP, "value %s: rank %zu, at most %d is possible", text(info->name),
+			   tensor->shape->n_dim, TENSOR_MAX_RANK);
+	*rank = (int)tensor->shape->n_dim;
+	for (int d = 0; d < *rank; d++) {
+		const Onnx__TensorShapeProto__Dimension *dim = tensor->shape->dim[d];
+
+		dims[d] = GRAPH_DIM_UNKNOWN;
+		if (dim->has_dim_value && dim->dim_value >= 0)
+			dims[d] = dim->dim_value;
+		else if (dim->dim_param && *dim->dim_param)
+			dims[d] = symbol_dim(im->graph, dim->dim_param);
+		else if (!dim->has_dim_value || dim->dim_value < 0) {
+			/* An unnamed dimension of an input gets a symbol of its own, so that it can be bound. */
+			char name[300];
+
+			snprintf(name, sizeof(name), "%.250s.dim%d", text(info->name), d);
+			dims[d] = symbol_dim(im->graph, name);
+		}
+	}
+	return 0;
+}
+
+static int import_initializers(struct importer *im, const Onnx__GraphProto *proto)
+{
+	if (proto->n_sparse_initializer)
+		return bad(im, -ENOTSUP, "graph %s: sparse initializers are not imported yet", text(proto->name));
+	for (size_t i = 0; i < proto->n_initializer; i++) {
+		const char *name = text(proto->initializer[i]->name);
+		struct tensor tensor;
+		char reason[200];
+		int err;
+
+		if (!*name || graph_find_value(im->graph, name))
+			return bad(im, -EINVAL, "initializer '%s': no name, or one that is taken", name);
+		err = onnx_tensor_from_proto(proto->initializer[i], im->folder, &tensor, reason, sizeof(reason));
+		if (err)
+			return bad(im, err, "initializer %s: %s", name, reason);
+		if (!graph_add_constant(im->graph, name, &tensor))
+			return bad(im, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+static int import_inputs(struct importer *im, const Onnx__GraphProto *proto)
+{
+	im->graph->inputs = calloc(proto->n_input + 1, sizeof(*im->graph->inputs));
+	if (!im->graph->inputs)
+		return bad(im, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < proto->n_input; i++) {
+		const char *name = text(proto->input[i]->name);
+		struct graph_value *value = graph_find_value(im->graph, name);
+		enum dtype dtype;
+		int64_t dims[TENSOR_MAX_RANK];
+		int rank, err;
+
+		if (value && value->constant)
+			continue; /* IR 3 lists initializers as inputs, too */
+		if (value || !*name)
+			return bad(im, -EINVAL, "input '%s': no name, or one that is taken", name);
+		err = read_type(im, proto->input[i], &dtype, &rank, dims);
+		if (err)
+			return err;
+		value = graph_add_value(im->graph, name, dtype, rank, dims);
+		if (!value)
+			return bad(im, -ENOMEM, "out of memory");
+		value->is_input = true;
+		im->graph->inputs[im->graph->num_inputs++] = value;
+	}
+	return 0;
+}
+
+/* ---- nodes ---- */
+
+static int import_attribute(struct importer *im, struct graph_node *node, Onnx__AttributeProto *from)
+{
+	struct attr *attr = &node->attrs[node->num_attrs];
+	int type = from->type;
+	char reason[200];
+	int err = 0;
+
+	memset(attr, 0, sizeof(*attr));
+	attr->name = graph_intern(im->graph, text(from->name));
+	/* Early models leave the type out: the field that is there says it. */
+	if (!type)
+		type = from->has_f      ? ATTR_FLOAT
+		       : from->has_i    ? ATTR_INT
+		       : from->has_s    ? ATTR_STRING
+		       : from->t        ? ATTR_TENSOR
+		       : from->n_floats ? ATTR_FLOATS
+					: ATTR_INTS;
+	attr->type = (enum attr_type)type;
+	switch (type) {
+	case ATTR_FLOAT:
+		attr->f = from->f;
+		break;
+	case ATTR_INT:
+		attr->i = from->i;
+		break;
+	case ATTR_STRING: {
+		char *copy = calloc(1, from->s.len + 1);
+
+		if (copy && from->s.len)
+			memcpy(copy, from->s.data, from->s.len);
+		attr->s.data = copy ? (char *)(uintptr_t)graph_intern(im->graph, copy) : NULL;
+		attr->s.size = attr->s.data ? strlen(attr->s.data) : 0;
+		attr->count = attr->s.size;
+		free(copy);
+		err = attr->s.data ? 0 : bad(im, -ENOMEM, "out of memory");
+		break;
+	}
+	case ATTR_FLOATS:
+		node->num_attrs++;
+		return graph_node_set_floats(im->graph, node, attr->name, from->n_floats, from->floats);
+	case ATTR_INTS:
+		node->num_attrs++;
+		return graph_node_set_ints(im->graph, node, attr->name, from->n_ints, from->ints);
+	case ATTR_TENSOR:
+		attr->tensor = calloc(1, sizeof(*attr->tensor));
+		if (!attr->tensor || !from->t)
+			err = bad(im, from->t ? -ENOMEM : -EINVAL, "node %s: attribute %s has no tensor", node->name,
+				  attr->name);
+		else
+			err = onnx_tensor_from_proto(from->t, im->folder, attr->tensor, reason, sizeof(reason));
+		if (err && attr->tensor && from->t)
+			bad(im, err, "node %s: attribute %s: %s", node->name, attr->name, reason);
+		break;
+	case ATTR_STRINGS:
+		err = bad(im, -ENOTSUP, "node %s: attribute %s: lists of strings are not imported yet", node->name,
+			  attr->name);
+		break;
+	case ATTR_GRAPH:
+	case ATTR_GRAPHS:
+		err = bad(im, -ENOTSUP, "node %s (%s): subgraphs are not imported yet", node->name, node->op_type);
+		attr->type = ATTR_UNDEFINED;
+		break;
+	default:
+		err = bad(im, -ENOTSUP, "node %s: attribute %s of type %d", node->name, attr->name, type);
+	}
+	node->num_attrs++;
+	return err;
+}
+
+static int import_node(struct importer *im, const Onnx__NodeProto *from)
+{
+	const char *op_type = text(from->op_type), *domain = canonical_domain(from->domain);
+	const char *label = *text(from->name) ? from->name : from->n_output ? text(from->output[0]) : op_type;
+	struct graph_value **inputs = calloc(from->n_input + 1, sizeof(*inputs));
+	struct graph_value **outputs = calloc(from->n_output + 1, sizeof(*outputs));
+	struct graph_node *node;
+	int err = 0;
+
+	if (!inputs || !outputs)
+		err = bad(im, -ENOMEM, "out of memory");
+	if (!err && !*op_type)
+		err = bad(im, -EINVAL, "node %s: no operator", label);
+	if (!err && !opset_of(im->graph, domain))
+		err = bad(im, -EINVAL, "node %s (%s): the model imports no operator set for it", label, op_type);
+	for (size_t i = 0; i < from->n_input && !err; i++) {
+		if (!*text(from->input[i]))
+			continue;
+		inputs[i] = graph_find_value(im->graph, from->input[i]);
+		if (!inputs[i]) /* defined later, or never: graph_sort() and the check below tell */
+			inputs[i] = graph_add_value(im->graph, from->input[i], DTYPE_UNDEFINED, -1, NULL);
+		if (!inputs[i])
+			err = bad(im, -ENOMEM, "out of memory");
+	}
+	for (size_t i = 0; i < from->n_output && !err; i++) {
+		if (!*text(from->output[i]))
+			continue;
+		outputs[i] = graph_find_value(im->graph, from->output[i]);
+		if (outputs[i] && (outputs[i]->producer || outputs[i]->constant || outputs[i]->is_input))
+			err = bad(im, -EINVAL, "node %s: value %s is written a second time", label, from->output[i]);
+		if (!outputs[i])
+			outputs[i] = graph_add_value(im->graph, from->output[i], DTYPE_UNDEFINED, -1, NULL);
+		for (size_t k = 0; k < i && !err; k++)
+			if (outputs[k] && outputs[k] == outputs[i])
+				err = bad(im, -EINVAL, "node %s: value %s is written twice", label, from->output[i]);
+	}
+	node = err ? NULL
+		   : graph_add_node(im->graph, NULL, domain, op_type, opset_of(im->graph, domain), label, from->n_input,
+				    inputs, from->n_output, outputs);
+	if (!err && !node)
+		err = bad(im, -ENOMEM, "out of memory");
+	if (node && from->n_attribute) {
+		node->attrs = calloc(from->n_attribute, sizeof(*node->attrs));
+		err = node->attrs ? 0 : bad(im, -ENOMEM, "out of memory");
+	}
+	for (size_t i = 0; i < from->n_attribute && !err; i++)
+		err = import_attribute(im, node, from->attribute[i]);
+	free(inputs);
+	free(outputs);
+	return err;
+}
+
+/* Types that the model states for inner values: taken where they say something, shape inference has the last word. */
+static int import_value_infos(struct importer *im, size_t count, Onnx__ValueInfoProto **infos)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct graph_value *value = graph_find_value(im->graph, text(infos[i]->name));
+		int64_t dims[TENSOR_MAX_RANK];
+		enum dtype dtype;
+		int rank, err;
+
+		if (!value || value->constant || value->is_input)
+			continue;
+		err = read_type(im, infos[i], &dtype, &rank, dims);
+		if (err)
+			return err;
+		if (!value->dtype)
+			value->dtype = dtype;
+	}
+	return 0;
+}
+
+static int import_outputs(struct importer *im, const Onnx__GraphProto *proto)
+{
+	im->graph->outputs = calloc(proto->n_output + 1, sizeof(*im->graph->outputs));
+	if (!im->graph->outputs)
+		return bad(im, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < proto->n_output; i++) {
+		struct graph_value *value = graph_find_value(im->graph, text(proto->output[i]->name));
+
+		if (!value)
+			return bad(im, -EINVAL, "graph output '%s' is no value of the graph",
+				   text(proto->output[i]->name));
+		value->is_output = true;
+		im->graph->outputs[im->graph->num_outputs++] = value;
+	}
+	return 0;
+}
+
+static int check_written(struct importer *im)
+{
+	for (size_t i = 0; i < im->graph->num_values; i++) {
+		const struct graph_value *value = im->graph->values[i];
+
+		if (!value->producer && !value->constant && !value->is_input)
+			return bad(im, -EINVAL, "value %s is read%s%s and nothing writes it", value->name,
+				   value->num_uses ? " by node " : "", value->num_uses ? value->uses[0]->name : "");
+	}
+	return 0;
+}
+
+static int import_graph(struct importer *im, Onnx__GraphProto *proto)
+{
+	int err = import_initializers(im, proto);
+
+	if (!err)
+		err = import_inputs(im, proto);
+	for (size_t i = 0; i < proto->n_node && !err; i++)
+		err = import_node(im, proto->node[i]);
+	if (!err)
+		err = import_outputs(im, proto);
+	if (!err)
+		err = import_value_infos(im, proto->n_value_info, proto->value_info);
+	if (!err)
+		err = import_value_infos(im, proto->n_output, proto->output);
+	if (!err)
+		err = check_written(im);
+	if (!err && graph_sort(im->graph) == -ELOOP)
+		err = bad(im, -EINVAL, "graph %s has a cycle", text(proto->name));
+	return err;
+}
+
+int onnx_import_bytes(const uint8_t *bytes, size_t size, const char *folder, struct graph **graph, char *error,
+		      size_t error_size)
+{
+	struct importer im = {.folder = folder, .error = error, .error_size = error_size};
+	Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, size, bytes);
+	int err = 0;
+
+	*graph = NULL;
+	if (!model)
+		return bad(&im, -EINVAL, "not an ONNX model: the bytes are no ModelProto");
+	if (!model->graph)
+		err = bad(&im, -EINVAL, "the model has no graph");
+	else if (!model->has_ir_version || model->ir_version < OLDEST_IR)
+		err = bad(&im, -ENOTSUP, "IR version %lld, %d is the oldest that is read", (long long)model->ir_version,
+			  OLDEST_IR);
+	else if (model->n_functions)
+		err = bad(&im, -ENOTSUP, "model-local functions are not imported yet");
+	if (!err && graph_create(text(model->graph->name), &im.graph))
+		err = bad(&im, -ENOMEM, "out of memory");
+	if (!err)
+		im.graph->ir_version = (int)model->ir_version;
+	if (!err)
+		err = import_opsets(&im, model);
+	if (!err)
+		err = import_graph(&im, model->graph);
+	onnx__model_proto__free_unpacked(model, NULL);
+	if (err)
+		graph_destroy(im.graph);
+	else
+		*graph = im.graph;
+	return err;
+}
+
+int onnx_import_file(const char *path, struct graph **graph, char *error, size_t error_size)
+{
+	char folder[PATH_MAX], reason[400];
+	uint8_t *bytes;
+	size_t size;
+	int err = onnx_map(path, &bytes, &size, error, error_size);
+
+	*graph = NULL;
+	if (err)
+		return err;
+	snprintf(folder, sizeof(folder), "%s", path);
+	err = onnx_import_bytes(bytes, size, dirname(folder), graph, reason, sizeof(reason));
+	onnx_unmap(bytes, size);
+	if (err)
+		snprintf(error, error_size, "%s: %s", path, reason);
+	return err;
+}

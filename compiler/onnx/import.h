@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Import: an ONNX file to a graph.
+ *
+ * Every IR version from 3 on; initializers that are inputs as well (IR 3) become constants; external data must stay in
+ * the model's folder. What is not imported yet, and refused by name: subgraphs (If, Loop, Scan), model-local functions,
+ * sparse initializers, values that are no tensors.
+ */
+#ifndef COMPILER_ONNX_IMPORT_H
+#define COMPILER_ONNX_IMPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "compiler/graph/graph.h"
+
+/* -EINVAL: the model breaks a rule; -ENOTSUP; the file's errors; -ENOMEM. @error names graph, node and rule. */
+int onnx_import_file(const char *path, struct graph **graph, char *error, size_t error_size);
+/* From memory; @folder is where external data may lie, NULL: nowhere. */
+int onnx_import_bytes(const uint8_t *bytes, size_t size, const char *folder, struct graph **graph, char *error,
+		      size_t error_size);
+
+#endif

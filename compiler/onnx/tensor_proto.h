@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* From the wire's TensorProto to a tensor; shared by the importer and tensor_file.c. */
+#ifndef COMPILER_ONNX_TENSOR_PROTO_H
+#define COMPILER_ONNX_TENSOR_PROTO_H
+
+#include <stddef.h>
+
+#include "onnx.pb-c.h"
+#include "runtime/cpu/tensor.h"
+
+/*
+ * @folder: of the model, for external data, which must lie inside it; NULL: none is allowed. Takes raw_data over from
+ * @proto where that saves a copy. -EINVAL, -ENOTSUP (element type), -ENOMEM, or the file's error, with the reason in
+ * @error.
+ */
+int onnx_tensor_from_proto(Onnx__TensorProto *proto, const char *folder, struct tensor *tensor, char *error,
+			   size_t error_size);
+
+/* A whole file in memory. *bytes is mapped read-only; onnx_unmap() when done. */
+int onnx_map(const char *path, uint8_t **bytes, size_t *size, char *error, size_t error_size);
+void onnx_unmap(uint8_t *bytes, size_t size);
+
+#endif
