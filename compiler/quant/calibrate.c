@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "compiler/onnx/tensor_file.h"
 #include "compiler/quant/quantize.h"
 #include "runtime/cpu/pool.h"
 
@@ -184,16 +186,75 @@ int quant_make_samples(const struct graph *graph, uint64_t seed, size_t count, s
 	return err;
 }
 
+static void quant_samples_free_one(struct quant_sample *sample, size_t num_inputs)
+{
+	struct tensor **inputs = (struct tensor **)(uintptr_t)sample->inputs;
+
+	for (size_t i = 0; inputs && i < num_inputs && inputs[i]; i++) {
+		tensor_finish(inputs[i]);
+		free(inputs[i]);
+	}
+	free(inputs);
+	sample->inputs = NULL;
+}
+
 void quant_samples_free(struct quant_sample *samples, size_t count, size_t num_inputs)
 {
-	for (size_t s = 0; samples && s < count; s++) {
-		struct tensor **inputs = (struct tensor **)(uintptr_t)samples[s].inputs;
-
-		for (size_t i = 0; inputs && i < num_inputs && inputs[i]; i++) {
-			tensor_finish(inputs[i]);
-			free(inputs[i]);
-		}
-		free(inputs);
-	}
+	for (size_t s = 0; samples && s < count; s++)
+		quant_samples_free_one(&samples[s], num_inputs);
 	free(samples);
+}
+
+/* ---- samples from files ---- */
+
+static int read_sample(const struct graph *graph, const char *folder, size_t index, struct quant_sample *sample, char *error,
+		       size_t error_size)
+{
+	struct tensor **inputs = calloc(graph->num_inputs + 1, sizeof(*inputs));
+	int err = inputs ? 0 : -ENOMEM;
+
+	sample->inputs = (const struct tensor *const *)inputs;
+	for (size_t i = 0; i < graph->num_inputs && !err; i++) {
+		char path[4096];
+
+		inputs[i] = calloc(1, sizeof(*inputs[i]));
+		if (!inputs[i])
+			return -ENOMEM;
+		/* DIR/input_I.pb is the only sample, or DIR/test_data_set_N/input_I.pb the sample N. */
+		snprintf(path, sizeof(path), "%s/test_data_set_%zu/input_%zu.pb", folder, index, i);
+		if (access(path, R_OK) && index == 0)
+			snprintf(path, sizeof(path), "%s/input_%zu.pb", folder, i);
+		err = access(path, R_OK) ? -ENOENT : onnx_tensor_read(path, inputs[i], error, error_size);
+		if (!err && (inputs[i]->dtype != graph->inputs[i]->dtype || inputs[i]->rank != graph->inputs[i]->rank ||
+			     memcmp(inputs[i]->dims, graph->inputs[i]->dims, (size_t)inputs[i]->rank * sizeof(int64_t)))) {
+			snprintf(error, error_size, "%s: not of input %s's type and shape", path, graph->inputs[i]->name);
+			err = -EINVAL;
+		}
+	}
+	return err;
+}
+
+int quant_load_samples(const struct graph *graph, const char *folder, struct quant_sample **samples, size_t *count, char *error,
+		       size_t error_size)
+{
+	struct quant_sample *loaded = calloc(QUANT_MAX_SAMPLES + 1, sizeof(*loaded));
+	int err = loaded ? 0 : -ENOMEM;
+	size_t n = 0;
+
+	for (; n < QUANT_MAX_SAMPLES && !err; n++)
+		err = read_sample(graph, folder, n, &loaded[n], error, error_size);
+	if (err == -ENOENT && n > 1) { /* the one after the last */
+		quant_samples_free_one(&loaded[n - 1], graph->num_inputs);
+		n--;
+		err = 0;
+	} else if (err == -ENOENT) {
+		snprintf(error, error_size, "%s: no input_0.pb and no test_data_set_0", folder);
+	}
+	if (err) {
+		quant_samples_free(loaded, n, graph->num_inputs);
+		return err;
+	}
+	*samples = loaded;
+	*count = n;
+	return 0;
 }

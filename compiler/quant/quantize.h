@@ -30,6 +30,14 @@ int quant_calibrate(struct graph *graph, const struct quant_sample *samples, siz
 int quant_make_samples(const struct graph *graph, uint64_t seed, size_t count, struct quant_sample **samples);
 void quant_samples_free(struct quant_sample *samples, size_t count, size_t num_inputs);
 
+/*
+ * Samples from files: FOLDER/test_data_set_N/input_I.pb for N = 0, 1, … (at most QUANT_MAX_SAMPLES), or FOLDER/input_I.pb for one. -ENOENT,
+ * -EINVAL with the file in @error.
+ */
+#define QUANT_MAX_SAMPLES 512
+int quant_load_samples(const struct graph *graph, const char *folder, struct quant_sample **samples, size_t *count, char *error,
+		       size_t error_size);
+
 /* Undo the fusion of residual additions, so that the sum's operands get ranges of their own. Before quant_calibrate().
  */
 int quant_split_residuals(struct graph *graph);

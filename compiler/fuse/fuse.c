@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* See fuse.h. */
+#include "compiler/fuse/fuse.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_op(const struct graph_node *node, const char *op_type)
+{
+	return node && !strcmp(node->op_type, op_type);
+}
+
+/* @value is read once, by a node, and is no output. */
+static struct graph_node *only_reader(const struct graph_value *value)
+{
+	return value->num_uses == 1 && !value->is_output ? value->uses[0] : NULL;
+}
+
+static bool is_conv(const struct graph_node *node)
+{
+	return node && (is_op(node, "Conv") || is_op(node, "FusedConv"));
+}
+
+/* "a, b": where a fused node came from. */
+static void join_origins(struct graph *graph, struct graph_node *into, const struct graph_node *from)
+{
+	char text[512];
+	const char *joined;
+
+	snprintf(text, sizeof(text), "%.250s, %.250s", into->origin, from->origin);
+	joined = graph_intern(graph, text);
+	if (joined)
+		into->origin = joined;
+}
+
+static void rename_op(struct graph *graph, struct graph_node *node, const char *domain, const char *op_type)
+{
+	const char *name = graph_intern(graph, op_type), *space = graph_intern(graph, domain);
+
+	if (name && space) {
+		node->op_type = name;
+		node->domain = space;
+		node->opset = *domain ? 1 : node->opset;
+	}
+}
+
+/* Let @node write what @last wrote, and drop @last. */
+static int take_output(struct graph *graph, struct graph_node *node, struct graph_node *last)
+{
+	struct graph_value *from = node->outputs[0], *to = last->outputs[0];
+
+	for (size_t i = 0; i < last->num_inputs; i++)
+		if (last->inputs[i] == from) {
+			int err = graph_set_input(last, i, NULL);
+
+			if (err)
+				return err;
+		}
+	last->num_outputs = 0;
+	node->outputs[0] = to;
+	to->producer = node;
+	from->producer = NULL;
+	join_origins(graph, node, last);
+	return graph_remove_node(graph, last);
+}
+
+/* ---- batch normalization into the convolution before it ---- */
+
+static bool constant_f32(const struct graph_node *node, size_t index)
+{
+	return index < node->num_inputs && node->inputs[index] && node->inputs[index]->constant &&
+	       node->inputs[index]->constant->dtype == DTYPE_F32;
+}
+
+static int fold_batchnorm(struct graph *graph, struct graph_node *conv, struct graph_node *norm)
+{
+	const struct tensor *w = conv->inputs[1]->constant;
+	struct op_node op = graph_op_node(norm);
+	double epsilon = op_attr_float(&op, "epsilon", 1e-5f);
+	int64_t channels = w->dims[0], per_channel = tensor_count(w) / channels;
+	struct tensor scaled = {0}, bias = {0};
+	struct graph_value *inputs[3] = {conv->inputs[0]};
+	struct graph_node *new;
+	int err = tensor_copy(&scaled, w);
+
+	if (!err)
+		err = tensor_init(&bias, DTYPE_F32, 1, &channels);
+	for (int64_t c = 0; c < channels && !err; c++) {
+		double gamma = tensor_get_f64(norm->inputs[1]->constant, c), beta = tensor_get_f64(norm->inputs[2]->constant, c);
+		double mean = tensor_get_f64(norm->inputs[3]->constant, c), variance = tensor_get_f64(norm->inputs[4]->constant, c);
+		double factor = gamma / sqrt(variance + epsilon);
+		double old = conv->num_inputs > 2 && conv->inputs[2] ? tensor_get_f64(conv->inputs[2]->constant, c) : 0;
+
+		for (int64_t i = 0; i < per_channel; i++)
+			((float *)scaled.data)[c * per_channel + i] =
+				(float)(((const float *)w->data)[c * per_channel + i] * factor);
+		((float *)bias.data)[c] = (float)((old - mean) * factor + beta);
+	}
+	if (err) {
+		tensor_finish(&scaled);
+		tensor_finish(&bias);
+		return err;
+	}
+	inputs[1] = graph_add_constant(graph, conv->inputs[1]->name, &scaled);
+	inputs[2] = graph_add_constant(graph, "bias", &bias);
+	if (!inputs[1] || !inputs[2])
+		return -ENOMEM;
+	/* A node's inputs can not grow: a new one takes over. */
+	new = graph_add_node(graph, conv, conv->domain, conv->op_type, conv->opset, conv->name, 3, inputs, 1, &norm->outputs[0]);
+	if (!new)
+		return -ENOMEM;
+	new->origin = conv->origin;
+	join_origins(graph, new, norm);
+	new->attrs = conv->attrs;
+	new->num_attrs = conv->num_attrs;
+	conv->attrs = NULL;
+	conv->num_attrs = 0;
+	norm->num_outputs = 0;
+	for (size_t i = 0; i < norm->num_inputs; i++)
+		if (graph_set_input(norm, i, NULL))
+			return -ENOMEM;
+	err = graph_remove_node(graph, norm);
+	return err ? err : graph_remove_node(graph, conv);
+}
+
+static int fuse_batchnorm(struct graph *graph)
+{
+	for (size_t n = 0; n < graph->num_nodes; n++) {
+		struct graph_node *conv = graph->nodes[n], *norm;
+		bool ok = is_op(conv, "Conv") && constant_f32(conv, 1);
+
+		ok = ok && (conv->num_inputs < 3 || !conv->inputs[2] || constant_f32(conv, 2));
+		norm = ok ? only_reader(conv->outputs[0]) : NULL;
+		ok = is_op(norm, "BatchNormalization") && norm->inputs[0] == conv->outputs[0];
+		for (size_t i = 1; i < 5 && ok; i++)
+			ok = constant_f32(norm, i) && tensor_count(norm->inputs[i]->constant) == conv->inputs[1]->constant->dims[0];
+		for (size_t i = 1; ok && i < norm->num_outputs; i++)
+			ok = !norm->outputs[i] || (!norm->outputs[i]->num_uses && !norm->outputs[i]->is_output);
+		if (ok) {
+			int err = fold_batchnorm(graph, conv, norm);
+
+			if (err)
+				return err;
+			n = n ? n - 1 : 0;
+		}
+	}
+	return graph_sort(graph);
+}
+
+/* ---- residual additions ---- */
+
+static bool same_shape(const struct graph_value *a, const struct graph_value *b)
+{
+	return graph_value_is_static(a) && a->rank == b->rank && a->dtype == b->dtype &&
+	       !memcmp(a->dims, b->dims, (size_t)a->rank * sizeof(a->dims[0]));
+}
+
+/* Is @value computed without the help of @node? Then it may become an input of it. */
+static bool before(const struct graph_value *value, const struct graph_node *node)
+{
+	return !value->producer || value->producer->id < node->id;
+}
+
+static int fuse_residual(struct graph *graph)
+{
+	for (size_t n = 0; n < graph->num_nodes; n++) {
+		struct graph_node *conv = graph->nodes[n], *add, *new;
+		struct graph_value *other, *inputs[4];
+
+		if (!is_op(conv, "Conv") || !constant_f32(conv, 1))
+			continue;
+		add = only_reader(conv->outputs[0]);
+		if (!is_op(add, "Add") || add->inputs[0] == add->inputs[1])
+			continue;
+		other = add->inputs[add->inputs[0] == conv->outputs[0]];
+		if (other->constant || !same_shape(other, conv->outputs[0]) || !before(other, conv))
+			continue;
+		inputs[0] = conv->inputs[0];
+		inputs[1] = conv->inputs[1];
+		inputs[2] = conv->num_inputs > 2 ? conv->inputs[2] : NULL;
+		inputs[3] = other;
+		new = graph_add_node(graph, conv, "com.microsoft", "FusedConv", 1, conv->name, 4, inputs, 1, &add->outputs[0]);
+		if (!new)
+			return -ENOMEM;
+		new->origin = conv->origin;
+		join_origins(graph, new, add);
+		new->attrs = conv->attrs;
+		new->num_attrs = conv->num_attrs;
+		conv->attrs = NULL;
+		conv->num_attrs = 0;
+		add->num_outputs = 0;
+		if (graph_set_input(add, 0, NULL) || graph_set_input(add, 1, NULL) || graph_remove_node(graph, add) ||
+		    graph_remove_node(graph, conv) || graph_sort(graph))
+			return -ENOMEM;
+	}
+	return graph_sort(graph);
+}
+
+/* ---- activations ---- */
+
+/* Limits of a Clip: attributes or constant inputs. */
+static bool clip_limits(const struct graph_node *clip, float *limits)
+{
+	struct op_node op = graph_op_node(clip);
+
+	limits[0] = op_attr_float(&op, "min", -3.402823466e+38f);
+	limits[1] = op_attr_float(&op, "max", 3.402823466e+38f);
+	for (size_t i = 1; i < clip->num_inputs && i < 3; i++) {
+		if (clip->inputs[i] && !clip->inputs[i]->constant)
+			return false;
+		if (clip->inputs[i])
+			limits[i - 1] = (float)tensor_get_f64(clip->inputs[i]->constant, 0);
+	}
+	return true;
+}
+
+/* activation and activation_params of @node for the activation @act; false when the drain has no such one. */
+static bool activation_of(const struct graph_node *act, const char **name, float *params, size_t *count)
+{
+	struct op_node op = graph_op_node(act);
+
+	*name = act->op_type;
+	*count = 0;
+	if (*act->domain)
+		return false;
+	if (is_op(act, "Relu") || is_op(act, "Sigmoid") || is_op(act, "Tanh"))
+		return true;
+	if (is_op(act, "LeakyRelu")) {
+		params[(*count)++] = op_attr_float(&op, "alpha", 0.01f);
+		return true;
+	}
+	*count = 2;
+	return is_op(act, "Clip") && clip_limits(act, params);
+}
+
+static int fuse_activation(struct graph *graph)
+{
+	for (size_t n = 0; n < graph->num_nodes; n++) {
+		struct graph_node *node = graph->nodes[n], *act;
+		struct op_node op = graph_op_node(node);
+		bool gemm = is_op(node, "Gemm");
+		const char *name;
+		float params[2];
+		size_t count;
+		int err;
+
+		if (!(is_conv(node) || gemm) || !op_attr_is(&op, "activation", "", "") || node->outputs[0]->dtype != DTYPE_F32)
+			continue;
+		act = only_reader(node->outputs[0]);
+		if (!act || act->inputs[0] != node->outputs[0] || !activation_of(act, &name, params, &count) || (gemm && count > 1))
+			continue;
+		err = graph_node_set_string(graph, node, "activation", name);
+		if (!err && count && !gemm)
+			err = graph_node_set_floats(graph, node, "activation_params", count, params);
+		if (!err && count && gemm)
+			err = graph_node_set_float(graph, node, "activation_alpha", params[0]);
+		rename_op(graph, node, "com.microsoft", gemm ? "FusedGemm" : "FusedConv");
+		if (!err)
+			err = take_output(graph, node, act);
+		if (err)
+			return err;
+	}
+	return graph_sort(graph);
+}
+
+const struct fuse_pass fuse_passes[] = {
+	{"batchnorm", fuse_batchnorm},
+	{"residual", fuse_residual},
+	{"activation", fuse_activation},
+	{NULL, NULL},
+};

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fusion: patterns of float operators into the fused operators that the device's drain stage and the CPU library do in one go.
+ * The graph stays executable; every pass may be left out.
+ */
+#ifndef COMPILER_FUSE_FUSE_H
+#define COMPILER_FUSE_FUSE_H
+
+#include "compiler/graph/graph.h"
+
+struct fuse_pass {
+	const char *name;
+	int (*run)(struct graph *graph);
+};
+
+/* In the order in which they are meant to run; ends with a NULL name. */
+extern const struct fuse_pass fuse_passes[];
+
+#endif

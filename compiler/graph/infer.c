@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/* Types, shapes and constant folding; see graph_infer() in passes.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/graph/passes.h"
+#include "runtime/cpu/pool.h"
+#include "runtime/cpu/shape_rules.h"
+
+struct inference {
+	struct graph *graph;
+	struct cpu_pool *pool;
+	size_t fold_limit;
+	char *error;
+	size_t error_size;
+};
+
+/* ---- symbols ---- */
+
+static void bind_value(struct graph_value *value, size_t symbol, int64_t size)
+{
+	for (int d = 0; d < value->rank; d++)
+		if (value->dims[d] == GRAPH_DIM_SYMBOL(symbol))
+			value->dims[d] = size;
+}
+
+int graph_bind_symbol(struct graph *graph, const char *name, int64_t size)
+{
+	for (size_t s = 0; s < graph->num_symbols; s++) {
+		if (strcmp(graph->symbols[s], name))
+			continue;
+		for (size_t i = 0; i < graph->num_values; i++)
+			bind_value(graph->values[i], s, size);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int graph_bind_rest(struct graph *graph, int64_t size)
+{
+	for (size_t s = 0; s < graph->num_symbols; s++)
+		for (size_t i = 0; i < graph->num_values; i++)
+			bind_value(graph->values[i], s, size);
+	return 0;
+}
+
+/* ---- formulas, where a run would be slow ---- */
+
+static void set_shape(struct graph_value *value, enum dtype dtype, int rank, const int64_t *dims)
+{
+	value->dtype = dtype;
+	value->rank = rank;
+	memcpy(value->dims, dims, (size_t)rank * sizeof(*dims));
+}
+
+/* Attribute list entry @i, or @fallback. */
+static int64_t list_entry(const struct op_node *op, const char *name, size_t i, int64_t fallback)
+{
+	const int64_t *values;
+	size_t count = op_attr_ints(op, name, &values);
+
+	return i < count ? values[i] : fallback;
+}
+
+static enum auto_pad auto_pad_of(const struct op_node *op)
+{
+	const struct attr *attr = op_attr(op, "auto_pad");
+	enum auto_pad mode = AUTO_PAD_NOTSET;
+
+	if (attr && attr->type == ATTR_STRING)
+		auto_pad_parse(attr->s.data, attr->s.size, &mode);
+	return mode;
+}
+
+/* Conv, FusedConv, QLinearConv, ConvInteger, pools: spatial sizes by conv_output_dim(). */
+static bool infer_window(const struct graph_node *node, const struct graph_value *x, const struct graph_value *w, enum dtype type)
+{
+	struct op_node op = graph_op_node(node);
+	int spatial = x->rank - 2;
+	int64_t dims[TENSOR_MAX_RANK];
+	enum auto_pad mode = auto_pad_of(&op);
+
+	if (spatial < 1 || (w && w->rank != x->rank) || (!w && !op_attr(&op, "kernel_shape")))
+		return false;
+	dims[0] = x->dims[0];
+	dims[1] = w ? w->dims[0] : x->dims[1];
+	for (int i = 0; i < spatial; i++) {
+		int64_t kernel = w ? w->dims[2 + i] : list_entry(&op, "kernel_shape", (size_t)i, 1);
+		int64_t stride = list_entry(&op, "strides", (size_t)i, 1), dilation = list_entry(&op, "dilations", (size_t)i, 1);
+		int64_t lo = list_entry(&op, "pads", (size_t)i, 0), hi = list_entry(&op, "pads", (size_t)(i + spatial), 0);
+
+		if (auto_pad_resolve(mode, x->dims[2 + i], kernel, stride, dilation, &lo, &hi))
+			return false;
+		dims[2 + i] = conv_output_dim(x->dims[2 + i], kernel, stride, dilation, lo, hi, op_attr_int(&op, "ceil_mode", 0) != 0);
+		if (dims[2 + i] < 1)
+			return false;
+	}
+	set_shape(node->outputs[0], type, x->rank, dims);
+	return true;
+}
+
+static bool infer_conv(const struct graph_node *node)
+{
+	return infer_window(node, node->inputs[0], node->inputs[1], node->inputs[0]->dtype);
+}
+
+static bool infer_pool(const struct graph_node *node)
+{
+	return node->num_outputs == 1 && infer_window(node, node->inputs[0], NULL, node->inputs[0]->dtype);
+}
+
+static bool infer_gemm(const struct graph_node *node)
+{
+	struct op_node op = graph_op_node(node);
+	const struct graph_value *a = node->inputs[0], *b = node->inputs[1];
+	bool ta = op_attr_int(&op, "transA", 0) != 0, tb = op_attr_int(&op, "transB", 0) != 0;
+	int64_t dims[2];
+
+	if (a->rank != 2 || b->rank != 2 || a->dims[ta ? 0 : 1] != b->dims[tb ? 1 : 0])
+		return false;
+	dims[0] = a->dims[ta ? 1 : 0];
+	dims[1] = b->dims[tb ? 0 : 1];
+	set_shape(node->outputs[0], a->dtype, 2, dims);
+	return true;
+}
+
+static bool infer_same(const struct graph_node *node)
+{
+	set_shape(node->outputs[0], node->inputs[0]->dtype, node->inputs[0]->rank, node->inputs[0]->dims);
+	return node->num_outputs == 1;
+}
+
+/* Batched product of two matrices; vectors and mismatches are left to the kernel. */
+static bool infer_matmul(const struct graph_node *node)
+{
+	const struct graph_value *a = node->inputs[0], *b = node->inputs[1];
+	int64_t dims[TENSOR_MAX_RANK];
+	int rank;
+
+	if (a->rank < 2 || b->rank < 2 || a->dims[a->rank - 1] != b->dims[b->rank - 2] ||
+	    broadcast_dims(a->rank - 2, a->dims, b->rank - 2, b->dims, &rank, dims))
+		return false;
+	dims[rank] = a->dims[a->rank - 2];
+	dims[rank + 1] = b->dims[b->rank - 1];
+	set_shape(node->outputs[0], a->dtype, rank + 2, dims);
+	return true;
+}
+
+static const struct {
+	const char *op_type;
+	bool (*infer)(const struct graph_node *node);
+} formulas[] = {
+	{"Conv", infer_conv},	      {"FusedConv", infer_conv},  {"MaxPool", infer_pool}, {"AveragePool", infer_pool},
+	{"Gemm", infer_gemm},	      {"FusedGemm", infer_gemm},  {"MatMul", infer_matmul}, {"Relu", infer_same},
+	{"BatchNormalization", infer_same}, {"LRN", infer_same}, {"Softmax", infer_same},
+};
+
+/* ---- operators whose shape depends on what is in an input, not only on its shape ---- */
+
+static const struct {
+	const char *op_type;
+	unsigned int inputs; /* bit i: input i must be constant; ~0: the shape depends on data in any case */
+} by_value[] = {
+	{"Reshape", 2},	 {"Expand", 2},		{"Tile", 2},	{"ConstantOfShape", 1}, {"Range", 7},	   {"Slice", 30},
+	{"Resize", 14},	 {"Upsample", 2},	{"Pad", 10},	{"TopK", 2},		{"OneHot", 2},	   {"Squeeze", 2},
+	{"Unsqueeze", 2}, {"Split", 2},		{"NonZero", ~0u}, {"Unique", ~0u},	{"Compress", ~0u}, {"NonMaxSuppression", ~0u},
+	{"ReduceSum", 2}, {"ReduceMean", 2},	{"ReduceMax", 2}, {"ReduceMin", 2},	{"ReduceProd", 2}, {"ReduceL1", 2},
+	{"ReduceL2", 2},  {"ReduceSumSquare", 2}, {"ReduceLogSum", 2}, {"ReduceLogSumExp", 2}, {"CenterCropPad", 2},
+};
+
+static bool depends_on_data(const struct graph_node *node)
+{
+	for (size_t i = 0; i < sizeof(by_value) / sizeof(by_value[0]); i++) {
+		if (strcmp(by_value[i].op_type, node->op_type))
+			continue;
+		if (by_value[i].inputs == ~0u)
+			return true;
+		for (size_t k = 0; k < node->num_inputs && k < 32; k++)
+			if (by_value[i].inputs >> k & 1 && node->inputs[k] && !node->inputs[k]->constant)
+				return true;
+	}
+	return false;
+}
+
+/* ---- running ---- */
+
+static bool all_constant(const struct graph_node *node)
+{
+	for (size_t i = 0; i < node->num_inputs; i++)
+		if (node->inputs[i] && !node->inputs[i]->constant)
+			return false;
+	return strncmp(node->op_type, "Random", 6) && strcmp(node->op_type, "Bernoulli") && strcmp(node->op_type, "Multinomial");
+}
+
+static bool all_static(const struct graph_node *node)
+{
+	for (size_t i = 0; i < node->num_inputs; i++)
+		if (node->inputs[i] && (!graph_value_is_static(node->inputs[i]) || !node->inputs[i]->dtype))
+			return false;
+	return true;
+}
+
+static size_t output_bytes(const struct graph_node *node)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < node->num_outputs; i++)
+		if (node->outputs[i] && graph_value_is_static(node->outputs[i]))
+			bytes += (size_t)dims_count(node->outputs[i]->rank, node->outputs[i]->dims) * dtype_size(node->outputs[i]->dtype);
+	return bytes;
+}
+
+/* Outputs of a run become constants, or only shapes. */
+static int keep_outputs(struct inference *in, struct graph_node *node, struct tensor *outputs, bool fold)
+{
+	for (size_t i = 0; i < node->num_outputs; i++) {
+		struct graph_value *value = node->outputs[i];
+		struct tensor *own;
+
+		if (!value)
+			continue;
+		set_shape(value, outputs[i].dtype, outputs[i].rank, outputs[i].dims);
+		if (!fold || (in->fold_limit && tensor_bytes(&outputs[i]) > in->fold_limit) || outputs[i].dtype == DTYPE_STRING)
+			continue;
+		own = malloc(sizeof(*own));
+		if (!own)
+			return -ENOMEM;
+		*own = outputs[i];
+		memset(&outputs[i], 0, sizeof(outputs[i]));
+		value->constant = own;
+	}
+	return 0;
+}
+
+static int run_kernel(struct inference *in, struct graph_node *node, bool fold)
+{
+	const struct op_kernel *kernel = op_find(node->domain, node->op_type, node->opset);
+	struct op_node op = graph_op_node(node);
+	const struct tensor **inputs = calloc(node->num_inputs + 1, sizeof(*inputs));
+	struct tensor *zeros = calloc(node->num_inputs + 1, sizeof(*zeros));
+	struct tensor *outputs = calloc(node->num_outputs + 1, sizeof(*outputs));
+	struct tensor **out = calloc(node->num_outputs + 1, sizeof(*out));
+	struct op_call call = {.node = &op, .inputs = inputs, .outputs = out, .pool = in->pool};
+	int err = 0;
+
+	if (!inputs || !zeros || !outputs || !out)
+		err = -ENOMEM;
+	for (size_t i = 0; i < node->num_inputs && !err; i++) {
+		struct graph_value *value = node->inputs[i];
+
+		if (value && !value->constant)
+			err = tensor_init(&zeros[i], value->dtype, value->rank, value->dims);
+		inputs[i] = !value ? NULL : value->constant ? value->constant : &zeros[i];
+	}
+	for (size_t i = 0; i < node->num_outputs && !err; i++)
+		out[i] = node->outputs[i] ? &outputs[i] : NULL;
+	if (err)
+		snprintf(in->error, in->error_size, "out of memory");
+	else if (!kernel)
+		err = -ENOENT; /* stays unknown; the session says so if it has to run it */
+	else {
+		err = op_run(kernel, &call);
+		if (err)
+			snprintf(in->error, in->error_size, "node %s (%s): %.200s", node->name, node->op_type, call.error);
+		else
+			err = keep_outputs(in, node, outputs, fold);
+	}
+	for (size_t i = 0; zeros && i < node->num_inputs; i++)
+		tensor_finish(&zeros[i]);
+	for (size_t i = 0; outputs && i < node->num_outputs; i++)
+		tensor_finish(&outputs[i]);
+	free(inputs);
+	free(zeros);
+	free(outputs);
+	free(out);
+	return err == -ENOENT ? 0 : err;
+}
+
+/* Shape and Size need only the shape of their input. */
+static int fold_shape(struct inference *in, struct graph_node *node)
+{
+	struct op_node op = graph_op_node(node);
+	const struct graph_value *x = node->inputs[0];
+	bool is_size = !strcmp(node->op_type, "Size");
+	int64_t start = op_attr_int(&op, "start", 0), end = op_attr_int(&op, "end", x->rank), length;
+	struct tensor result;
+	int err;
+
+	start += start < 0 ? x->rank : 0;
+	end += end < 0 ? x->rank : 0;
+	start = start < 0 ? 0 : start > x->rank ? x->rank : start;
+	end = end < 0 ? 0 : end > x->rank ? x->rank : end;
+	length = end > start ? end - start : 0;
+	err = tensor_init(&result, DTYPE_S64, is_size ? 0 : 1, &length);
+	if (err)
+		return err;
+	if (is_size)
+		((int64_t *)result.data)[0] = dims_count(x->rank, x->dims);
+	else
+		memcpy(result.data, x->dims + start, (size_t)length * sizeof(int64_t));
+	err = keep_outputs(in, node, &result, true);
+	tensor_finish(&result);
+	return err;
+}
+
+static int infer_node(struct inference *in, struct graph_node *node)
+{
+	bool fold = all_constant(node);
+
+	if (!all_static(node) || (!fold && depends_on_data(node)))
+		return 0;
+	if (node->num_inputs && node->inputs[0] && (!strcmp(node->op_type, "Shape") || !strcmp(node->op_type, "Size")))
+		return fold_shape(in, node);
+	for (size_t i = 0; i < sizeof(formulas) / sizeof(formulas[0]) && !fold; i++)
+		if (!strcmp(formulas[i].op_type, node->op_type) && node->num_inputs && node->inputs[0] && formulas[i].infer(node))
+			return 0;
+	if (fold && in->fold_limit && output_bytes(node) > in->fold_limit)
+		fold = false;
+	return run_kernel(in, node, fold);
+}
+
+/* Folded nodes lose their outputs to constants; drop them. */
+static int drop_folded(struct graph *graph)
+{
+	for (size_t n = graph->num_nodes; n-- > 0;) {
+		struct graph_node *node = graph->nodes[n];
+		bool folded = node->num_outputs > 0;
+
+		for (size_t i = 0; i < node->num_outputs; i++)
+			folded &= !node->outputs[i] || (node->outputs[i]->constant && !node->outputs[i]->is_output);
+		if (!folded)
+			continue;
+		for (size_t i = 0; i < node->num_outputs; i++)
+			if (node->outputs[i])
+				node->outputs[i]->producer = NULL;
+		node->num_outputs = 0;
+		if (graph_remove_node(graph, node))
+			return -EINVAL;
+	}
+	return graph_sort(graph);
+}
+
+int graph_infer(struct graph *graph, size_t fold_limit, char *error, size_t error_size)
+{
+	struct inference in = {.graph = graph, .fold_limit = fold_limit, .error = error, .error_size = error_size};
+	int err = cpu_pool_create(0, &in.pool);
+
+	for (size_t n = 0; n < graph->num_nodes && !err; n++)
+		err = infer_node(&in, graph->nodes[n]);
+	cpu_pool_destroy(in.pool);
+	/* An output that is constant keeps its node: the runtime computes it. */
+	for (size_t i = 0; i < graph->num_outputs && !err; i++)
+		if (graph->outputs[i]->constant && graph->outputs[i]->producer) {
+			tensor_finish(graph->outputs[i]->constant);
+			free(graph->outputs[i]->constant);
+			graph->outputs[i]->constant = NULL;
+		}
+	return err ? err : drop_folded(graph);
+}

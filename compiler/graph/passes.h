@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Passes over the graph between import and partitioning. Each leaves a valid, topologically sorted, executable graph.
+ */
+#ifndef COMPILER_GRAPH_PASSES_H
+#define COMPILER_GRAPH_PASSES_H
+
+#include "compiler/graph/graph.h"
+
+/* Give symbol @name the size @size everywhere; -ENOENT when the graph has no such symbol. */
+int graph_bind_symbol(struct graph *graph, const char *name, int64_t size);
+/* Give every symbol that is left the size @size. */
+int graph_bind_rest(struct graph *graph, int64_t size);
+
+/*
+ * Types, shapes and constants, in one walk: a node whose inputs are constants is computed by the CPU library and becomes one; of
+ * the rest the shape follows from a formula, or from a run of its CPU kernel on zeros, so that shapes can not differ from what
+ * will be computed. Constants above @fold_limit bytes are not made from smaller ones. A node whose output shape depends on data
+ * leaves it unknown. -EINVAL with the node in @error when an operator rejects its inputs.
+ */
+int graph_infer(struct graph *graph, size_t fold_limit, char *error, size_t error_size);
+
+/* Remove nodes that nothing reads, Identity, inference-time Dropout, and reshapes of reshapes. */
+int graph_simplify(struct graph *graph);
+
+/* Multiply-accumulates of a node: convolutions and matrix products; 0 for all others. */
+uint64_t graph_node_macs(const struct graph_node *node);
+
+#endif

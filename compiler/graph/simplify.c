@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* Dead nodes, nodes that do nothing, and the work of nodes; see passes.h. */
+#include <errno.h>
+#include <string.h>
+
+#include "compiler/graph/passes.h"
+
+static bool is_dead(const struct graph_node *node)
+{
+	for (size_t i = 0; i < node->num_outputs; i++)
+		if (node->outputs[i] && (node->outputs[i]->num_uses || node->outputs[i]->is_output))
+			return false;
+	return true;
+}
+
+static int remove_dead(struct graph *graph)
+{
+	bool removed = true;
+
+	while (removed) {
+		removed = false;
+		for (size_t n = graph->num_nodes; n-- > 0;)
+			if (is_dead(graph->nodes[n])) {
+				int err = graph_remove_node(graph, graph->nodes[n]);
+
+				if (err)
+					return err;
+				removed = true;
+			}
+	}
+	return 0;
+}
+
+static bool does_nothing(const struct graph_node *node)
+{
+	if (node->num_inputs < 1 || !node->inputs[0])
+		return false;
+	if (!strcmp(node->op_type, "Identity"))
+		return true;
+	return !strcmp(node->op_type, "Dropout") && (node->num_outputs < 2 || !node->outputs[1] ||
+						     (!node->outputs[1]->num_uses && !node->outputs[1]->is_output)) &&
+	       (node->num_inputs < 3 || !node->inputs[2] ||
+		(node->inputs[2]->constant && !tensor_get_s64(node->inputs[2]->constant, 0)));
+}
+
+/* Readers of a node that does nothing read its input. One whose input or output is the graph's own stays. */
+static int skip_nothing(struct graph *graph)
+{
+	for (size_t n = 0; n < graph->num_nodes; n++) {
+		struct graph_node *node = graph->nodes[n];
+		int err;
+
+		if (!does_nothing(node) || (node->outputs[0]->is_output && (!node->inputs[0]->producer || node->inputs[0]->is_output)))
+			continue;
+		err = graph_replace_value(graph, node->outputs[0], node->inputs[0]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int graph_simplify(struct graph *graph)
+{
+	int err = skip_nothing(graph);
+
+	if (!err)
+		err = remove_dead(graph);
+	return err ? err : graph_sort(graph);
+}
+
+/* ---- work ---- */
+
+static const struct {
+	const char *op_type;
+	int w; /* the input that holds the weights */
+	bool conv;
+} products[] = {
+	{"Conv", 1, true},	   {"FusedConv", 1, true}, {"ConvTranspose", 1, true}, {"QLinearConv", 3, true}, {"ConvInteger", 1, true},
+	{"Gemm", 1, false},	   {"FusedGemm", 1, false}, {"MatMul", 1, false},      {"FusedMatMul", 1, false}, {"QGemm", 3, false},
+	{"QLinearMatMul", 3, false}, {"MatMulInteger", 1, false},
+};
+
+uint64_t graph_node_macs(const struct graph_node *node)
+{
+	for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++) {
+		const struct graph_value *x, *w, *y = node->outputs[0];
+		struct op_node op = graph_op_node(node);
+		int64_t outputs;
+
+		if (strcmp(products[i].op_type, node->op_type))
+			continue;
+		x = node->inputs[0];
+		w = node->inputs[products[i].w];
+		if (!graph_value_is_static(x) || !graph_value_is_static(w) || !graph_value_is_static(y) || w->rank < 1)
+			return 0;
+		outputs = dims_count(y->rank, y->dims);
+		if (!strcmp(node->op_type, "ConvTranspose")) /* every input element meets the weights of its channel */
+			return (uint64_t)(dims_count(x->rank, x->dims) * (dims_count(w->rank, w->dims) / w->dims[0]));
+		if (products[i].conv)
+			return (uint64_t)(outputs * (dims_count(w->rank, w->dims) / w->dims[0]));
+		return (uint64_t)(outputs * x->dims[op_attr_int(&op, "transA", 0) ? 0 : x->rank - 1]);
+	}
+	return 0;
+}
