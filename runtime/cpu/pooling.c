@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: MIT
+/*
+ * MaxPool, AveragePool, LpPool and their global forms.
+ *
+ * One plane (image and channel) at a time; within it, one tap at a time over whole output rows, so that the inner loop
+ * is contiguous over the output and vectorises.
+ */
+#include <errno.h>
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "runtime/cpu/cpu_clones.h"
+#include "runtime/cpu/families.h"
+#include "runtime/cpu/half.h"
+#include "runtime/cpu/pool.h"
+#include "runtime/cpu/row_stats.h"
+#include "runtime/cpu/window.h"
+
+/*
+ * struct row_ops - how one element type pools
+ * @start:  fill @n outputs with the neutral element
+ * @add:    take in inputs at from[i * stride]; @p for LpPool
+ */
+struct row_ops {
+	size_t size;
+	void (*start)(int64_t n, void *to);
+	void (*add)(int64_t n, void *to, const void *from, int64_t stride, int64_t p);
+};
+
+struct pooling {
+	struct window window;
+	const struct row_ops *ops;
+	const char *x;
+	char *y;
+	int64_t p;
+	bool average, include_pad, root;
+	int64_t *indices;
+	bool column_major;
+	enum dtype dtype;
+};
+
+#define MAX_ROWS(SUFFIX, TYPE, LOWEST)                                                                            \
+	static void start_max_##SUFFIX(int64_t n, void *to)                                                       \
+	{                                                                                                         \
+		for (int64_t i = 0; i < n; i++)                                                                   \
+			((TYPE *)to)[i] = LOWEST;                                                                 \
+	}                                                                                                         \
+	CPU_CLONES static void add_max_##SUFFIX(int64_t n, void *to, const void *from, int64_t stride, int64_t p) \
+	{                                                                                                         \
+		const TYPE *in = from;                                                                            \
+		TYPE *out = to;                                                                                   \
+                                                                                                                  \
+		(void)p;                                                                                          \
+		if (stride == 1)                                                                                  \
+			for (int64_t i = 0; i < n; i++)                                                           \
+				out[i] = in[i] > out[i] ? in[i] : out[i];                                         \
+		else if (stride == 2)                                                                             \
+			for (int64_t i = 0; i < n; i++)                                                           \
+				out[i] = in[i * 2] > out[i] ? in[i * 2] : out[i];                                 \
+		else                                                                                              \
+			for (int64_t i = 0; i < n; i++)                                                           \
+				out[i] = in[i * stride] > out[i] ? in[i * stride] : out[i];                       \
+	}                                                                                                         \
+	static const struct row_ops max_##SUFFIX = {sizeof(TYPE), start_max_##SUFFIX, add_max_##SUFFIX};
+
+MAX_ROWS(f32, float, -INFINITY)
+MAX_ROWS(f64, double, -(double)INFINITY)
+MAX_ROWS(u8, uint8_t, 0)
+MAX_ROWS(s8, int8_t, INT8_MIN)
+
+static void start_zero(int64_t n, void *to)
+{
+	memset(to, 0, (size_t)n * sizeof(float));
+}
+
+CPU_CLONES static void add_sum(int64_t n, void *to, const void *from, int64_t stride, int64_t p)
+{
+	const float *in = from;
+	float *out = to;
+
+	(void)p;
+	if (stride == 1)
+		for (int64_t i = 0; i < n; i++)
+			out[i] += in[i];
+	else
+		for (int64_t i = 0; i < n; i++)
+			out[i] += in[i * stride];
+}
+
+static void add_power(int64_t n, void *to, const void *from, int64_t stride, int64_t p)
+{
+	const float *in = from;
+	float *out = to;
+
+	for (int64_t i = 0; i < n; i++) {
+		float v = fabsf(in[i * stride]);
+
+		out[i] += p == 1 ? v : p == 2 ? v * v : powf(v, (float)p);
+	}
+}
+
+static const struct row_ops sum_f32 = {sizeof(float), start_zero, add_sum};
+static const struct row_ops power_f32 = {sizeof(float), start_zero, add_power};
+
+/* Elements that an average over output position @o of @axis divides by, on that axis. */
+static int64_t divisor(const struct pooling *job, int axis, int64_t o)
+{
+	const struct window *w = &job->window;
+	int64_t first, last, start, end;
+
+	if (!job->include_pad) {
+		window_tap_range(w, axis, o, &first, &last);
+		return last > first ? last - first : 0;
+	}
+	/* Padding counts, but not what ceil_mode adds beyond it. */
+	start = o * w->stride[axis] - w->pad_lo[axis];
+	end = start + (w->kernel[axis] - 1) * w->dilation[axis] + 1;
+	if (end > w->in[axis] + w->pad_hi[axis])
+		end = w->in[axis] + w->pad_hi[axis];
+	return end > start ? (end - start + w->dilation[axis] - 1) / w->dilation[axis] : 0;
+}
+
+static void finish_row(const struct pooling *job, int64_t oz, int64_t oy, float *row)
+{
+	const struct window *w = &job->window;
+
+	if (job->average) {
+		int64_t outer = divisor(job, 0, oz) * divisor(job, 1, oy);
+
+		for (int64_t i = 0; i < w->out[2]; i++) {
+			int64_t count = outer * divisor(job, 2, i);
+
+			/* A window that lies in padding alone has nothing to average. */
+			row[i] = count ? row[i] / (float)count : 0;
+		}
+	}
+	if (job->root && job->p != 1)
+		for (int64_t i = 0; i < w->out[2]; i++)
+			row[i] = job->p == 2 ? sqrtf(row[i]) : powf(row[i], 1 / (float)job->p);
+}
+
+static void pool_row(const struct pooling *job, const char *plane, int64_t oz, int64_t oy, char *row)
+{
+	const struct window *w = &job->window;
+	int64_t z0, z1, y0, y1, x0, x1;
+
+	job->ops->start(w->out[2], row);
+	window_tap_range(w, 0, oz, &z0, &z1);
+	window_tap_range(w, 1, oy, &y0, &y1);
+	for (int64_t z = z0; z < z1; z++)
+		for (int64_t y = y0; y < y1; y++) {
+			int64_t iz = oz * w->stride[0] + z * w->dilation[0] - w->pad_lo[0];
+			int64_t iy = oy * w->stride[1] + y * w->dilation[1] - w->pad_lo[1];
+			int64_t line = (iz * w->in[1] + iy) * w->in[2];
+
+			for (int64_t k = 0; k < w->kernel[2]; k++) {
+				int64_t ix = k * w->dilation[2] - w->pad_lo[2];
+
+				window_output_range(w, 2, k, &x0, &x1);
+				if (x0 >= x1)
+					continue;
+				ix += x0 * w->stride[2] + line;
+				job->ops->add(x1 - x0, row + (size_t)x0 * job->ops->size,
+					      plane + ix * (int64_t)job->ops->size, w->stride[2], job->p);
+			}
+		}
+	finish_row(job, oz, oy, (float *)row);
+}
+
+static void pool_plane(void *arg, size_t index)
+{
+	const struct pooling *job = arg;
+	const struct window *w = &job->window;
+	const char *plane = job->x + index * (size_t)window_in_count(w) * job->ops->size;
+	char *out = job->y + index * (size_t)window_out_count(w) * job->ops->size;
+
+	for (int64_t oz = 0; oz < w->out[0]; oz++)
+		for (int64_t oy = 0; oy < w->out[1]; oy++, out += (size_t)w->out[2] * job->ops->size)
+			pool_row(job, plane, oz, oy, out);
+}
+
+/* One output for the whole plane. */
+static void average_whole_plane(void *arg, size_t index)
+{
+	const struct pooling *job = arg;
+	int64_t count = window_in_count(&job->window);
+
+	((float *)job->y)[index] =
+		(float)(row_sum(count, (const float *)job->x + (int64_t)index * count) / (double)count);
+}
+
+/* Position of the greatest element of one window, the first of equals; -1 when it lies in padding alone. */
+static int64_t greatest(const struct pooling *job, const struct tensor *plane, const int64_t *o)
+{
+	const struct window *w = &job->window;
+	int64_t first[3], last[3], best = -1;
+	double value = 0;
+
+	for (int a = 0; a < 3; a++)
+		window_tap_range(w, a, o[a], &first[a], &last[a]);
+	for (int64_t z = first[0]; z < last[0]; z++)
+		for (int64_t y = first[1]; y < last[1]; y++)
+			for (int64_t x = first[2]; x < last[2]; x++) {
+				int64_t iz = o[0] * w->stride[0] + z * w->dilation[0] - w->pad_lo[0];
+				int64_t iy = o[1] * w->stride[1] + y * w->dilation[1] - w->pad_lo[1];
+				int64_t ix = o[2] * w->stride[2] + x * w->dilation[2] - w->pad_lo[2];
+				int64_t at = (iz * w->in[1] + iy) * w->in[2] + ix;
+				double v = tensor_get_f64(plane, at);
+
+				if (best < 0 || v > value) {
+					best = at;
+					value = v;
+				}
+			}
+	return best;
+}
+
+/* The second output of MaxPool: where each maximum was, as a position in the whole input. */
+static void index_plane(void *arg, size_t index)
+{
+	const struct pooling *job = arg;
+	const struct window *w = &job->window;
+	int64_t count = window_in_count(w), base = (int64_t)index * count, o[3];
+	int64_t *out = job->indices + (int64_t)index * window_out_count(w);
+	struct tensor plane = {.dtype = job->dtype,
+			       .data = (void *)(uintptr_t)(job->x + base * (int64_t)job->ops->size)};
+
+	for (o[0] = 0; o[0] < w->out[0]; o[0]++)
+		for (o[1] = 0; o[1] < w->out[1]; o[1]++)
+			for (o[2] = 0; o[2] < w->out[2]; o[2]++) {
+				int64_t at = greatest(job, &plane, o);
+
+				if (at >= 0 && job->column_major) {
+					int64_t x = at % w->in[2], y = at / w->in[2] % w->in[1];
+					int64_t z = at / w->in[2] / w->in[1];
+
+					at = w->rank == 3 ? (x * w->in[1] + y) * w->in[0] + z : x * w->in[1] + y;
+				}
+				*out++ = at < 0 ? -1 : base + at;
+			}
+}
+
+/* Shape and allocate output 0, run the planes. */
+static int run_planes(struct op_call *call, struct pooling *job)
+{
+	const struct tensor *x = call->inputs[0];
+	int64_t dims[TENSOR_MAX_RANK], planes;
+	int rank = window_output_dims(&job->window, x->dims[0], x->dims[1], dims);
+	int err = op_output(call, 0, x->dtype, rank, dims);
+
+	if (!err)
+		err = op_output(call, 1, DTYPE_S64, rank, dims);
+	if (err)
+		return err;
+	job->x = x->data;
+	job->dtype = x->dtype;
+	/* Checked before planes are counted: what is empty may have sizes whose product overflows. */
+	if (dims_count(rank, dims) == 0)
+		return 0;
+	planes = x->dims[0] * x->dims[1];
+	if (op_wanted(call, 0)) {
+		const struct window *w = &job->window;
+		bool whole = job->average && window_out_count(w) == 1 && window_taps(w) == window_in_count(w) &&
+			     !w->pad_lo[0] && !w->pad_lo[1] && !w->pad_lo[2] && job->ops == &sum_f32;
+
+		job->y = call->outputs[0]->data;
+		cpu_pool_for(call->pool, (size_t)planes, whole ? average_whole_plane : pool_plane, job);
+	}
+	if (op_wanted(call, 1)) {
+		job->indices = call->outputs[1]->data;
+		cpu_pool_for(call->pool, (size_t)planes, index_plane, job);
+	}
+	return 0;
+}
+
+/* Nothing in the loops is longer than the kernel: bound it by what the padded input can hold. */
+static int check_extent(struct op_call *call, const struct window *w)
+{
+	for (int i = 0; i < WINDOW_AXES; i++)
+		if (w->out[i] > 0 && w->kernel[i] > w->in[i] + (w->pad_lo[i] > 0 ? w->pad_lo[i] : 0) +
+							    (w->pad_hi[i] > 0 ? w->pad_hi[i] : 0))
+			return op_fail(call, -EINVAL, "%s: the kernel is larger than the padded input",
+				       call->node->op_type);
+	return 0;
+}
+
+static int read_pool(struct op_call *call, struct pooling *job)
+{
+	int err = window_read(call, call->inputs[0], NULL, op_attr_int(call->node, "ceil_mode", 0), &job->window);
+
+	return err ? err : check_extent(call, &job->window);
+}
+
+static int choose_max(struct op_call *call, struct pooling *job)
+{
+	switch (call->inputs[0]->dtype) {
+	case DTYPE_F32:
+		job->ops = &max_f32;
+		return 0;
+	case DTYPE_F64:
+		job->ops = &max_f64;
+		return 0;
+	case DTYPE_U8:
+		job->ops = &max_u8;
+		return 0;
+	case DTYPE_S8:
+		job->ops = &max_s8;
+		return 0;
+	default:
+		return op_fail(call, -ENOTSUP, "%s: element type %s is not implemented", call->node->op_type,
+			       dtype_name(call->inputs[0]->dtype));
+	}
+}
+
+static int check_f32(struct op_call *call)
+{
+	if (call->inputs[0]->dtype == DTYPE_F32)
+		return 0;
+	return op_fail(call, -ENOTSUP, "%s: element type %s is not implemented", call->node->op_type,
+		       dtype_name(call->inputs[0]->dtype));
+}
+
+static int run_max_pool(struct op_call *call)
+{
+	struct pooling job = {.column_major = op_attr_int(call->node, "storage_order", 0)};
+	int err;
+
+	if (call_is_half(call))
+		return run_half_in_f32(call, run_max_pool);
+	err = choose_max(call, &job);
+	if (!err)
+		err = read_pool(call, &job);
+	return err ? err : run_planes(call, &job);
+}
+
+static int run_global_max_pool(struct op_call *call)
+{
+	struct pooling job = {0};
+	int err;
+
+	if (call_is_half(call))
+		return run_half_in_f32(call, run_global_max_pool);
+	err = choose_max(call, &job);
+	if (!err)
+		err = window_global(call, call->inputs[0], &job.window);
+	return err ? err : run_planes(call, &job);
+}
+
+static int run_average_pool(struct op_call *call)
+{
+	struct pooling job = {
+		.ops = &sum_f32, .average = true, .include_pad = op_attr_int(call->node, "count_include_pad", 0)};
+	int err;
+
+	if (call_is_half(call))
+		return run_half_in_f32(call, run_average_pool);
+	err = check_f32(call);
+	if (!err)
+		err = read_pool(call, &job);
+	return err ? err : run_planes(call, &job);
+}
+
+static int run_global_average_pool(struct op_call *call)
+{
+	struct pooling job = {.ops = &sum_f32, .average = true};
+	int err;
+
+	if (call_is_half(call))
+		return run_half_in_f32(call, run_global_average_pool);
+	err = check_f32(call);
+	if (!err)
+		err = window_global(call, call->inputs[0], &job.window);
+	return err ? err : run_planes(call, &job);
+}
+
+static int run_lp(struct op_call *call, bool global)
+{
+	struct pooling job = {.ops = &power_f32, .root = true, .p = op_attr_int(call->node, "p", 2)};
+	int err = check_f32(call);
+
+	if (!err && job.p < 1)
+		err = op_fail(call, -EINVAL, "%s: attribute p is %lld", call->node->op_type, (long long)job.p);
+	if (!err)
+		err = global ? window_global(call, call->inputs[0], &job.window) : read_pool(call, &job);
+	return err ? err : run_planes(call, &job);
+}
+
+static int run_lp_pool(struct op_call *call)
+{
+	return call_is_half(call) ? run_half_in_f32(call, run_lp_pool) : run_lp(call, false);
+}
+
+static int run_global_lp_pool(struct op_call *call)
+{
+	return call_is_half(call) ? run_half_in_f32(call, run_global_lp_pool) : run_lp(call, true);
+}
+
+const struct op_kernel ops_pooling[] = {
+	{"", "AveragePool", 1, 0, 1, 1, 1, 1, run_average_pool, NULL, NULL},
+	{"", "GlobalAveragePool", 1, 0, 1, 1, 1, 1, run_global_average_pool, NULL, NULL},
+	{"", "GlobalLpPool", 2, 0, 1, 1, 1, 1, run_global_lp_pool, NULL, NULL},
+	{"", "GlobalMaxPool", 1, 0, 1, 1, 1, 1, run_global_max_pool, NULL, NULL},
+	{"", "LpPool", 2, 0, 1, 1, 1, 1, run_lp_pool, NULL, NULL},
+	{"", "MaxPool", 1, 0, 1, 1, 1, 2, run_max_pool, NULL, NULL},
+};
+const size_t ops_pooling_count = sizeof(ops_pooling) / sizeof(ops_pooling[0]);
