@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compiler/target/access.h"
+#include <axl/axl_access.h>
 #include "compiler/target/program_internal.h"
 
 struct stream {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compiler/target/access.h"
+#include <axl/axl_access.h>
 #include "compiler/target/lower_loop.h"
 
 #define DMA_DIMS 5

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compiler/target/access.h"
+#include <axl/axl_access.h>
 #include "compiler/target/program_internal.h"
 
 #define LANES (AXL_MAX_TILES * AXL_NUM_PIPES)

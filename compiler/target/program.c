@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compiler/target/access.h"
+#include <axl/axl_access.h>
 #include "compiler/target/program_internal.h"
 
 int program_fail(struct program *program, int err, const char *format, ...)

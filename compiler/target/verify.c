@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compiler/target/access.h"
+#include <axl/axl_access.h>
 
 #define LANES (AXL_MAX_TILES * AXL_NUM_PIPES)
 #define SEMS (AXL_MAX_TILES * AXL_LOCAL_SEMS + AXL_GLOBAL_SEMS)

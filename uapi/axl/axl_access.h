@@ -1,10 +1,37 @@
-/* SPDX-License-Identifier: MIT */
-/* See access.h. */
-#include "compiler/target/access.h"
+/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
+/*
+ * Which bytes an instruction touches, from the ISA's definition alone: a bounding range for each operand. User space only; the
+ * device model checks operands with it, the compiler finds dependences and the verifier bounds.
+ */
+#ifndef UAPI_AXL_AXL_ACCESS_H
+#define UAPI_AXL_AXL_ACCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-unsigned int access_type_bytes(unsigned int type)
+#include <axl/axl_isa.h>
+
+enum access_space { ACCESS_SPAD, ACCESS_ACC, ACCESS_MEMORY };
+
+/*
+ * struct access
+ * @place:  number of the operand, as program_append() numbers places
+ * @lo, @hi: bytes [lo, hi) relative to the operand's address (may be negative)
+ * @align:  the address must be a multiple of it
+ */
+struct access {
+	enum access_space space;
+	int place;
+	int64_t lo, hi;
+	bool write;
+	unsigned int align;
+};
+
+#define ACCESS_MAX 8
+
+/* 0 for an unknown type. */
+static inline unsigned int access_type_bytes(unsigned int type)
 {
 	static const uint8_t bytes[AXL_NUM_TYPES] = {
 #define TYPE_BYTES(name, number, size, text) [number] = size,
@@ -14,7 +41,8 @@ unsigned int access_type_bytes(unsigned int type)
 	return type < AXL_NUM_TYPES ? bytes[type] : 0;
 }
 
-int access_field(unsigned int opcode, int place)
+/* Offset of the address field of place @place (ADDR and ACC fields) in the instruction, or -1. */
+static inline int access_field(unsigned int opcode, int place)
 {
 	static const int dma[] = {-1, offsetof(struct axl_dma, spad), offsetof(struct axl_dma, index_addr)};
 	static const int conv[] = {offsetof(struct axl_conv, a), offsetof(struct axl_conv, w),
@@ -42,7 +70,7 @@ int access_field(unsigned int opcode, int place)
 }
 
 /* Extend the range by an index that goes from 0 to count - 1 with @stride. */
-static void extend(struct access *access, int64_t count, int64_t stride)
+static inline void extend(struct access *access, int64_t count, int64_t stride)
 {
 	if (count < 1)
 		return;
@@ -52,13 +80,13 @@ static void extend(struct access *access, int64_t count, int64_t stride)
 		access->lo += (count - 1) * stride;
 }
 
-static struct access element(enum access_space space, int place, unsigned int bytes, bool write)
+static inline struct access element(enum access_space space, int place, unsigned int bytes, bool write)
 {
 	return (struct access){
 		.space = space, .place = place, .lo = 0, .hi = bytes, .write = write, .align = bytes ? bytes : 1};
 }
 
-static size_t dma_accesses(const struct axl_dma *dma, struct access *list)
+static inline size_t dma_accesses(const struct axl_dma *dma, struct access *list)
 {
 	bool load = dma->header.opcode == AXL_OP_LOAD;
 	struct access *memory = &list[0], *spad = &list[1];
@@ -86,7 +114,7 @@ static size_t dma_accesses(const struct axl_dma *dma, struct access *list)
 	return count;
 }
 
-static size_t conv_accesses(const struct axl_conv *conv, struct access *list)
+static inline size_t conv_accesses(const struct axl_conv *conv, struct access *list)
 {
 	int64_t taps = (int64_t)conv->kernel_h * conv->kernel_w;
 	int64_t k = conv->header.opcode == AXL_OP_DWCONV ? taps : taps * conv->channels;
@@ -104,7 +132,7 @@ static size_t conv_accesses(const struct axl_conv *conv, struct access *list)
 	return 3;
 }
 
-static size_t drain_accesses(const struct axl_drain *drain, struct access *list)
+static inline size_t drain_accesses(const struct axl_drain *drain, struct access *list)
 {
 	int64_t rows = drain->rows_h, cols = drain->rows_w;
 	unsigned int pool_h = drain->pool_hw >> 4, pool_w = drain->pool_hw & 15;
@@ -141,17 +169,17 @@ static size_t drain_accesses(const struct axl_drain *drain, struct access *list)
 }
 
 /* Class and use of the second source, by operation. */
-static bool vec_is_binary(unsigned int op)
+static inline bool vec_is_binary(unsigned int op)
 {
 	return (op >= AXL_VEC_ADD && op <= AXL_VEC_SELECT) || op == AXL_VEC_GATHER;
 }
 
-static bool vec_is_reduction(unsigned int op)
+static inline bool vec_is_reduction(unsigned int op)
 {
 	return op >= AXL_VEC_RSUM && op <= AXL_VEC_ARGMIN;
 }
 
-static size_t vec_accesses(const struct axl_vec *vec, struct access *list)
+static inline size_t vec_accesses(const struct axl_vec *vec, struct access *list)
 {
 	size_t count = 2;
 
@@ -177,7 +205,8 @@ static size_t vec_accesses(const struct axl_vec *vec, struct access *list)
 	return count;
 }
 
-size_t access_list(const union axl_insn *insn, struct access *list)
+/* Number of accesses; 0 for sequencer instructions and SYNC. The operands' sizes need not have been checked. */
+static inline size_t access_list(const union axl_insn *insn, struct access *list)
 {
 	switch (insn->header.opcode) {
 	case AXL_OP_LOAD:
@@ -194,3 +223,5 @@ size_t access_list(const union axl_insn *insn, struct access *list)
 		return 0;
 	}
 }
+
+#endif
