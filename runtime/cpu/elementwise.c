@@ -529,6 +529,9 @@ static void run_pow_row(void *arg, size_t n, int64_t out, const int64_t *in, con
 static int run_pow(struct op_call *call)
 {
 	const struct tensor *base = call->inputs[0], *exponent = call->inputs[1];
+	const struct tensor *operands[2] = {base, exponent};
+	struct op_call aligned = *call;
+	struct tensor view;
 	struct pow_job job = {0};
 	struct broadcast plan;
 	int64_t dims[TENSOR_MAX_RANK];
@@ -537,9 +540,16 @@ static int run_pow(struct op_call *call)
 
 	if (!op_wanted(call, 0))
 		return 0;
-	err = broadcast_shape(call, &rank, dims);
+	if (call->node->opset < 7) {
+		err = align_legacy(call, &view);
+		if (err)
+			return err;
+		operands[1] = &view;
+	}
+	aligned.inputs = operands;
+	err = broadcast_shape(&aligned, &rank, dims);
 	if (err)
-		return err;
+		return op_fail(call, err, "%s", aligned.error);
 	job.integers = dtype_is_integer(base->dtype) && dtype_is_integer(exponent->dtype);
 	job.single = (base->dtype == DTYPE_F32 || dtype_is_half(base->dtype)) && exponent->dtype != DTYPE_F64;
 	wide = job.integers ? DTYPE_S64 : job.single ? DTYPE_F32 : DTYPE_F64;
@@ -552,7 +562,7 @@ static int run_pow(struct op_call *call)
 	err = op_output(call, 0, base->dtype, rank, dims);
 	if (err)
 		return err;
-	err = broadcast_plan(&plan, 2, call->inputs, rank, dims);
+	err = broadcast_plan(&plan, 2, operands, rank, dims);
 	if (err)
 		return op_fail(call, err, "Pow: the inputs do not broadcast");
 	job.out = call->outputs[0]->data;
@@ -657,7 +667,7 @@ const struct op_kernel ops_elementwise[] = {
 	{"", "Mul", 1, 0, 2, 2, 1, 1, run_mul},
 	{"", "Or", 1, 0, 2, 2, 1, 1, run_or},
 	{"", "PRelu", 1, 0, 2, 2, 1, 1, run_prelu},
-	{"", "Pow", 7, 0, 2, 2, 1, 1, run_pow},
+	{"", "Pow", 1, 0, 2, 2, 1, 1, run_pow},
 	{"", "Sub", 1, 0, 2, 2, 1, 1, run_sub},
 	{"", "Sum", 1, 0, 1, -1, 1, 1, run_sum},
 	{"", "Where", 9, 0, 3, 3, 1, 1, run_where},

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Operators that read an image at positions that are data: GridSample and RoiAlign.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/cpu/cast.h"
+#include "runtime/cpu/families.h"
+#include "runtime/cpu/parallel.h"
+#include "runtime/cpu/strided_copy.h"
+
+/* The working type of an operator on float32 and the half floats is float32; its result goes back the same way. */
+static int widen_input(struct op_call *call, size_t index, struct tensor *out)
+{
+	const struct tensor *in = call->inputs[index];
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	if (!dtype_is_float(in->dtype))
+		return op_fail(call, -ENOTSUP, "%s: input %zu is %s", call->node->op_type, index,
+			       dtype_name(in->dtype));
+	err = tensor_cast(in, DTYPE_F32, out);
+	return err ? op_fail(call, err, "%s: no memory for input %zu", call->node->op_type, index) : 0;
+}
+
+/* Output 0 of the type of input 0, computed in @work (float32, owned by the caller). */
+static int store_output(struct op_call *call, const struct tensor *work)
+{
+	enum dtype type = call->inputs[0]->dtype;
+	int err = op_output(call, 0, type, work->rank, work->dims);
+
+	if (err || tensor_count(work) == 0)
+		return err;
+	if (type == DTYPE_F32)
+		memcpy(call->outputs[0]->data, work->data, tensor_bytes(work));
+	else
+		cast_row(DTYPE_F32, type)(tensor_count(work), work->data, call->outputs[0]->data);
+	return 0;
+}
+
+/* ---- GridSample ---- */
+
+enum grid_mode { GRID_LINEAR, GRID_NEAREST, GRID_CUBIC };
+enum grid_padding { GRID_ZEROS, GRID_BORDER, GRID_REFLECTION };
+
+#define GRID_MAX_SPATIAL 3
+#define GRID_MAX_TAPS 4
+
+/*
+ * struct grid_job - images [batch, channels, spatial…] read at [batch, positions, spatial]
+ * The grid names the innermost axis first (x, y, z).
+ */
+struct grid_job {
+	enum grid_mode mode;
+	enum grid_padding padding;
+	bool align;
+	int spatial;
+	int64_t channels, positions, image;
+	int64_t dims[GRID_MAX_SPATIAL], strides[GRID_MAX_SPATIAL];
+	const float *in, *grid;
+	float *out;
+};
+
+struct axis_taps {
+	int count;
+	int64_t index[GRID_MAX_TAPS]; /* -1: outside, reads as zero */
+	float weight[GRID_MAX_TAPS];
+};
+
+/* Fold @x into [lo, hi] as between two mirrors. */
+static double reflect(double x, double lo, double hi)
+{
+	double range = hi - lo, turns;
+
+	if (!(range > 0))
+		return lo;
+	x = fabs(x - lo);
+	turns = floor(x / range);
+	x -= turns * range;
+	return fmod(turns, 2) != 0 ? hi - x : lo + x;
+}
+
+/* A whole position of an axis after padding; -1 where it reads as zero. */
+static int64_t padded_index(const struct grid_job *job, double x, int64_t length)
+{
+	double last = (double)(length - 1);
+
+	if (x >= 0 && x <= last)
+		return (int64_t)x;
+	switch (job->padding) {
+	case GRID_BORDER:
+		return x > 0 ? length - 1 : 0;
+	case GRID_REFLECTION:
+		x = job->align ? reflect(x, 0, last) : reflect(x, -0.5, last + 0.5);
+		x = rint(x);
+		return x > last ? length - 1 : x > 0 ? (int64_t)x : 0;
+	default:
+		return -1;
+	}
+}
+
+/* Keys's kernel with a = -0.75, for the four positions around one at @t past the second. */
+static void cubic_weights(double t, float *weight)
+{
+	const double a = -0.75;
+	double d[4] = {1 + t, t, 1 - t, 2 - t};
+
+	for (int i = 0; i < 4; i++)
+		weight[i] = d[i] <= 1 ? ((a + 2) * d[i] - (a + 3)) * d[i] * d[i] + 1
+				      : ((a * d[i] - 5 * a) * d[i] + 8 * a) * d[i] - 4 * a;
+}
+
+/* Where one grid coordinate in [-1, 1] reads on an axis of @length. */
+static void find_taps(const struct grid_job *job, float coordinate, int64_t length, struct axis_taps *taps)
+{
+	double x = job->align ? ((double)coordinate + 1) / 2 * (double)(length - 1)
+			      : (((double)coordinate + 1) * (double)length - 1) / 2;
+	double first;
+
+	/* Also keeps the conversions to integers defined, for NaN and infinity from a hostile grid. */
+	if (!(fabs(x) < 0x1p50))
+		x = -0x1p20;
+	if (job->mode == GRID_NEAREST) {
+		taps->count = 1;
+		taps->weight[0] = 1;
+		taps->index[0] = padded_index(job, rint(x), length);
+		return;
+	}
+	if (job->mode == GRID_LINEAR && job->padding == GRID_BORDER)
+		x = x < 0 ? 0 : x > (double)(length - 1) ? (double)(length - 1) : x;
+	else if (job->mode == GRID_LINEAR && job->padding == GRID_REFLECTION)
+		x = job->align ? reflect(x, 0, (double)(length - 1)) : reflect(x, -0.5, (double)length - 0.5);
+	taps->count = job->mode == GRID_CUBIC ? 4 : 2;
+	first = floor(x) - (job->mode == GRID_CUBIC ? 1 : 0);
+	if (job->mode == GRID_CUBIC) {
+		cubic_weights(x - floor(x), taps->weight);
+	} else {
+		taps->weight[1] = (float)(x - first);
+		taps->weight[0] = 1 - taps->weight[1];
+	}
+	for (int i = 0; i < taps->count; i++)
+		taps->index[i] = padded_index(job, first + i, length);
+}
+
+/* The product of the axes' taps as offsets and weights; returns how many count. */
+static int multiply_taps(const struct grid_job *job, const struct axis_taps *taps, int64_t *offset, float *weight)
+{
+	int total = 1, used = 0;
+
+	for (int d = 0; d < job->spatial; d++)
+		total *= taps[d].count;
+	for (int i = 0; i < total; i++) {
+		int rest = i;
+		bool outside = false;
+
+		offset[used] = 0;
+		weight[used] = 1;
+		for (int d = job->spatial - 1; d >= 0; d--) {
+			int tap = rest % taps[d].count;
+
+			rest /= taps[d].count;
+			outside |= taps[d].index[tap] < 0;
+			offset[used] += taps[d].index[tap] * job->strides[d];
+			weight[used] *= taps[d].weight[tap];
+		}
+		used += !outside;
+	}
+	return used;
+}
+
+static void sample_positions(void *arg, int64_t begin, int64_t end)
+{
+	const struct grid_job *job = arg;
+
+	for (int64_t p = begin; p < end; p++) {
+		int64_t batch = p / job->positions, at = p % job->positions;
+		const float *image = job->in + batch * job->channels * job->image;
+		float *out = job->out + batch * job->channels * job->positions + at;
+		struct axis_taps taps[GRID_MAX_SPATIAL];
+		int64_t offset[64];
+		float weight[64];
+		int used;
+
+		for (int d = 0; d < job->spatial; d++)
+			find_taps(job, job->grid[p * job->spatial + job->spatial - 1 - d], job->dims[d], &taps[d]);
+		used = multiply_taps(job, taps, offset, weight);
+		for (int64_t c = 0; c < job->channels; c++) {
+			float sum = 0;
+
+			for (int i = 0; i < used; i++)
+				sum += weight[i] * image[c * job->image + offset[i]];
+			out[c * job->positions] = sum;
+		}
+	}
+}
+
+static int grid_attributes(struct op_call *call, struct grid_job *job)
+{
+	const struct op_node *node = call->node;
+
+	/* Opset 20 renamed bilinear and bicubic. */
+	if (op_attr_is(node, "mode", "linear", "linear") || op_attr_is(node, "mode", "linear", "bilinear"))
+		job->mode = GRID_LINEAR;
+	else if (op_attr_is(node, "mode", "linear", "cubic") || op_attr_is(node, "mode", "linear", "bicubic"))
+		job->mode = GRID_CUBIC;
+	else if (op_attr_is(node, "mode", "linear", "nearest"))
+		job->mode = GRID_NEAREST;
+	else
+		return op_fail(call, -EINVAL, "GridSample: attribute mode is none of linear, nearest, cubic");
+	if (op_attr_is(node, "padding_mode", "zeros", "zeros"))
+		job->padding = GRID_ZEROS;
+	else if (op_attr_is(node, "padding_mode", "zeros", "border"))
+		job->padding = GRID_BORDER;
+	else if (op_attr_is(node, "padding_mode", "zeros", "reflection"))
+		job->padding = GRID_REFLECTION;
+	else
+		return op_fail(call, -EINVAL,
+			       "GridSample: attribute padding_mode is none of zeros, border, reflection");
+	job->align = op_attr_int(node, "align_corners", 0) != 0;
+	return 0;
+}
+
+static int grid_shapes(struct op_call *call, struct grid_job *job, int64_t *dims)
+{
+	const struct tensor *in = call->inputs[0], *grid = call->inputs[1];
+
+	job->spatial = in->rank - 2;
+	if (job->spatial < 1 || job->spatial > GRID_MAX_SPATIAL || grid->rank != in->rank ||
+	    grid->dims[grid->rank - 1] != job->spatial || grid->dims[0] != in->dims[0])
+		return op_fail(call, -EINVAL, "GridSample: a grid (input 1) of rank %d does not fit input 0 of rank %d",
+			       grid->rank, in->rank);
+	dims[0] = in->dims[0];
+	dims[1] = job->channels = in->dims[1];
+	job->positions = 1;
+	for (int d = 0; d < job->spatial; d++) {
+		job->dims[d] = in->dims[2 + d];
+		dims[2 + d] = grid->dims[1 + d];
+		if (job->dims[d] == 0)
+			return op_fail(call, -EINVAL, "GridSample: axis %d of input 0 is empty", 2 + d);
+	}
+	job->positions = dims_count(job->spatial, dims + 2);
+	job->image = dims_count(job->spatial, job->dims);
+	if (job->positions < 0 || job->image < 0)
+		return op_fail(call, -EOVERFLOW, "GridSample: the dimensions overflow");
+	dense_strides(job->spatial, job->dims, job->strides);
+	return 0;
+}
+
+static int run_grid_sample(struct op_call *call)
+{
+	struct tensor in = {0}, grid = {0}, work = {0};
+	int64_t dims[TENSOR_MAX_RANK];
+	struct grid_job job = {0};
+	int err;
+
+	if (!op_wanted(call, 0))
+		return 0;
+	err = grid_attributes(call, &job);
+	if (!err)
+		err = grid_shapes(call, &job, dims);
+	if (!err)
+		err = widen_input(call, 0, &in);
+	if (!err)
+		err = widen_input(call, 1, &grid);
+	if (!err)
+		err = tensor_init(&work, DTYPE_F32, in.rank, dims);
+	if (!err) {
+		job.in = in.data;
+		job.grid = grid.data;
+		job.out = work.data;
+		if (tensor_count(&work) > 0)
+			parallel_range(call->pool, dims[0] * job.positions,
+				       PARALLEL_GRAIN / 16 / (job.channels + 1) + 1, sample_positions, &job);
+		err = store_output(call, &work);
+	}
+	tensor_finish(&in);
+	tensor_finish(&grid);
+	tensor_finish(&work);
+	return err;
+}
+
+/* ---- RoiAlign ---- */
+
+/*
+ * struct roi_job - [regions, channels, height, width] from [images, channels, in_height, in_width]
+ * @ratio: samples an output cell and axis; 0: as many as the cell has pixels
+ * @shift: 0.5 where pixel centres are at half positions (opset 16)
+ */
+struct roi_job {
+	int64_t channels, in_height, in_width, height, width, ratio;
+	double scale, shift;
+	bool maximum, half_pixel;
+	const float *in, *rois;
+	const int64_t *images;
+	float *out;
+};
+
+/* Bilinear sample; positions more than one pixel outside read as zero. The four parts apart, for the maximum. */
+static int roi_sample(const struct roi_job *job, double y, double x, int64_t *offset, float *weight)
+{
+	int64_t y0, x0, y1, x1;
+	double fy, fx;
+
+	if (!(y >= -1 && y <= (double)job->in_height && x >= -1 && x <= (double)job->in_width))
+		return 0;
+	y = y < 0 ? 0 : y > (double)(job->in_height - 1) ? (double)(job->in_height - 1) : y;
+	x = x < 0 ? 0 : x > (double)(job->in_width - 1) ? (double)(job->in_width - 1) : x;
+	y0 = (int64_t)y;
+	x0 = (int64_t)x;
+	y1 = y0 + 1 < job->in_height ? y0 + 1 : y0;
+	x1 = x0 + 1 < job->in_width ? x0 + 1 : x0;
+	fy = y - (double)y0;
+	fx = x - (double)x0;
+	offset[0] = y0 * job->in_width + x0;
+	offset[1] = y0 * job->in_width + x1;
+	offset[2] = y1 * job->in_width + x0;
+	offset[3] = y1 * job->in_width + x1;
+	weight[0] = (1 - fy) * (1 - fx);
+	weight[1] = (1 - fy) * fx;
+	weight[2] = fy * (1 - fx);
+	weight[3] = fy * fx;
+	return 4;
+}
+
+/* One output cell of one channel: [y, y + cell_y) x [x, x + cell_x) in samples of a regular grid. */
+static float roi_cell(const struct roi_job *job, const float *image, double y, double x, double cell_y, double cell_x,
+		      int64_t samples_y, int64_t samples_x)
+{
+	double sum = 0;
+	float most = 0;
+	bool first = true;
+
+	for (int64_t i = 0; i < samples_y; i++)
+		for (int64_t j = 0; j < samples_x; j++) {
+			int64_t offset[4];
+			float weight[4];
+			int used = roi_sample(job, y + ((double)i + 0.5) * cell_y / (double)samples_y,
+					      x + ((double)j + 0.5) * cell_x / (double)samples_x, offset, weight);
+			float largest = 0;
+
+			for (int k = 0; k < used; k++) {
+				float part = weight[k] * image[offset[k]];
+
+				sum += part;
+				largest = k == 0 || part > largest ? part : largest;
+			}
+			/* The maximum is over weighted corners, as the specification's reference has it. */
+			most = first || largest > most ? largest : most;
+			first = false;
+		}
+	return job->maximum ? most : (float)(sum / fmax((double)(samples_y * samples_x), 1));
+}
+
+static int64_t samples_of(const struct roi_job *job, double cell)
+{
+	/* A hostile region may be any size: the limit is far above what a real image needs. */
+	return job->ratio > 0 ? job->ratio : cell < 1 ? 1 : cell < 4096 ? (int64_t)ceil(cell) : 4096;
+}
+
+static void roi_planes(void *arg, int64_t begin, int64_t end)
+{
+	const struct roi_job *job = arg;
+
+	for (int64_t plane = begin; plane < end; plane++) {
+		int64_t region = plane / job->channels, channel = plane % job->channels;
+		const float *roi = job->rois + region * 4;
+		const float *image =
+			job->in + (job->images[region] * job->channels + channel) * job->in_height * job->in_width;
+		double x = (double)roi[0] * job->scale - job->shift, y = (double)roi[1] * job->scale - job->shift;
+		double wide = (double)roi[2] * job->scale - job->shift - x;
+		double high = (double)roi[3] * job->scale - job->shift - y;
+		float *out = job->out + plane * job->height * job->width;
+
+		if (!job->half_pixel) {
+			wide = fmax(wide, 1);
+			high = fmax(high, 1);
+		}
+		wide /= (double)job->width;
+		high /= (double)job->height;
+		for (int64_t i = 0; i < job->height; i++)
+			for (int64_t j = 0; j < job->width; j++)
+				*out++ = roi_cell(job, image, y + (double)i * high, x + (double)j * wide, high, wide,
+						  samples_of(job, high), samples_of(job, wide));
+	}
+}
+
+static int roi_attributes(struct op_call *call, struct roi_job *job)
+{
+	const struct op_node *node = call->node;
+	const char *fallback = node->opset >= 16 ? "half_pixel" : "output_half_pixel";
+
+	job->height = op_attr_int(node, "output_height", 1);
+	job->width = op_attr_int(node, "output_width", 1);
+	job->ratio = op_attr_int(node, "sampling_ratio", 0);
+	job->scale = op_attr_float(node, "spatial_scale", 1);
+	job->maximum = op_attr_is(node, "mode", "avg", "max");
+	job->half_pixel = op_attr_is(node, "coordinate_transformation_mode", fallback, "half_pixel");
+	job->shift = job->half_pixel ? 0.5 : 0;
+	if (!job->maximum && !op_attr_is(node, "mode", "avg", "avg"))
+		return op_fail(call, -EINVAL, "RoiAlign: attribute mode is neither avg nor max");
+	if (job->height < 1 || job->width < 1 || job->ratio < 0 || job->ratio > 4096)
+		return op_fail(call, -EINVAL, "RoiAlign: attributes output_height, output_width or sampling_ratio");
+	return 0;
+}
+
+static int check_regions(struct op_call *call, const struct tensor *images)
+{
+	const struct tensor *in = call->inputs[0], *rois = call->inputs[1];
+
+	if (in->rank != 4 || rois->rank != 2 || rois->dims[1] != 4 || tensor_count(images) != rois->dims[0] ||
+	    (rois->dims[0] > 0 && tensor_count(in) == 0))
+		return op_fail(call, -EINVAL, "RoiAlign: regions (input 1) and images (input 2) do not fit input 0");
+	for (int64_t i = 0; i < tensor_count(images); i++) {
+		int64_t image = ((int64_t *)images->data)[i];
+
+		if (image < 0 || image >= in->dims[0])
+			return op_fail(call, -EINVAL, "RoiAlign: image %" PRId64 " (input 2) of %" PRId64, image,
+				       in->dims[0]);
+	}
+	return 0;
+}
+
+static int run_roi_align(struct op_call *call)
+{
+	struct tensor in = {0}, rois = {0}, images = {0}, work = {0};
+	struct roi_job job = {0};
+	int64_t dims[4];
+	int err;
+
+	if (!op_wanted(call, 0))
+		return 0;
+	err = roi_attributes(call, &job);
+	if (!err)
+		err = op_input_s64(call, 2, false, &images);
+	if (!err)
+		err = check_regions(call, &images);
+	if (!err)
+		err = widen_input(call, 0, &in);
+	if (!err)
+		err = widen_input(call, 1, &rois);
+	if (!err) {
+		memcpy(dims, (int64_t[]){rois.dims[0], in.dims[1], job.height, job.width}, sizeof(dims));
+		err = tensor_init(&work, DTYPE_F32, 4, dims);
+	}
+	if (!err) {
+		job.channels = in.dims[1];
+		job.in_height = in.dims[2];
+		job.in_width = in.dims[3];
+		job.in = in.data;
+		job.rois = rois.data;
+		job.images = images.data;
+		job.out = work.data;
+		if (tensor_count(&work) > 0)
+			parallel_range(call->pool, dims[0] * dims[1], 1, roi_planes, &job);
+		err = store_output(call, &work);
+	}
+	tensor_finish(&in);
+	tensor_finish(&rois);
+	tensor_finish(&images);
+	tensor_finish(&work);
+	return err;
+}
+
+const struct op_kernel ops_sampling[] = {
+	{"", "GridSample", 16, 0, 2, 2, 1, 1, run_grid_sample},
+	{"", "RoiAlign", 10, 0, 3, 3, 1, 1, run_roi_align},
+};
+const size_t ops_sampling_count = sizeof(ops_sampling) / sizeof(ops_sampling[0]);
