@@ -25,6 +25,9 @@
 	X(normalization)  \
 	X(order)          \
 	X(pooling)        \
+	X(qlinear)        \
+	X(qlinear_conv)   \
+	X(qlinear_gemm)   \
 	X(quantized)      \
 	X(random)         \
 	X(recurrent)      \
