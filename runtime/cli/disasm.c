@@ -2,7 +2,7 @@
 /* accel disasm: the instructions of every device region, one a line. */
 #include <string.h>
 
-#include <axl/axl_isa_table.h>
+#include <axl/axl_disasm.h>
 
 #include "runtime/cli/package_input.h"
 

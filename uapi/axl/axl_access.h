@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
 /*
- * Which bytes an instruction touches, from the ISA's definition alone: a bounding range for each operand. User space only; the
- * device model checks operands with it, the compiler finds dependences and the verifier bounds.
+ * Which bytes an instruction touches, from the ISA's definition alone: a bounding range for each operand. User space
+ * only; the device model checks operands with it, the compiler finds dependences and the verifier bounds.
  */
 #ifndef UAPI_AXL_AXL_ACCESS_H
 #define UAPI_AXL_AXL_ACCESS_H
