@@ -13,8 +13,8 @@ static float at(const float *matrix, bool transposed, int64_t rows, int64_t colu
 	return transposed ? matrix[j * rows + i] : matrix[i * columns + j];
 }
 
-static double dot(const float *a, bool trans_a, const float *b, bool trans_b, int64_t m, int64_t n, int64_t k, int64_t i,
-		  int64_t j)
+static double dot(const float *a, bool trans_a, const float *b, bool trans_b, int64_t m, int64_t n, int64_t k,
+		  int64_t i, int64_t j)
 {
 	double sum = 0;
 
@@ -29,8 +29,8 @@ static int addend_dims(int kind, int64_t m, int64_t n, int64_t *dims)
 	static const struct {
 		int rank;
 		bool rows, columns;
-	} kinds[] = {{0, false, false}, {1, false, true}, {1, false, false}, {2, true, true},
-		     {2, true, false}, {2, false, true}};
+	} kinds[] = {{0, false, false}, {1, false, true}, {1, false, false},
+		     {2, true, true},   {2, true, false}, {2, false, true}};
 
 	dims[0] = kinds[kind].rows ? m : 1;
 	dims[1] = kinds[kind].columns ? n : 1;
@@ -41,9 +41,11 @@ static int addend_dims(int kind, int64_t m, int64_t n, int64_t *dims)
 
 static void check_gemm(struct cpu_pool *pool, int round)
 {
-	int64_t m = round % 5 ? 1 + random_below(70) : 1, n = 1 + random_below(90), k = 1 + random_below(round % 7 ? 60 : 700);
+	int64_t m = round % 5 ? 1 + random_below(70) : 1, n = 1 + random_below(90),
+		k = 1 + random_below(round % 7 ? 60 : 700);
 	bool trans_a = random_below(2), trans_b = random_below(2);
-	int64_t a_dims[2] = {trans_a ? k : m, trans_a ? m : k}, b_dims[2] = {trans_b ? n : k, trans_b ? k : n}, c_dims[2];
+	int64_t a_dims[2] = {trans_a ? k : m, trans_a ? m : k}, b_dims[2] = {trans_b ? n : k, trans_b ? k : n},
+		c_dims[2];
 	int kind = round % 7, rank = kind < 6 ? addend_dims(kind, m, n, c_dims) : -1;
 	float alpha = random_below(2) ? 1 : 0.5f, beta = random_below(2) ? 1 : -2, *y;
 	bool relu = random_below(2);
@@ -228,7 +230,8 @@ static void half_floats_are_computed_in_float(void **state)
 
 static void products_that_do_not_fit_are_refused(void **state)
 {
-	int64_t a_dims[2] = {2, 3}, b_dims[2] = {4, 5}, c_dims[2] = {2, 4}, batch_a[3] = {2, 2, 3}, batch_b[3] = {3, 3, 2};
+	int64_t a_dims[2] = {2, 3}, b_dims[2] = {4, 5}, c_dims[2] = {2, 4}, batch_a[3] = {2, 2, 3},
+		batch_b[3] = {3, 3, 2};
 	struct op_case c;
 
 	(void)state;
