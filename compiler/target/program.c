@@ -195,7 +195,7 @@ program_buf program_weight(struct program *program, const void *data, uint64_t b
 {
 	uint32_t *slot;
 	program_buf buf;
-	void *copy;
+	void *copy = NULL;
 
 	if (program->num_weights * 2 >= program->hash_size && !grow_hash(program))
 		return program_fail(program, 0, "out of memory");

@@ -2,11 +2,12 @@
 /*
  * The AXL device: registers, doorbells, contexts, queues, packets, faults and resets over a tile engine.
  *
- * Transport-neutral: QEMU (sim/qemu), the in-process device (sim/inproc) and the fuzzers are front ends of this one API. They
- * give it a way to reach host memory and to raise interrupts; it gives them BAR accesses. All registers behave as
- * uapi/axl/axl_regs.h says. Everything read through host_ops, and every register value, is untrusted.
+ * Transport-neutral: QEMU (sim/qemu), the in-process device (sim/inproc) and the fuzzers are front ends of this one
+ * API. They give it a way to reach host memory and to raise interrupts; it gives them BAR accesses. All registers
+ * behave as uapi/axl/axl_regs.h says. Everything read through host_ops, and every register value, is untrusted.
  *
- * The device runs on its own threads. device_reg_write() and device_doorbell() only latch and wake; they never wait for work.
+ * The device runs on its own threads. device_reg_write() and device_doorbell() only latch and wake; they never wait for
+ * work.
  */
 #ifndef SIM_CORE_DEVICE_H
 #define SIM_CORE_DEVICE_H
@@ -16,9 +17,10 @@
 struct device;
 
 /*
- * Host side. Called from the device's threads; must be thread-safe. Bus addresses are what descriptors and page tables hold.
- * @map:  a pointer to [addr, addr + size) of bus memory that stays valid until device_quiesce() or the next TLB_INVALIDATE
- *        completes; NULL when it is not (all) memory
+ * Host side. Called from the device's threads; must be thread-safe. Bus addresses are what descriptors and page tables
+ * hold.
+ * @map:  a pointer to [addr, addr + size) of bus memory that stays valid until device_quiesce() or the next
+ * TLB_INVALIDATE completes; NULL when it is not (all) memory
  * @irq:  raise MSI-X vector
  */
 struct device_host_ops {
@@ -29,12 +31,13 @@ struct device_host_ops {
 struct device_config {
 	struct engine_config engine;
 	unsigned int threads; /* host threads that compute, 0: one per processor */
-	bool timing;	      /* false: no cycles, faster */
+	bool timing;          /* false: no cycles, faster */
 	bool race_check;      /* as AXL_CONTROL_RACE_CHECK from the start */
 	unsigned int spin_us; /* how long the device polls its rings before it sleeps and wants a doorbell */
 };
 
-int device_create(const struct device_config *config, const struct device_host_ops *ops, void *opaque, struct device **device);
+int device_create(const struct device_config *config, const struct device_host_ops *ops, void *opaque,
+		  struct device **device);
 void device_destroy(struct device *device); /* stops its threads; no callback comes after it returned */
 
 /* BAR0. @size 4 or 8. Any thread. */

@@ -2,11 +2,12 @@
 /*
  * The tile engine: runs one command buffer on the tiles, in function and in time.
  *
- * Knows the sequencer, the pipes, semaphores, counters, races, deadlocks and the timing of every memory. Knows nothing of
- * queues, packets, registers or interrupts (sim/core/device.h), nor of what an instruction computes (exec.h).
+ * Knows the sequencer, the pipes, semaphores, counters, races, deadlocks and the timing of every memory. Knows nothing
+ * of queues, packets, registers or interrupts (sim/core/device.h), nor of what an instruction computes (exec.h).
  *
- * One execution gives the results and the cycles. Timing is event driven and depends only on the instruction streams and on
- * addresses, never on the host: any number of host threads, and any speed of the host, gives the same bits and the same cycles.
+ * One execution gives the results and the cycles. Timing is event driven and depends only on the instruction streams
+ * and on addresses, never on the host: any number of host threads, and any speed of the host, gives the same bits and
+ * the same cycles.
  */
 #ifndef SIM_CORE_ENGINE_H
 #define SIM_CORE_ENGINE_H
@@ -42,7 +43,8 @@ const struct engine_config *engine_config_find(const char *name);
 
 /*
  * Virtual memory as the engine sees it, provided by the MMU (mmu.h): translate one page.
- * @host:  where the byte at @va lies in this process; valid until the engine reports the access done (engine_run returns)
+ * @host:  where the byte at @va lies in this process; valid until the engine reports the access done (engine_run
+ * returns)
  * @bytes: how many bytes from @va the translation covers
  * @local: local memory, else host memory over PCIe
  * @walk:  memory accesses the page walk made; 0 when the TLB had it
@@ -71,7 +73,8 @@ struct engine_fault {
 
 struct engine_memory_ops {
 	/* 0, or -EFAULT with cause and level set in *fault. Called from the engine's own thread only. */
-	int (*translate)(void *opaque, uint64_t va, enum axl_access access, struct engine_page *page, struct engine_fault *fault);
+	int (*translate)(void *opaque, uint64_t va, enum axl_access access, struct engine_page *page,
+			 struct engine_fault *fault);
 };
 
 /*
@@ -110,12 +113,12 @@ void engine_destroy(struct engine *engine);
 
 /*
  * Run @job, or go on with *state when it is not NULL.
- * 0: ended. -EINTR: preempted, *state holds it (give it back later with the same job, or drop it with engine_state_destroy).
- * -ECANCELED: killed. -EFAULT: *fault says why. In every case *stats (never NULL) holds what was used so far.
- * One thread at a time for an engine.
+ * 0: ended. -EINTR: preempted, *state holds it (give it back later with the same job, or drop it with
+ * engine_state_destroy). -ECANCELED: killed. -EFAULT: *fault says why. In every case *stats (never NULL) holds what was
+ * used so far. One thread at a time for an engine.
  */
-int engine_run(struct engine *engine, const struct engine_job *job, struct engine_state **state, struct axl_exec_stats *stats,
-	       struct engine_fault *fault);
+int engine_run(struct engine *engine, const struct engine_job *job, struct engine_state **state,
+	       struct axl_exec_stats *stats, struct engine_fault *fault);
 void engine_state_destroy(struct engine_state *state);
 
 /* Forget (zero) scratchpads and accumulators: between two contexts. */

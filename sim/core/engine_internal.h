@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* State of one execution, shared by the engine, the DMA pipes and the timing. */
+#ifndef SIM_CORE_ENGINE_INTERNAL_H
+#define SIM_CORE_ENGINE_INTERNAL_H
+
+#include "sim/core/engine.h"
+#include "sim/core/exec.h"
+
+/* An instruction in a pipe's FIFO. @base: of a transfer, when the sequencer read it. DMA results: filled in by
+ * dma_run(). */
+struct queued {
+	union axl_insn insn;
+	uint32_t offset;
+	uint64_t dispatched;
+	uint64_t base;
+	uint64_t bytes, lines; /* moved; in bursts */
+	uint32_t walks;
+	bool host;
+};
+
+/*
+ * @free: when the next instruction may start; @end: when the last one ended (DMA pipes overlap latencies)
+ * @slot_free: when the FIFO last gave a place back; @accounted: cycles attributed so far
+ */
+struct lane {
+	struct queued fifo[AXL_FIFO_DEPTH];
+	unsigned int head, count;
+	uint64_t free, end, slot_free, accounted;
+};
+
+struct grant {
+	uint64_t time;
+	uint32_t count;
+};
+
+/* Signals not taken yet, oldest first; value is their sum. */
+struct semaphore {
+	struct grant *grants;
+	size_t first, used, capacity;
+	uint32_t value;
+};
+
+struct sequencer {
+	uint32_t at, end;
+	uint64_t time;
+	uint64_t bases[AXL_NUM_BASES];
+	struct {
+		uint32_t start, left;
+	} loops[AXL_LOOP_DEPTH];
+	int depth;
+	bool ended;
+};
+
+struct run {
+	struct engine *engine;
+	const struct engine_config *config;
+	struct exec_memory *memory; /* by tile */
+	const struct engine_job *job;
+	struct axl_cmdbuf header;
+	struct lane lanes[AXL_MAX_TILES][AXL_NUM_PIPES];
+	struct sequencer seq[AXL_MAX_TILES];
+	struct semaphore local[AXL_MAX_TILES][AXL_LOCAL_SEMS], global[AXL_GLOBAL_SEMS];
+	uint64_t dram_free, host_free; /* the memories' channels */
+	uint64_t end;
+	struct axl_exec_stats *stats;
+	struct engine_fault *fault;
+};
+
+/* @issue: when the pipe may start the next; @busy, @walks: cycles of the whole that were work, and page walks. */
+struct duration {
+	uint64_t end, issue, busy, walks;
+	bool host;
+};
+
+/* Move the data of a LOAD or STORE. -EFAULT with the fault filled in. */
+int dma_run(struct run *run, unsigned int tile, struct queued *queued);
+
+struct duration timing_dma(struct run *run, unsigned int tile, unsigned int pipe, const struct queued *queued,
+			   uint64_t start);
+struct duration timing_compute(struct run *run, const struct lane *lane, const struct queued *queued, uint64_t start);
+
+#endif
