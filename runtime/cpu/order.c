@@ -132,6 +132,42 @@ static void run_arg_rows_f32(void *arg, int64_t begin, int64_t end)
 	}
 }
 
+#define ARG_BLOCK 256
+
+/* f32 along another axis, which is what segmentation does: a block of neighbours at a time. @begin and @end count
+ * blocks. */
+static void run_arg_blocks_f32(void *arg, int64_t begin, int64_t end)
+{
+	const struct arg_job *job = arg;
+	const struct axis_view *v = &job->view;
+	int64_t blocks = (v->inner - 1) / ARG_BLOCK + 1;
+
+	for (int64_t block = begin; block < end; block++) {
+		int64_t outer = block / blocks, first = block % blocks * ARG_BLOCK;
+		int64_t n = v->inner - first < ARG_BLOCK ? v->inner - first : ARG_BLOCK;
+		const float *x = (const float *)job->in->data + outer * v->length * v->inner + first;
+		int64_t *out = job->out + outer * v->inner + first;
+		float best[ARG_BLOCK];
+		int32_t at[ARG_BLOCK] = {0};
+
+		memcpy(best, x, n * sizeof(float));
+		for (int32_t i = 1; i < v->length; i++) {
+			const float *row = x + i * v->inner;
+
+			for (int64_t j = 0; j < n; j++) {
+				bool better = job->least ? row[j] < best[j] : row[j] > best[j];
+
+				better |= !job->least & (row[j] != row[j]);
+				better &= best[j] == best[j];
+				at[j] = better ? i : at[j];
+				best[j] = better ? row[j] : best[j];
+			}
+		}
+		for (int64_t j = 0; j < n; j++)
+			out[j] = at[j];
+	}
+}
+
 static int run_arg(struct op_call *call, bool least)
 {
 	const struct tensor *in = call->inputs[0];
@@ -161,6 +197,11 @@ static int run_arg(struct op_call *call, bool least)
 		return err;
 	job.out = call->outputs[0]->data;
 	job.last = op_attr_int(call->node, "select_last_index", 0) != 0;
+	if (in->dtype == DTYPE_F32 && job.view.inner > 8 && job.view.length <= INT32_MAX && !job.last) {
+		parallel_range(call->pool, job.view.outer * ((job.view.inner - 1) / ARG_BLOCK + 1),
+			       PARALLEL_GRAIN / ARG_BLOCK / (job.view.length + 1) + 1, run_arg_blocks_f32, &job);
+		return 0;
+	}
 	parallel_range(call->pool, job.view.outer * job.view.inner, PARALLEL_GRAIN / (job.view.length + 1) + 1,
 		       in->dtype == DTYPE_F32 && job.view.inner == 1 && !job.last ? run_arg_rows_f32 : run_arg_lines,
 		       &job);

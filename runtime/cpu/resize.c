@@ -274,7 +274,7 @@ struct pass_job {
 	void *out;
 };
 
-/* Sums of @inner-long rows, or single elements where inner is 1. */
+/* Sums of @inner-long rows; a line is one output position of the axis. Where inner is 1 it is the whole axis. */
 #define PASS(name, T)                                                                                                 \
 	CPU_CLONES static void add_row_##name(int64_t n, T *restrict out, const T *restrict in, T weight, bool first) \
 	{                                                                                                             \
@@ -286,28 +286,41 @@ struct pass_job {
 				out[i] += weight * in[i];                                                             \
 		}                                                                                                     \
 	}                                                                                                             \
+	CPU_CLONES static void last_axis_##name(const struct taps *t, T *restrict out, const T *restrict in)          \
+	{                                                                                                             \
+		const int64_t *index = t->index;                                                                      \
+		const double *weight = t->weight;                                                                     \
+                                                                                                                      \
+		if (t->count == 2) {                                                                                  \
+			for (int64_t i = 0; i < t->positions; i++)                                                    \
+				out[i] = (T)weight[2 * i] * in[index[2 * i]] +                                        \
+					 (T)weight[2 * i + 1] * in[index[2 * i + 1]];                                 \
+			return;                                                                                       \
+		}                                                                                                     \
+		for (int64_t i = 0; i < t->positions; i++, index += t->count, weight += t->count) {                   \
+			T sum = 0;                                                                                    \
+                                                                                                                      \
+			for (int64_t j = 0; j < t->count; j++)                                                        \
+				sum += (T)weight[j] * in[index[j]];                                                   \
+			out[i] = sum;                                                                                 \
+		}                                                                                                     \
+	}                                                                                                             \
 	static void pass_##name(void *arg, int64_t begin, int64_t end)                                                \
 	{                                                                                                             \
 		const struct pass_job *job = arg;                                                                     \
 		const struct taps *t = job->taps;                                                                     \
                                                                                                                       \
-		for (int64_t line = begin; line < end; line++) {                                                      \
+		for (int64_t line = begin; line < end && job->inner == 1; line++)                                     \
+			last_axis_##name(t, (T *)job->out + line * t->positions,                                      \
+					 (const T *)job->in + line * job->in_length);                                 \
+		for (int64_t line = begin; line < end && job->inner > 1; line++) {                                    \
 			int64_t i = line % t->positions;                                                              \
 			const T *in = (const T *)job->in + line / t->positions * job->in_length * job->inner;         \
 			T *out = (T *)job->out + line * job->inner;                                                   \
-			const int64_t *index = t->index + i * t->count;                                               \
-			const double *weight = t->weight + i * t->count;                                              \
                                                                                                                       \
-			if (job->inner == 1) {                                                                        \
-				T sum = 0;                                                                            \
-                                                                                                                      \
-				for (int64_t j = 0; j < t->count; j++)                                                \
-					sum += (T)weight[j] * in[index[j]];                                           \
-				out[0] = sum;                                                                         \
-				continue;                                                                             \
-			}                                                                                             \
 			for (int64_t j = 0; j < t->count; j++)                                                        \
-				add_row_##name(job->inner, out, in + index[j] * job->inner, (T)weight[j], j == 0);    \
+				add_row_##name(job->inner, out, in + t->index[i * t->count + j] * job->inner,         \
+					       (T)t->weight[i * t->count + j], j == 0);                               \
 		}                                                                                                     \
 	}
 PASS(f32, float)
@@ -318,7 +331,7 @@ static int resize_smooth(struct op_call *call, const struct taps *taps, struct t
 {
 	for (int axis = 0; axis < work->rank; axis++) {
 		struct pass_job job = {.taps = &taps[axis], .in_length = work->dims[axis]};
-		int64_t dims[TENSOR_MAX_RANK], lines;
+		int64_t dims[TENSOR_MAX_RANK], lines, width;
 		struct tensor next;
 		int err;
 
@@ -332,8 +345,9 @@ static int resize_smooth(struct op_call *call, const struct taps *taps, struct t
 		job.inner = dims_count(work->rank - axis - 1, dims + axis + 1);
 		job.in = work->data;
 		job.out = next.data;
-		lines = tensor_count(&next) / job.inner;
-		parallel_range(call->pool, lines, PARALLEL_GRAIN / 4 / job.inner + 1,
+		width = job.inner == 1 ? taps[axis].positions : job.inner;
+		lines = tensor_count(&next) / width;
+		parallel_range(call->pool, lines, PARALLEL_GRAIN / 4 / width + 1,
 			       work->dtype == DTYPE_F32 ? pass_f32 : pass_f64, &job);
 		tensor_finish(work);
 		*work = next;

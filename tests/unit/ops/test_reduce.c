@@ -159,6 +159,41 @@ static void arg_max_finds_the_first_or_the_last(void **state)
 	}
 }
 
+/* The fast paths (last axis, inner block) against the definition, NaN included: the first NaN is the largest. */
+static void arg_of_any_axis_matches_a_plain_loop(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 200; round++) {
+		int64_t dims[3] = {1 + random_below(3), 1 + random_below(9), 1 + random_below(600)}, inner, length;
+		bool least = random_below(2);
+		int axis = random_below(3);
+		struct op_case c;
+
+		op_case_init(&c, "", least ? "ArgMin" : "ArgMax", 13);
+		op_case_int(&c, "axis", axis);
+		op_case_random(&c, 3, dims);
+		for (int64_t i = 0; i < tensor_count(&c.inputs[0]); i++) {
+			float *x = (float *)c.inputs[0].data + i;
+
+			*x = !least && random_below(20) == 0 ? NAN : roundf(*x * 3);
+		}
+		op_case_expect_ok(&c);
+		inner = dims_count(2 - axis, dims + axis + 1);
+		length = dims[axis];
+		for (int64_t i = 0; i < tensor_count(&c.outputs[0]); i++) {
+			const float *x = (float *)c.inputs[0].data + i / inner * length * inner + i % inner;
+			int64_t best = 0;
+
+			for (int64_t k = 1; k < length && !isnan(x[best * inner]); k++)
+				if (least ? x[k * inner] < x[best * inner]
+					  : x[k * inner] > x[best * inner] || isnan(x[k * inner]))
+					best = k;
+			assert_int_equal(((int64_t *)c.outputs[0].data)[i], best);
+		}
+		op_case_finish(&c);
+	}
+}
+
 static int descending(const void *left, const void *right)
 {
 	float a = *(const float *)left, b = *(const float *)right;
@@ -255,6 +290,7 @@ int main(void)
 		cmocka_unit_test(a_large_mean_keeps_its_digits),
 		cmocka_unit_test(log_sum_exp_does_not_overflow),
 		cmocka_unit_test(arg_max_finds_the_first_or_the_last),
+		cmocka_unit_test(arg_of_any_axis_matches_a_plain_loop),
 		cmocka_unit_test(top_k_is_the_front_of_the_sorted_line),
 		cmocka_unit_test(einsum_of_attention_matches_loops),
 		cmocka_unit_test(errors_name_the_axis),
