@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
  * Depthwise convolutions: see conv_depthwise.h.
- *
- * One plane at a time: the image is copied with its padding, and, for a stride above 1, the columns are sorted by their
- * remainder, so that every tap reads a contiguous row whatever the stride and dilation:
- *
- *	columns 0 1 2 3 4 5 6, stride 2  ->  0 2 4 6 | 1 3 5
  */
 #include "runtime/cpu/conv_depthwise.h"
 
@@ -14,24 +9,140 @@
 #include <string.h>
 
 #include "runtime/cpu/cpu_clones.h"
-#include "runtime/cpu/pool.h"
+#include "runtime/cpu/parallel.h"
 #include "runtime/cpu/scratch.h"
 
-struct depthwise {
-	const struct window *window;
-	int64_t groups, channels;
-	const float *x, *w;
-	float *y;
-	struct epilogue epilogue;
-	int64_t padded[WINDOW_AXES]; /* sizes of the padded image; the last one is columns a phase */
-	int64_t line;                /* padded[2] * stride[2]: elements of one padded row */
-	atomic_int err;
-};
+/* Outputs that stay in the first-level cache while all taps pass over them. */
+#define BLOCK 2048
 
-CPU_CLONES static void add_nine(int64_t n, float *out, const float *const *p, const float *w)
+/* ---- the layout ---- */
+
+int depthwise_init(struct depthwise *d, struct op_call *call, const struct window *w)
 {
-	const float *p0 = p[0], *p1 = p[1], *p2 = p[2], *p3 = p[3], *p4 = p[4], *p5 = p[5], *p6 = p[6], *p7 = p[7],
-		    *p8 = p[8];
+	bool overflow = false;
+	int64_t strides = 1, bytes;
+
+	*d = (struct depthwise){.window = w, .part = 1};
+	for (int a = 0; a < WINDOW_AXES; a++) {
+		int64_t reach;
+
+		overflow |= __builtin_mul_overflow(w->out[a] - 1, w->stride[a], &reach);
+		overflow |= __builtin_add_overflow(reach, (w->kernel[a] - 1) * w->dilation[a], &reach);
+		d->sizes[a] = reach / w->stride[a] + 1;
+		overflow |= __builtin_mul_overflow(d->part, d->sizes[a], &d->part);
+		overflow |= __builtin_mul_overflow(strides, w->stride[a], &strides);
+	}
+	overflow |= __builtin_mul_overflow(d->part, strides, &d->image);
+	overflow |= __builtin_mul_overflow(d->image, 2 * (int64_t)sizeof(float), &bytes);
+	if (overflow)
+		return op_fail(call, -EOVERFLOW, "%s: the padded image is too large", call->node->op_type);
+	d->span = ((w->out[0] - 1) * d->sizes[1] + w->out[1] - 1) * d->sizes[2] + w->out[2];
+	return 0;
+}
+
+/* The image, and behind it the outputs in the image's pitch. */
+size_t depthwise_memory(const struct depthwise *d)
+{
+	return (size_t)(d->image + d->span);
+}
+
+void depthwise_clear(const struct depthwise *d, float *memory)
+{
+	memset(memory, 0, (size_t)d->image * sizeof(*memory));
+}
+
+CPU_CLONES static void copy_f32(int64_t n, const float *from, int64_t stride, float *to)
+{
+	if (stride == 1)
+		for (int64_t i = 0; i < n; i++)
+			to[i] = from[i];
+	else if (stride == 2)
+		for (int64_t i = 0; i < n; i++)
+			to[i] = from[2 * i];
+	else
+		for (int64_t i = 0; i < n; i++)
+			to[i] = from[i * stride];
+}
+
+CPU_CLONES static void copy_u8(int64_t n, const uint8_t *from, int64_t stride, int32_t zero, float *to)
+{
+	if (stride == 1)
+		for (int64_t i = 0; i < n; i++)
+			to[i] = (float)(from[i] - zero);
+	else if (stride == 2)
+		for (int64_t i = 0; i < n; i++)
+			to[i] = (float)(from[2 * i] - zero);
+	else
+		for (int64_t i = 0; i < n; i++)
+			to[i] = (float)(from[i * stride] - zero);
+}
+
+CPU_CLONES static void copy_s8(int64_t n, const int8_t *from, int64_t stride, int32_t zero, float *to)
+{
+	if (stride == 1)
+		for (int64_t i = 0; i < n; i++)
+			to[i] = (float)(from[i] - zero);
+	else if (stride == 2)
+		for (int64_t i = 0; i < n; i++)
+			to[i] = (float)(from[2 * i] - zero);
+	else
+		for (int64_t i = 0; i < n; i++)
+			to[i] = (float)(from[i * stride] - zero);
+}
+
+static void copy_row(enum dtype dtype, int64_t n, const void *row, int64_t at, int64_t stride, int32_t zero, float *to)
+{
+	if (dtype == DTYPE_F32)
+		copy_f32(n, (const float *)row + at, stride, to);
+	else if (dtype == DTYPE_S8)
+		copy_s8(n, (const int8_t *)row + at, stride, zero, to);
+	else
+		copy_u8(n, (const uint8_t *)row + at, stride, zero, to);
+}
+
+/* One row of the image to @to: its columns by remainder, each remainder @d->part elements further. */
+static void load_row(const struct depthwise *d, enum dtype dtype, const void *row, int32_t zero, float *to)
+{
+	const struct window *w = d->window;
+	int64_t stride = w->stride[2];
+
+	for (int64_t phase = 0; phase < stride; phase++, to += d->part) {
+		/* Column j of this part is input column j * stride + phase - pad. */
+		int64_t offset = phase - w->pad_lo[2], first = offset < 0 ? (-offset + stride - 1) / stride : 0;
+		int64_t room = w->in[2] - offset, last = room <= 0 ? 0 : (room + stride - 1) / stride;
+
+		if (last > d->sizes[2])
+			last = d->sizes[2];
+		if (first < last)
+			copy_row(dtype, last - first, row, first * stride + offset, stride, zero, to + first);
+	}
+}
+
+void depthwise_load(const struct depthwise *d, enum dtype dtype, const void *plane, int32_t zero, float *memory)
+{
+	const struct window *w = d->window;
+	size_t row_bytes = (size_t)w->in[2] * dtype_size(dtype);
+
+	for (int64_t iz = 0; iz < w->in[0]; iz++)
+		for (int64_t iy = 0; iy < w->in[1]; iy++) {
+			int64_t z = iz + w->pad_lo[0], y = iy + w->pad_lo[1];
+			int64_t slice = z / w->stride[0], line = y / w->stride[1];
+			int64_t part = (z % w->stride[0] * w->stride[1] + y % w->stride[1]) * w->stride[2];
+
+			/* Cropped by a negative pad, or behind the last window. */
+			if (z < 0 || y < 0 || slice >= d->sizes[0] || line >= d->sizes[1])
+				continue;
+			load_row(d, dtype, (const char *)plane + (size_t)(iz * w->in[1] + iy) * row_bytes, zero,
+				 memory + part * d->part + (slice * d->sizes[1] + line) * d->sizes[2]);
+		}
+}
+
+/* ---- the taps ---- */
+
+CPU_CLONES static void add_nine(int64_t n, float *out, const float *const *p, int64_t at, const float *w)
+{
+	const float *p0 = p[0] + at, *p1 = p[1] + at, *p2 = p[2] + at, *p3 = p[3] + at, *p4 = p[4] + at;
+	const float *p5 = p[5] + at, *p6 = p[6] + at, *p7 = p[7] + at, *p8 = p[8] + at;
 	float w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3], w4 = w[4], w5 = w[5], w6 = w[6], w7 = w[7], w8 = w[8];
 
 	for (int64_t i = 0; i < n; i++) {
@@ -43,9 +154,9 @@ CPU_CLONES static void add_nine(int64_t n, float *out, const float *const *p, co
 	}
 }
 
-CPU_CLONES static void add_three(int64_t n, float *out, const float *const *p, const float *w)
+CPU_CLONES static void add_three(int64_t n, float *out, const float *const *p, int64_t at, const float *w)
 {
-	const float *p0 = p[0], *p1 = p[1], *p2 = p[2];
+	const float *p0 = p[0] + at, *p1 = p[1] + at, *p2 = p[2] + at;
 	float w0 = w[0], w1 = w[1], w2 = w[2];
 
 	for (int64_t i = 0; i < n; i++)
@@ -58,119 +169,107 @@ CPU_CLONES static void add_one(int64_t n, float *out, const float *p, float w)
 		out[i] += p[i] * w;
 }
 
-/* Copy @plane with its padding into @to, columns sorted by remainder. */
-static void pad_plane(const struct depthwise *job, const float *plane, float *to)
+/* Where tap @t's inputs begin in the image. */
+static int64_t tap_offset(const struct depthwise *d, int64_t t)
 {
-	const struct window *w = job->window;
-	int64_t stride = w->stride[2], phase_size = job->padded[2];
+	const struct window *w = d->window;
+	int64_t k[3] = {t / (w->kernel[1] * w->kernel[2]), t / w->kernel[2] % w->kernel[1], t % w->kernel[2]};
+	int64_t part = 0, offset = 0;
 
-	memset(to, 0, (size_t)(job->padded[0] * job->padded[1] * job->line) * sizeof(*to));
-	for (int64_t z = 0; z < job->padded[0]; z++)
-		for (int64_t y = 0; y < job->padded[1]; y++) {
-			int64_t iz = z - w->pad_lo[0], iy = y - w->pad_lo[1];
-			float *line = to + (z * job->padded[1] + y) * job->line;
-			const float *from = plane + (iz * w->in[1] + iy) * w->in[2];
+	for (int a = 0; a < WINDOW_AXES; a++) {
+		int64_t position = k[a] * w->dilation[a];
 
-			if (iz < 0 || iz >= w->in[0] || iy < 0 || iy >= w->in[1])
-				continue;
-			for (int64_t phase = 0; phase < stride; phase++) {
-				/* Column j of this phase is padded column j * stride + phase. */
-				int64_t offset = phase - w->pad_lo[2];
-				int64_t first = offset < 0 ? (-offset + stride - 1) / stride : 0;
-				int64_t room = w->in[2] - offset, last = room <= 0 ? 0 : (room + stride - 1) / stride;
-				float *columns = line + phase * phase_size;
-
-				if (last > phase_size)
-					last = phase_size;
-				if (stride == 1 && first < last)
-					memcpy(columns + first, from + first + offset,
-					       (size_t)(last - first) * sizeof(*to));
-				else
-					for (int64_t j = first; j < last; j++)
-						columns[j] = from[j * stride + offset];
-			}
-		}
+		part = part * w->stride[a] + position % w->stride[a];
+		offset = offset * d->sizes[a] + position / w->stride[a];
+	}
+	return part * d->part + offset;
 }
 
-/* Rows of taps at output row (@oz, @oy), nine, three or one at a time. */
-static void add_taps(const struct depthwise *job, const float *image, const float *weight, int64_t oz, int64_t oy,
+/* @count taps from @first on, at most nine, over all outputs. */
+static void add_taps(const struct depthwise *d, const float *image, int64_t first, int64_t count, const float *weight,
 		     float *out)
 {
-	const struct window *w = job->window;
-	int64_t taps = window_taps(w), n = w->out[2], pending = 0;
-	const float *rows[9];
+	const float *p[9];
 
-	for (int64_t t = 0; t < taps; t++) {
-		int64_t kz = t / (w->kernel[1] * w->kernel[2]), ky = t / w->kernel[2] % w->kernel[1];
-		int64_t column = t % w->kernel[2] * w->dilation[2];
-		int64_t z = oz * w->stride[0] + kz * w->dilation[0], y = oy * w->stride[1] + ky * w->dilation[1];
+	for (int64_t i = 0; i < count; i++)
+		p[i] = image + tap_offset(d, first + i);
+	for (int64_t at = 0; at < d->span; at += BLOCK) {
+		int64_t n = d->span - at < BLOCK ? d->span - at : BLOCK, i = 0;
 
-		rows[pending++] = image + (z * job->padded[1] + y) * job->line +
-				  column % w->stride[2] * job->padded[2] + column / w->stride[2];
-		if (pending == 9) {
-			add_nine(n, out, rows, weight + t - 8);
-			pending = 0;
+		if (count == 9) {
+			add_nine(n, out + at, p, at, weight);
+			continue;
 		}
-	}
-	weight += taps - pending;
-	for (int64_t i = 0; i < pending;) {
-		if (pending - i >= 3) {
-			add_three(n, out, rows + i, weight + i);
-			i += 3;
-		} else {
-			add_one(n, out, rows[i], weight[i]);
-			i++;
-		}
+		for (; i + 3 <= count; i += 3)
+			add_three(n, out + at, p + i, at, weight + i);
+		for (; i < count; i++)
+			add_one(n, out + at, p[i] + at, weight[i]);
 	}
 }
 
-static void convolve_plane(void *arg, size_t index)
+void depthwise_convolve(const struct depthwise *d, float *memory, const float *weight, float *out)
 {
-	struct depthwise *job = arg;
-	const struct window *w = job->window;
-	int64_t plane = (int64_t)index, group = plane % job->groups, taps = window_taps(w),
-		out_count = window_out_count(w);
-	float *image = scratch_get((size_t)(job->padded[0] * job->padded[1] * job->line) * sizeof(float));
-	struct epilogue e = job->epilogue;
+	const struct window *w = d->window;
+	float *sums = memory + d->image;
+	int64_t taps = window_taps(w);
 
-	if (!image) {
+	memset(sums, 0, (size_t)d->span * sizeof(*sums));
+	for (int64_t t = 0; t < taps; t += 9)
+		add_taps(d, memory, t, taps - t < 9 ? taps - t : 9, weight + t, sums);
+	for (int64_t z = 0; z < w->out[0]; z++)
+		for (int64_t y = 0; y < w->out[1]; y++, out += w->out[2])
+			memcpy(out, sums + (z * d->sizes[1] + y) * d->sizes[2], (size_t)w->out[2] * sizeof(*out));
+}
+
+/* ---- the float operation ---- */
+
+struct job {
+	struct depthwise layout;
+	int64_t groups, channels;
+	const float *x, *w;
+	float *y;
+	struct epilogue epilogue;
+	atomic_int err;
+};
+
+static void convolve_planes(void *arg, int64_t begin, int64_t end)
+{
+	struct job *job = arg;
+	const struct window *w = job->layout.window;
+	int64_t taps = window_taps(w), in_count = window_in_count(w), out_count = window_out_count(w);
+	float *memory = scratch_get(depthwise_memory(&job->layout) * sizeof(float));
+
+	if (!memory) {
 		atomic_store_explicit(&job->err, -ENOMEM, memory_order_relaxed);
 		return;
 	}
-	pad_plane(job, job->x + plane * window_in_count(w), image);
-	if (e.row_bias)
-		e.row_bias += group * job->channels;
-	if (e.residual)
-		e.residual += plane * job->channels * out_count;
-	for (int64_t channel = 0; channel < job->channels; channel++) {
-		float *y = job->y + (plane * job->channels + channel) * out_count;
-		const float *weight = job->w + (group * job->channels + channel) * taps;
+	depthwise_clear(&job->layout, memory);
+	for (int64_t plane = begin; plane < end; plane++) {
+		struct epilogue e = job->epilogue;
+		int64_t channel = plane % job->groups * job->channels;
 
-		memset(y, 0, (size_t)out_count * sizeof(*y));
-		for (int64_t oz = 0; oz < w->out[0]; oz++)
-			for (int64_t oy = 0; oy < w->out[1]; oy++)
-				add_taps(job, image, weight, oz, oy, y + (oz * w->out[1] + oy) * w->out[2]);
-		epilogue_apply(&e, channel, 1, 0, out_count, y, out_count);
+		depthwise_load(&job->layout, DTYPE_F32, job->x + plane * in_count, 0, memory);
+		if (e.row_bias)
+			e.row_bias += channel;
+		if (e.residual)
+			e.residual += plane * job->channels * out_count;
+		for (int64_t c = 0; c < job->channels; c++) {
+			float *y = job->y + (plane * job->channels + c) * out_count;
+
+			depthwise_convolve(&job->layout, memory, job->w + (channel + c) * taps, y);
+			epilogue_apply(&e, c, 1, 0, out_count, y, out_count);
+		}
 	}
 }
 
 int conv_depthwise(struct op_call *call, const struct window *window, int64_t planes, int64_t groups, int64_t channels,
 		   const float *x, const float *w, const struct epilogue *e, float *y)
 {
-	struct depthwise job = {
-		.window = window, .groups = groups, .channels = channels, .x = x, .w = w, .y = y, .epilogue = *e};
-	int64_t count = sizeof(float);
+	struct job job = {.groups = groups, .channels = channels, .x = x, .w = w, .y = y, .epilogue = *e};
+	int err = depthwise_init(&job.layout, call, window);
 
-	for (int i = 0; i < WINDOW_AXES; i++)
-		if (__builtin_mul_overflow(window->out[i] - 1, window->stride[i], &job.padded[i]) ||
-		    __builtin_add_overflow(job.padded[i], (window->kernel[i] - 1) * window->dilation[i] + 1,
-					   &job.padded[i]) ||
-		    __builtin_mul_overflow(count, job.padded[i], &count))
-			return op_fail(call, -EOVERFLOW, "%s: the padded image is too large", call->node->op_type);
-	job.padded[2] = (job.padded[2] + window->stride[2] - 1) / window->stride[2];
-	if (__builtin_mul_overflow(job.padded[2], window->stride[2], &job.line) ||
-	    __builtin_mul_overflow(count, 2, &count))
-		return op_fail(call, -EOVERFLOW, "%s: the padded image is too large", call->node->op_type);
-	cpu_pool_for(call->pool, (size_t)planes, convolve_plane, &job);
+	if (err)
+		return err;
+	parallel_range(call->pool, planes, PARALLEL_GRAIN / 2 / (job.layout.span + 1), convolve_planes, &job);
 	return atomic_load(&job.err);
 }

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Convolutions in which every output channel reads one input channel.
+ *
+ * An image plane is copied with its padding and sorted by the remainder of its coordinates by the stride:
+ *
+ *	columns 0 1 2 3 4 5 6, stride 2  ->  0 2 4 6 | 1 3 5 .
+ *
+ * and rows and slices likewise. In that layout the inputs that one tap contributes to all outputs lie one behind the
+ * other, whatever stride and dilation are, with the same pitch for every tap: the whole plane is one long vector loop.
  */
 #ifndef RUNTIME_CPU_CONV_DEPTHWISE_H
 #define RUNTIME_CPU_CONV_DEPTHWISE_H
@@ -8,10 +15,42 @@
 #include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/window.h"
 
+/* Taps above which integers held as floats would no longer add up exactly: 255 * 255 * 256 < 2^24. */
+#define DEPTHWISE_EXACT_TAPS 256
+
 /*
+ * struct depthwise - the layout
+ * @sizes:   rows, columns… of one remainder's part
+ * @part:    elements of one part
+ * @image:   elements of all parts
+ * @span:    elements from the first to the last output in the layout's pitch
+ */
+struct depthwise {
+	const struct window *window;
+	int64_t sizes[WINDOW_AXES];
+	int64_t part, image, span;
+};
+
+/* -EOVERFLOW with the call's error set when the padded image is too large; @window must outlive the layout. */
+int depthwise_init(struct depthwise *d, struct op_call *call, const struct window *window);
+
+/* Floats of working memory for depthwise_load() and depthwise_convolve(). */
+size_t depthwise_memory(const struct depthwise *d);
+
+/* Zero the working memory once; loading a plane overwrites everything but the padding. */
+void depthwise_clear(const struct depthwise *d, float *memory);
+
+/* Copy a plane into @memory: float32 as it is; uint8 and int8 as value - @zero. */
+void depthwise_load(const struct depthwise *d, enum dtype dtype, const void *plane, int32_t zero, float *memory);
+
+/* Convolve what was loaded with one kernel, @weight[taps], to @out[out…]. */
+void depthwise_convolve(const struct depthwise *d, float *memory, const float *weight, float *out);
+
+/*
+ * The whole float operation.
  * @planes: images * input channels; @groups: input channels; @channels: output channels of each
  * @x: [planes, in…], @w: [groups * channels, taps], @y: [planes, channels, out…]
- * The rows of @e are output channels; its residual is shaped like @y. -ENOMEM, -EOVERFLOW (padding beyond memory).
+ * The rows of @e are output channels; its residual is shaped like @y. -ENOMEM, -EOVERFLOW.
  */
 int conv_depthwise(struct op_call *call, const struct window *window, int64_t planes, int64_t groups, int64_t channels,
 		   const float *x, const float *w, const struct epilogue *e, float *y);

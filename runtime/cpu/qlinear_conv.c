@@ -2,17 +2,19 @@
 /*
  * QLinearConv and ConvInteger: convolutions of 8-bit integers with int32 sums.
  *
- * Padding is the input's zero point, that is 0 in the sums. Depthwise convolutions run directly, row by row; all others
- * are products (igemm.h) whose right operand is gathered from the image.
+ * Padding is the input's zero point, that is 0 in the sums. Depthwise convolutions run in floats, which hold their sums
+ * exactly; all others are products (igemm.h) whose right operand is gathered from the image.
  */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/cpu/conv_depthwise.h"
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/igemm.h"
+#include "runtime/cpu/parallel.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/quant_input.h"
 #include "runtime/cpu/scratch.h"
@@ -41,6 +43,7 @@ struct conv {
 	size_t group_size; /* bytes of one packed group */
 	int64_t block_rows, block_columns, row_blocks, column_blocks;
 	bool dense;
+	struct depthwise layout;
 	atomic_int err;
 };
 
@@ -213,138 +216,54 @@ static int run_product(struct op_call *call, struct conv *conv)
 
 /* ---- depthwise ---- */
 
-CPU_CLONES static void widen_u8(int64_t n, const uint8_t *from, int32_t zero, int16_t *to)
+CPU_CLONES static void to_integers(int64_t n, const float *from, int32_t *to)
 {
 	for (int64_t i = 0; i < n; i++)
-		to[i] = (int16_t)(from[i] - zero);
+		to[i] = (int32_t)from[i];
 }
 
-CPU_CLONES static void widen_s8(int64_t n, const int8_t *from, int32_t zero, int16_t *to)
-{
-	for (int64_t i = 0; i < n; i++)
-		to[i] = (int16_t)(from[i] - zero);
-}
-
-/* Sums are unsigned, because they may wrap. */
-CPU_CLONES static void add_tap(int64_t n, const int16_t *x, int64_t stride, int32_t w, uint32_t *acc)
-{
-	if (stride == 1)
-		for (int64_t i = 0; i < n; i++)
-			acc[i] += (uint32_t)(w * x[i]);
-	else if (stride == 2)
-		for (int64_t i = 0; i < n; i++)
-			acc[i] += (uint32_t)(w * x[2 * i]);
-	else
-		for (int64_t i = 0; i < n; i++)
-			acc[i] += (uint32_t)(w * x[i * stride]);
-}
-
-/* Three taps next to each other, the usual row of a kernel. */
-CPU_CLONES static void add_three_taps(int64_t n, const int16_t *x, const int32_t *w, uint32_t *acc)
-{
-	int32_t w0 = w[0], w1 = w[1], w2 = w[2];
-
-	for (int64_t i = 0; i < n; i++)
-		acc[i] += (uint32_t)(w0 * x[i] + w1 * x[i + 1] + w2 * x[i + 2]);
-}
-
-/* Outputs [begin, end) under tap @k alone. */
-static void add_outputs(const struct window *w, const int16_t *line, const int32_t *weight, int64_t k, int64_t begin,
-			int64_t end, uint32_t *acc)
-{
-	int64_t offset = k * w->dilation[2] - w->pad_lo[2];
-
-	if (begin < end)
-		add_tap(end - begin, line + begin * w->stride[2] + offset, w->stride[2], weight[k], acc + begin);
-}
-
-/* Taps k, k + 1 and k + 2, stride and dilation 1: together where all three see the image, one by one at the ends. */
-static void add_triple(const struct window *w, const int16_t *line, const int32_t *weight, int64_t k, uint32_t *acc)
-{
-	int64_t begin, end, first, last;
-
-	window_output_range(w, 2, k, &begin, &last);
-	window_output_range(w, 2, k + 2, &first, &end);
-	if (end < begin)
-		end = begin;
-	if (end > begin)
-		add_three_taps(end - begin, line + begin + k - w->pad_lo[2], weight + k, acc + begin);
-	for (int64_t i = k; i < k + 3; i++) {
-		window_output_range(w, 2, i, &first, &last);
-		add_outputs(w, line, weight, i, first, begin < last ? begin : last, acc);
-		add_outputs(w, line, weight, i, end > first ? end : first, last, acc);
-	}
-}
-
-/* One row of taps over one output row; @line is a row of the plane less its zero point. */
-static void add_tap_row(const struct window *w, const int16_t *line, const int32_t *weight, uint32_t *acc)
-{
-	bool contiguous = w->stride[2] == 1 && w->dilation[2] == 1;
-	int64_t k = 0, first, last;
-
-	for (; contiguous && k + 3 <= w->kernel[2]; k += 3)
-		add_triple(w, line, weight, k, acc);
-	for (; k < w->kernel[2]; k++) {
-		window_output_range(w, 2, k, &first, &last);
-		add_outputs(w, line, weight, k, first, last, acc);
-	}
-}
-
-static void convolve_row(const struct conv *conv, const int16_t *plane, const int32_t *weight, int64_t oz, int64_t oy,
-			 uint32_t *acc)
-{
-	const struct window *w = &conv->window;
-	int64_t z0, z1, y0, y1;
-
-	memset(acc, 0, (size_t)w->out[2] * sizeof(*acc));
-	window_tap_range(w, 0, oz, &z0, &z1);
-	window_tap_range(w, 1, oy, &y0, &y1);
-	for (int64_t z = z0; z < z1; z++)
-		for (int64_t y = y0; y < y1; y++) {
-			int64_t iz = oz * w->stride[0] + z * w->dilation[0] - w->pad_lo[0];
-			int64_t iy = oy * w->stride[1] + y * w->dilation[1] - w->pad_lo[1];
-
-			add_tap_row(w, plane + (iz * w->in[1] + iy) * w->in[2],
-				    weight + (z * w->kernel[1] + y) * w->kernel[2], acc);
-		}
-}
-
-static void convolve_plane(void *arg, size_t index)
+/* Differences of bytes and their products are exact in float32, and so are sums of up to DEPTHWISE_EXACT_TAPS. */
+static void convolve_planes(void *arg, int64_t begin, int64_t end)
 {
 	struct conv *conv = arg;
-	const struct window *w = &conv->window;
-	int64_t plane = (int64_t)index, group = plane % conv->group;
-	size_t plane_bytes = ((size_t)conv->in_count * sizeof(int16_t) + 63) / 64 * 64;
-	size_t acc_bytes = ((size_t)w->out[2] * sizeof(int32_t) + 63) / 64 * 64,
-	       size = dtype_size(conv->requantize.dtype);
-	char *memory = scratch_get(plane_bytes + acc_bytes + (size_t)conv->taps * sizeof(int32_t));
-	uint32_t *acc = (uint32_t *)(memory + plane_bytes);
-	int32_t *weight = (int32_t *)(memory + plane_bytes + acc_bytes);
-	int32_t zero = conv->x_zero ? quant_byte(conv->x_dtype, conv->x_zero, 0) : 0;
-	const uint8_t *x = conv->x + plane * conv->in_count;
-	struct requantize q = group_rows(conv, group);
+	const struct depthwise *layout = &conv->layout;
+	int64_t channels = conv->group * conv->channels, count = conv->out_count;
+	float *memory = scratch_get((depthwise_memory(layout) + (size_t)(count * 2 + conv->taps)) * sizeof(float));
+	float *sums = memory + depthwise_memory(layout), *weight = sums + 2 * count;
+	int32_t *acc = (int32_t *)(sums + count), zero = conv->x_zero ? quant_byte(conv->x_dtype, conv->x_zero, 0) : 0;
 
 	if (!memory) {
 		atomic_store_explicit(&conv->err, -ENOMEM, memory_order_relaxed);
 		return;
 	}
-	if (conv->x_dtype == DTYPE_S8)
-		widen_s8(conv->in_count, (const int8_t *)x, zero, (int16_t *)memory);
-	else
-		widen_u8(conv->in_count, x, zero, (int16_t *)memory);
-	for (int64_t c = 0; c < conv->channels; c++) {
-		int64_t channel = group * conv->channels + c;
-		int32_t w_zero =
-			conv->w_zero ? quant_byte(conv->w_dtype, conv->w_zero, channel * conv->w_zero_step) : 0;
-		char *y = conv->y + (size_t)((plane * conv->channels + c) * conv->out_count) * size;
+	depthwise_clear(layout, memory);
+	for (int64_t plane = begin; plane < end; plane++) {
+		depthwise_load(layout, conv->x_dtype, conv->x + plane * conv->in_count, zero, memory);
+		for (int64_t c = 0; c < conv->channels; c++) {
+			int64_t row = plane * conv->channels + c, channel = row % channels;
+			int32_t w_zero =
+				conv->w_zero ? quant_byte(conv->w_dtype, conv->w_zero, channel * conv->w_zero_step) : 0;
 
-		for (int64_t t = 0; t < conv->taps; t++)
-			weight[t] = quant_byte(conv->w_dtype, conv->w, channel * conv->taps + t) - w_zero;
-		for (int64_t row = 0; row < w->out[0] * w->out[1]; row++, y += (size_t)w->out[2] * size) {
-			convolve_row(conv, (const int16_t *)memory, weight, row / w->out[1], row % w->out[1], acc);
-			requantize_row(&q, c, 0, w->out[2], (int32_t *)acc, y);
+			for (int64_t t = 0; t < conv->taps; t++)
+				weight[t] =
+					(float)(quant_byte(conv->w_dtype, conv->w, channel * conv->taps + t) - w_zero);
+			depthwise_convolve(layout, memory, weight, sums);
+			to_integers(count, sums, acc);
+			requantize_row(&conv->requantize, channel, 0, count, acc,
+				       conv->y + (size_t)(row * count) * dtype_size(conv->requantize.dtype));
 		}
 	}
+}
+
+static int run_depthwise(struct op_call *call, struct conv *conv)
+{
+	int err = depthwise_init(&conv->layout, call, &conv->window);
+
+	if (err)
+		return err;
+	parallel_range(call->pool, conv->batch * conv->group, PARALLEL_GRAIN / 2 / (conv->layout.span + 1),
+		       convolve_planes, conv);
+	return atomic_load(&conv->err);
 }
 
 /* ---- the operators ---- */
@@ -415,9 +334,9 @@ static int read_scales(struct op_call *call, const struct inputs *at, struct con
 	return 0;
 }
 
-static bool is_depthwise(int64_t inputs, int64_t channels)
+static bool is_depthwise(int64_t inputs, int64_t channels, int64_t taps)
 {
-	return inputs == 1 && channels <= 4;
+	return inputs == 1 && channels <= 4 && taps <= DEPTHWISE_EXACT_TAPS;
 }
 
 static int run_conv(struct op_call *call, const struct inputs *at)
@@ -441,12 +360,10 @@ static int run_conv(struct op_call *call, const struct inputs *at)
 	conv.in_count = window_in_count(&conv.window);
 	conv.out_count = window_out_count(&conv.window);
 	conv.taps = window_taps(&conv.window);
-	if (is_depthwise(conv.inputs, conv.channels)) {
-		cpu_pool_for(call->pool, (size_t)(conv.batch * conv.group), convolve_plane, &conv);
-		err = atomic_load(&conv.err);
-	} else {
+	if (is_depthwise(conv.inputs, conv.channels, conv.taps))
+		err = run_depthwise(call, &conv);
+	else
 		err = run_product(call, &conv);
-	}
 out_free:
 	free(multiplier);
 	return err;
@@ -473,11 +390,12 @@ static int prepare(const struct op_node *node, const struct tensor *const *const
 
 	/* Anything odd is left to run_conv(), which says what is wrong. A zero point must be known too, or left out. */
 	if (!w || (w->dtype != DTYPE_U8 && w->dtype != DTYPE_S8) || w->rank < 3 || group < 1 || w->dims[0] % group ||
-	    !tensor_count(w) || is_depthwise(w->dims[1], w->dims[0] / group) ||
-	    (has_zero && (!zero || zero->dtype != w->dtype || (zeros != 1 && zeros != w->dims[0]))))
+	    !tensor_count(w) || (has_zero && (!zero || zero->dtype != w->dtype || (zeros != 1 && zeros != w->dims[0]))))
 		return 0;
 	for (int i = 1; i < w->rank; i++)
 		depth *= w->dims[i];
+	if (is_depthwise(w->dims[1], w->dims[0] / group, depth / w->dims[1]))
+		return 0;
 	state = calloc(1, sizeof(*state));
 	if (!state)
 		return -ENOMEM;
