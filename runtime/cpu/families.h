@@ -21,6 +21,7 @@
 	X(elementwise)    \
 	X(gemm)           \
 	X(indexing)       \
+	X(loss)           \
 	X(movement)       \
 	X(normalization)  \
 	X(order)          \
