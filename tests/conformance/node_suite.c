@@ -30,6 +30,7 @@
 #define RTOL 1e-3
 #define ATOL 1e-7
 #define TEXT_SIZE 512
+#define PATH_SIZE 4096
 
 enum verdict { PASSED, WRONG, FAILED, NO_OPERATOR, NO_FORM, NOT_IMPORTED, NUM_VERDICTS };
 
@@ -173,7 +174,7 @@ static enum verdict run_data_set(struct suite *suite, const struct graph *graph,
 {
 	struct tensor *values = calloc(graph->num_values + 1, sizeof(*values));
 	enum verdict verdict = PASSED;
-	char path[4096], error[TEXT_SIZE];
+	char path[PATH_SIZE + 128], error[TEXT_SIZE];
 
 	for (size_t i = 0; values && verdict == PASSED && i < graph->num_inputs; i++) {
 		snprintf(path, sizeof(path), "%s/input_%zu.pb", folder, i);
@@ -206,7 +207,7 @@ static enum verdict run_case(struct suite *suite, const char *folder, char *why)
 {
 	enum verdict verdict = PASSED;
 	struct graph *graph;
-	char path[4096];
+	char path[PATH_SIZE + 64];
 
 	*why = '\0';
 	snprintf(path, sizeof(path), "%s/model.onnx", folder);
@@ -268,15 +269,16 @@ static int run_folder(struct suite *suite, const char *folder)
 {
 	struct dirent **entries;
 	int count = scandir(folder, &entries, NULL, alphasort);
-	char path[4096], why[TEXT_SIZE];
+	char path[PATH_SIZE], why[TEXT_SIZE];
 
 	if (count < 0)
 		return -errno;
 	for (int i = 0; i < count; i++) {
 		const char *name = entries[i]->d_name;
 
-		snprintf(path, sizeof(path), "%s/%s/model.onnx", folder, name);
-		if (*name != '.' && (!suite->filter || strstr(name, suite->filter)) && !access(path, R_OK)) {
+		bool fits = (size_t)snprintf(path, sizeof(path), "%s/%s/model.onnx", folder, name) < sizeof(path);
+
+		if (fits && *name != '.' && (!suite->filter || strstr(name, suite->filter)) && !access(path, R_OK)) {
 			path[strlen(path) - strlen("/model.onnx")] = '\0';
 			judge(suite, name, run_case(suite, path, why), why);
 		}
