@@ -21,7 +21,8 @@
 #define MAX_REFUSALS 256
 #define CALIBRATION_SAMPLES 2
 
-const char *const compile_stages[] = {"import", "graph", "fuse", "quantize", "partition", "lower", "schedule", "emit", NULL};
+const char *const compile_stages[] = {"import", "graph",    "fuse", "quantize", "partition",
+				      "lower",  "schedule", "emit", NULL};
 
 /*
  * One compilation.
@@ -52,7 +53,9 @@ static int __attribute__((format(printf, 3, 4))) fail(struct compilation *c, int
 
 static FILE *print_to(const struct compilation *c, const char *stage)
 {
-	return c->options->print && c->options->print_after && !strcmp(c->options->print_after, stage) ? c->options->print : NULL;
+	return c->options->print && c->options->print_after && !strcmp(c->options->print_after, stage)
+		       ? c->options->print
+		       : NULL;
 }
 
 static void print_stage(const struct compilation *c, const char *stage)
@@ -131,7 +134,8 @@ static int refuse_node(struct compilation *c, const struct graph_node *node, con
 	struct partition_refusal *refusal = &c->refusals[c->num_refusals];
 
 	if (c->num_refusals == MAX_REFUSALS)
-		return fail(c, -ENOTSUP, "more than %d nodes were refused while lowering; the last: %s", MAX_REFUSALS, reason);
+		return fail(c, -ENOTSUP, "more than %d nodes were refused while lowering; the last: %s", MAX_REFUSALS,
+			    reason);
 	refusal->output = node->outputs[0]->name;
 	refusal->reason = graph_intern(c->graph, reason);
 	if (!refusal->reason)
@@ -177,7 +181,8 @@ static int compile_regions(struct compilation *c)
 static int run_partition(struct compilation *c)
 {
 	static const enum lower_precision held[] = {LOWER_F32, LOWER_F16, LOWER_BF16, LOWER_F16};
-	struct partition_options options = {.target = c->target, .precision = held[c->options->precision], .min_cycles = MIN_REGION_CYCLES};
+	struct partition_options options = {
+		.target = c->target, .precision = held[c->options->precision], .min_cycles = MIN_REGION_CYCLES};
 	int err;
 
 	do {
@@ -208,14 +213,17 @@ static bool value_in_package(const struct compilation *c, const struct graph_val
 	if (value->producer && !c->regions[value->producer->region].device)
 		return true;
 	for (size_t i = 0; i < value->num_uses; i++)
-		if (!c->regions[value->uses[i]->region].device || !value->producer || value->uses[i]->region != value->producer->region)
+		if (!c->regions[value->uses[i]->region].device || !value->producer ||
+		    value->uses[i]->region != value->producer->region)
 			return !value->constant || !c->regions[value->uses[i]->region].device;
 	return false;
 }
 
 static uint32_t add_tensor_value(struct axm_builder *builder, const char *name, const struct tensor *tensor)
 {
-	struct axm_value entry = {.name = axm_add_string(builder, name), .dtype = tensor->dtype, .rank = (uint32_t)tensor->rank,
+	struct axm_value entry = {.name = axm_add_string(builder, name),
+				  .dtype = tensor->dtype,
+				  .rank = (uint32_t)tensor->rank,
 				  .flags = AXM_VALUE_CONSTANT};
 
 	memcpy(entry.dims, tensor->dims, sizeof(entry.dims));
@@ -270,7 +278,10 @@ static uint32_t add_attrs(struct axm_builder *builder, const struct graph_node *
 	*count = 0;
 	for (size_t i = 0; i < node->num_attrs; i++) {
 		const struct attr *attr = &node->attrs[i];
-		struct axm_attr entry = {.name = axm_add_string(builder, attr->name), .type = attr->type, .i = attr->i, .f = attr->f,
+		struct axm_attr entry = {.name = axm_add_string(builder, attr->name),
+					 .type = attr->type,
+					 .i = attr->i,
+					 .f = attr->f,
 					 .count = (uint32_t)attr->count};
 		uint32_t at;
 
@@ -322,7 +333,8 @@ static void add_nodes(struct compilation *c, struct axm_builder *builder, struct
 		if (!device)
 			entry.attrs_first = add_attrs(builder, node, &entry.num_attrs);
 		if (device && op && op->cycles)
-			entry.cycles = op->cycles(node, c->target, c->options->precision == COMPILE_F32 ? LOWER_F32 : LOWER_F16);
+			entry.cycles = op->cycles(node, c->target,
+						  c->options->precision == COMPILE_F32 ? LOWER_F32 : LOWER_F16);
 		axm_add_node(builder, &entry);
 		result->nodes++;
 		result->cpu_nodes += !device;
@@ -336,8 +348,11 @@ static void add_regions(struct compilation *c, struct axm_builder *builder)
 	for (int r = 0; r < c->num_regions; r++) {
 		const struct region *region = &c->regions[r];
 		const struct program_image *image = &c->images[r];
-		struct axm_region entry = {.device = region->device, .first_node = (uint32_t)region->first, .num_nodes = (uint32_t)region->count,
-					   .num_inputs = region->inputs.count, .num_outputs = region->outputs.count};
+		struct axm_region entry = {.device = region->device,
+					   .first_node = (uint32_t)region->first,
+					   .num_nodes = (uint32_t)region->count,
+					   .num_inputs = region->inputs.count,
+					   .num_outputs = region->outputs.count};
 
 		entry.inputs_first = add_ids(builder, region->inputs.values, region->inputs.count);
 		entry.outputs_first = add_ids(builder, region->outputs.values, region->outputs.count);
@@ -352,14 +367,16 @@ static void add_regions(struct compilation *c, struct axm_builder *builder)
 
 				if (op && op->cycles)
 					entry.cycles += op->cycles(c->graph->nodes[n], c->target,
-								   c->options->precision == COMPILE_F32 ? LOWER_F32 : LOWER_F16);
+								   c->options->precision == COMPILE_F32 ? LOWER_F32
+													: LOWER_F16);
 			}
 		}
 		axm_add_region(builder, &entry);
 	}
 }
 
-/* Weights that are in the device's image are not needed as tensors any more: let go of them before the file is put together. */
+/* Weights that are in the device's image are not needed as tensors any more: let go of them before the file is put
+ * together. */
 static void drop_constants(struct compilation *c)
 {
 	for (size_t i = 0; i < c->graph->num_values; i++) {
@@ -373,7 +390,8 @@ static void drop_constants(struct compilation *c)
 static int run_package(struct compilation *c, struct compile_result *result)
 {
 	struct axm_builder *builder;
-	struct axm_model model = {.precision = (uint32_t)c->options->precision, .num_inputs = (uint32_t)c->graph->num_inputs,
+	struct axm_model model = {.precision = (uint32_t)c->options->precision,
+				  .num_inputs = (uint32_t)c->graph->num_inputs,
 				  .num_outputs = (uint32_t)c->graph->num_outputs};
 	int err = axm_builder_create(&builder);
 
@@ -435,7 +453,8 @@ static int run_stages(struct compilation *c, const char *path, struct compile_re
 	return run_package(c, result);
 }
 
-int compile_file(const char *path, const struct compile_options *options, struct compile_result *result, char *error, size_t error_size)
+int compile_file(const char *path, const struct compile_options *options, struct compile_result *result, char *error,
+		 size_t error_size)
 {
 	const char *name = options->target ? options->target : "axl-edge";
 	struct compilation c = {.options = options, .error = error, .error_size = error_size};

@@ -64,8 +64,8 @@ struct compile_result {
 };
 
 /*
- * Compile the ONNX file at @path. 0; -EINVAL: the model breaks a rule; -ENOTSUP: it needs what is not there; -ENOENT, -EIO …: the file;
- * -ENOMEM. @error gets a text that names file, node and rule.
+ * Compile the ONNX file at @path. 0; -EINVAL: the model breaks a rule; -ENOTSUP: it needs what is not there; -ENOENT,
+ * -EIO …: the file; -ENOMEM. @error gets a text that names file, node and rule.
  */
 int compile_file(const char *path, const struct compile_options *options, struct compile_result *result, char *error,
 		 size_t error_size);

@@ -99,9 +99,9 @@ static int bind_border(struct lower *lower, const struct graph_value *value, pro
 	struct dev_tensor *tensor = &lower->tensors[value->id];
 	int64_t stride = (int64_t)dtype_size(value->dtype);
 	static const enum axl_type types[] = {
-		[DTYPE_F32] = AXL_TYPE_F32,   [DTYPE_U8] = AXL_TYPE_U8,	  [DTYPE_S8] = AXL_TYPE_S8,   [DTYPE_S16] = AXL_TYPE_S16,
-		[DTYPE_S32] = AXL_TYPE_S32,   [DTYPE_S64] = AXL_TYPE_S64, [DTYPE_BOOL] = AXL_TYPE_BOOL, [DTYPE_F16] = AXL_TYPE_F16,
-		[DTYPE_BF16] = AXL_TYPE_BF16,
+		[DTYPE_F32] = AXL_TYPE_F32,   [DTYPE_U8] = AXL_TYPE_U8,   [DTYPE_S8] = AXL_TYPE_S8,
+		[DTYPE_S16] = AXL_TYPE_S16,   [DTYPE_S32] = AXL_TYPE_S32, [DTYPE_S64] = AXL_TYPE_S64,
+		[DTYPE_BOOL] = AXL_TYPE_BOOL, [DTYPE_F16] = AXL_TYPE_F16, [DTYPE_BF16] = AXL_TYPE_BF16,
 	};
 
 	if (!buf)
@@ -134,7 +134,8 @@ static int bind_borders(struct lower *lower, const struct region *region)
 	return 0;
 }
 
-static int lower_nodes(struct lower *lower, const struct graph *graph, const struct region *region, struct region_build *build)
+static int lower_nodes(struct lower *lower, const struct graph *graph, const struct region *region,
+		       struct region_build *build)
 {
 	for (size_t n = region->first; n < region->first + region->count; n++) {
 		struct graph_node *node = graph->nodes[n];
@@ -156,7 +157,8 @@ static int lower_nodes(struct lower *lower, const struct graph *graph, const str
 
 static int verify_image(const struct region *region, struct region_build *build)
 {
-	struct verify_region spaces[AXL_NUM_BASES] = {{build->image.weight_bytes, false}, {build->image.arena_bytes, true}};
+	struct verify_region spaces[AXL_NUM_BASES] = {{build->image.weight_bytes, false},
+						      {build->image.arena_bytes, true}};
 	struct verify_limits limits = {0};
 	struct verify_report report;
 	unsigned int count = PROGRAM_BASE_INPUT;
@@ -166,18 +168,21 @@ static int verify_image(const struct region *region, struct region_build *build)
 		spaces[count++] = (struct verify_region){value_bytes(region->inputs.values[i]), false};
 	for (uint32_t i = 0; i < region->outputs.count; i++)
 		spaces[count++] = (struct verify_region){value_bytes(region->outputs.values[i]), true};
-	err = verify_command_buffer(build->image.code, build->image.code_bytes, build->target, count, spaces, &limits, &report);
+	err = verify_command_buffer(build->image.code, build->image.code_bytes, build->target, count, spaces, &limits,
+				    &report);
 	if (err)
-		snprintf(build->error, sizeof(build->error), "compiler error: the verifier refuses the code at offset %u: %s",
-			 report.offset, report.text);
+		snprintf(build->error, sizeof(build->error),
+			 "compiler error: the verifier refuses the code at offset %u: %s", report.offset, report.text);
 	return err;
 }
 
-/* A failure of the back end is that of the node with the most scratchpad; the program's text names it. */
-static int schedule(struct program *program, struct region_build *build)
+/* A node whose buffers do not fit is named, so that it can move to the CPU. */
+static int schedule(struct program *program, const struct graph *graph, struct region_build *build)
 {
 	int err = program_allocate(program);
 
+	if (err == -ENOSPC && program_failed_tag(program) < graph->num_nodes)
+		build->failed = graph->nodes[program_failed_tag(program)];
 	if (!err)
 		err = program_order(program);
 	if (!err && build->print_scheduled)
@@ -199,7 +204,8 @@ int region_compile(const struct graph *graph, const struct region *region, struc
 	build->failed = NULL;
 	build->error[0] = '\0';
 	if (region->inputs.count + region->outputs.count > AXL_NUM_BASES - PROGRAM_BASE_INPUT) {
-		snprintf(build->error, sizeof(build->error), "a device region has %u inputs and outputs, at most %d are possible",
+		snprintf(build->error, sizeof(build->error),
+			 "a device region has %u inputs and outputs, at most %d are possible",
 			 region->inputs.count + region->outputs.count, AXL_NUM_BASES - PROGRAM_BASE_INPUT);
 		build->failed = graph->nodes[region->first + region->count - 1];
 		return -ENOTSUP;
@@ -216,7 +222,7 @@ int region_compile(const struct graph *graph, const struct region *region, struc
 	if (!err && build->print_lowered)
 		program_print(program, build->print_lowered);
 	if (!err)
-		err = schedule(program, build);
+		err = schedule(program, graph, build);
 	if (!err) {
 		err = verify_image(region, build);
 		if (err)

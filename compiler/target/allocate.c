@@ -32,6 +32,7 @@ struct local {
 	struct program *program;
 	struct memory spad[AXL_MAX_TILES], acc[AXL_MAX_TILES];
 	uint64_t next_spad, next_acc;
+	bool first_fit;
 };
 
 static uint64_t align_up(uint64_t value)
@@ -142,7 +143,7 @@ static int place(struct local *local, uint32_t buf)
 	if (!acc && buffer->last - buffer->first > LONG_LIFE)
 		found = find_down(local, buffer, capacity, size, &buffer->address);
 	else
-		found = find_up(local, buffer, *next, capacity, size, &buffer->address) ||
+		found = (!local->first_fit && find_up(local, buffer, *next, capacity, size, &buffer->address)) ||
 			find_up(local, buffer, 0, capacity, size, &buffer->address);
 	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++)
 		if (buffer->tiles >> tile & 1 && memory_of(local, buffer, tile)->live > live)
@@ -175,36 +176,82 @@ static bool is_local(const struct buffer *buffer)
 	return buffer->space == PROGRAM_SPAD || buffer->space == PROGRAM_ACC || buffer->space == PROGRAM_MULTICAST;
 }
 
-/* Walk the program: place what an instruction uses first, then drop what it used last. */
+static void forget_all(struct local *local)
+{
+	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {
+		local->spad[tile].count = local->acc[tile].count = 0;
+		local->spad[tile].live = local->acc[tile].live = 0;
+	}
+	local->next_spad = local->next_acc = 0;
+}
+
+/* Place what instruction @i uses first. */
+static int place_new(struct local *local, size_t i)
+{
+	struct program *program = local->program;
+	const struct instruction *instruction = &program->instructions[i];
+
+	for (int p = 0; p < PROGRAM_MAX_PLACES; p++) {
+		uint32_t buf = instruction->places[p].buf;
+		bool again = false;
+
+		for (int q = 0; q < p; q++) /* the same buffer in two operands is placed once */
+			again |= instruction->places[q].buf == buf;
+		if (buf && !again && is_local(&program->buffers[buf]) && program->buffers[buf].first == i) {
+			int err = place(local, buf);
+
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+static void drop_old(struct local *local, size_t i)
+{
+	struct program *program = local->program;
+	const struct instruction *instruction = &program->instructions[i];
+
+	for (int p = 0; p < PROGRAM_MAX_PLACES; p++) {
+		uint32_t buf = instruction->places[p].buf;
+
+		if (!buf || !is_local(&program->buffers[buf]) || program->buffers[buf].last != i)
+			continue;
+		for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++)
+			if (program->buffers[buf].tiles >> tile & 1)
+				remove_span(memory_of(local, &program->buffers[buf], tile), buf);
+	}
+}
+
+/*
+ * Walk the program: place what an instruction uses first, then drop what it used last. Between two preemption points,
+ * where nothing is alive, a stretch that next-fit has cut to pieces is placed again by first-fit.
+ */
 static int allocate_local(struct local *local)
 {
 	struct program *program = local->program;
+	size_t stretch = 0;
 
 	for (size_t i = 0; i < program->count; i++) {
-		const struct instruction *instruction = &program->instructions[i];
+		int err;
 
-		for (int p = 0; p < PROGRAM_MAX_PLACES; p++) {
-			uint32_t buf = instruction->places[p].buf;
-			bool again = false;
-
-			for (int q = 0; q < p; q++) /* the same buffer in two operands is placed once */
-				again |= instruction->places[q].buf == buf;
-			if (buf && !again && is_local(&program->buffers[buf]) && program->buffers[buf].first == i) {
-				int err = place(local, buf);
-
-				if (err)
-					return err;
-			}
+		if (program->instructions[i].tile == PROGRAM_ALL_TILES) {
+			stretch = i + 1;
+			local->first_fit = false;
+			continue;
 		}
-		for (int p = 0; p < PROGRAM_MAX_PLACES; p++) {
-			uint32_t buf = instruction->places[p].buf;
-
-			if (!buf || !is_local(&program->buffers[buf]) || program->buffers[buf].last != i)
-				continue;
-			for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++)
-				if (program->buffers[buf].tiles >> tile & 1)
-					remove_span(memory_of(local, &program->buffers[buf], tile), buf);
+		err = place_new(local, i);
+		if (err == -ENOSPC && !local->first_fit) {
+			local->first_fit = true;
+			forget_all(local);
+			i = stretch - 1; /* again from its start */
+			continue;
 		}
+		if (err) {
+			program->failed_tag = program->instructions[i].insn.header.tag;
+			return err;
+		}
+		drop_old(local, i);
 	}
 	return 0;
 }

@@ -2,17 +2,17 @@
 /*
  * Lowering: one graph node (with what is fused into it) -> instructions of a program.
  *
- * A device tensor is a strided view of a buffer: dimension d of the ONNX shape moves by stride[d] bytes. Layout is therefore not a
- * property of operators but of tensors: convolutions like their channels innermost (NHWC), matrix products their last dimension,
- * and a Transpose, Slice, Split or Squeeze is only another view. An operator that wants another order says so when it fetches, and
- * the load pipe transposes.
+ * A device tensor is a strided view of a buffer: dimension d of the ONNX shape moves by stride[d] bytes. Layout is
+ *therefore not a property of operators but of tensors: convolutions like their channels innermost (NHWC), matrix
+ *products their last dimension, and a Transpose, Slice, Split or Squeeze is only another view. An operator that wants
+ *another order says so when it fetches, and the load pipe transposes.
  *
- *	lower_fetch()	brings a box of a tensor into a scratchpad buffer with the strides the operator wants; where the tensor is
- *			resident in that scratchpad already, it returns a view instead and moves nothing
+ *	lower_fetch()	brings a box of a tensor into a scratchpad buffer with the strides the operator wants; where the
+ *tensor is resident in that scratchpad already, it returns a view instead and moves nothing
  *	lower_commit()	the other way
  *
- * Everything reaches memory through these two, so that residency (a tensor that never leaves the scratchpad) and layout are
- * decided in one place.
+ * Everything reaches memory through these two, so that residency (a tensor that never leaves the scratchpad) and layout
+ *are decided in one place.
  */
 #ifndef COMPILER_TARGET_LOWER_H
 #define COMPILER_TARGET_LOWER_H
@@ -61,8 +61,8 @@ struct lower {
 struct lower_op {
 	const char *domain;
 	const char *op_type;
-	int (*supports)(const struct graph_node *node, const struct target *target, enum lower_precision precision, char *reason,
-			size_t reason_size);
+	int (*supports)(const struct graph_node *node, const struct target *target, enum lower_precision precision,
+			char *reason, size_t reason_size);
 	int (*lower)(struct lower *lower, struct graph_node *node);
 	uint64_t (*cycles)(const struct graph_node *node, const struct target *target, enum lower_precision precision);
 };
@@ -71,17 +71,19 @@ struct lower_op {
 const struct lower_op *lower_find(const struct graph_node *node);
 const struct lower_op *lower_at(size_t index);
 
-int lower_create(struct program *program, const struct graph *graph, enum lower_precision precision, struct lower **lower);
+int lower_create(struct program *program, const struct graph *graph, enum lower_precision precision,
+		 struct lower **lower);
 void lower_destroy(struct lower *lower);
 
-/* The tensor of @value: of a constant it is made here (converted to the device's type, row-major, a WEIGHT buffer). NULL: -ENOMEM. */
+/* The tensor of @value: of a constant it is made here (converted to the device's type, row-major, a WEIGHT buffer).
+ * NULL: -ENOMEM. */
 struct dev_tensor *lower_tensor(struct lower *lower, const struct graph_value *value);
 /* A constant's contents, or NULL when @value is not constant. */
 const struct tensor *lower_constant(const struct graph_value *value);
 
 /*
- * Create the output tensor for @value in an ARENA buffer (or the region's OUTPUT when bound before). @order lists its dimensions from outermost to
- * innermost in memory, NULL: as they are. Returns NULL on failure.
+ * Create the output tensor for @value in an ARENA buffer (or the region's OUTPUT when bound before). @order lists its
+ * dimensions from outermost to innermost in memory, NULL: as they are. Returns NULL on failure.
  */
 struct dev_tensor *lower_output(struct lower *lower, const struct graph_value *value, const int *order);
 /* Make @value's tensor a view: the caller fills the returned struct. */
@@ -105,26 +107,29 @@ struct spad_view {
 };
 
 /*
- * Bring @box of @tensor to @tile as @type. @order as in lower_output (dense in that order); NULL takes the memory's own order.
- * Parts of the box outside the tensor (start < 0 or beyond the end) read as @fill (bits of @type). @pipe: AXL_PIPE_LOAD or
- * AXL_PIPE_WEIGHT. @tiles: bit mask of tiles that get a copy (multicast), 0: only @tile.
- * Splits into several LOADs where one can not express it. 0 or negative errno with lower->error.
+ * Bring @box of @tensor to @tile as @type. @order as in lower_output (dense in that order); NULL takes the memory's own
+ * order. Parts of the box outside the tensor (start < 0 or beyond the end) read as @fill (bits of @type). @pipe:
+ * AXL_PIPE_LOAD or AXL_PIPE_WEIGHT. @tiles: bit mask of tiles that get a copy (multicast), 0: only @tile. Splits into
+ * several LOADs where one can not express it. 0 or negative errno with lower->error.
  */
-int lower_fetch(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box, unsigned int tile, uint8_t tiles,
-		enum axl_type type, const int *order, uint32_t fill, enum axl_pipe pipe, enum axl_purpose purpose,
-		struct spad_view *view);
+int lower_fetch(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box, unsigned int tile,
+		uint8_t tiles, enum axl_type type, const int *order, uint32_t fill, enum axl_pipe pipe,
+		enum axl_purpose purpose, struct spad_view *view);
 /* Store @view, whose dims equal @box's sizes, to @box of @tensor (converting to its type). */
-int lower_commit(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box, const struct spad_view *view);
+int lower_commit(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box,
+		 const struct spad_view *view);
 
 /* A new dense scratchpad view of @type, dims in @order (NULL: as they are). */
-int lower_spad(struct lower *lower, unsigned int tile, enum axl_type type, int rank, const int64_t *dims, const int *order,
-	       const char *name, struct spad_view *view);
+int lower_spad(struct lower *lower, unsigned int tile, enum axl_type type, int rank, const int64_t *dims,
+	       const int *order, const char *name, struct spad_view *view);
 
 /* Append with program_append(), copying its text to lower->error. */
-int lower_append(struct lower *lower, unsigned int tile, const union axl_insn *insn, const struct program_place *places);
+int lower_append(struct lower *lower, unsigned int tile, const union axl_insn *insn,
+		 const struct program_place *places);
 int lower_fail(struct lower *lower, const struct graph_node *node, int err, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-enum axl_type lower_type(const struct lower *lower, enum dtype type); /* device type of an ONNX type; AXL_NUM_TYPES: none */
+enum axl_type lower_type(const struct lower *lower,
+			 enum dtype type); /* device type of an ONNX type; AXL_NUM_TYPES: none */
 
 #endif

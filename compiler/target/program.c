@@ -342,6 +342,11 @@ int program_yield(struct program *program)
 	return 0;
 }
 
+uint16_t program_failed_tag(const struct program *program)
+{
+	return program->failed_tag;
+}
+
 void program_get_stats(const struct program *program, struct program_stats *stats)
 {
 	*stats = program->stats;

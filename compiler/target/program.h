@@ -2,20 +2,20 @@
 /*
  * Programs: what lowerings write and the back end turns into a command buffer.
  *
- * A lowering appends instructions IN SEQUENTIAL ORDER, as if the device ran one at a time, over buffers that have no address
- * yet. It never thinks of semaphores, addresses, double buffering or which pipe runs ahead. The back end then
+ * A lowering appends instructions IN SEQUENTIAL ORDER, as if the device ran one at a time, over buffers that have no
+ *address yet. It never thinks of semaphores, addresses, double buffering or which pipe runs ahead. The back end then
  *
- *	program_allocate()   gives scratchpad and accumulator buffers addresses (next-fit in program order, so that consecutive
- *			     tiles of one loop land in different places: that IS the double buffering) and places DRAM buffers
- *	program_order()	     finds the dependences between pipes and tiles from the bytes that instructions touch, removes the
- *			     implied ones, and puts semaphore waits and signals (SYNC where two do not suffice) into the headers
+ *	program_allocate()   gives scratchpad and accumulator buffers addresses (next-fit in program order, so that
+ *consecutive tiles of one loop land in different places: that IS the double buffering) and places DRAM buffers
+ *	program_order()	     finds the dependences between pipes and tiles from the bytes that instructions touch,
+ *removes the implied ones, and puts semaphore waits and signals (SYNC where two do not suffice) into the headers
  *	program_emit()	     writes the streams
  *
- * so that pipes run ahead of each other exactly as far as the data and the memory allow. The lowering decides how far by the
- * size of its buffers: what should be double-buffered must fit twice.
+ * so that pipes run ahead of each other exactly as far as the data and the memory allow. The lowering decides how far
+ *by the size of its buffers: what should be double-buffered must fit twice.
  *
- * Two buffers may share an address when their lifetimes in program order, from first to last instruction that names them, do not
- * overlap. A program is not thread-safe.
+ * Two buffers may share an address when their lifetimes in program order, from first to last instruction that names
+ *them, do not overlap. A program is not thread-safe.
  */
 #ifndef COMPILER_TARGET_PROGRAM_H
 #define COMPILER_TARGET_PROGRAM_H
@@ -34,14 +34,15 @@ struct program;
 /* A buffer: index into the program's table; 0 is "none". */
 typedef uint32_t program_buf;
 
-/* Where a buffer lives. DRAM kinds: base register of its own for each INPUT and OUTPUT, one each for WEIGHT and ARENA. */
+/* Where a buffer lives. DRAM kinds: base register of its own for each INPUT and OUTPUT, one each for WEIGHT and ARENA.
+ */
 enum program_space {
-	PROGRAM_SPAD,	 /* scratchpad of one tile */
-	PROGRAM_ACC,	 /* accumulator memory of one tile */
-	PROGRAM_WEIGHT,	 /* constant bytes, part of the package */
-	PROGRAM_ARENA,	 /* intermediate tensors */
-	PROGRAM_INPUT,	 /* region input, given by the runtime */
-	PROGRAM_OUTPUT,	 /* region output, given by the runtime */
+	PROGRAM_SPAD,      /* scratchpad of one tile */
+	PROGRAM_ACC,       /* accumulator memory of one tile */
+	PROGRAM_WEIGHT,    /* constant bytes, part of the package */
+	PROGRAM_ARENA,     /* intermediate tensors */
+	PROGRAM_INPUT,     /* region input, given by the runtime */
+	PROGRAM_OUTPUT,    /* region output, given by the runtime */
 	PROGRAM_MULTICAST, /* scratchpad, the same address in every tile of a mask */
 };
 
@@ -69,12 +70,9 @@ enum program_space program_buf_space(const struct program *program, program_buf 
 uint64_t program_buf_bytes(const struct program *program, program_buf buf);
 
 /*
- * A place: byte @offset of @buf. Address operands of an instruction are given as places, one per address field of its format, in
- * this order (buf 0 where the field is not used):
- *	DMA	memory, spad, index_addr
- *	CONV	a, w, acc
- *	DRAIN	acc, out, bias, scale, res, table
- *	VEC	dst, src0, src1, table
+ * A place: byte @offset of @buf. Address operands of an instruction are given as places, one per address field of its
+ *format, in this order (buf 0 where the field is not used): DMA	memory, spad, index_addr CONV	a, w, acc DRAIN
+ *acc, out, bias, scale, res, table VEC	dst, src0, src1, table
  */
 struct program_place {
 	program_buf buf;
@@ -84,18 +82,19 @@ struct program_place {
 #define PROGRAM_MAX_PLACES 6
 
 /*
- * Append @insn for @tile. Header opcode and all operands except the addresses are the caller's; slots, pipe (a LOAD's pipe is
- * taken as given: LOAD or WEIGHT), waits, signals, tag, base and addresses are filled in here or later. 0, or -EINVAL (bad operands: checked
- * against the ISA's rules as far as known now, text in program_error()), -ENOMEM.
+ * Append @insn for @tile. Header opcode and all operands except the addresses are the caller's; slots, pipe (a LOAD's
+ * pipe is taken as given: LOAD or WEIGHT), waits, signals, tag, base and addresses are filled in here or later. 0, or
+ * -EINVAL (bad operands: checked against the ISA's rules as far as known now, text in program_error()), -ENOMEM.
  */
-int program_append(struct program *program, unsigned int tile, const union axl_insn *insn, const struct program_place *places);
+int program_append(struct program *program, unsigned int tile, const union axl_insn *insn,
+		   const struct program_place *places);
 
 /* Tag of the instructions appended from now on (an index into the package's node table). */
 void program_set_tag(struct program *program, uint16_t tag);
 
 /*
- * A point where no scratchpad or accumulator buffer is meant to be live: becomes a YIELD in every tile. Buffers used on both
- * sides are an error at program_order() time (-EINVAL).
+ * A point where no scratchpad or accumulator buffer is meant to be live: becomes a YIELD in every tile. Buffers used on
+ * both sides are an error at program_order() time (-EINVAL).
  */
 int program_yield(struct program *program);
 
@@ -132,6 +131,8 @@ struct program_image {
 int program_emit(struct program *program, struct program_image *image);
 void program_image_finish(struct program_image *image);
 
+/* After -ENOSPC of program_allocate(): the tag of the instruction whose buffers do not fit. */
+uint16_t program_failed_tag(const struct program *program);
 void program_get_stats(const struct program *program, struct program_stats *stats);
 const char *program_error(const struct program *program); /* the last error's text, "" when none */
 /* The program as text, one instruction a line, at whatever stage it is. */

@@ -47,7 +47,7 @@ struct program {
 	size_t count, capacity;
 	uint32_t *hash; /* of WEIGHT buffers by contents; 0 empty */
 	size_t hash_size, num_weights;
-	uint16_t tag;
+	uint16_t tag, failed_tag;
 	uint32_t num_inputs, num_outputs;
 	bool allocated, ordered;
 	struct program_stats stats;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Target descriptions: the sizes and speeds of a device that code is generated for. Read from a live device's registers or taken
- * by name; nothing of it is compiled into the lowerings.
+ * Target descriptions: the sizes and speeds of a device that code is generated for. Read from a live device's registers
+ * or taken by name; nothing of it is compiled into the lowerings.
  */
 #ifndef COMPILER_TARGET_TARGET_H
 #define COMPILER_TARGET_TARGET_H

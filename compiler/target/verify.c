@@ -2,13 +2,15 @@
 /*
  * See verify.h. Two passes over the streams:
  *
- * 1. Each tile's sequencer is run alone: format, bounds, loops; the result is a list of operations by lane (pipe of a tile).
- * 2. The lanes are run against each other as far as their semaphores allow, in any order: a wait takes what signals have given.
- *    What is left over is a deadlock. While running, every operation carries a vector clock; bytes remember their last writer
- *    and readers, and an access that is not ordered after them is a race.
+ * 1. Each tile's sequencer is run alone: format, bounds, loops; the result is a list of operations by lane (pipe of a
+ * tile).
+ * 2. The lanes are run against each other as far as their semaphores allow, in any order: a wait takes what signals
+ * have given. What is left over is a deadlock. While running, every operation carries a vector clock; bytes remember
+ * their last writer and readers, and an access that is not ordered after them is a race.
  *
- * Happens-before through a semaphore: signals and waits of one semaphore are matched in order. That is exact when one lane signals it and
- * one lane waits for it; a semaphore with several lanes on a side is refused as not provable (VERIFY_RACE names it).
+ * Happens-before through a semaphore: signals and waits of one semaphore are matched in order. That is exact when one
+ * lane signals it and one lane waits for it; a semaphore with several lanes on a side is refused as not provable
+ * (VERIFY_RACE names it).
  */
 #include "compiler/target/verify.h"
 
@@ -24,12 +26,13 @@
 #define SEMS (AXL_MAX_TILES * AXL_LOCAL_SEMS + AXL_GLOBAL_SEMS)
 #define NO_LANE 0xff
 
-/* One operation in a lane. @insn: its bytes in the buffer; @epoch: YIELDs before it. @bases: of its stream, for transfers. */
+/* One operation in a lane. @insn: its bytes in the buffer; @epoch: YIELDs before it. @bases: of its stream, for
+ * transfers. */
 struct operation {
 	const uint8_t *bytes;
 	uint32_t offset;
 	uint32_t epoch;
-	uint64_t base; /* of a transfer's region register, when the sequencer read it */
+	uint64_t base;   /* of a transfer's region register, when the sequencer read it */
 	uint32_t *clock; /* when it ended */
 };
 
@@ -45,7 +48,7 @@ struct semaphore {
 	struct {
 		uint32_t total; /* cumulative count after this signal */
 		uint32_t position;
-	} *signals;
+	} * signals;
 	size_t count, capacity;
 	uint32_t taken;
 };
@@ -78,8 +81,8 @@ struct verifier {
 	uint32_t yields[AXL_MAX_TILES];
 };
 
-static int __attribute__((format(printf, 5, 6))) finding(struct verifier *v, enum verify_rule rule, unsigned int tile, uint32_t offset,
-							 const char *format, ...)
+static int __attribute__((format(printf, 5, 6)))
+finding(struct verifier *v, enum verify_rule rule, unsigned int tile, uint32_t offset, const char *format, ...)
 {
 	va_list args;
 
@@ -116,15 +119,28 @@ static bool all_zero(const uint8_t *bytes, size_t count)
 /* Kinds of fields that say "reserved": checked for zero by walking the field lists. */
 static bool reserved_zero(const union axl_insn *insn)
 {
-	enum { ZERO = 1, ADDR = 0, ACC = 0, STRIDE = 0, COUNT = 0, TYPE = 0, ENUM = 0, FLAGS = 0, INT = 0, FLOAT = 0, BASE = 0, TILES = 0 };
-#define CHECK(ctype, name, n, kind) \
+	enum {
+		ZERO = 1,
+		ADDR = 0,
+		ACC = 0,
+		STRIDE = 0,
+		COUNT = 0,
+		TYPE = 0,
+		ENUM = 0,
+		FLAGS = 0,
+		INT = 0,
+		FLOAT = 0,
+		BASE = 0,
+		TILES = 0
+	};
+#define CHECK(ctype, name, n, kind)                                          \
 	if (kind && !all_zero((const uint8_t *)&at->name, sizeof(at->name))) \
 		return false;
-#define WALK(member, FIELDS) \
-	{ \
+#define WALK(member, FIELDS)                                        \
+	{                                                           \
 		const __typeof__(insn->member) *at = &insn->member; \
-		FIELDS(CHECK) \
-		return true; \
+		FIELDS(CHECK)                                       \
+		return true;                                        \
 	}
 	switch (insn->header.opcode) {
 	case AXL_OP_LOOP:
@@ -153,17 +169,20 @@ static int check_format(struct verifier *v, unsigned int tile, uint32_t offset, 
 	const struct axl_header *header = &insn->header;
 
 	if (!opcodes[header->opcode].known || header->slots != opcodes[header->opcode].slots)
-		return finding(v, VERIFY_FORMAT, tile, offset, "opcode 0x%02x with %u slots", header->opcode, header->slots);
-	if (header->opcode == AXL_OP_SYNC ? header->pipe == AXL_PIPE_SEQ || header->pipe >= AXL_NUM_PIPES
-	    : header->opcode == AXL_OP_LOAD
-		    ? header->pipe != AXL_PIPE_LOAD && header->pipe != AXL_PIPE_WEIGHT
-		    : header->pipe != opcodes[header->opcode].pipe)
-		return finding(v, VERIFY_FORMAT, tile, offset, "pipe %u for opcode 0x%02x", header->pipe, header->opcode);
+		return finding(v, VERIFY_FORMAT, tile, offset, "opcode 0x%02x with %u slots", header->opcode,
+			       header->slots);
+	if (header->opcode == AXL_OP_SYNC   ? header->pipe == AXL_PIPE_SEQ || header->pipe >= AXL_NUM_PIPES
+	    : header->opcode == AXL_OP_LOAD ? header->pipe != AXL_PIPE_LOAD && header->pipe != AXL_PIPE_WEIGHT
+					    : header->pipe != opcodes[header->opcode].pipe)
+		return finding(v, VERIFY_FORMAT, tile, offset, "pipe %u for opcode 0x%02x", header->pipe,
+			       header->opcode);
 	if (header->flags || header->reserved || !reserved_zero(insn))
 		return finding(v, VERIFY_FORMAT, tile, offset, "reserved bits are set");
 	for (int i = 0; i < 2; i++) {
-		if (header->wait[i].sem >= AXL_LOCAL_SEMS + AXL_GLOBAL_SEMS || header->signal[i].sem >= AXL_LOCAL_SEMS + AXL_GLOBAL_SEMS ||
-		    (!header->wait[i].count && header->wait[i].sem) || (!header->signal[i].count && header->signal[i].sem))
+		if (header->wait[i].sem >= AXL_LOCAL_SEMS + AXL_GLOBAL_SEMS ||
+		    header->signal[i].sem >= AXL_LOCAL_SEMS + AXL_GLOBAL_SEMS ||
+		    (!header->wait[i].count && header->wait[i].sem) ||
+		    (!header->signal[i].count && header->signal[i].sem))
 			return finding(v, VERIFY_FORMAT, tile, offset, "semaphore of wait or signal %d", i);
 		if (header->pipe == AXL_PIPE_SEQ && (header->wait[i].count || header->signal[i].count))
 			return finding(v, VERIFY_FORMAT, tile, offset, "a sequencer instruction with semaphores");
@@ -185,7 +204,8 @@ static uint64_t address_of(const union axl_insn *insn, int place)
 /* Absolute range of an access; false when it wraps or is empty. */
 static bool absolute(const union axl_insn *insn, const struct access *access, uint64_t base, uint64_t *lo, uint64_t *hi)
 {
-	__int128 at = access->space == ACCESS_MEMORY ? (__int128)base + (__int128)insn->dma.offset : (__int128)address_of(insn, access->place);
+	__int128 at = access->space == ACCESS_MEMORY ? (__int128)base + (__int128)insn->dma.offset
+						     : (__int128)address_of(insn, access->place);
 
 	if (access->hi <= access->lo)
 		return false;
@@ -194,7 +214,8 @@ static bool absolute(const union axl_insn *insn, const struct access *access, ui
 	return true;
 }
 
-static int check_bounds(struct verifier *v, unsigned int tile, uint32_t offset, const union axl_insn *insn, uint64_t base)
+static int check_bounds(struct verifier *v, unsigned int tile, uint32_t offset, const union axl_insn *insn,
+			uint64_t base)
 {
 	struct access list[ACCESS_MAX];
 	size_t count = access_list(insn, list);
@@ -213,19 +234,22 @@ static int check_bounds(struct verifier *v, unsigned int tile, uint32_t offset, 
 		if (!absolute(insn, &list[i], base, &lo, &hi))
 			continue;
 		if (lo > hi || hi > limit)
-			return finding(v, VERIFY_BOUNDS, tile, offset, "operand %d: bytes %llu to %llu of %llu", list[i].place,
-				       (unsigned long long)lo, (unsigned long long)hi, (unsigned long long)limit);
+			return finding(v, VERIFY_BOUNDS, tile, offset, "operand %d: bytes %llu to %llu of %llu",
+				       list[i].place, (unsigned long long)lo, (unsigned long long)hi,
+				       (unsigned long long)limit);
 		if (list[i].space != ACCESS_MEMORY && address_of(insn, list[i].place) % list[i].align)
 			return finding(v, VERIFY_FORMAT, tile, offset, "operand %d is not aligned", list[i].place);
 		if (list[i].space == ACCESS_MEMORY && list[i].write && !v->regions[insn->dma.base].writable)
-			return finding(v, VERIFY_BOUNDS, tile, offset, "a store to region %u, which is read-only", insn->dma.base);
+			return finding(v, VERIFY_BOUNDS, tile, offset, "a store to region %u, which is read-only",
+				       insn->dma.base);
 	}
 	return 0;
 }
 
 /* ---- the sequencer ---- */
 
-static int add_operation(struct verifier *v, unsigned int tile, uint32_t offset, const union axl_insn *insn, uint32_t epoch, uint64_t base)
+static int add_operation(struct verifier *v, unsigned int tile, uint32_t offset, const union axl_insn *insn,
+			 uint32_t epoch, uint64_t base)
 {
 	struct lane *lane = &v->lane[tile * AXL_NUM_PIPES + insn->header.pipe];
 
@@ -238,7 +262,8 @@ static int add_operation(struct verifier *v, unsigned int tile, uint32_t offset,
 		lane->operations = grown;
 		lane->capacity = capacity;
 	}
-	lane->operations[lane->count++] = (struct operation){.bytes = v->code + offset, .offset = offset, .epoch = epoch, .base = base};
+	lane->operations[lane->count++] =
+		(struct operation){.bytes = v->code + offset, .offset = offset, .epoch = epoch, .base = base};
 	return 0;
 }
 
@@ -266,7 +291,8 @@ static int run_stream(struct verifier *v, unsigned int tile)
 		if (at + AXL_SLOT_BYTES > end || (v->code[at + 1] == 2 && at + 2 * AXL_SLOT_BYTES > end))
 			return finding(v, VERIFY_FORMAT, tile, at, "the stream ends without END");
 		if (++v->instructions > v->max_instructions)
-			return finding(v, VERIFY_LIMIT, tile, at, "more than %llu instructions", (unsigned long long)v->max_instructions);
+			return finding(v, VERIFY_LIMIT, tile, at, "more than %llu instructions",
+				       (unsigned long long)v->max_instructions);
 		read_insn(v, at, &insn);
 		err = check_format(v, tile, offset, &insn);
 		if (err)
@@ -277,7 +303,8 @@ static int run_stream(struct verifier *v, unsigned int tile)
 			v->yields[tile] = epoch;
 			if (depth)
 				return finding(v, VERIFY_FORMAT, tile, offset, "END inside a loop");
-			return at == end ? 0 : finding(v, VERIFY_FORMAT, tile, offset, "END before the end of the stream");
+			return at == end ? 0
+					 : finding(v, VERIFY_FORMAT, tile, offset, "END before the end of the stream");
 		case AXL_OP_YIELD:
 			epoch++;
 			continue;
@@ -320,16 +347,18 @@ static int run_stream(struct verifier *v, unsigned int tile)
 
 static struct semaphore *semaphore_of(struct verifier *v, unsigned int tile, unsigned int sem)
 {
-	return sem < AXL_LOCAL_SEMS ? &v->sems[tile * AXL_LOCAL_SEMS + sem] : &v->sems[AXL_MAX_TILES * AXL_LOCAL_SEMS + sem - AXL_LOCAL_SEMS];
+	return sem < AXL_LOCAL_SEMS ? &v->sems[tile * AXL_LOCAL_SEMS + sem]
+				    : &v->sems[AXL_MAX_TILES * AXL_LOCAL_SEMS + sem - AXL_LOCAL_SEMS];
 }
 
-static int signal_one(struct verifier *v, unsigned int lane, unsigned int tile, const struct axl_sem_op *op, uint32_t position,
-		      uint32_t offset)
+static int signal_one(struct verifier *v, unsigned int lane, unsigned int tile, const struct axl_sem_op *op,
+		      uint32_t position, uint32_t offset)
 {
 	struct semaphore *sem = semaphore_of(v, tile, op->sem);
 
 	if (sem->signaller != NO_LANE && sem->signaller != lane)
-		return finding(v, VERIFY_RACE, tile, offset, "semaphore %u is signalled by several pipes: order can not be proved", op->sem);
+		return finding(v, VERIFY_RACE, tile, offset,
+			       "semaphore %u is signalled by several pipes: order can not be proved", op->sem);
 	sem->signaller = (uint8_t)lane;
 	if (sem->count == sem->capacity) {
 		size_t capacity = sem->capacity * 2 + 32;
@@ -349,7 +378,8 @@ static int signal_one(struct verifier *v, unsigned int lane, unsigned int tile, 
 }
 
 /* The signals of an operation; a multicast LOAD's local ones go to every tile of its mask. */
-static int signal_all(struct verifier *v, unsigned int lane, const union axl_insn *insn, uint32_t position, uint32_t offset)
+static int signal_all(struct verifier *v, unsigned int lane, const union axl_insn *insn, uint32_t position,
+		      uint32_t offset)
 {
 	unsigned int own = lane / AXL_NUM_PIPES;
 	uint8_t tiles = (uint8_t)(1u << own);
@@ -387,7 +417,8 @@ static bool can_start(struct verifier *v, unsigned int tile, const union axl_ins
 }
 
 /* Take what the waits take; the clock learns what the matched signals knew. */
-static int take_waits(struct verifier *v, unsigned int lane, const union axl_insn *insn, uint32_t *clock, uint32_t offset)
+static int take_waits(struct verifier *v, unsigned int lane, const union axl_insn *insn, uint32_t *clock,
+		      uint32_t offset)
 {
 	unsigned int tile = lane / AXL_NUM_PIPES;
 
@@ -399,8 +430,8 @@ static int take_waits(struct verifier *v, unsigned int lane, const union axl_ins
 		if (!op->count)
 			continue;
 		if (sem->waiter != NO_LANE && sem->waiter != lane)
-			return finding(v, VERIFY_RACE, tile, offset, "semaphore %u is waited for by several pipes: order can not be proved",
-				       op->sem);
+			return finding(v, VERIFY_RACE, tile, offset,
+				       "semaphore %u is waited for by several pipes: order can not be proved", op->sem);
 		sem->waiter = (uint8_t)lane;
 		sem->value -= op->count;
 		sem->taken += op->count;
@@ -413,7 +444,8 @@ static int take_waits(struct verifier *v, unsigned int lane, const union axl_ins
 				high = middle;
 		}
 		{
-			const uint32_t *known = v->lane[sem->signaller].operations[sem->signals[low].position - 1].clock;
+			const uint32_t *known =
+				v->lane[sem->signaller].operations[sem->signals[low].position - 1].clock;
 
 			for (unsigned int l = 0; l < v->lanes; l++)
 				clock[l] = known[l] > clock[l] ? known[l] : clock[l];
@@ -471,17 +503,19 @@ static int split_at(struct space *space, uint64_t address)
 	return 0;
 }
 
-static int race(struct verifier *v, unsigned int lane, uint32_t offset, unsigned int other_lane, uint32_t position, const char *what)
+static int race(struct verifier *v, unsigned int lane, uint32_t offset, unsigned int other_lane, uint32_t position,
+		const char *what)
 {
 	v->report->other_offset = v->lane[other_lane].operations[position - 1].offset;
 	v->report->other_tile = other_lane / AXL_NUM_PIPES;
-	return finding(v, VERIFY_RACE, lane / AXL_NUM_PIPES, offset, "%s the instruction at %u of tile %u without order between them", what,
-		       v->report->other_offset, v->report->other_tile);
+	return finding(v, VERIFY_RACE, lane / AXL_NUM_PIPES, offset,
+		       "%s the instruction at %u of tile %u without order between them", what, v->report->other_offset,
+		       v->report->other_tile);
 }
 
 /* One access of an operation whose clock is @clock; @initialized: reading what nobody wrote is fine. */
-static int touch(struct verifier *v, struct space *space, uint64_t lo, uint64_t hi, bool write, unsigned int lane, uint32_t position,
-		 const struct operation *operation, const uint32_t *clock, bool initialized)
+static int touch(struct verifier *v, struct space *space, uint64_t lo, uint64_t hi, bool write, unsigned int lane,
+		 uint32_t position, const struct operation *operation, const uint32_t *clock, bool initialized)
 {
 	size_t first, last;
 
@@ -506,24 +540,25 @@ static int touch(struct verifier *v, struct space *space, uint64_t lo, uint64_t 
 	for (last = first; last < space->count && space->segments[last].lo < hi; last++) {
 		struct segment *segment = &space->segments[last];
 
-		if (segment->writer && clock[segment->writer_lane] < segment->writer)
+		if (segment->writer && segment->writer_lane != lane && clock[segment->writer_lane] < segment->writer)
 			return race(v, lane, operation->offset, segment->writer_lane, segment->writer,
 				    write ? "overwrites what was written by" : "reads what is written by");
 		if (!write) {
 			if (!initialized && !segment->writer)
 				return finding(v, VERIFY_UNINITIALIZED, lane / AXL_NUM_PIPES, operation->offset,
-					       "bytes %llu to %llu are read before anything wrote them", (unsigned long long)segment->lo,
-					       (unsigned long long)segment->hi);
+					       "bytes %llu to %llu are read before anything wrote them",
+					       (unsigned long long)segment->lo, (unsigned long long)segment->hi);
 			if (!initialized && segment->writer_epoch != operation->epoch)
 				return finding(v, VERIFY_YIELD, lane / AXL_NUM_PIPES, operation->offset,
-					       "bytes %llu to %llu were written before a preemption point", (unsigned long long)segment->lo,
-					       (unsigned long long)segment->hi);
+					       "bytes %llu to %llu were written before a preemption point",
+					       (unsigned long long)segment->lo, (unsigned long long)segment->hi);
 			segment->readers[lane] = position;
 			continue;
 		}
 		for (unsigned int l = 0; l < v->lanes; l++)
-			if (clock[l] < segment->readers[l])
-				return race(v, lane, operation->offset, l, segment->readers[l], "overwrites what is read by");
+			if (l != lane && clock[l] < segment->readers[l])
+				return race(v, lane, operation->offset, l, segment->readers[l],
+					    "overwrites what is read by");
 	}
 	if (write) {
 		struct segment *segment = &space->segments[first];
@@ -540,8 +575,8 @@ static int touch(struct verifier *v, struct space *space, uint64_t lo, uint64_t 
 	return 0;
 }
 
-static int touch_all(struct verifier *v, unsigned int lane, uint32_t position, const struct operation *operation, const union axl_insn *insn,
-		     const uint32_t *clock)
+static int touch_all(struct verifier *v, unsigned int lane, uint32_t position, const struct operation *operation,
+		     const union axl_insn *insn, const uint32_t *clock)
 {
 	struct access list[ACCESS_MAX];
 	size_t count = access_list(insn, list);
@@ -558,10 +593,12 @@ static int touch_all(struct verifier *v, unsigned int lane, uint32_t position, c
 				continue;
 			if (list[i].space == ACCESS_MEMORY && !v->regions[insn->dma.base].writable)
 				continue; /* nobody writes it */
-			if (list[i].write && list[i].space == ACCESS_SPAD && insn->header.opcode == AXL_OP_LOAD && insn->dma.tiles) {
+			if (list[i].write && list[i].space == ACCESS_SPAD && insn->header.opcode == AXL_OP_LOAD &&
+			    insn->dma.tiles) {
 				for (unsigned int tile = 0; tile < v->header.num_tiles && !err; tile++)
 					if (insn->dma.tiles >> tile & 1)
-						err = touch(v, &v->spad[tile], lo, hi, true, lane, position, operation, clock, true);
+						err = touch(v, &v->spad[tile], lo, hi, true, lane, position, operation,
+							    clock, true);
 			} else {
 				err = touch(v, space, lo, hi, list[i].write, lane, position, operation, clock,
 					    list[i].write || list[i].space == ACCESS_MEMORY);
@@ -623,13 +660,15 @@ static int run_lanes(struct verifier *v)
 	}
 	for (unsigned int index = 0; index < v->lanes; index++)
 		if (v->lane[index].done < v->lane[index].count)
-			return finding(v, VERIFY_DEADLOCK, index / AXL_NUM_PIPES, v->lane[index].operations[v->lane[index].done].offset,
+			return finding(v, VERIFY_DEADLOCK, index / AXL_NUM_PIPES,
+				       v->lane[index].operations[v->lane[index].done].offset,
 				       "waits for a signal that never comes");
 	for (unsigned int s = 0; s < SEMS; s++)
 		if (v->sems[s].value)
 			return finding(v, VERIFY_LEFTOVER, 0, 0, "semaphore %u of tile %u ends at %u",
-				       s < AXL_MAX_TILES * AXL_LOCAL_SEMS ? s % AXL_LOCAL_SEMS
-									  : s - AXL_MAX_TILES * AXL_LOCAL_SEMS + AXL_LOCAL_SEMS,
+				       s < AXL_MAX_TILES * AXL_LOCAL_SEMS
+					       ? s % AXL_LOCAL_SEMS
+					       : s - AXL_MAX_TILES * AXL_LOCAL_SEMS + AXL_LOCAL_SEMS,
 				       s < AXL_MAX_TILES * AXL_LOCAL_SEMS ? s / AXL_LOCAL_SEMS : 0, v->sems[s].value);
 	return 0;
 }
@@ -641,21 +680,24 @@ static int check_header(struct verifier *v)
 	if (v->size < sizeof(*header) || v->size > UINT32_MAX)
 		return finding(v, VERIFY_FORMAT, 0, 0, "%llu bytes are no command buffer", (unsigned long long)v->size);
 	memcpy(&v->header, v->code, sizeof(v->header));
-	if (header->magic != AXL_CMDBUF_MAGIC || header->version != AXL_ISA_VERSION || header->flags || header->size != v->size ||
-	    !all_zero((const uint8_t *)header->reserved, sizeof(header->reserved)))
+	if (header->magic != AXL_CMDBUF_MAGIC || header->version != AXL_ISA_VERSION || header->flags ||
+	    header->size != v->size || !all_zero((const uint8_t *)header->reserved, sizeof(header->reserved)))
 		return finding(v, VERIFY_FORMAT, 0, 0, "magic, version, flags, size or reserved bytes of the header");
 	if (!header->num_tiles || header->num_tiles > AXL_MAX_TILES || header->num_tiles > v->target->tiles)
-		return finding(v, VERIFY_FORMAT, 0, 0, "%u tiles, the target has %u", header->num_tiles, v->target->tiles);
+		return finding(v, VERIFY_FORMAT, 0, 0, "%u tiles, the target has %u", header->num_tiles,
+			       v->target->tiles);
 	if (header->spad_bytes > v->target->spad_bytes || header->acc_bytes > v->target->acc_bytes)
 		return finding(v, VERIFY_BOUNDS, 0, 0, "needs more scratchpad or accumulators than the target has");
 	if (header->num_bases != v->num_regions || header->num_bases > AXL_NUM_BASES)
-		return finding(v, VERIFY_BOUNDS, 0, 0, "%u base registers for %u regions", header->num_bases, v->num_regions);
+		return finding(v, VERIFY_BOUNDS, 0, 0, "%u base registers for %u regions", header->num_bases,
+			       v->num_regions);
 	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {
 		uint32_t offset = header->streams[tile].offset, size = header->streams[tile].size;
 
-		if (tile >= header->num_tiles ? offset || size
-					      : offset < sizeof(*header) || offset % AXL_SLOT_BYTES || !size || size % AXL_SLOT_BYTES ||
-							offset > v->size || size > v->size - offset)
+		if (tile >= header->num_tiles
+			    ? offset || size
+			    : offset < sizeof(*header) || offset % AXL_SLOT_BYTES || !size || size % AXL_SLOT_BYTES ||
+				      offset > v->size || size > v->size - offset)
 			return finding(v, VERIFY_FORMAT, tile, 0, "stream at %u of %u bytes", offset, size);
 	}
 	return 0;
@@ -671,13 +713,15 @@ static int verify(struct verifier *v)
 	for (unsigned int tile = 0; tile < v->header.num_tiles && !err; tile++) {
 		err = run_stream(v, tile);
 		if (!err && v->yields[tile] != v->yields[0])
-			err = finding(v, VERIFY_YIELD, tile, 0, "%u preemption points, tile 0 has %u", v->yields[tile], v->yields[0]);
+			err = finding(v, VERIFY_YIELD, tile, 0, "%u preemption points, tile 0 has %u", v->yields[tile],
+				      v->yields[0]);
 	}
 	return err ? err : run_lanes(v);
 }
 
 int verify_command_buffer(const void *code, uint64_t size, const struct target *target, unsigned int num_regions,
-			  const struct verify_region *regions, const struct verify_limits *limits, struct verify_report *report)
+			  const struct verify_region *regions, const struct verify_limits *limits,
+			  struct verify_report *report)
 {
 	struct verifier *v = calloc(1, sizeof(*v));
 	int err;

@@ -2,13 +2,13 @@
 /*
  * The verifier: proves a command buffer well formed, in bounds, free of races and of deadlock, from its bytes alone.
  *
- * It shares nothing with the code that wrote the buffer but the ISA table. Every emitted buffer passes through it, and so does
- * every buffer of a loaded package.
+ * It shares nothing with the code that wrote the buffer but the ISA table. Every emitted buffer passes through it, and
+ * so does every buffer of a loaded package.
  *
- * Method: each stream is executed by its sequencer (loops unrolled, bounded by @max_instructions); happens-before is program
- * order inside a pipe plus matched semaphore operations: a wait that takes k from a semaphore that one pipe signals is ordered
- * after that pipe's signals that are needed to reach the cumulative count. A semaphore signalled by several pipes orders a waiter
- * only where every possible matching does.
+ * Method: each stream is executed by its sequencer (loops unrolled, bounded by @max_instructions); happens-before is
+ * program order inside a pipe plus matched semaphore operations: a wait that takes k from a semaphore that one pipe
+ * signals is ordered after that pipe's signals that are needed to reach the cumulative count. A semaphore signalled by
+ * several pipes orders a waiter only where every possible matching does.
  */
 #ifndef COMPILER_TARGET_VERIFY_H
 #define COMPILER_TARGET_VERIFY_H
@@ -30,14 +30,14 @@ struct verify_region {
 
 enum verify_rule {
 	VERIFY_OK,
-	VERIFY_FORMAT,	 /* header, opcode, reserved bytes, operand ranges */
-	VERIFY_BOUNDS,	 /* scratchpad, accumulator or region exceeded */
-	VERIFY_RACE,	 /* two accesses to a byte, one a write, without order */
-	VERIFY_DEADLOCK, /* a wait that no signal can satisfy */
+	VERIFY_FORMAT,        /* header, opcode, reserved bytes, operand ranges */
+	VERIFY_BOUNDS,        /* scratchpad, accumulator or region exceeded */
+	VERIFY_RACE,          /* two accesses to a byte, one a write, without order */
+	VERIFY_DEADLOCK,      /* a wait that no signal can satisfy */
 	VERIFY_UNINITIALIZED, /* scratchpad or accumulator read before anything wrote it */
-	VERIFY_YIELD,	 /* data live across a YIELD, or tiles disagree */
-	VERIFY_LEFTOVER, /* a semaphore is not zero at the end */
-	VERIFY_LIMIT,	 /* more than max_instructions */
+	VERIFY_YIELD,         /* data live across a YIELD, or tiles disagree */
+	VERIFY_LEFTOVER,      /* a semaphore is not zero at the end */
+	VERIFY_LIMIT,         /* more than max_instructions */
 };
 
 struct verify_report {
@@ -55,6 +55,7 @@ struct verify_limits {
 
 /* 0, or -EINVAL with the first finding in *report; -ENOMEM. Thread-safe. */
 int verify_command_buffer(const void *code, uint64_t size, const struct target *target, unsigned int num_regions,
-			  const struct verify_region *regions, const struct verify_limits *limits, struct verify_report *report);
+			  const struct verify_region *regions, const struct verify_limits *limits,
+			  struct verify_report *report);
 
 #endif
