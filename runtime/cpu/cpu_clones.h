@@ -21,7 +21,13 @@
 #define CPU_CLONES_SANITIZED 1
 #endif
 
-#if defined(__x86_64__) && defined(__ELF__) && !defined(CPU_CLONES_SANITIZED)
+/* Up to 17, clang names the chosen function NAME.ifunc, which no other file finds, and exports the resolvers of static
+ * ones. */
+#if defined(__clang__) && __clang_major__ < 18
+#define CPU_CLONES_BROKEN 1
+#endif
+
+#if defined(__x86_64__) && defined(__ELF__) && !defined(CPU_CLONES_SANITIZED) && !defined(CPU_CLONES_BROKEN)
 #define CPU_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
 #define CPU_CLONES
