@@ -150,8 +150,48 @@ CPU_CLONES static void brain_to_f32(size_t n, const void *src, void *dst)
 		for (size_t i = 0; i < n; i++)                           \
 			out[i] = (expression);                           \
 	}
-TO_HALF(f32, float, half, f32_to_f16(in[i]))
-TO_HALF(f32, float, brain, f32_to_bf16(in[i]))
+
+/* f32_to_f16() of tensor.h without branches, so that the loop vectorises: all cases are computed, then one is chosen.
+ */
+CPU_CLONES static void f32_to_half(size_t n, const void *src, void *dst)
+{
+	const float *in = src;
+	uint16_t *out = dst;
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t bits, magnitude, normal, small, half, nan;
+		float shifted;
+
+		memcpy(&bits, &in[i], sizeof(bits));
+		magnitude = bits & 0x7fffffff;
+		/* To nearest, ties to even; then from the exponent's bias of 127 to that of 15. */
+		normal = ((magnitude + 0xfff + (magnitude >> 13 & 1)) >> 13) - (112 << 10);
+		/* Subnormal: in units of 2^-24 behind 0.5, rounded by the addition. */
+		shifted = fabsf(in[i]) + 0.5f;
+		memcpy(&small, &shifted, sizeof(small));
+		small -= 0x3f000000;
+		nan = 0x7e00 | (magnitude >> 13 & 0x3ff);
+		half = magnitude < 0x38800000 ? small : normal;
+		half = magnitude >= 0x477ff000 ? 0x7c00 : half;
+		half = magnitude > 0x7f800000 ? nan : half;
+		out[i] = (uint16_t)(half | (bits >> 16 & 0x8000));
+	}
+}
+
+CPU_CLONES static void f32_to_brain(size_t n, const void *src, void *dst)
+{
+	const float *in = src;
+	uint16_t *out = dst;
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t bits, rounded;
+
+		memcpy(&bits, &in[i], sizeof(bits));
+		rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+		/* Rounding could turn a NaN into infinity: make it quiet instead. */
+		out[i] = (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? bits >> 16 | 0x40 : rounded);
+	}
+}
 
 /* From the others: through a double, which all but large 64-bit integers reach exactly, and one rounding. */
 #define TO_HALVES(from, F)                                               \

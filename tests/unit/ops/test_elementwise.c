@@ -175,6 +175,31 @@ static void every_half_survives_a_cast_to_float_and_back(void **state)
 	op_case_finish(&c);
 }
 
+/* The vectorised conversion against the one of single values, for all signs, exponents and roundings. */
+static void floats_become_halves_as_single_values_do(void **state)
+{
+	enum { STEP = 1021, COUNT = (1LL << 32) / STEP };
+	const enum dtype halves[] = {DTYPE_F16, DTYPE_BF16};
+
+	(void)state;
+	for (int k = 0; k < 2; k++) {
+		struct op_case c;
+
+		op_case_init(&c, "", "Cast", 13);
+		op_case_int(&c, "to", halves[k]);
+		op_case_input(&c, DTYPE_F32, 1, (int64_t[]){COUNT});
+		for (uint32_t i = 0; i < COUNT; i++)
+			((uint32_t *)c.inputs[0].data)[i] = i * STEP;
+		op_case_expect_ok(&c);
+		for (uint32_t i = 0; i < COUNT; i++) {
+			float x = ((float *)c.inputs[0].data)[i];
+
+			assert_int_equal(((uint16_t *)c.outputs[0].data)[i], k ? f32_to_bf16(x) : f32_to_f16(x));
+		}
+		op_case_finish(&c);
+	}
+}
+
 static void maximum_of_many_spreads_nan(void **state)
 {
 	struct op_case c;
@@ -249,6 +274,7 @@ int main(void)
 		cmocka_unit_test(casts_to_half_round_once),
 		cmocka_unit_test(casts_saturate),
 		cmocka_unit_test(every_half_survives_a_cast_to_float_and_back),
+		cmocka_unit_test(floats_become_halves_as_single_values_do),
 		cmocka_unit_test(maximum_of_many_spreads_nan),
 		cmocka_unit_test(old_opsets_align_at_an_axis),
 		cmocka_unit_test(errors_name_the_input),
