@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Sessions on the in-process device: the same bits for any number of host threads, and clear answers to bad calls. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <accel/runtime.h>
+
+#define PIXELS 64
+
+static void make_image(float *image, unsigned int seed)
+{
+	for (int i = 0; i < PIXELS; i++) {
+		seed = seed * 1664525u + 1013904223u;
+		image[i] = (float)(seed >> 8) / 16777216.0f;
+	}
+}
+
+static struct accel_session *open_session(const char *device, enum accel_precision precision)
+{
+	struct accel_session_options options = {.device = device, .precision = precision, .seed = 1};
+	struct accel_session *session;
+	char error[512] = "";
+
+	if (accel_session_create(getenv("AXL_TEST_MODEL"), &options, &session, error, sizeof(error)))
+		fail_msg("%s", error);
+	return session;
+}
+
+static uint64_t run(struct accel_session *session, float *image, float *scores)
+{
+	struct accel_tensor input = {
+		.dtype = 1, .rank = 4, .dims = {1, 1, 8, 8}, .data = image, .size = PIXELS * sizeof(float)};
+	struct accel_tensor output = {.data = scores, .size = 10 * sizeof(float)};
+	struct accel_run_stats stats;
+	char error[512] = "";
+
+	if (accel_session_run(session, &input, 1, &output, 1, error, sizeof(error)))
+		fail_msg("%s", error);
+	accel_session_stats(session, &stats);
+	return stats.cycles;
+}
+
+static void one_and_two_host_threads_give_the_same_bits_and_cycles(void **state)
+{
+	static const enum accel_precision precisions[] = {ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8};
+
+	(void)state;
+	for (int p = 0; p < 4; p++) {
+		struct accel_session *one = open_session("sim:threads=1", precisions[p]);
+		struct accel_session *two = open_session("sim:threads=2", precisions[p]);
+
+		for (unsigned int n = 0; n < 8; n++) {
+			float image[PIXELS], a[10], b[10];
+			uint64_t cycles;
+
+			make_image(image, n);
+			cycles = run(one, image, a);
+			assert_true(cycles > 0);
+			assert_int_equal(cycles, run(two, image, b));
+			assert_memory_equal(a, b, sizeof(a));
+		}
+		accel_session_destroy(one);
+		accel_session_destroy(two);
+	}
+}
+
+static void four_tiles_compute_what_one_does(void **state)
+{
+	struct accel_session *edge = open_session("sim:target=axl-edge", ACCEL_F32);
+	struct accel_session *pro = open_session("sim:target=axl-pro", ACCEL_F32);
+
+	(void)state;
+	for (unsigned int n = 0; n < 8; n++) {
+		float image[PIXELS], a[10], b[10];
+
+		make_image(image, n);
+		run(edge, image, a);
+		run(pro, image, b);
+		for (int i = 0; i < 10; i++)
+			assert_true(a[i] - b[i] < 1e-4f && b[i] - a[i] < 1e-4f);
+	}
+	accel_session_destroy(edge);
+	accel_session_destroy(pro);
+}
+
+static void bad_calls_are_answered(void **state)
+{
+	struct accel_session *session = open_session("sim:", ACCEL_F32);
+	float image[PIXELS] = {0}, scores[10];
+	struct accel_tensor input = {.dtype = 1, .rank = 4, .dims = {1, 1, 8, 8}, .data = image, .size = sizeof(image)};
+	struct accel_tensor output = {.data = scores, .size = 4};
+	struct accel_session *none;
+	char error[512];
+
+	(void)state;
+	assert_int_equal(accel_session_run(session, &input, 1, &output, 1, error, sizeof(error)), -ENOSPC);
+	input.dims[3] = 9;
+	assert_int_equal(accel_session_run(session, &input, 1, &output, 1, error, sizeof(error)), -EINVAL);
+	assert_non_null(strstr(error, "dimension 3"));
+	input.dims[3] = 8;
+	input.size = 8;
+	assert_int_equal(accel_session_run(session, &input, 1, &output, 1, error, sizeof(error)), -EINVAL);
+	assert_int_equal(accel_session_run(session, &input, 0, &output, 1, error, sizeof(error)), -EINVAL);
+	accel_session_destroy(session);
+	assert_int_equal(accel_session_create("/nonexistent.onnx", NULL, &none, error, sizeof(error)), -ENOENT);
+	assert_null(none);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_and_two_host_threads_give_the_same_bits_and_cycles),
+		cmocka_unit_test(four_tiles_compute_what_one_does),
+		cmocka_unit_test(bad_calls_are_answered),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
