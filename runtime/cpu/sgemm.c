@@ -102,7 +102,7 @@ static void multiply_strip(const struct sgemm_tile *tile, int64_t depth, const f
 			continue;
 		}
 		/* At the edge the tile goes through a buffer, and only what exists is taken over. */
-		tile->multiply(depth, a, b, edge, tile->columns, false);
+		(2 * width <= tile->columns ? tile->narrow : tile->multiply)(depth, a, b, edge, tile->columns, false);
 		for (int64_t i = 0; i < rows; i++) {
 			const float *from = edge + i * tile->columns;
 			float *to = c + i * stride + j;

@@ -19,41 +19,53 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* One form: @ROWS rows by two vectors of @LANES. */
-#define SGEMM_TILE(NAME, TARGET, VECTOR, ROWS, LANES, ZERO, LOAD, STORE, SPREAD, ADD, MULTIPLY_ADD)      \
-	TARGET static void NAME(int64_t depth, const float *a, const float *b, float *c, int64_t stride, \
-				bool accumulate)                                                         \
-	{                                                                                                \
-		VECTOR sum[ROWS][2];                                                                     \
-                                                                                                         \
-		UNROLL for (int i = 0; i < ROWS; i++) sum[i][0] = sum[i][1] = ZERO;                      \
-		for (int64_t k = 0; k < depth; k++, a += ROWS, b += 2 * LANES) {                         \
-			VECTOR b0 = LOAD(b), b1 = LOAD(b + LANES);                                       \
-                                                                                                         \
-			UNROLL for (int i = 0; i < ROWS; i++)                                            \
-			{                                                                                \
-				VECTOR spread = SPREAD(a[i]);                                            \
-                                                                                                         \
-				sum[i][0] = MULTIPLY_ADD(spread, b0, sum[i][0]);                         \
-				sum[i][1] = MULTIPLY_ADD(spread, b1, sum[i][1]);                         \
-			}                                                                                \
-		}                                                                                        \
-		UNROLL for (int i = 0; i < ROWS; i++, c += stride)                                       \
-		{                                                                                        \
-			if (accumulate) {                                                                \
-				sum[i][0] = ADD(sum[i][0], LOAD(c));                                     \
-				sum[i][1] = ADD(sum[i][1], LOAD(c + LANES));                             \
-			}                                                                                \
-			STORE(c, sum[i][0]);                                                             \
-			STORE(c + LANES, sum[i][1]);                                                     \
-		}                                                                                        \
+/*
+ * One form: @ROWS rows by @VECTORS (1 or 2) vectors of @LANES; panels of B are two vectors wide in any case. A comes
+ * from memory once and in order: it is asked for AHEAD steps before it is needed.
+ */
+#define AHEAD 48
+#define SGEMM_TILE(NAME, TARGET, VECTOR, ROWS, LANES, VECTORS, ZERO, LOAD, STORE, SPREAD, ADD, MULTIPLY_ADD)     \
+	TARGET static void NAME(int64_t depth, const float *a, const float *b, float *c, int64_t stride,         \
+				bool accumulate)                                                                 \
+	{                                                                                                        \
+		VECTOR sum[ROWS][VECTORS];                                                                       \
+                                                                                                                 \
+		UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] = ZERO; \
+		for (int64_t k = 0; k < depth; k++, a += ROWS, b += 2 * LANES) {                                 \
+			VECTOR row[VECTORS];                                                                     \
+                                                                                                                 \
+			__builtin_prefetch(a + AHEAD * ROWS);                                                    \
+			UNROLL for (int j = 0; j < VECTORS; j++) row[j] = LOAD(b + j * LANES);                   \
+			UNROLL for (int i = 0; i < ROWS; i++)                                                    \
+			{                                                                                        \
+				VECTOR spread = SPREAD(a[i]);                                                    \
+                                                                                                                 \
+				UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] =                             \
+					MULTIPLY_ADD(spread, row[j], sum[i][j]);                                 \
+			}                                                                                        \
+		}                                                                                                \
+		UNROLL for (int i = 0; i < ROWS; i++, c += stride)                                               \
+		{                                                                                                \
+			UNROLL for (int j = 0; j < VECTORS; j++)                                                 \
+			{                                                                                        \
+				if (accumulate)                                                                  \
+					sum[i][j] = ADD(sum[i][j], LOAD(c + j * LANES));                         \
+				STORE(c + j * LANES, sum[i][j]);                                                 \
+			}                                                                                        \
+		}                                                                                                \
 	}
 
 #if defined(__x86_64__)
-SGEMM_TILE(multiply_avx512, __attribute__((target("avx512f"))), __m512, 12, 16, _mm512_setzero_ps(), _mm512_loadu_ps,
-	   _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps)
-SGEMM_TILE(multiply_avx2, __attribute__((target("avx2,fma"))), __m256, 6, 8, _mm256_setzero_ps(), _mm256_loadu_ps,
-	   _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps)
+#define AVX512 __attribute__((target("avx512f")))
+#define AVX2 __attribute__((target("avx2,fma")))
+SGEMM_TILE(multiply_avx512, AVX512, __m512, 12, 16, 2, _mm512_setzero_ps(), _mm512_loadu_ps, _mm512_storeu_ps,
+	   _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps)
+SGEMM_TILE(narrow_avx512, AVX512, __m512, 12, 16, 1, _mm512_setzero_ps(), _mm512_loadu_ps, _mm512_storeu_ps,
+	   _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps)
+SGEMM_TILE(multiply_avx2, AVX2, __m256, 6, 8, 2, _mm256_setzero_ps(), _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps,
+	   _mm256_add_ps, _mm256_fmadd_ps)
+SGEMM_TILE(narrow_avx2, AVX2, __m256, 6, 8, 1, _mm256_setzero_ps(), _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps,
+	   _mm256_add_ps, _mm256_fmadd_ps)
 #endif
 
 /* Four lanes that any processor can be given by the compiler. */
@@ -63,15 +75,17 @@ typedef float lanes4 __attribute__((vector_size(16), aligned(4), may_alias));
 #define LANES4_SPREAD(x) ((lanes4){(x), (x), (x), (x)})
 #define LANES4_ADD(x, y) ((x) + (y))
 #define LANES4_MULTIPLY_ADD(x, y, z) ((x) * (y) + (z))
-SGEMM_TILE(multiply_any, , lanes4, 4, 4, LANES4_SPREAD(0), LANES4_LOAD, LANES4_STORE, LANES4_SPREAD, LANES4_ADD,
+SGEMM_TILE(multiply_any, , lanes4, 4, 4, 2, LANES4_SPREAD(0), LANES4_LOAD, LANES4_STORE, LANES4_SPREAD, LANES4_ADD,
+	   LANES4_MULTIPLY_ADD)
+SGEMM_TILE(narrow_any, , lanes4, 4, 4, 1, LANES4_SPREAD(0), LANES4_LOAD, LANES4_STORE, LANES4_SPREAD, LANES4_ADD,
 	   LANES4_MULTIPLY_ADD)
 
 static const struct sgemm_tile tiles[] = {
 #if defined(__x86_64__)
-	{"avx512", 12, 32, multiply_avx512},
-	{"avx2", 6, 16, multiply_avx2},
+	{"avx512", 12, 32, multiply_avx512, narrow_avx512},
+	{"avx2", 6, 16, multiply_avx2, narrow_avx2},
 #endif
-	{"any", 4, 8, multiply_any},
+	{"any", 4, 8, multiply_any, narrow_any},
 };
 
 static const struct sgemm_tile *chosen;

@@ -15,11 +15,13 @@
  * struct sgemm_tile - one form
  * @rows, @columns: the tile of C that stays in registers
  * @multiply: c[rows][columns] (+)= a[depth][rows]^T * b[depth][columns], @stride elements between the rows of @c
+ * @narrow:   the same for the first half of the columns, in half the time; @b has all of them
  */
 struct sgemm_tile {
 	const char *name;
 	int64_t rows, columns;
 	void (*multiply)(int64_t depth, const float *a, const float *b, float *c, int64_t stride, bool accumulate);
+	void (*narrow)(int64_t depth, const float *a, const float *b, float *c, int64_t stride, bool accumulate);
 };
 
 /* The best form for this processor; always the same one in a process. */
