@@ -185,6 +185,8 @@ static int copy_typed(const Onnx__TensorProto *proto, struct tensor *tensor, cha
 	}
 	if (given != (size_t)count)
 		return fail(error, error_size, -EINVAL, "%zu values, the shape needs %lld", given, (long long)count);
+	if (!count)
+		return 0;
 	switch (tensor->dtype) {
 	case DTYPE_F32:
 	case DTYPE_C64:

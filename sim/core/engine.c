@@ -528,7 +528,9 @@ int engine_run(struct engine *engine, const struct engine_job *job, struct engin
 	run->stats = stats;
 	run->fault = fault;
 	err = check_header(run);
-	if (!err)
+	if (err)
+		run->header.num_tiles = 0; /* nothing ran */
+	else
 		err = run_loop(run);
 	close_accounts(run);
 	stats->start = job->start;

@@ -6,6 +6,7 @@
  * chain, so that any vector width gives the same bits.
  */
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,24 +19,49 @@
 #define COLUMNS 64
 #define ROWS 6 /* rows at a time in the inner kernels: 6 x 4 vectors of 16 fit the registers */
 
-/* Scratch of one thread, grown when needed and kept. */
+/* Scratch of one thread, grown when needed, kept, and freed when the thread ends. */
 struct scratch {
 	void *memory;
 	size_t size;
 };
 
-static _Thread_local struct scratch scratch_a, scratch_w;
+enum { SCRATCH_A, SCRATCH_W, SCRATCHES };
 
-static void *scratch_get(struct scratch *scratch, size_t size)
+static pthread_key_t scratch_key;
+static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
+
+static void scratch_free(void *arg)
 {
-	if (scratch->size < size) {
-		free(scratch->memory);
-		scratch->size = (size + 4095) & ~(size_t)4095;
-		scratch->memory = aligned_alloc(64, scratch->size);
-		if (!scratch->memory)
-			abort(); /* a few hundred kilobytes: the machine is at its end */
+	struct scratch *scratch = arg;
+
+	for (int i = 0; i < SCRATCHES; i++)
+		free(scratch[i].memory);
+	free(scratch);
+}
+
+static void scratch_init(void)
+{
+	pthread_key_create(&scratch_key, scratch_free);
+}
+
+static void *scratch_get(int which, size_t size)
+{
+	struct scratch *scratch;
+
+	pthread_once(&scratch_once, scratch_init);
+	scratch = pthread_getspecific(scratch_key);
+	if (!scratch) {
+		scratch = calloc(SCRATCHES, sizeof(*scratch));
+		pthread_setspecific(scratch_key, scratch);
 	}
-	return scratch->memory;
+	if (scratch && scratch[which].size < size) {
+		free(scratch[which].memory);
+		scratch[which].size = (size + 4095) & ~(size_t)4095;
+		scratch[which].memory = aligned_alloc(64, scratch[which].size);
+	}
+	if (!scratch || !scratch[which].memory)
+		abort(); /* a few hundred kilobytes: the machine is at its end */
+	return scratch[which].memory;
 }
 
 /* ---- gathering rows ---- */
@@ -322,8 +348,8 @@ void exec_conv(const struct axl_conv *conv, const struct exec_memory *memory, si
 	while (step > ROWS && step * stride > 300000)
 		step /= 2;
 	step = step / ROWS * ROWS;
-	a = scratch_get(&scratch_a, (size_t)(step + ROWS) * stride * 4);
-	w = scratch_get(&scratch_w, (stride + 1) * COLUMNS * 4);
+	a = scratch_get(SCRATCH_A, (size_t)(step + ROWS) * stride * 4);
+	w = scratch_get(SCRATCH_W, (stride + 1) * COLUMNS * 4);
 	for (uint32_t n0 = 0; n0 < conv->n; n0 += COLUMNS) {
 		uint32_t n = conv->n - n0 < COLUMNS ? conv->n - n0 : COLUMNS;
 
@@ -377,7 +403,7 @@ void exec_dwconv(const struct axl_conv *conv, const struct exec_memory *memory)
 {
 	bool ints = exec_type_size((enum axl_type)conv->a_type) == 1;
 	size_t taps = (size_t)conv->kernel_h * conv->kernel_w, n = conv->n;
-	void *w = scratch_get(&scratch_w, (taps * n + 16) * 4), *a = scratch_get(&scratch_a, (n + 16) * 4);
+	void *w = scratch_get(SCRATCH_W, (taps * n + 16) * 4), *a = scratch_get(SCRATCH_A, (n + 16) * 4);
 
 	for (size_t tap = 0; tap < taps; tap++)
 		load_weights(conv, memory->spad + conv->w, ints, tap, w);
