@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * com.microsoft's quantized elementwise operators, pools and Concat: QLinearAdd, QLinearMul, QLinearSigmoid,
- * QLinearLeakyRelu, QLinearConcat, QLinearAveragePool, QLinearGlobalAveragePool.
+ * QLinearLeakyRelu, QLinearSoftmax, QLinearConcat, QLinearAveragePool, QLinearGlobalAveragePool.
  *
  * Each computes in float32 what the operator says of (q - zero) * scale and requantizes the result once. A function of
  * one byte is a table of 256.
@@ -219,6 +219,74 @@ static int run_sigmoid(struct op_call *call)
 	return run_table(call, sigmoid);
 }
 
+/* ---- Softmax ---- */
+
+struct softmax {
+	float exponentials[256]; /* e^(-scale * i): by the distance from the row's greatest byte */
+	struct grid from, to;
+	int64_t n, inner;
+	const void *x;
+	uint8_t *y;
+};
+
+/* One line of n elements, inner apart. */
+static void softmax_line(const struct softmax *job, int64_t first)
+{
+	enum dtype dtype = job->from.dtype;
+	int32_t max = job->from.low;
+	float sum = 0;
+
+	for (int64_t i = 0; i < job->n; i++) {
+		int32_t byte = quant_byte(dtype, job->x, first + i * job->inner);
+
+		max = byte > max ? byte : max;
+	}
+	for (int64_t i = 0; i < job->n; i++)
+		sum += job->exponentials[max - quant_byte(dtype, job->x, first + i * job->inner)];
+	for (int64_t i = 0; i < job->n; i++) {
+		int64_t at = first + i * job->inner;
+
+		job->y[at] = (uint8_t)grid_byte(&job->to, job->exponentials[max - quant_byte(dtype, job->x, at)] / sum);
+	}
+}
+
+static void softmax_lines(void *arg, int64_t begin, int64_t end)
+{
+	const struct softmax *job = arg;
+
+	for (int64_t i = begin; i < end; i++)
+		softmax_line(job, i / job->inner * job->n * job->inner + i % job->inner);
+}
+
+/* X, X_scale, X_zero, Y_scale, Y_zero; the attribute opset says which Softmax is meant. */
+static int run_softmax(struct op_call *call)
+{
+	const struct tensor *x = call->inputs[0];
+	bool single_axis = op_attr_int(call->node, "opset", 13) >= 13;
+	int64_t axis = op_attr_int(call->node, "axis", single_axis ? -1 : 1), outer = 1;
+	struct softmax job = {.n = 1, .inner = 1, .x = x->data};
+	int err = quant_check_bytes(call, 0);
+
+	if (!err)
+		err = read_grid(call, 1, x->dtype, &job.from);
+	if (!err)
+		err = read_grid(call, 3, x->dtype, &job.to);
+	if (!err && normalize_axis(&axis, x->rank))
+		err = op_fail(call, -EINVAL, "QLinearSoftmax: axis %lld of a tensor of rank %d", (long long)axis,
+			      x->rank);
+	if (!err)
+		err = op_output(call, 0, x->dtype, x->rank, x->dims);
+	if (err || !op_wanted(call, 0) || !tensor_count(x))
+		return err;
+	for (int i = 0; i < x->rank; i++)
+		*(i < axis ? &outer : i == axis || !single_axis ? &job.n : &job.inner) *= x->dims[i];
+	for (int i = 0; i < 256; i++)
+		job.exponentials[i] = expf(-job.from.scale * (float)i);
+	job.y = call->outputs[0]->data;
+	parallel_range(call->pool, outer * job.inner, PARALLEL_GRAIN / 8 / job.n, softmax_lines, &job);
+	return 0;
+}
+
 /* ---- Concat ---- */
 
 /* The output's shape: inputs 2, 5, 8, … agree but for @axis. */
@@ -391,5 +459,6 @@ const struct op_kernel ops_qlinear[] = {
 	{"com.microsoft", "QLinearLeakyRelu", 1, 0, 4, 5, 1, 1, run_leaky_relu, NULL, NULL},
 	{"com.microsoft", "QLinearMul", 1, 0, 7, 8, 1, 1, run_multiply, NULL, NULL},
 	{"com.microsoft", "QLinearSigmoid", 1, 0, 4, 5, 1, 1, run_sigmoid, NULL, NULL},
+	{"com.microsoft", "QLinearSoftmax", 1, 0, 5, 5, 1, 1, run_softmax, NULL, NULL},
 };
 const size_t ops_qlinear_count = sizeof(ops_qlinear) / sizeof(ops_qlinear[0]);
