@@ -3,8 +3,8 @@
  * Gemm, MatMul and their fused forms.
  *
  * Float products go through sgemm.h, in blocks over the thread pool, with bias and activation as the epilogue. A single
- * row is a matrix-vector product, bound by memory: OpenBLAS's sgemv over slices. Doubles are OpenBLAS's, integers wrap
- * as ONNX's do and are plain loops.
+ * row is a matrix-vector product, bound by memory. Doubles are OpenBLAS's, integers wrap as ONNX's do and are plain
+ * loops.
  */
 #include <cblas.h>
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/half.h"
@@ -136,27 +137,85 @@ static int multiply_f32(struct op_call *call, struct product *p)
 	return atomic_load(&p->err);
 }
 
-/* Columns [begin, end) of the one row of C. */
+/* y += rows k … k + 3 of B, each times its x. */
+CPU_CLONES static void add_four_rows(int64_t n, const float *b, int64_t stride, const float *x, float *y)
+{
+	const float *b1 = b + stride, *b2 = b1 + stride, *b3 = b2 + stride;
+	float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
+
+	for (int64_t i = 0; i < n; i++)
+		y[i] += b[i] * x0 + b1[i] * x1 + b2[i] * x2 + b3[i] * x3;
+}
+
+CPU_CLONES static void add_row(int64_t n, const float *b, float x, float *y)
+{
+	for (int64_t i = 0; i < n; i++)
+		y[i] += b[i] * x;
+}
+
+#define DOT_LANES 64
+
+CPU_CLONES static float dot(int64_t n, const float *a, const float *b)
+{
+	float lanes[DOT_LANES] = {0}, sum = 0;
+	int64_t i = 0;
+
+	for (; i + DOT_LANES <= n; i += DOT_LANES)
+		for (int l = 0; l < DOT_LANES; l++)
+			lanes[l] += a[i + l] * b[i + l];
+	for (; i < n; i++)
+		sum += a[i] * b[i];
+	for (int l = 0; l < DOT_LANES; l++)
+		sum += lanes[l];
+	return sum;
+}
+
+/*
+ * Columns [begin, end) of the one row of C: y = x * B. Every column adds up in the same order, so that equal columns of
+ * B give equal results, wherever they stand and whatever thread takes them.
+ */
 static void multiply_vector(void *arg, int64_t begin, int64_t end)
 {
 	const struct product *p = arg;
-	const float *x = p->a.data, *b = (const float *)p->b.data + begin * p->b.column_stride;
+	const float *x = p->packed, *b = (const float *)p->b.data + begin * p->b.column_stride;
 	float *y = (float *)p->c + begin;
-	int n = (int)(end - begin), k = (int)p->k;
+	int64_t n = end - begin, k = 0;
 
-	if (p->b.column_stride == 1)
-		cblas_sgemv(CblasRowMajor, CblasTrans, k, n, p->alpha, b, (int)larger(p->b.row_stride, n), x,
-			    (int)p->a.column_stride, 0, y, 1);
-	else
-		cblas_sgemv(CblasRowMajor, CblasNoTrans, n, k, p->alpha, b, (int)p->b.column_stride, x,
-			    (int)p->a.column_stride, 0, y, 1);
-	epilogue_apply(&p->epilogue, 0, 1, begin, end - begin, y, p->n);
+	if (p->b.column_stride == 1) {
+		memset(y, 0, (size_t)n * sizeof(*y));
+		for (; k + 4 <= p->k; k += 4)
+			add_four_rows(n, b + k * p->b.row_stride, p->b.row_stride, x + k, y);
+		for (; k < p->k; k++)
+			add_row(n, b + k * p->b.row_stride, x[k], y);
+	} else {
+		for (int64_t i = 0; i < n; i++)
+			y[i] = dot(p->k, b + i * p->b.column_stride, x);
+	}
+	epilogue_apply(&p->epilogue, 0, 1, begin, n, y, p->n);
 }
 
-static bool is_vector_product(const struct product *p)
+/* Columns at once, so that they stay in the first-level cache while all of B's rows pass. */
+#define VECTOR_COLUMNS 4096
+
+static void multiply_vector_blocks(void *arg, int64_t begin, int64_t end)
 {
-	return p->m == 1 && p->batch == 1 && p->k > 0 && p->n <= INT32_MAX && p->k <= INT32_MAX &&
-	       p->b.row_stride <= INT32_MAX && p->b.column_stride <= INT32_MAX && p->a.column_stride <= INT32_MAX;
+	for (; begin < end; begin += VECTOR_COLUMNS)
+		multiply_vector(arg, begin, smaller(begin + VECTOR_COLUMNS, end));
+}
+
+static int multiply_one_row(struct op_call *call, struct product *p)
+{
+	const float *a = p->a.data;
+
+	p->packed = malloc((size_t)p->k * sizeof(*p->packed));
+	if (!p->packed)
+		return -ENOMEM;
+	for (int64_t i = 0; i < p->k; i++)
+		p->packed[i] = p->alpha * a[i * p->a.column_stride];
+	/* 16 Ki weights are some microseconds: what a thread's share has to be worth. */
+	parallel_range(call->pool, p->n, (16384 + p->k - 1) / p->k, multiply_vector_blocks, p);
+	free(p->packed);
+	return 0;
 }
 
 /* ---- doubles and integers ---- */
@@ -215,11 +274,7 @@ static int multiply(struct op_call *call, struct product *p)
 		return 0;
 	switch (p->dtype) {
 	case DTYPE_F32:
-		if (!is_vector_product(p))
-			return multiply_f32(call, p);
-		/* 16 Ki weights are some microseconds: what a thread's share has to be worth. */
-		parallel_range(call->pool, p->n, (16384 + p->k - 1) / p->k, multiply_vector, p);
-		return 0;
+		return p->m == 1 && p->batch == 1 && p->k > 0 ? multiply_one_row(call, p) : multiply_f32(call, p);
 	case DTYPE_F64:
 		return multiply_f64(p);
 	case DTYPE_S32:
