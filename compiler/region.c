@@ -137,10 +137,14 @@ static int bind_borders(struct lower *lower, const struct region *region)
 static int lower_nodes(struct lower *lower, const struct graph *graph, const struct region *region,
 		       struct region_build *build)
 {
+	for (size_t n = region->first; n < region->first + region->count; n++)
+		graph->nodes[n]->data = 0;
 	for (size_t n = region->first; n < region->first + region->count; n++) {
 		struct graph_node *node = graph->nodes[n];
 		int err;
 
+		if (node->data == LOWER_DONE)
+			continue;
 		program_set_tag(lower->program, (uint16_t)n);
 		err = lower_find(node)->lower(lower, node);
 		if (!err)

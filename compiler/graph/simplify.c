@@ -37,8 +37,9 @@ static bool does_nothing(const struct graph_node *node)
 		return false;
 	if (!strcmp(node->op_type, "Identity"))
 		return true;
-	return !strcmp(node->op_type, "Dropout") && (node->num_outputs < 2 || !node->outputs[1] ||
-						     (!node->outputs[1]->num_uses && !node->outputs[1]->is_output)) &&
+	return !strcmp(node->op_type, "Dropout") &&
+	       (node->num_outputs < 2 || !node->outputs[1] ||
+		(!node->outputs[1]->num_uses && !node->outputs[1]->is_output)) &&
 	       (node->num_inputs < 3 || !node->inputs[2] ||
 		(node->inputs[2]->constant && !tensor_get_s64(node->inputs[2]->constant, 0)));
 }
@@ -50,7 +51,8 @@ static int skip_nothing(struct graph *graph)
 		struct graph_node *node = graph->nodes[n];
 		int err;
 
-		if (!does_nothing(node) || (node->outputs[0]->is_output && (!node->inputs[0]->producer || node->inputs[0]->is_output)))
+		if (!does_nothing(node) ||
+		    (node->outputs[0]->is_output && (!node->inputs[0]->producer || node->inputs[0]->is_output)))
 			continue;
 		err = graph_replace_value(graph, node->outputs[0], node->inputs[0]);
 		if (err)
@@ -59,9 +61,22 @@ static int skip_nothing(struct graph *graph)
 	return 0;
 }
 
+/* A Sum of two is an Add: one form for the patterns to know. Opset 8 gave Sum the broadcasting that Add has. */
+static void sums_to_adds(struct graph *graph)
+{
+	for (size_t n = 0; n < graph->num_nodes; n++) {
+		struct graph_node *node = graph->nodes[n];
+
+		if (!strcmp(node->op_type, "Sum") && !*node->domain && node->num_inputs == 2 && node->opset >= 8)
+			node->op_type = "Add";
+	}
+}
+
 int graph_simplify(struct graph *graph)
 {
 	int err = skip_nothing(graph);
+
+	sums_to_adds(graph);
 
 	if (!err)
 		err = remove_dead(graph);
@@ -75,9 +90,9 @@ static const struct {
 	int w; /* the input that holds the weights */
 	bool conv;
 } products[] = {
-	{"Conv", 1, true},	   {"FusedConv", 1, true}, {"ConvTranspose", 1, true}, {"QLinearConv", 3, true}, {"ConvInteger", 1, true},
-	{"Gemm", 1, false},	   {"FusedGemm", 1, false}, {"MatMul", 1, false},      {"FusedMatMul", 1, false}, {"QGemm", 3, false},
-	{"QLinearMatMul", 3, false}, {"MatMulInteger", 1, false},
+	{"Conv", 1, true},         {"FusedConv", 1, true}, {"ConvTranspose", 1, true},  {"QLinearConv", 3, true},
+	{"ConvInteger", 1, true},  {"Gemm", 1, false},     {"FusedGemm", 1, false},     {"MatMul", 1, false},
+	{"FusedMatMul", 1, false}, {"QGemm", 3, false},    {"QLinearMatMul", 3, false}, {"MatMulInteger", 1, false},
 };
 
 uint64_t graph_node_macs(const struct graph_node *node)

@@ -67,6 +67,9 @@ struct lower_op {
 	uint64_t (*cycles)(const struct graph_node *node, const struct target *target, enum lower_precision precision);
 };
 
+/* A lowering that does the work of a later node as well leaves this in that node's `data`. */
+#define LOWER_DONE 1
+
 /* NULL when no lowering has this name. The families' tables are listed in lower_table.c. */
 const struct lower_op *lower_find(const struct graph_node *node);
 const struct lower_op *lower_at(size_t index);

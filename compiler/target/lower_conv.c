@@ -247,6 +247,68 @@ static int conv_supports(const struct graph_node *node, const struct target *tar
 	return 0;
 }
 
+/* ---- a quantized addition behind the convolution ---- */
+
+static bool one_constant(const struct graph_value *value)
+{
+	return value && value->constant && tensor_count(value->constant) == 1;
+}
+
+/*
+ * The QLinearAdd that alone reads this QLinearConv, when its other operand is there already: the drain then rounds the
+ * convolution (AXL_DR_MID), adds and rounds again, with the bits that the two operators have apart. *own: which operand
+ * the convolution is.
+ */
+static struct graph_node *fusible_add(const struct lower *lower, const struct graph_node *node, size_t *own)
+{
+	const struct graph_value *out = node->outputs[0], *other;
+	struct graph_node *add = out->num_uses == 1 && !out->is_output ? out->uses[0] : NULL;
+
+	if (strcmp(node->op_type, "QLinearConv") || !add || strcmp(add->op_type, "QLinearAdd") ||
+	    add->num_inputs != 8 || add->region != node->region || lower->tensors[out->id].rank >= 0)
+		return NULL;
+	*own = add->inputs[0] == out ? 0 : 3;
+	other = add->inputs[3 - *own];
+	for (size_t i = 0; i < 8; i++)
+		if (i != 0 && i != 3 && !one_constant(add->inputs[i]))
+			return NULL;
+	if (other == out || other->constant || lower->tensors[other->id].rank < 0 || other->rank != out->rank ||
+	    memcmp(other->dims, out->dims, (size_t)out->rank * sizeof(out->dims[0])))
+		return NULL;
+	return add;
+}
+
+static uint32_t scale_bits(const struct graph_value *value)
+{
+	float scale = (float)tensor_get_f64(value->constant, 0);
+	uint32_t bits;
+
+	memcpy(&bits, &scale, sizeof(bits));
+	return bits;
+}
+
+static int16_t zero_value(const struct graph_value *value)
+{
+	return (int16_t)tensor_get_s64(value->constant, 0);
+}
+
+/* The convolution's own rounding moves into the middle of the drain; what follows is the addition's. */
+static void fuse_add(struct matrix_work *work, const struct graph_node *add, size_t own)
+{
+	struct axl_drain *post = &work->post;
+
+	post->dr_flags |= AXL_DR_MID | AXL_DR_RESIDUAL | AXL_DR_OUT_SCALE;
+	post->mid_type = post->out_type;
+	post->mid_zero = post->out_zero;
+	post->mid_scale = scale_bits(add->inputs[own + 1]);
+	post->res_type = (uint8_t)work->z.type;
+	post->res_scale = scale_bits(add->inputs[4 - own]);
+	post->res_zero = zero_value(add->inputs[5 - own]);
+	post->out_scale = scale_bits(add->inputs[6]);
+	post->out_zero = zero_value(add->inputs[7]);
+	post->out_type = add->outputs[0]->dtype == DTYPE_U8 ? AXL_TYPE_U8 : AXL_TYPE_S8;
+}
+
 static int conv_lower(struct lower *lower, struct graph_node *node)
 {
 	const struct conv_form *form = find_form(node);
@@ -255,16 +317,19 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	struct matrix_tables tables = {0};
 	struct geometry geo;
 	struct dev_tensor *x, *y, *z = NULL;
+	size_t own = 0;
+	struct graph_node *add = fusible_add(lower, node, &own);
+	const struct graph_value *residual = add ? add->inputs[3 - own] : input(node, form->residual);
 	const struct tensor *w = input(node, form->w)->constant;
 	int err = read_geometry(node, form, &geo, lower->error, sizeof(lower->error));
 
 	if (err)
 		return err;
 	x = lower_tensor(lower, input(node, form->x));
-	if (input(node, form->residual))
-		z = lower_tensor(lower, input(node, form->residual));
-	y = lower_output(lower, node->outputs[0], geo.spatial == 2 ? order : order_1d);
-	if (!x || !y || (input(node, form->residual) && !z))
+	if (residual)
+		z = lower_tensor(lower, residual);
+	y = lower_output(lower, (add ? add : node)->outputs[0], geo.spatial == 2 ? order : order_1d);
+	if (!x || !y || (residual && !z))
 		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
 	work.x = image_view(x);
 	work.y = image_view(y);
@@ -282,6 +347,10 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 		err = matrix_set_bias(&work, &tables, input(node, form->bias), 1.0f);
 	if (!err && !strcmp(node->op_type, "FusedConv"))
 		err = matrix_set_activation(&work, node, z != NULL);
+	if (!err && add) {
+		fuse_add(&work, add, own);
+		add->data = LOWER_DONE;
+	}
 	if (err)
 		err = lower_fail(lower, node, err, "post-processing can not be expressed");
 	else
