@@ -205,17 +205,19 @@ static int run_partition(struct compilation *c)
 
 /* ---- package ---- */
 
-/* Ids in the package: values that are read by the CPU or pass between regions. */
+/* Ids in the package: values that the CPU reads or writes, or that pass between regions. */
 static bool value_in_package(const struct compilation *c, const struct graph_value *value)
 {
 	if (value->is_input || value->is_output)
 		return true;
 	if (value->producer && !c->regions[value->producer->region].device)
 		return true;
-	for (size_t i = 0; i < value->num_uses; i++)
-		if (!c->regions[value->uses[i]->region].device || !value->producer ||
-		    value->uses[i]->region != value->producer->region)
-			return !value->constant || !c->regions[value->uses[i]->region].device;
+	for (size_t i = 0; i < value->num_uses; i++) {
+		int region = value->uses[i]->region;
+
+		if (!c->regions[region].device || (value->producer && value->producer->region != region))
+			return true;
+	}
 	return false;
 }
 

@@ -189,6 +189,12 @@ static int schedule(struct program *program, const struct graph *graph, struct r
 		build->failed = graph->nodes[program_failed_tag(program)];
 	if (!err)
 		err = program_order(program);
+	if (err == -ENOSPC && !build->failed) { /* semaphores ran out: fewer dependences for more memory */
+		program_spread(program);
+		err = program_allocate(program);
+		if (!err)
+			err = program_order(program);
+	}
 	if (!err && build->print_scheduled)
 		program_print(program, build->print_scheduled);
 	if (!err)

@@ -269,9 +269,9 @@ static int by_size(const void *a, const void *b)
 	return x < y ? -1 : 1;
 }
 
-static bool overlap_in_time(const struct buffer *a, const struct buffer *b)
+static bool overlap_in_time(const struct program *program, const struct buffer *a, const struct buffer *b)
 {
-	return a->first <= b->last && b->first <= a->last;
+	return program->spread || (a->first <= b->last && b->first <= a->last);
 }
 
 /* Lowest address free during @buffer's life among the first @count of @placed, which are sorted by address. */
@@ -283,7 +283,7 @@ static uint64_t lowest_free(const struct program *program, const struct buffer *
 	for (size_t i = 0; i < count; i++) {
 		const struct buffer *other = &program->buffers[placed[i]];
 
-		if (!overlap_in_time(buffer, other))
+		if (!overlap_in_time(program, buffer, other))
 			continue;
 		if (other->address >= at + buffer->bytes)
 			break;

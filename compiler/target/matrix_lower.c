@@ -461,7 +461,7 @@ static int lower_by_rows(struct nest *nest, int64_t image)
 							   &stripes[t]);
 			}
 			if (!err)
-				err = get_block(nest, nb, (unsigned int)(nb % used), mask, &fetched, &block);
+				err = get_block(nest, nb, 0, mask, &fetched, &block);
 			for (int64_t t = 0; t < used && !err; t++) {
 				int64_t h0 = t * share + s;
 				int64_t rows = MIN(MIN(nest->plan.rows, share - s), work->oh - h0);

@@ -336,6 +336,9 @@ int program_order(struct program *program)
 	struct ordering *order = calloc(1, sizeof(*order));
 	int err = check_yields(program);
 
+	program->stats.semaphores = 0;
+	for (size_t i = 0; i < program->count; i++)
+		program->instructions[i].num_waits = program->instructions[i].num_signals = 0;
 	if (!order)
 		return program_fail(program, -ENOMEM, "out of memory");
 	order->program = program;

@@ -342,6 +342,11 @@ int program_yield(struct program *program)
 	return 0;
 }
 
+void program_spread(struct program *program)
+{
+	program->spread = true;
+}
+
 uint16_t program_failed_tag(const struct program *program)
 {
 	return program->failed_tag;

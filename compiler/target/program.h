@@ -112,6 +112,9 @@ struct program_stats {
 
 /* The back end's passes, in this order. 0 or negative errno with program_error(). -ENOSPC: buffers do not fit. */
 int program_allocate(struct program *program);
+/* From the next program_allocate() on no two arena buffers share an address: more memory, fewer dependences between
+ * tiles. */
+void program_spread(struct program *program);
 int program_order(struct program *program);
 
 /*

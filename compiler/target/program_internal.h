@@ -50,6 +50,7 @@ struct program {
 	uint16_t tag, failed_tag;
 	uint32_t num_inputs, num_outputs;
 	bool allocated, ordered;
+	bool spread; /* arena buffers never share addresses */
 	struct program_stats stats;
 	char error[256];
 };
