@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "runtime/cpu/conv_depthwise.h"
+#include "runtime/cpu/conv_direct.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/half.h"
 #include "runtime/cpu/pool.h"
@@ -229,6 +230,24 @@ static int run_product(struct op_call *call, struct conv *conv)
 		if (err)
 			return err;
 		conv->packed = packed;
+	}
+	if (depth && conv_direct_pays(&conv->window, conv->channels)) {
+		const struct conv_direct direct = {
+			.window = &conv->window,
+			.batch = conv->batch,
+			.group = conv->group,
+			.inputs = conv->inputs,
+			.channels = conv->channels,
+			.x = conv->x,
+			.packed = conv->packed,
+			.group_stride = conv->group_size / sizeof(float),
+			.y = conv->y,
+			.epilogue = conv->epilogue,
+		};
+		int err = conv_direct(call, &direct);
+
+		free(packed);
+		return err;
 	}
 	conv->dense = is_dense(&conv->window);
 	sgemm_split(conv->channels, conv->out_count, conv->batch * conv->group, cpu_pool_threads(call->pool),

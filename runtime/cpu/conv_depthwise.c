@@ -169,8 +169,7 @@ CPU_CLONES static void add_one(int64_t n, float *out, const float *p, float w)
 		out[i] += p[i] * w;
 }
 
-/* Where tap @t's inputs begin in the image. */
-static int64_t tap_offset(const struct depthwise *d, int64_t t)
+int64_t depthwise_tap(const struct depthwise *d, int64_t t)
 {
 	const struct window *w = d->window;
 	int64_t k[3] = {t / (w->kernel[1] * w->kernel[2]), t / w->kernel[2] % w->kernel[1], t % w->kernel[2]};
@@ -192,7 +191,7 @@ static void add_taps(const struct depthwise *d, const float *image, int64_t firs
 	const float *p[9];
 
 	for (int64_t i = 0; i < count; i++)
-		p[i] = image + tap_offset(d, first + i);
+		p[i] = image + depthwise_tap(d, first + i);
 	for (int64_t at = 0; at < d->span; at += BLOCK) {
 		int64_t n = d->span - at < BLOCK ? d->span - at : BLOCK, i = 0;
 

@@ -46,6 +46,9 @@ void depthwise_load(const struct depthwise *d, enum dtype dtype, const void *pla
 /* Convolve what was loaded with one kernel, @weight[taps], to @out[out…]. */
 void depthwise_convolve(const struct depthwise *d, float *memory, const float *weight, float *out);
 
+/* Where the inputs of tap @t begin in a loaded image: those of output o (in the layout's pitch) are @o further. */
+int64_t depthwise_tap(const struct depthwise *d, int64_t t);
+
 /*
  * The whole float operation.
  * @planes: images * input channels; @groups: input channels; @channels: output channels of each

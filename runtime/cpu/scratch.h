@@ -8,11 +8,23 @@
 
 #include <stddef.h>
 
+/* What for: each use has memory of its own. */
+enum scratch_use {
+	SCRATCH_BLOCK, /* of the function that asks */
+	SCRATCH_IMAGE, /* of the thread that runs an operator; while it does, the pool's threads work on it too */
+	SCRATCH_USES,
+};
+
 /*
- * At least @size bytes, 64-byte aligned, undefined contents. Every call on a thread returns the same memory: one user
- * at a time, from the call until its function returns, and never across a call of another kernel. NULL when out of
- * memory.
+ * At least @size bytes, 64-byte aligned, undefined contents. Every call on a thread returns the same memory for the same
+ * use: one user at a time, from the call until its function returns, and never across a call of another kernel. NULL
+ * when out of memory.
  */
-void *scratch_get(size_t size);
+void *scratch_get_for(enum scratch_use use, size_t size);
+
+static inline void *scratch_get(size_t size)
+{
+	return scratch_get_for(SCRATCH_BLOCK, size);
+}
 
 #endif

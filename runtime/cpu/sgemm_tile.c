@@ -20,52 +20,58 @@
 #endif
 
 /*
- * One form: @ROWS rows by @VECTORS (1 or 2) vectors of @LANES; panels of B are two vectors wide in any case. A comes
- * from memory once and in order: it is asked for AHEAD steps before it is needed.
+ * One form: @ROWS rows by @VECTORS (1 or 2) vectors of @LANES. Row k of B is where ROW_K says: in a panel, which is two
+ * vectors wide in any case, or anywhere. A comes from memory once and in order: it is asked for AHEAD steps early.
  */
 #define AHEAD 48
-#define SGEMM_TILE(NAME, TARGET, VECTOR, ROWS, LANES, VECTORS, ZERO, LOAD, STORE, SPREAD, ADD, MULTIPLY_ADD)     \
-	TARGET static void NAME(int64_t depth, const float *a, const float *b, float *c, int64_t stride,         \
-				bool accumulate)                                                                 \
-	{                                                                                                        \
-		VECTOR sum[ROWS][VECTORS];                                                                       \
-                                                                                                                 \
-		UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] = ZERO; \
-		for (int64_t k = 0; k < depth; k++, a += ROWS, b += 2 * LANES) {                                 \
-			VECTOR row[VECTORS];                                                                     \
-                                                                                                                 \
-			__builtin_prefetch(a + AHEAD * ROWS);                                                    \
-			UNROLL for (int j = 0; j < VECTORS; j++) row[j] = LOAD(b + j * LANES);                   \
-			UNROLL for (int i = 0; i < ROWS; i++)                                                    \
-			{                                                                                        \
-				VECTOR spread = SPREAD(a[i]);                                                    \
-                                                                                                                 \
-				UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] =                             \
-					MULTIPLY_ADD(spread, row[j], sum[i][j]);                                 \
-			}                                                                                        \
-		}                                                                                                \
-		UNROLL for (int i = 0; i < ROWS; i++, c += stride)                                               \
-		{                                                                                                \
-			UNROLL for (int j = 0; j < VECTORS; j++)                                                 \
-			{                                                                                        \
-				if (accumulate)                                                                  \
-					sum[i][j] = ADD(sum[i][j], LOAD(c + j * LANES));                         \
-				STORE(c + j * LANES, sum[i][j]);                                                 \
-			}                                                                                        \
-		}                                                                                                \
+#define SGEMM_TILE(NAME, TARGET, B_TYPE, ROW_K, VECTOR, ROWS, LANES, VECTORS, ZERO, LOAD, STORE, SPREAD, ADD,     \
+		   MULTIPLY_ADD)                                                                                  \
+	TARGET static void NAME(int64_t depth, const float *a, B_TYPE, float *c, int64_t stride, bool accumulate) \
+	{                                                                                                         \
+		VECTOR sum[ROWS][VECTORS];                                                                        \
+                                                                                                                  \
+		UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] = ZERO;  \
+		for (int64_t k = 0; k < depth; k++, a += ROWS) {                                                  \
+			const float *from = ROW_K;                                                                \
+			VECTOR row[VECTORS];                                                                      \
+                                                                                                                  \
+			__builtin_prefetch(a + AHEAD * ROWS);                                                     \
+			UNROLL for (int j = 0; j < VECTORS; j++) row[j] = LOAD(from + j * LANES);                 \
+			UNROLL for (int i = 0; i < ROWS; i++)                                                     \
+			{                                                                                         \
+				VECTOR spread = SPREAD(a[i]);                                                     \
+                                                                                                                  \
+				UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] =                              \
+					MULTIPLY_ADD(spread, row[j], sum[i][j]);                                  \
+			}                                                                                         \
+		}                                                                                                 \
+		UNROLL for (int i = 0; i < ROWS; i++, c += stride)                                                \
+		{                                                                                                 \
+			UNROLL for (int j = 0; j < VECTORS; j++)                                                  \
+			{                                                                                         \
+				if (accumulate)                                                                   \
+					sum[i][j] = ADD(sum[i][j], LOAD(c + j * LANES));                          \
+				STORE(c + j * LANES, sum[i][j]);                                                  \
+			}                                                                                         \
+		}                                                                                                 \
 	}
 
+#define PANEL const float *b
+#define PANEL_ROW(LANES) (b + k * 2 * (LANES))
+#define SCATTERED const float *b, const int64_t *offsets
+#define SCATTERED_ROW (b + offsets[k])
+
+/* The three functions of a form. */
+#define SGEMM_FORM(NAME, TARGET, VECTOR, ROWS, LANES, ...)                                                \
+	SGEMM_TILE(multiply_##NAME, TARGET, PANEL, PANEL_ROW(LANES), VECTOR, ROWS, LANES, 2, __VA_ARGS__) \
+	SGEMM_TILE(narrow_##NAME, TARGET, PANEL, PANEL_ROW(LANES), VECTOR, ROWS, LANES, 1, __VA_ARGS__)   \
+	SGEMM_TILE(scattered_##NAME, TARGET, SCATTERED, SCATTERED_ROW, VECTOR, ROWS, LANES, 2, __VA_ARGS__)
+
 #if defined(__x86_64__)
-#define AVX512 __attribute__((target("avx512f")))
-#define AVX2 __attribute__((target("avx2,fma")))
-SGEMM_TILE(multiply_avx512, AVX512, __m512, 12, 16, 2, _mm512_setzero_ps(), _mm512_loadu_ps, _mm512_storeu_ps,
-	   _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps)
-SGEMM_TILE(narrow_avx512, AVX512, __m512, 12, 16, 1, _mm512_setzero_ps(), _mm512_loadu_ps, _mm512_storeu_ps,
-	   _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps)
-SGEMM_TILE(multiply_avx2, AVX2, __m256, 6, 8, 2, _mm256_setzero_ps(), _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps,
-	   _mm256_add_ps, _mm256_fmadd_ps)
-SGEMM_TILE(narrow_avx2, AVX2, __m256, 6, 8, 1, _mm256_setzero_ps(), _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps,
-	   _mm256_add_ps, _mm256_fmadd_ps)
+SGEMM_FORM(avx512, __attribute__((target("avx512f"))), __m512, 12, 16, _mm512_setzero_ps(), _mm512_loadu_ps,
+	   _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps)
+SGEMM_FORM(avx2, __attribute__((target("avx2,fma"))), __m256, 6, 8, _mm256_setzero_ps(), _mm256_loadu_ps,
+	   _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps)
 #endif
 
 /* Four lanes that any processor can be given by the compiler. */
@@ -75,17 +81,15 @@ typedef float lanes4 __attribute__((vector_size(16), aligned(4), may_alias));
 #define LANES4_SPREAD(x) ((lanes4){(x), (x), (x), (x)})
 #define LANES4_ADD(x, y) ((x) + (y))
 #define LANES4_MULTIPLY_ADD(x, y, z) ((x) * (y) + (z))
-SGEMM_TILE(multiply_any, , lanes4, 4, 4, 2, LANES4_SPREAD(0), LANES4_LOAD, LANES4_STORE, LANES4_SPREAD, LANES4_ADD,
-	   LANES4_MULTIPLY_ADD)
-SGEMM_TILE(narrow_any, , lanes4, 4, 4, 1, LANES4_SPREAD(0), LANES4_LOAD, LANES4_STORE, LANES4_SPREAD, LANES4_ADD,
+SGEMM_FORM(any, , lanes4, 4, 4, LANES4_SPREAD(0), LANES4_LOAD, LANES4_STORE, LANES4_SPREAD, LANES4_ADD,
 	   LANES4_MULTIPLY_ADD)
 
 static const struct sgemm_tile tiles[] = {
 #if defined(__x86_64__)
-	{"avx512", 12, 32, multiply_avx512, narrow_avx512},
-	{"avx2", 6, 16, multiply_avx2, narrow_avx2},
+	{"avx512", 12, 32, multiply_avx512, narrow_avx512, scattered_avx512},
+	{"avx2", 6, 16, multiply_avx2, narrow_avx2, scattered_avx2},
 #endif
-	{"any", 4, 8, multiply_any, narrow_any},
+	{"any", 4, 8, multiply_any, narrow_any, scattered_any},
 };
 
 static const struct sgemm_tile *chosen;
