@@ -125,19 +125,6 @@ static const struct elementwise table[] = {
 	 0},
 	{"", "HardSwish", FLOATS, 1, 1, {{AXL_VEC_HARDSWISH, OUT, IN0, NONE, 1.0f / 6, 0.5f}}, NULL, NULL, 0, 0, 0},
 	{"", "Elu", FLOATS, 1, 1, {{AXL_VEC_ELU, OUT, IN0, NONE, 0, 0}}, "alpha", NULL, 1.0f, 0, 0},
-	/* gamma * elu(x; alpha), ONNX Selu-6. */
-	{"",
-	 "Selu",
-	 FLOATS,
-	 1,
-	 2,
-	 {{AXL_VEC_ELU, T0, IN0, NONE, 1.67326319217681884765625f, 0},
-	  {AXL_VEC_AFFINE, OUT, T0, NONE, 1.05070102214813232421875f, 0}},
-	 NULL,
-	 NULL,
-	 0,
-	 0,
-	 0},
 	{"",
 	 "Softsign",
 	 FLOATS,
@@ -227,24 +214,34 @@ static int check_values(const struct graph_node *node, size_t num_inputs, unsign
 	return 0;
 }
 
+static bool same_shapes(const struct graph_node *node)
+{
+	const struct graph_value *a = node->inputs[0], *b = node->inputs[1];
+
+	return a && b && a->rank == b->rank && a->rank >= 0 &&
+	       !memcmp(a->dims, b->dims, (size_t)a->rank * sizeof(a->dims[0]));
+}
+
 static int elementwise_supports(const struct graph_node *node, const struct target *target,
 				enum lower_precision precision, char *reason, size_t size)
 {
 	const struct elementwise *op = find(node);
 	size_t count = op->flags & VARIADIC ? node->num_inputs : (size_t)op->num_inputs;
-	struct op_node attrs = graph_op_node(node);
-
 	(void)target;
 	(void)precision;
 	if (op->flags & VARIADIC && (count < 1 || count > LOOP_MAX_INPUTS))
 		return refuse(reason, size, "more than eight operands%s", "");
 	if (!strcmp(node->op_type, "Dropout") && node->num_outputs > 1 && node->outputs[1])
 		return refuse(reason, size, "its mask output is used%s", "");
+	if (!strcmp(node->op_type, "Dropout") && node->num_inputs > 2 && node->inputs[2] &&
+	    (!node->inputs[2]->constant || tensor_get_s64(node->inputs[2]->constant, 0)))
+		return refuse(reason, size, "training_mode: the device has no random numbers%s", "");
+	if (!*node->domain && node->opset < 7 && op->num_inputs == 2 && !same_shapes(node))
+		return refuse(reason, size, "the broadcasting of opsets before 7%s", "");
 	if (!strcmp(node->op_type, "FastGelu") && node->num_inputs > 1 && node->inputs[1])
 		return refuse(reason, size, "FastGelu with a bias; split the addition off%s", "");
 	if (!strcmp(node->op_type, "Pow") && node->inputs[0]->dtype != node->inputs[1]->dtype)
 		return refuse(reason, size, "base and exponent of different types%s", "");
-	(void)attrs;
 	return check_values(node, count, op->flags, reason, size);
 }
 
@@ -424,6 +421,22 @@ static int gelu_lower(struct lower *lower, struct graph_node *node)
 	return err ? err : loop_run(lower, &loop);
 }
 
+/* gamma * elu(x; alpha), ONNX Selu-6. */
+static int selu_lower(struct lower *lower, struct graph_node *node)
+{
+	struct op_node attrs = graph_op_node(node);
+	struct loop_step steps[] = {
+		{AXL_VEC_ELU, T0, IN0, NONE, op_attr_float(&attrs, "alpha", 1.67326319217681884765625f), 0},
+		{AXL_VEC_AFFINE, OUT, T0, NONE, op_attr_float(&attrs, "gamma", 1.05070102214813232421875f), 0},
+	};
+	struct loop loop;
+	int err = prepare(lower, node, 1, &loop);
+
+	loop.steps = steps;
+	loop.num_steps = 2;
+	return err ? err : loop_run(lower, &loop);
+}
+
 /* x if x > alpha else 0: a comparison gives the mask that selects. */
 static int threshold_lower(struct lower *lower, struct graph_node *node)
 {
@@ -516,7 +529,7 @@ const struct lower_op lower_ops_elementwise[] = {
 	ELEMENTWISE("", "HardSigmoid"),
 	ELEMENTWISE("", "HardSwish"),
 	ELEMENTWISE("", "Elu"),
-	ELEMENTWISE("", "Selu"),
+	{"", "Selu", gelu_supports, selu_lower, elementwise_cycles},
 	ELEMENTWISE("", "Softsign"),
 	ELEMENTWISE("", "Mish"),
 	ELEMENTWISE("", "Swish"),
