@@ -92,6 +92,7 @@ suite_arguments=
 run_build "gcc" "$build"
 script "who includes whom" sh tests/includes.sh
 script "digits on the device" sh tests/models/digits/run.sh "$build"
+script "ONNX backend suite on the device" sh tests/conformance/device_suite.sh "$build"
 suite_arguments="--suite unit --suite fuzz -t 4"
 CC=clang run_build "clang, ASan+UBSan, fuzzers" "$build-asan" -Db_sanitize=address,undefined -Db_lundef=false -Dfuzzers=true -Dbuildtype=debugoptimized
 suite_arguments="--suite threads -t 8"

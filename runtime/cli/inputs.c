@@ -256,7 +256,7 @@ void inputs_compare(const struct accel_tensor *actual, const struct tensor *expe
 		a = tensor_get_f64(&mine, i);
 		e = tensor_get_f64(expected, i);
 		distance = isnan(a) && isnan(e) ? 0 : a == e ? 0 : fabs(a - e);
-		if (!(distance <= atol + rtol * fabs(e)))
+		if (distance != 0 && !(distance <= atol + rtol * fabs(e)))
 			difference->count++;
 		if (distance > difference->largest || isnan(distance)) {
 			difference->largest = distance;
