@@ -95,15 +95,20 @@ static void multiply(const struct job *job, const float *packed, const float *im
 		     int64_t column, int64_t columns, float *sums, int64_t stride)
 {
 	const struct sgemm_tile *tile = sgemm_tile();
-	int64_t padded_m = (job->conv->channels + tile->rows - 1) / tile->rows * tile->rows;
+	int64_t padded_m = sgemm_tile_padded(tile, job->conv->channels);
 
 	for (int64_t k = 0; k < job->depth; k += SGEMM_DEPTH) {
 		int64_t depth = smaller(job->depth - k, SGEMM_DEPTH);
 
-		for (int64_t i = 0; i < rows; i += tile->rows)
+		for (int64_t i = 0; i < rows; i += tile->rows) {
+			int64_t height = sgemm_tile_height(tile, job->conv->channels - row - i);
+			const struct sgemm_functions *functions = sgemm_tile_functions(tile, height);
+
 			for (int64_t j = 0; j < columns; j += tile->columns)
-				tile->scattered(depth, packed + k * padded_m + (row + i) * depth, image + column + j,
-						job->offsets + k, sums + i * stride + j, stride, k > 0);
+				functions->scattered(depth, packed + k * padded_m + (row + i) * depth,
+						     image + column + j, job->offsets + k, sums + i * stride + j,
+						     stride, k > 0);
+		}
 	}
 }
 

@@ -21,12 +21,13 @@
 
 size_t sgemm_packed_size(int64_t m, int64_t k)
 {
-	int64_t rows = sgemm_tile()->rows, panels, count;
+	const struct sgemm_tile *tile = sgemm_tile();
+	int64_t count;
 
-	if (m < 0 || k < 0 || m > INT64_MAX - rows)
+	if (m < 0 || k < 0 || m > INT64_MAX - tile->rows)
 		return 0;
-	panels = (m + rows - 1) / rows;
-	if (__builtin_mul_overflow(panels * rows, k, &count) || (uint64_t)count > PTRDIFF_MAX / sizeof(float))
+	if (__builtin_mul_overflow(sgemm_tile_padded(tile, m), k, &count) ||
+	    (uint64_t)count > PTRDIFF_MAX / sizeof(float))
 		return 0;
 	return (size_t)count * sizeof(float);
 }
@@ -34,16 +35,18 @@ size_t sgemm_packed_size(int64_t m, int64_t k)
 /* Packed A: blocks of SGEMM_DEPTH columns; in each, panel after panel; in a panel, step k holds its rows. */
 void sgemm_pack(int64_t m, int64_t k, const float *a, int64_t row_stride, int64_t column_stride, float *packed)
 {
-	int64_t rows = sgemm_tile()->rows;
+	const struct sgemm_tile *tile = sgemm_tile();
 
 	for (int64_t k0 = 0; k0 < k; k0 += SGEMM_DEPTH) {
 		int64_t depth = k - k0 < SGEMM_DEPTH ? k - k0 : SGEMM_DEPTH;
 
-		for (int64_t m0 = 0; m0 < m; m0 += rows)
+		for (int64_t m0 = 0; m0 < m; m0 += tile->rows) {
+			int64_t height = sgemm_tile_height(tile, m - m0);
+
 			for (int64_t j = 0; j < depth; j++)
-				for (int64_t i = 0; i < rows; i++)
-					*packed++ =
-						m0 + i < m ? a[(m0 + i) * row_stride + (k0 + j) * column_stride] : 0;
+				for (int64_t i = m0; i < m0 + height; i++)
+					*packed++ = i < m ? a[i * row_stride + (k0 + j) * column_stride] : 0;
+		}
 	}
 }
 
@@ -88,21 +91,23 @@ void sgemm_fill_matrix(const void *arg, int64_t k, int64_t depth, int64_t n, int
 	}
 }
 
-/* One panel of A against all panels of a B block: a strip of C, @rows by @columns. */
-static void multiply_strip(const struct sgemm_tile *tile, int64_t depth, const float *a, const float *b, float *c,
-			   int64_t stride, int64_t rows, int64_t columns, bool accumulate)
+/* One panel of A, @height rows high, against all panels of a B block: a strip of C, @rows by @columns. */
+static void multiply_strip(const struct sgemm_tile *tile, int64_t height, int64_t depth, const float *a, const float *b,
+			   float *c, int64_t stride, int64_t rows, int64_t columns, bool accumulate)
 {
 	_Alignas(64) float edge[SGEMM_TILE_MAX_ROWS * SGEMM_TILE_MAX_COLUMNS];
+	const struct sgemm_functions *functions = sgemm_tile_functions(tile, height);
 
 	for (int64_t j = 0; j < columns; j += tile->columns, b += tile->columns * depth) {
 		int64_t width = columns - j < tile->columns ? columns - j : tile->columns;
 
-		if (rows == tile->rows && width == tile->columns) {
-			tile->multiply(depth, a, b, c + j, stride, accumulate);
+		if (rows == height && width == tile->columns) {
+			functions->multiply(depth, a, b, c + j, stride, accumulate);
 			continue;
 		}
 		/* At the edge the tile goes through a buffer, and only what exists is taken over. */
-		(2 * width <= tile->columns ? tile->narrow : tile->multiply)(depth, a, b, edge, tile->columns, false);
+		(2 * width <= tile->columns ? functions->narrow : functions->multiply)(depth, a, b, edge, tile->columns,
+										       false);
 		for (int64_t i = 0; i < rows; i++) {
 			const float *from = edge + i * tile->columns;
 			float *to = c + i * stride + j;
@@ -120,7 +125,7 @@ static void multiply_columns(const struct sgemm *p, int64_t row, int64_t rows, i
 			     float *panels)
 {
 	const struct sgemm_tile *tile = sgemm_tile();
-	int64_t padded_m = (p->m + tile->rows - 1) / tile->rows * tile->rows;
+	int64_t padded_m = sgemm_tile_padded(tile, p->m);
 
 	for (int64_t k0 = 0; k0 < p->k; k0 += SGEMM_DEPTH) {
 		int64_t depth = p->k - k0 < SGEMM_DEPTH ? p->k - k0 : SGEMM_DEPTH;
@@ -128,13 +133,13 @@ static void multiply_columns(const struct sgemm *p, int64_t row, int64_t rows, i
 
 		p->fill_b(p->arg, k0, depth, column, columns, panels);
 		for (int64_t i = row; i < row + rows; i += tile->rows) {
-			int64_t height = row + rows - i < tile->rows ? row + rows - i : tile->rows;
+			int64_t high = row + rows - i < tile->rows ? row + rows - i : tile->rows;
 			float *c = p->c + i * p->c_stride + column;
 
-			multiply_strip(tile, depth, p->a + k0 * padded_m + i * depth, panels, c, p->c_stride, height,
-				       columns, k0 > 0);
+			multiply_strip(tile, sgemm_tile_height(tile, p->m - i), depth, p->a + k0 * padded_m + i * depth,
+				       panels, c, p->c_stride, high, columns, k0 > 0);
 			if (last)
-				epilogue_apply(&p->epilogue, i, height, column, columns, c, p->c_stride);
+				epilogue_apply(&p->epilogue, i, high, column, columns, c, p->c_stride);
 		}
 	}
 }

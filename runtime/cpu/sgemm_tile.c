@@ -61,17 +61,30 @@
 #define SCATTERED const float *b, const int64_t *offsets
 #define SCATTERED_ROW (b + offsets[k])
 
-/* The three functions of a form. */
-#define SGEMM_FORM(NAME, TARGET, VECTOR, ROWS, LANES, ...)                                                \
-	SGEMM_TILE(multiply_##NAME, TARGET, PANEL, PANEL_ROW(LANES), VECTOR, ROWS, LANES, 2, __VA_ARGS__) \
-	SGEMM_TILE(narrow_##NAME, TARGET, PANEL, PANEL_ROW(LANES), VECTOR, ROWS, LANES, 1, __VA_ARGS__)   \
-	SGEMM_TILE(scattered_##NAME, TARGET, SCATTERED, SCATTERED_ROW, VECTOR, ROWS, LANES, 2, __VA_ARGS__)
+/* The three functions of a form for one height of the tile. */
+#define SGEMM_HEIGHT(NAME, TARGET, VECTOR, ROWS, LANES, ...)                                                       \
+	SGEMM_TILE(multiply_##NAME##_##ROWS, TARGET, PANEL, PANEL_ROW(LANES), VECTOR, ROWS, LANES, 2, __VA_ARGS__) \
+	SGEMM_TILE(narrow_##NAME##_##ROWS, TARGET, PANEL, PANEL_ROW(LANES), VECTOR, ROWS, LANES, 1, __VA_ARGS__)   \
+	SGEMM_TILE(scattered_##NAME##_##ROWS, TARGET, SCATTERED, SCATTERED_ROW, VECTOR, ROWS, LANES, 2, __VA_ARGS__)
+
+#define SGEMM_FUNCTIONS(NAME, ROWS)                                                         \
+	{                                                                                   \
+		multiply_##NAME##_##ROWS, narrow_##NAME##_##ROWS, scattered_##NAME##_##ROWS \
+	}
 
 #if defined(__x86_64__)
-SGEMM_FORM(avx512, __attribute__((target("avx512f"))), __m512, 12, 16, _mm512_setzero_ps(), _mm512_loadu_ps,
-	   _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps)
-SGEMM_FORM(avx2, __attribute__((target("avx2,fma"))), __m256, 6, 8, _mm256_setzero_ps(), _mm256_loadu_ps,
-	   _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps)
+#define AVX512(ROWS)                                                                                    \
+	SGEMM_HEIGHT(avx512, __attribute__((target("avx512f"))), __m512, ROWS, 16, _mm512_setzero_ps(), \
+		     _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps)
+AVX512(4)
+AVX512(8)
+AVX512(12)
+#define AVX2(ROWS)                                                                                                     \
+	SGEMM_HEIGHT(avx2, __attribute__((target("avx2,fma"))), __m256, ROWS, 8, _mm256_setzero_ps(), _mm256_loadu_ps, \
+		     _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps)
+AVX2(2)
+AVX2(4)
+AVX2(6)
 #endif
 
 /* Four lanes that any processor can be given by the compiler. */
@@ -81,15 +94,19 @@ typedef float lanes4 __attribute__((vector_size(16), aligned(4), may_alias));
 #define LANES4_SPREAD(x) ((lanes4){(x), (x), (x), (x)})
 #define LANES4_ADD(x, y) ((x) + (y))
 #define LANES4_MULTIPLY_ADD(x, y, z) ((x) * (y) + (z))
-SGEMM_FORM(any, , lanes4, 4, 4, LANES4_SPREAD(0), LANES4_LOAD, LANES4_STORE, LANES4_SPREAD, LANES4_ADD,
-	   LANES4_MULTIPLY_ADD)
+#define ANY(ROWS)                                                                                                    \
+	SGEMM_HEIGHT(any, , lanes4, ROWS, 4, LANES4_SPREAD(0), LANES4_LOAD, LANES4_STORE, LANES4_SPREAD, LANES4_ADD, \
+		     LANES4_MULTIPLY_ADD)
+ANY(1)
+ANY(2)
+ANY(3)
 
 static const struct sgemm_tile tiles[] = {
 #if defined(__x86_64__)
-	{"avx512", 12, 32, multiply_avx512, narrow_avx512, scattered_avx512},
-	{"avx2", 6, 16, multiply_avx2, narrow_avx2, scattered_avx2},
+	{"avx512", 12, 32, 4, {SGEMM_FUNCTIONS(avx512, 4), SGEMM_FUNCTIONS(avx512, 8), SGEMM_FUNCTIONS(avx512, 12)}},
+	{"avx2", 6, 16, 2, {SGEMM_FUNCTIONS(avx2, 2), SGEMM_FUNCTIONS(avx2, 4), SGEMM_FUNCTIONS(avx2, 6)}},
 #endif
-	{"any", 4, 8, multiply_any, narrow_any, scattered_any},
+	{"any", 3, 8, 1, {SGEMM_FUNCTIONS(any, 1), SGEMM_FUNCTIONS(any, 2), SGEMM_FUNCTIONS(any, 3)}},
 };
 
 static const struct sgemm_tile *chosen;

@@ -11,21 +11,49 @@
 #define SGEMM_TILE_MAX_ROWS 12
 #define SGEMM_TILE_MAX_COLUMNS 32
 
+#define SGEMM_TILE_HEIGHTS 3
+
 /*
- * struct sgemm_tile - one form
- * @rows, @columns: the tile of C that stays in registers
- * @multiply:  c[rows][columns] (+)= a[depth][rows]^T * b[depth][columns], @stride elements between the rows of @c
+ * struct sgemm_functions - the code for a tile of h rows
+ * @multiply:  c[h][columns] (+)= a[depth][h]^T * b[depth][columns], @stride elements between the rows of @c
  * @narrow:    the same for the first half of the columns, in half the time; @b has all of them
  * @scattered: as @multiply, with row k of B at b + offsets[k]
  */
-struct sgemm_tile {
-	const char *name;
-	int64_t rows, columns;
+struct sgemm_functions {
 	void (*multiply)(int64_t depth, const float *a, const float *b, float *c, int64_t stride, bool accumulate);
 	void (*narrow)(int64_t depth, const float *a, const float *b, float *c, int64_t stride, bool accumulate);
 	void (*scattered)(int64_t depth, const float *a, const float *b, const int64_t *offsets, float *c,
 			  int64_t stride, bool accumulate);
 };
+
+/*
+ * struct sgemm_tile - one form
+ * @rows, @columns: the tile of C that stays in registers
+ * @step:      the last panel of A may have fewer rows, a multiple of this
+ * @functions: by height: step, 2 * step, 3 * step = rows
+ */
+struct sgemm_tile {
+	const char *name;
+	int64_t rows, columns, step;
+	struct sgemm_functions functions[SGEMM_TILE_HEIGHTS];
+};
+
+/* Rows of the panel that begins @remaining rows before the end of A. */
+static inline int64_t sgemm_tile_height(const struct sgemm_tile *tile, int64_t remaining)
+{
+	return remaining >= tile->rows ? tile->rows : (remaining + tile->step - 1) / tile->step * tile->step;
+}
+
+static inline const struct sgemm_functions *sgemm_tile_functions(const struct sgemm_tile *tile, int64_t height)
+{
+	return &tile->functions[height / tile->step - 1];
+}
+
+/* Rows of all panels of an A of @m rows. */
+static inline int64_t sgemm_tile_padded(const struct sgemm_tile *tile, int64_t m)
+{
+	return m / tile->rows * tile->rows + sgemm_tile_height(tile, m % tile->rows);
+}
 
 /* The best form for this processor; always the same one in a process. */
 const struct sgemm_tile *sgemm_tile(void);
