@@ -591,6 +591,97 @@ static int space_lower(struct lower *lower, struct graph_node *node)
 	return tensor_copy_device(lower, node, to_depth ? &wide6 : &deep6, to_depth ? &deep6 : &wide6);
 }
 
+/* ---- Resize, Upsample: nearest neighbour by whole factors ---- */
+
+/* Source index of output @i of a dimension that grows from @in to @out (ONNX Resize-13, nearest); -1 where it is not
+ * lowered. */
+static int64_t nearest_index(const struct op_node *op, bool upsample, int64_t i, int64_t in, int64_t out)
+{
+	double scale = (double)out / (double)in, x;
+	double low, high;
+
+	if (upsample || op_attr_is(op, "coordinate_transformation_mode", "half_pixel", "asymmetric"))
+		x = (double)i / scale;
+	else if (op_attr_is(op, "coordinate_transformation_mode", "half_pixel", "half_pixel") ||
+		 op_attr_is(op, "coordinate_transformation_mode", "half_pixel", "pytorch_half_pixel"))
+		x = ((double)i + 0.5) / scale - 0.5;
+	else
+		return -1;
+	low = (double)(int64_t)x - (x < (double)(int64_t)x);
+	high = x > low ? low + 1 : low;
+	if (upsample || op_attr_is(op, "nearest_mode", "round_prefer_floor", "floor"))
+		x = low;
+	else if (op_attr_is(op, "nearest_mode", "round_prefer_floor", "ceil"))
+		x = high;
+	else if (op_attr_is(op, "nearest_mode", "round_prefer_floor", "round_prefer_ceil"))
+		x = x - low >= 0.5 ? high : low;
+	else
+		x = x - low > 0.5 ? high : low;
+	return x < 0 ? 0 : x > (double)(in - 1) ? in - 1 : (int64_t)x;
+}
+
+static int resize_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
+			   char *reason, size_t size)
+{
+	const struct graph_value *x = node->inputs[0], *y = node->outputs[0];
+	bool upsample = !strcmp(node->op_type, "Upsample");
+	struct op_node op = graph_op_node(node);
+	int err = check_data(node, reason, size);
+
+	(void)target;
+	(void)precision;
+	if (err)
+		return err;
+	if (!op_attr_is(&op, "mode", "nearest", "nearest"))
+		return refuse(reason, size, "the device resizes by nearest neighbour only");
+	if (node->opset < 11 && !upsample)
+		upsample = true; /* Resize-10 has Upsample's coordinates */
+	if (x->rank > TENSOR_MAX_RANK / 2)
+		return refuse(reason, size, "more than six dimensions");
+	for (int d = 0; d < x->rank; d++) {
+		if (y->dims[d] % x->dims[d])
+			return refuse(reason, size, "the device enlarges by whole factors only");
+		for (int64_t i = 0; i < y->dims[d]; i++)
+			if (nearest_index(&op, upsample, i, x->dims[d], y->dims[d]) != i / (y->dims[d] / x->dims[d]))
+				return refuse(reason, size,
+					      "its coordinates do not repeat every element equally often");
+	}
+	return 0;
+}
+
+/* Every element is a block of the output: a broadcast dimension behind each dimension. */
+static int resize_lower(struct lower *lower, struct graph_node *node)
+{
+	const struct dev_tensor *x = lower_tensor(lower, node->inputs[0]);
+	struct dev_tensor from, to, *out;
+	int order[TENSOR_MAX_RANK];
+
+	if (!x)
+		return no_memory(lower, node);
+	from = *x;
+	tensor_order(&from, order);
+	out = lower_output(lower, node->outputs[0], order);
+	if (!out)
+		return no_memory(lower, node);
+	to = (struct dev_tensor){.type = out->type, .rank = 2 * from.rank, .place = out->place};
+	for (int d = from.rank - 1; d >= 0; d--) {
+		int64_t factor = out->dims[d] / from.dims[d];
+
+		to.dims[2 * d] = from.dims[d];
+		to.dims[2 * d + 1] = factor;
+		to.stride[2 * d] = out->stride[d] * factor;
+		to.stride[2 * d + 1] = out->stride[d];
+	}
+	for (int d = from.rank - 1; d >= 0; d--) {
+		from.stride[2 * d] = from.stride[d];
+		from.stride[2 * d + 1] = 0;
+		from.dims[2 * d] = to.dims[2 * d];
+		from.dims[2 * d + 1] = to.dims[2 * d + 1];
+	}
+	from.rank = to.rank;
+	return tensor_copy_device(lower, node, &from, &to);
+}
+
 /* ---- Gather ---- */
 
 static int gather_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
@@ -743,6 +834,8 @@ const struct lower_op lower_ops_movement[] = {
 	{"", "Tile", tile_supports, tile_lower, copy_cycles},
 	{"", "DepthToSpace", reshape_supports, space_lower, copy_cycles},
 	{"", "SpaceToDepth", reshape_supports, space_lower, copy_cycles},
+	{"", "Resize", resize_supports, resize_lower, copy_cycles},
+	{"", "Upsample", resize_supports, resize_lower, copy_cycles},
 	{"", "Gather", gather_supports, gather_lower, copy_cycles},
 	{NULL, NULL, NULL, NULL, NULL},
 };
