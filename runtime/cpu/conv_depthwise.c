@@ -17,6 +17,26 @@
 
 /* ---- the layout ---- */
 
+static int64_t tap_offset(const struct depthwise *d, int64_t t)
+{
+	const struct window *w = d->window;
+	int64_t k[3] = {t / (w->kernel[1] * w->kernel[2]), t / w->kernel[2] % w->kernel[1], t % w->kernel[2]};
+	int64_t part = 0, offset = 0;
+
+	for (int a = 0; a < WINDOW_AXES; a++) {
+		int64_t position = k[a] * w->dilation[a];
+
+		part = part * w->stride[a] + position % w->stride[a];
+		offset = offset * d->sizes[a] + position / w->stride[a];
+	}
+	return part * d->part + offset;
+}
+
+int64_t depthwise_tap(const struct depthwise *d, int64_t t)
+{
+	return t < DEPTHWISE_KEPT_TAPS ? d->offsets[t] : tap_offset(d, t);
+}
+
 int depthwise_init(struct depthwise *d, struct op_call *call, const struct window *w)
 {
 	bool overflow = false;
@@ -37,6 +57,8 @@ int depthwise_init(struct depthwise *d, struct op_call *call, const struct windo
 	if (overflow)
 		return op_fail(call, -EOVERFLOW, "%s: the padded image is too large", call->node->op_type);
 	d->span = ((w->out[0] - 1) * d->sizes[1] + w->out[1] - 1) * d->sizes[2] + w->out[2];
+	for (int64_t t = 0; t < DEPTHWISE_KEPT_TAPS && t < window_taps(w); t++)
+		d->offsets[t] = tap_offset(d, t);
 	return 0;
 }
 
@@ -46,9 +68,10 @@ size_t depthwise_memory(const struct depthwise *d)
 	return (size_t)(d->image + d->span);
 }
 
-void depthwise_clear(const struct depthwise *d, float *memory)
+void depthwise_clear(const struct depthwise *d, float value, float *memory)
 {
-	memset(memory, 0, (size_t)d->image * sizeof(*memory));
+	for (int64_t i = 0; i < d->image; i++)
+		memory[i] = value;
 }
 
 CPU_CLONES static void copy_f32(int64_t n, const float *from, int64_t stride, float *to)
@@ -169,21 +192,6 @@ CPU_CLONES static void add_one(int64_t n, float *out, const float *p, float w)
 		out[i] += p[i] * w;
 }
 
-int64_t depthwise_tap(const struct depthwise *d, int64_t t)
-{
-	const struct window *w = d->window;
-	int64_t k[3] = {t / (w->kernel[1] * w->kernel[2]), t / w->kernel[2] % w->kernel[1], t % w->kernel[2]};
-	int64_t part = 0, offset = 0;
-
-	for (int a = 0; a < WINDOW_AXES; a++) {
-		int64_t position = k[a] * w->dilation[a];
-
-		part = part * w->stride[a] + position % w->stride[a];
-		offset = offset * d->sizes[a] + position / w->stride[a];
-	}
-	return part * d->part + offset;
-}
-
 /* @count taps from @first on, at most nine, over all outputs. */
 static void add_taps(const struct depthwise *d, const float *image, int64_t first, int64_t count, const float *weight,
 		     float *out)
@@ -206,18 +214,90 @@ static void add_taps(const struct depthwise *d, const float *image, int64_t firs
 	}
 }
 
-void depthwise_convolve(const struct depthwise *d, float *memory, const float *weight, float *out)
+/* From the layout's pitch to rows without gaps. */
+static void compact(const struct depthwise *d, const float *sums, float *out)
 {
 	const struct window *w = d->window;
+
+	for (int64_t z = 0; z < w->out[0]; z++)
+		for (int64_t y = 0; y < w->out[1]; y++, out += w->out[2])
+			memcpy(out, sums + (z * d->sizes[1] + y) * d->sizes[2], (size_t)w->out[2] * sizeof(*out));
+}
+
+void depthwise_convolve(const struct depthwise *d, float *memory, const float *weight, float *out)
+{
 	float *sums = memory + d->image;
-	int64_t taps = window_taps(w);
+	int64_t taps = window_taps(d->window);
 
 	memset(sums, 0, (size_t)d->span * sizeof(*sums));
 	for (int64_t t = 0; t < taps; t += 9)
 		add_taps(d, memory, t, taps - t < 9 ? taps - t : 9, weight + t, sums);
-	for (int64_t z = 0; z < w->out[0]; z++)
-		for (int64_t y = 0; y < w->out[1]; y++, out += w->out[2])
-			memcpy(out, sums + (z * d->sizes[1] + y) * d->sizes[2], (size_t)w->out[2] * sizeof(*out));
+	compact(d, sums, out);
+}
+
+/* ---- the pools ---- */
+
+CPU_CLONES static void max_three(int64_t n, float *out, const float *a, const float *b, const float *c)
+{
+	for (int64_t i = 0; i < n; i++) {
+		float m = a[i] > b[i] ? a[i] : b[i], l = c[i] > out[i] ? c[i] : out[i];
+
+		out[i] = m > l ? m : l;
+	}
+}
+
+CPU_CLONES static void max_one(int64_t n, float *out, const float *a)
+{
+	for (int64_t i = 0; i < n; i++)
+		out[i] = a[i] > out[i] ? a[i] : out[i];
+}
+
+CPU_CLONES static void sum_three(int64_t n, float *out, const float *a, const float *b, const float *c)
+{
+	for (int64_t i = 0; i < n; i++)
+		out[i] += a[i] + b[i] + c[i];
+}
+
+CPU_CLONES static void sum_one(int64_t n, float *out, const float *a)
+{
+	for (int64_t i = 0; i < n; i++)
+		out[i] += a[i];
+}
+
+/* Taps three at a time over blocks of outputs; @out begins with the first tap's values, or zero. */
+static void pool_taps(const struct depthwise *d, const float *image, int64_t first, float *out,
+		      void (*three)(int64_t n, float *out, const float *a, const float *b, const float *c),
+		      void (*one)(int64_t n, float *out, const float *a))
+{
+	int64_t taps = window_taps(d->window);
+
+	for (int64_t at = 0; at < d->span; at += BLOCK) {
+		int64_t n = d->span - at < BLOCK ? d->span - at : BLOCK, t = first;
+
+		for (; t + 3 <= taps; t += 3)
+			three(n, out + at, image + at + depthwise_tap(d, t), image + at + depthwise_tap(d, t + 1),
+			      image + at + depthwise_tap(d, t + 2));
+		for (; t < taps; t++)
+			one(n, out + at, image + at + depthwise_tap(d, t));
+	}
+}
+
+void depthwise_max(const struct depthwise *d, float *memory, float *out)
+{
+	float *sums = memory + d->image;
+
+	memcpy(sums, memory + depthwise_tap(d, 0), (size_t)d->span * sizeof(*sums));
+	pool_taps(d, memory, 1, sums, max_three, max_one);
+	compact(d, sums, out);
+}
+
+void depthwise_sum(const struct depthwise *d, float *memory, float *out)
+{
+	float *sums = memory + d->image;
+
+	memset(sums, 0, (size_t)d->span * sizeof(*sums));
+	pool_taps(d, memory, 0, sums, sum_three, sum_one);
+	compact(d, sums, out);
 }
 
 /* ---- the float operation ---- */
@@ -242,7 +322,7 @@ static void convolve_planes(void *arg, int64_t begin, int64_t end)
 		atomic_store_explicit(&job->err, -ENOMEM, memory_order_relaxed);
 		return;
 	}
-	depthwise_clear(&job->layout, memory);
+	depthwise_clear(&job->layout, 0, memory);
 	for (int64_t plane = begin; plane < end; plane++) {
 		struct epilogue e = job->epilogue;
 		int64_t channel = plane % job->groups * job->channels;

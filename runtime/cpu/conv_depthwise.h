@@ -18,17 +18,21 @@
 /* Taps above which integers held as floats would no longer add up exactly: 255 * 255 * 256 < 2^24. */
 #define DEPTHWISE_EXACT_TAPS 256
 
+#define DEPTHWISE_KEPT_TAPS 64
+
 /*
  * struct depthwise - the layout
  * @sizes:   rows, columns… of one remainder's part
  * @part:    elements of one part
  * @image:   elements of all parts
  * @span:    elements from the first to the last output in the layout's pitch
+ * @offsets: depthwise_tap() of the first taps, which costs a dozen divisions otherwise
  */
 struct depthwise {
 	const struct window *window;
 	int64_t sizes[WINDOW_AXES];
 	int64_t part, image, span;
+	int64_t offsets[DEPTHWISE_KEPT_TAPS];
 };
 
 /* -EOVERFLOW with the call's error set when the padded image is too large; @window must outlive the layout. */
@@ -37,14 +41,18 @@ int depthwise_init(struct depthwise *d, struct op_call *call, const struct windo
 /* Floats of working memory for depthwise_load() and depthwise_convolve(). */
 size_t depthwise_memory(const struct depthwise *d);
 
-/* Zero the working memory once; loading a plane overwrites everything but the padding. */
-void depthwise_clear(const struct depthwise *d, float *memory);
+/* Fill the image with @value once; loading a plane overwrites everything but the padding. */
+void depthwise_clear(const struct depthwise *d, float value, float *memory);
 
 /* Copy a plane into @memory: float32 as it is; uint8 and int8 as value - @zero. */
 void depthwise_load(const struct depthwise *d, enum dtype dtype, const void *plane, int32_t zero, float *memory);
 
 /* Convolve what was loaded with one kernel, @weight[taps], to @out[out…]. */
 void depthwise_convolve(const struct depthwise *d, float *memory, const float *weight, float *out);
+
+/* Maximum, or sum, over the window's taps instead of a convolution. */
+void depthwise_max(const struct depthwise *d, float *memory, float *out);
+void depthwise_sum(const struct depthwise *d, float *memory, float *out);
 
 /* Where the inputs of tap @t begin in a loaded image: those of output o (in the layout's pitch) are @o further. */
 int64_t depthwise_tap(const struct depthwise *d, int64_t t);

@@ -61,7 +61,7 @@ static void load_channel(void *arg, size_t index)
 	int64_t channel = (int64_t)index, channels = conv->group * conv->inputs;
 	float *image = job->image + channel * job->layout.image;
 
-	depthwise_clear(&job->layout, image);
+	depthwise_clear(&job->layout, 0, image);
 	depthwise_load(&job->layout, DTYPE_F32, conv->x + (job->n * channels + channel) * job->in_count, 0, image);
 }
 

@@ -8,13 +8,18 @@
 #include <errno.h>
 #include <float.h>
 #include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "runtime/cpu/conv_depthwise.h"
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/half.h"
+#include "runtime/cpu/parallel.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/row_stats.h"
+#include "runtime/cpu/scratch.h"
 #include "runtime/cpu/window.h"
 
 /*
@@ -38,6 +43,9 @@ struct pooling {
 	int64_t *indices;
 	bool column_major;
 	enum dtype dtype;
+	struct depthwise layout; /* float32 maxima and averages */
+	int64_t *divisors;       /* by column of the output */
+	atomic_int err;
 };
 
 #define MAX_ROWS(SUFFIX, TYPE, LOWEST)                                                                            \
@@ -121,20 +129,22 @@ static int64_t divisor(const struct pooling *job, int axis, int64_t o)
 	return end > start ? (end - start + w->dilation[axis] - 1) / w->dilation[axis] : 0;
 }
 
+CPU_CLONES static void divide_row(int64_t n, int64_t outer, const int64_t *divisors, float *row)
+{
+	for (int64_t i = 0; i < n; i++) {
+		float count = (float)(outer * divisors[i]);
+
+		/* A window that lies in padding alone has nothing to average. */
+		row[i] = count > 0 ? row[i] / count : 0;
+	}
+}
+
 static void finish_row(const struct pooling *job, int64_t oz, int64_t oy, float *row)
 {
 	const struct window *w = &job->window;
 
-	if (job->average) {
-		int64_t outer = divisor(job, 0, oz) * divisor(job, 1, oy);
-
-		for (int64_t i = 0; i < w->out[2]; i++) {
-			int64_t count = outer * divisor(job, 2, i);
-
-			/* A window that lies in padding alone has nothing to average. */
-			row[i] = count ? row[i] / (float)count : 0;
-		}
-	}
+	if (job->average)
+		divide_row(w->out[2], divisor(job, 0, oz) * divisor(job, 1, oy), job->divisors, row);
 	if (job->root && job->p != 1)
 		for (int64_t i = 0; i < w->out[2]; i++)
 			row[i] = job->p == 2 ? sqrtf(row[i]) : powf(row[i], 1 / (float)job->p);
@@ -178,6 +188,41 @@ static void pool_plane(void *arg, size_t index)
 	for (int64_t oz = 0; oz < w->out[0]; oz++)
 		for (int64_t oy = 0; oy < w->out[1]; oy++, out += (size_t)w->out[2] * job->ops->size)
 			pool_row(job, plane, oz, oy, out);
+}
+
+static void max_whole_plane(void *arg, size_t index)
+{
+	const struct pooling *job = arg;
+	int64_t count = window_in_count(&job->window);
+
+	((float *)job->y)[index] = row_max(count, (const float *)job->x + (int64_t)index * count);
+}
+
+/* float32 maxima and averages: planes in the layout in which every tap is contiguous (conv_depthwise.h). */
+static void pool_planes(void *arg, int64_t begin, int64_t end)
+{
+	struct pooling *job = arg;
+	const struct window *w = &job->window;
+	int64_t in_count = window_in_count(w), out_count = window_out_count(w);
+	float *memory = scratch_get(depthwise_memory(&job->layout) * sizeof(float));
+
+	if (!memory) {
+		atomic_store_explicit(&job->err, -ENOMEM, memory_order_relaxed);
+		return;
+	}
+	depthwise_clear(&job->layout, job->average ? 0 : -INFINITY, memory);
+	for (int64_t plane = begin; plane < end; plane++) {
+		float *y = (float *)job->y + plane * out_count;
+
+		depthwise_load(&job->layout, DTYPE_F32, (const float *)job->x + plane * in_count, 0, memory);
+		if (!job->average) {
+			depthwise_max(&job->layout, memory, y);
+			continue;
+		}
+		depthwise_sum(&job->layout, memory, y);
+		for (int64_t line = 0; line < w->out[0] * w->out[1]; line++)
+			finish_row(job, line / w->out[1], line % w->out[1], y + line * w->out[2]);
+	}
 }
 
 /* One output for the whole plane. */
@@ -241,6 +286,43 @@ static void index_plane(void *arg, size_t index)
 			}
 }
 
+static bool covers_plane(const struct window *w)
+{
+	return window_out_count(w) == 1 && window_taps(w) == window_in_count(w) && !w->pad_lo[0] && !w->pad_lo[1] &&
+	       !w->pad_lo[2];
+}
+
+/* Output 0, whichever way is fastest. */
+static int run_values(struct op_call *call, struct pooling *job, int64_t planes)
+{
+	const struct window *w = &job->window;
+	int err = 0;
+
+	if (job->average) {
+		job->divisors = malloc((size_t)w->out[2] * sizeof(*job->divisors));
+		if (!job->divisors)
+			return -ENOMEM;
+		for (int64_t i = 0; i < w->out[2]; i++)
+			job->divisors[i] = divisor(job, 2, i);
+	}
+	if (job->average && covers_plane(w)) {
+		cpu_pool_for(call->pool, (size_t)planes, average_whole_plane, job);
+	} else if (job->ops == &max_f32 && covers_plane(w)) {
+		cpu_pool_for(call->pool, (size_t)planes, max_whole_plane, job);
+	} else if ((job->ops == &max_f32 || job->ops == &sum_f32)) {
+		err = depthwise_init(&job->layout, call, w);
+		if (!err)
+			parallel_range(call->pool, planes, PARALLEL_GRAIN / 2 / (job->layout.span + 1), pool_planes,
+				       job);
+		if (!err)
+			err = atomic_load(&job->err);
+	} else {
+		cpu_pool_for(call->pool, (size_t)planes, pool_plane, job);
+	}
+	free(job->divisors);
+	return err;
+}
+
 /* Shape and allocate output 0, run the planes. */
 static int run_planes(struct op_call *call, struct pooling *job)
 {
@@ -260,18 +342,14 @@ static int run_planes(struct op_call *call, struct pooling *job)
 		return 0;
 	planes = x->dims[0] * x->dims[1];
 	if (op_wanted(call, 0)) {
-		const struct window *w = &job->window;
-		bool whole = job->average && window_out_count(w) == 1 && window_taps(w) == window_in_count(w) &&
-			     !w->pad_lo[0] && !w->pad_lo[1] && !w->pad_lo[2] && job->ops == &sum_f32;
-
 		job->y = call->outputs[0]->data;
-		cpu_pool_for(call->pool, (size_t)planes, whole ? average_whole_plane : pool_plane, job);
+		err = run_values(call, job, planes);
 	}
 	if (op_wanted(call, 1)) {
 		job->indices = call->outputs[1]->data;
 		cpu_pool_for(call->pool, (size_t)planes, index_plane, job);
 	}
-	return 0;
+	return err;
 }
 
 /* Nothing in the loops is longer than the kernel: bound it by what the padded input can hold. */

@@ -236,7 +236,7 @@ static void convolve_planes(void *arg, int64_t begin, int64_t end)
 		atomic_store_explicit(&conv->err, -ENOMEM, memory_order_relaxed);
 		return;
 	}
-	depthwise_clear(layout, memory);
+	depthwise_clear(layout, 0, memory);
 	for (int64_t plane = begin; plane < end; plane++) {
 		depthwise_load(layout, conv->x_dtype, conv->x + plane * conv->in_count, zero, memory);
 		for (int64_t c = 0; c < conv->channels; c++) {
