@@ -5,6 +5,7 @@
 #include "runtime/cpu/igemm_tile.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 
 #if defined(__x86_64__)
@@ -87,23 +88,41 @@ static const struct igemm_tile tiles[] = {
 	{"any", ANY_ROWS, ANY_COLUMNS, multiply_any},
 };
 
+#define NUM_TILES (sizeof(tiles) / sizeof(tiles[0]))
+
+static bool is_supported(size_t index)
+{
+#if defined(__x86_64__)
+	__builtin_cpu_init();
+	if (index == 0)
+		return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw");
+	if (index == 1)
+		return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+	if (index == 2)
+		return __builtin_cpu_supports("avx2");
+#endif
+	return index < NUM_TILES;
+}
+
 static const struct igemm_tile *chosen;
 static pthread_once_t choose_once = PTHREAD_ONCE_INIT;
 
 static void choose(void)
 {
-	chosen = &tiles[sizeof(tiles) / sizeof(tiles[0]) - 1];
-#if defined(__x86_64__)
-	__builtin_cpu_init();
-	if (__builtin_cpu_supports("avx2"))
-		chosen = &tiles[2];
-	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
-		chosen = __builtin_cpu_supports("avx512vnni") ? &tiles[0] : &tiles[1];
-#endif
+	chosen = igemm_tile_at(0);
 }
 
 const struct igemm_tile *igemm_tile(void)
 {
 	pthread_once(&choose_once, choose);
 	return chosen;
+}
+
+const struct igemm_tile *igemm_tile_at(size_t index)
+{
+	/* The last form runs everywhere. */
+	for (size_t i = 0; i < NUM_TILES; i++)
+		if (is_supported(i) && !index--)
+			return &tiles[i];
+	return NULL;
 }

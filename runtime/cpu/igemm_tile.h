@@ -5,6 +5,7 @@
 #ifndef RUNTIME_CPU_IGEMM_TILE_H
 #define RUNTIME_CPU_IGEMM_TILE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define IGEMM_TILE_MAX_ROWS 12
@@ -22,5 +23,8 @@ struct igemm_tile {
 
 /* The best form for this processor; always the same one in a process. */
 const struct igemm_tile *igemm_tile(void);
+
+/* Form @index of those that this processor can run, the best first; NULL past the last. For tests. */
+const struct igemm_tile *igemm_tile_at(size_t index);
 
 #endif

@@ -109,23 +109,39 @@ static const struct sgemm_tile tiles[] = {
 	{"any", 3, 8, 1, {SGEMM_FUNCTIONS(any, 1), SGEMM_FUNCTIONS(any, 2), SGEMM_FUNCTIONS(any, 3)}},
 };
 
+#define NUM_TILES (sizeof(tiles) / sizeof(tiles[0]))
+
+static bool is_supported(size_t index)
+{
+#if defined(__x86_64__)
+	__builtin_cpu_init();
+	if (index == 0)
+		return __builtin_cpu_supports("avx512f");
+	if (index == 1)
+		return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+	return index < NUM_TILES;
+}
+
 static const struct sgemm_tile *chosen;
 static pthread_once_t choose_once = PTHREAD_ONCE_INIT;
 
 static void choose(void)
 {
-	chosen = tiles;
-#if defined(__x86_64__)
-	__builtin_cpu_init();
-	if (!__builtin_cpu_supports("avx512f"))
-		chosen++;
-	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
-		chosen = &tiles[2];
-#endif
+	chosen = sgemm_tile_at(0);
 }
 
 const struct sgemm_tile *sgemm_tile(void)
 {
 	pthread_once(&choose_once, choose);
 	return chosen;
+}
+
+const struct sgemm_tile *sgemm_tile_at(size_t index)
+{
+	/* The last form runs everywhere. */
+	for (size_t i = 0; i < NUM_TILES; i++)
+		if (is_supported(i) && !index--)
+			return &tiles[i];
+	return NULL;
 }

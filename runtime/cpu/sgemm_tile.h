@@ -6,6 +6,7 @@
 #define RUNTIME_CPU_SGEMM_TILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define SGEMM_TILE_MAX_ROWS 12
@@ -57,5 +58,8 @@ static inline int64_t sgemm_tile_padded(const struct sgemm_tile *tile, int64_t m
 
 /* The best form for this processor; always the same one in a process. */
 const struct sgemm_tile *sgemm_tile(void);
+
+/* Form @index of those that this processor can run, the best first; NULL past the last. For tests. */
+const struct sgemm_tile *sgemm_tile_at(size_t index);
 
 #endif
