@@ -248,18 +248,19 @@ bool exec_check(const union axl_insn *insn, uint32_t spad_bytes, uint32_t acc_by
 	return ok && check_ranges(insn, spad_bytes, acc_bytes, error);
 }
 
+/* A part is a block of columns, or half of the rows where there is one block; small products are not worth two threads.
+ */
 size_t exec_parts(const union axl_insn *insn)
 {
-	switch (insn->header.opcode) {
-	case AXL_OP_CONV:
-		return (size_t)insn->conv.out_h * insn->conv.out_w * insn->conv.n * insn->conv.channels *
-					       insn->conv.kernel_h * insn->conv.kernel_w >
-				       400000
-			       ? 8
-			       : 1;
-	default:
+	const struct axl_conv *conv = &insn->conv;
+	uint64_t work;
+
+	if (insn->header.opcode != AXL_OP_CONV)
 		return 1;
-	}
+	work = (uint64_t)conv->out_h * conv->out_w * conv->n * conv->channels * conv->kernel_h * conv->kernel_w;
+	if (work < 400000)
+		return 1;
+	return conv->n <= AXL_ARRAY_N ? 2 : (conv->n + AXL_ARRAY_N - 1) / AXL_ARRAY_N;
 }
 
 int exec_run(const union axl_insn *insn, const struct exec_memory *memory, size_t part, size_t parts,

@@ -147,23 +147,35 @@ static void gather_float(const struct axl_conv *conv, const uint8_t *spad, uint3
 
 /* ---- packing weights ---- */
 
+EXEC_CLONES static void interleave(int16_t *dst, const int16_t *even, const int16_t *odd)
+{
+	for (int c = 0; c < COLUMNS; c++) {
+		dst[2 * c] = even[c];
+		dst[2 * c + 1] = odd[c];
+	}
+}
+
 /* Columns [n0, n0 + n) as pairs of k: w[k / 2][column][2], COLUMNS columns, the rest 0. */
 static void pack_int(const struct axl_conv *conv, const uint8_t *spad, uint32_t n0, uint32_t n, size_t k, int16_t *dst)
 {
-	int16_t row[COLUMNS];
+	int16_t rows[2][COLUMNS];
 
-	memset(dst, 0, (k + 1) / 2 * 2 * COLUMNS * sizeof(*dst));
+	memset(rows, 0, sizeof(rows));
 	for (size_t i = 0; i < k; i++) {
 		const uint8_t *from = spad + conv->w + i * conv->w_stride_k + (size_t)n0 * conv->w_stride_n;
-		int16_t *at = dst + i / 2 * 2 * COLUMNS + (i & 1);
+		int16_t *row = rows[i & 1];
 
 		if (conv->w_stride_n == 1)
 			widen(row, from, conv->w_type, n, conv->w_zero);
 		else
 			for (uint32_t c = 0; c < n; c++)
 				widen(&row[c], from + (size_t)c * conv->w_stride_n, conv->w_type, 1, conv->w_zero);
-		for (uint32_t c = 0; c < n; c++)
-			at[2 * c] = row[c];
+		if (i & 1)
+			interleave(dst + i / 2 * 2 * COLUMNS, rows[0], rows[1]);
+	}
+	if (k & 1) {
+		memset(rows[1], 0, sizeof(rows[1]));
+		interleave(dst + k / 2 * 2 * COLUMNS, rows[0], rows[1]);
 	}
 }
 
@@ -342,15 +354,23 @@ void exec_conv(const struct axl_conv *conv, const struct exec_memory *memory, si
 	bool ints = exec_type_size((enum axl_type)conv->a_type) == 1;
 	size_t k = (size_t)conv->kernel_h * conv->kernel_w * conv->channels, stride = ints ? (k + 1) & ~(size_t)1 : k;
 	uint32_t m = (uint32_t)conv->out_h * conv->out_w, first = (uint32_t)((uint64_t)m * part / parts);
+	uint32_t n_first = 0, n_last = conv->n, blocks = (conv->n + COLUMNS - 1) / COLUMNS;
 	uint32_t last = (uint32_t)((uint64_t)m * (part + 1) / parts), step = 96;
 	void *a, *w;
 
+	if (blocks >= parts) { /* whole blocks of columns: no part packs another's weights */
+		n_first = (uint32_t)((uint64_t)blocks * part / parts) * COLUMNS;
+		n_last = (uint32_t)((uint64_t)blocks * (part + 1) / parts) * COLUMNS;
+		n_last = n_last < conv->n ? n_last : conv->n;
+		first = 0;
+		last = m;
+	}
 	while (step > ROWS && step * stride > 300000)
 		step /= 2;
 	step = step / ROWS * ROWS;
 	a = scratch_get(SCRATCH_A, (size_t)(step + ROWS) * stride * 4);
 	w = scratch_get(SCRATCH_W, (stride + 1) * COLUMNS * 4);
-	for (uint32_t n0 = 0; n0 < conv->n; n0 += COLUMNS) {
+	for (uint32_t n0 = n_first; n0 < n_last; n0 += COLUMNS) {
 		uint32_t n = conv->n - n0 < COLUMNS ? conv->n - n0 : COLUMNS;
 
 		if (ints)
