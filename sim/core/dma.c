@@ -75,13 +75,15 @@ static int move_dense(struct walk *walk, const struct exec_memory *memory, uint6
 	while (count) {
 		uint8_t *host;
 		uint64_t bytes, n;
-		uint8_t straddle[8];
+		_Alignas(8) uint8_t straddle[8];
 		int err = reach(walk, va, &host, &bytes);
 
 		if (err)
 			return err;
 		n = bytes / walk->mem_size;
-		if (!n) { /* an element across two pages: byte by byte */
+		if ((uintptr_t)host % walk->mem_size)
+			n = 0; /* memory addresses may be anything: one element at a time */
+		if (!n) {      /* misaligned, or across two pages: byte by byte */
 			uint8_t *at = memory->spad + spad;
 
 			if (!walk->load)

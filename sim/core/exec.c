@@ -58,6 +58,83 @@ static bool is_real(unsigned int type)
 	return type == AXL_TYPE_F16 || type == AXL_TYPE_BF16 || type == AXL_TYPE_F32;
 }
 
+/* Strides of typed elements keep them aligned; that of a dimension of one element does not count. */
+static bool strides_aligned(const int32_t *stride, const uint32_t *count, int rank, unsigned int type)
+{
+	int32_t size = (int32_t)exec_type_size((enum axl_type)type);
+
+	for (int d = 0; d < rank; d++)
+		if (count[d] > 1 && stride[d] % size)
+			return false;
+	return true;
+}
+
+/*
+ * Work of one instruction is bounded, so that a hostile one can not hold the device: products by the accumulators it
+ * may have times AXL_MAX_K, everything else by a number of elements.
+ */
+static bool check_work(const union axl_insn *insn, uint32_t acc_bytes)
+{
+	const struct axl_conv *conv = &insn->conv;
+	uint64_t elements = 1;
+
+	switch (insn->header.opcode) {
+	case AXL_OP_CONV:
+	case AXL_OP_DWCONV:
+		return (uint64_t)conv->out_h * conv->out_w * conv->n <= acc_bytes / 4 &&
+		       (uint64_t)conv->kernel_h * conv->kernel_w * conv->channels <= AXL_MAX_K;
+	case AXL_OP_DRAIN:
+		return (uint64_t)insn->drain.rows_h * insn->drain.rows_w * insn->drain.n <= acc_bytes / 4;
+	case AXL_OP_LOAD:
+	case AXL_OP_STORE:
+		for (int d = 0; d < 5 && elements <= AXL_MAX_ELEMENTS; d++)
+			elements *= insn->dma.dims[d];
+		return elements <= AXL_MAX_ELEMENTS;
+	case AXL_OP_VEC:
+		for (int d = 0; d < 5 && elements <= AXL_MAX_ELEMENTS; d++)
+			elements *= insn->vec.dims[d];
+		return elements <= AXL_MAX_ELEMENTS;
+	default:
+		return true;
+	}
+}
+
+static bool check_strides(const union axl_insn *insn)
+{
+	const struct axl_conv *conv = &insn->conv;
+	const struct axl_drain *drain = &insn->drain;
+	const struct axl_vec *vec = &insn->vec;
+	uint32_t dims[5];
+
+	switch (insn->header.opcode) {
+	case AXL_OP_LOAD:
+	case AXL_OP_STORE:
+		return strides_aligned(insn->dma.spad_stride, insn->dma.dims, 5, insn->dma.spad_type);
+	case AXL_OP_CONV:
+	case AXL_OP_DWCONV:
+		return strides_aligned((const int32_t[]){(int32_t)conv->a_stride_h, (int32_t)conv->a_stride_w},
+				       (const uint32_t[]){2, 2}, 2, conv->a_type) &&
+		       strides_aligned((const int32_t[]){(int32_t)conv->w_stride_k, (int32_t)conv->w_stride_n},
+				       (const uint32_t[]){2, 2}, 2, conv->w_type);
+	case AXL_OP_DRAIN:
+		return strides_aligned((const int32_t[]){(int32_t)drain->out_stride_h, (int32_t)drain->out_stride_w},
+				       (const uint32_t[]){drain->rows_h, drain->rows_w}, 2, drain->out_type) &&
+		       (!(drain->dr_flags & AXL_DR_RESIDUAL) ||
+			strides_aligned((const int32_t[]){(int32_t)drain->res_stride_h, (int32_t)drain->res_stride_w},
+					(const uint32_t[]){drain->rows_h, drain->rows_w}, 2, drain->res_type));
+	case AXL_OP_VEC:
+		for (int d = 0; d < 5; d++)
+			dims[d] = vec->dims[d];
+		return strides_aligned(vec->dst_stride, dims, 5, vec->dst_type) &&
+		       strides_aligned(vec->src0_stride, dims, 5, vec->src0_type) &&
+		       strides_aligned(vec->src1_stride, dims, 5, vec->src1_type) &&
+		       (vec->op != AXL_VEC_GATHER ||
+			vec->gather_stride % (int32_t)exec_type_size((enum axl_type)vec->src0_type) == 0);
+	default:
+		return true;
+	}
+}
+
 static bool check_dma(const struct axl_dma *dma, unsigned int num_tiles, struct exec_error *error)
 {
 	bool load = dma->header.opcode == AXL_OP_LOAD;
@@ -245,6 +322,10 @@ bool exec_check(const union axl_insn *insn, uint32_t spad_bytes, uint32_t acc_by
 	default:
 		break;
 	}
+	if (ok && !check_work(insn, acc_bytes))
+		return refuse(error, AXL_CAUSE_BAD_OPERAND, 0, "more work than one instruction may have");
+	if (ok && !check_strides(insn))
+		return refuse(error, AXL_CAUSE_BAD_OPERAND, 0, "stride is no multiple of the element's size");
 	return ok && check_ranges(insn, spad_bytes, acc_bytes, error);
 }
 

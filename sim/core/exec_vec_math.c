@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Unary functions in binary32 and conversions. The polynomials and the order of operations are the specification's
- * (uapi/README.md, "Numerics"): every + and * is rounded once, fma where it says fma.
+ * (uapi/numerics.md, coefficients in axl_isa.h): every + and * is rounded once, fma where it says fma.
  */
 #include <math.h>
 #include <string.h>
@@ -242,121 +242,127 @@ void exec_convert(void *dst, enum axl_type dst_type, const void *src, enum axl_t
 
 /* ---- functions ---- */
 
-static inline float scale_by_power(float x, int n)
+static inline float float_of(uint32_t bits)
 {
-	/* x * 2^n in two exact steps, so that subnormal results are rounded once. */
-	int half = n / 2;
-	uint32_t a = (uint32_t)(half + 127) << 23, b = (uint32_t)(n - half + 127) << 23;
-	float fa, fb;
+	float f;
 
-	memcpy(&fa, &a, 4);
-	memcpy(&fb, &b, 4);
-	return x * fa * fb;
+	memcpy(&f, &bits, sizeof(f));
+	return f;
 }
 
-/* exp: x = n ln2 + r, |r| <= ln2 / 2; degree 6 in r. */
+static inline float quiet_nan(void)
+{
+	return __builtin_nanf("");
+}
+
+/* p * 2^n, |n| <= 252, in two steps: the first is exact, so that a subnormal result is rounded once. */
+static inline float scale_by_power(float p, int32_t n)
+{
+	int32_t half = n >> 1;
+
+	return p * float_of((uint32_t)(half + 127) << 23) * float_of((uint32_t)(n - half + 127) << 23);
+}
+
+/* exp: x = n ln2 + r, |r| <= ln2 / 2; degree 6 in r. At most 0.95 ulp. */
 static inline float vec_exp(float x)
 {
-	float clamped = x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x;
-	float n = __builtin_rintf(clamped * 0x1.715476p+0f);
-	float r = fmaf(n, -0x1.62e400p-1f, clamped);
-	float p;
+	float low = x > AXL_EXP_LO ? x : AXL_EXP_LO, inside = low < AXL_EXP_HI ? low : AXL_EXP_HI; /* NaN: AXL_EXP_LO */
+	float n = __builtin_rintf(inside * AXL_LOG2E);
+	float r = fmaf(n, -AXL_LN2_LO, fmaf(n, -AXL_LN2_HI, inside));
+	float p = fmaf(AXL_EXP_C4, r, AXL_EXP_C3);
 
-	r = fmaf(n, -0x1.7f7d1cp-20f, r);
-	p = 0x1.6850e4p-10f;
-	p = fmaf(p, r, 0x1.123bccp-7f);
-	p = fmaf(p, r, 0x1.555b98p-5f);
-	p = fmaf(p, r, 0x1.55548ep-3f);
-	p = fmaf(p, r, 0x1.fffff8p-2f);
-	p = fmaf(p, r * r, r);
-	p = p + 1.0f;
-	return x == x ? scale_by_power(p, (int)(clamped == clamped ? n : 0)) : x;
+	p = fmaf(p, r, AXL_EXP_C2);
+	p = fmaf(p, r, AXL_EXP_C1);
+	p = fmaf(p, r, AXL_EXP_C0);
+	p = fmaf(p, r * r, r) + 1.0f;
+	p = scale_by_power(p, (int32_t)n);
+	return x == x ? p : x;
 }
 
-/* log: x = m 2^e, m in [sqrt(1/2), sqrt(2)); log1p by atanh series in s = f / (2 + f). */
+/* log: x = m 2^e, m in [sqrt(1/2), sqrt(2)); log(m) = f - s (f - R(s^2)), f = m - 1, s = f / (f + 2). At most 0.9 ulp.
+ */
 static inline float vec_log(float x)
 {
+	int tiny = x < 0x1p-126f;
+	float scaled = tiny ? x * 0x1p23f : x, e, f, s, z, p;
 	uint32_t bits;
-	float scaled = x < 0x1p-126f ? x * 0x1p23f : x, m, e, f, s, z, p;
-	int exponent;
+	int32_t exponent;
 
-	memcpy(&bits, &scaled, 4);
-	exponent = (int)(bits - 0x3f3504f3u) >> 23;
-	bits -= (uint32_t)exponent << 23;
-	memcpy(&m, &bits, 4);
-	e = (float)(exponent - (x < 0x1p-126f ? 23 : 0));
-	f = m - 1.0f;
-	s = f / (2.0f + f);
+	memcpy(&bits, &scaled, sizeof(bits));
+	exponent = (int32_t)(bits - 0x3f3504f3u) >> 23;
+	f = float_of(bits - ((uint32_t)exponent << 23)) - 1.0f;
+	e = (float)(exponent - (tiny ? 23 : 0));
+	s = f / (f + 2.0f);
 	z = s * s;
-	p = 0x1.d13a06p-3f;
-	p = fmaf(p, z, 0x1.23d3dcp-2f);
-	p = fmaf(p, z, 0x1.999c26p-2f);
-	p = fmaf(p, z, 0x1.555552p-1f);
-	p = p * z;
-	p = fmaf(s, p, fmaf(e, 0x1.7f7d1cp-20f, 2.0f * s));
-	p = fmaf(e, 0x1.62e400p-1f, p);
-	if (!(x == x) || x < 0)
-		return __builtin_nanf("");
-	return x == 0 ? -__builtin_inff() : x == __builtin_inff() ? x : p;
+	p = fmaf(AXL_LOG_C3, z, AXL_LOG_C2);
+	p = fmaf(p, z, AXL_LOG_C1);
+	p = fmaf(p, z, AXL_LOG_C0);
+	p = fmaf(s, p * z - f, f);
+	p = fmaf(e, AXL_LN2_HI, fmaf(e, AXL_LN2_LO, p));
+	p = x == __builtin_inff() ? x : p;
+	p = x == 0.0f ? -__builtin_inff() : p;
+	return x >= 0.0f ? p : quiet_nan();
 }
 
 static inline float vec_sigmoid(float x)
 {
 	float e = vec_exp(-fabsf(x)), s = 1.0f / (1.0f + e);
 
-	return x >= 0 ? s : x == x ? e * s : x;
+	return x >= 0.0f ? s : e * s;
 }
 
+/* Small arguments by an odd polynomial, where 1 - e would cancel. At most 1.5 ulp. */
 static inline float vec_tanh(float x)
 {
-	float a = fabsf(x), e = vec_exp(-2.0f * a), t = (1.0f - e) / (1.0f + e), z = x * x, p;
+	float a = fabsf(x), z = a * a, p = fmaf(AXL_TANH_C4, z, AXL_TANH_C3);
+	float e = vec_exp(-2.0f * a), t = (1.0f - e) / (1.0f + e);
 
-	/* Small arguments by the odd polynomial, where 1 - e would cancel. */
-	p = fmaf(fmaf(fmaf(fmaf(0x1.66abp-6f, z, -0x1.ba1bap-5f), z, 0x1.1110fp-3f), z, -0x1.55555p-2f), z, 0.0f);
-	p = fmaf(p, a, a);
-	t = a < 0.3f ? p : t;
-	return x == x ? __builtin_copysignf(t, x) : x;
+	p = fmaf(p, z, AXL_TANH_C2);
+	p = fmaf(p, z, AXL_TANH_C1);
+	p = fmaf(p, z, AXL_TANH_C0);
+	p = fmaf(p * z, a, a);
+	return __builtin_copysignf(a < AXL_TANH_SMALL ? p : t, x);
 }
 
-/* erf: 1 - t exp(P(t) - x^2) with t = 1 / (1 + |x| / 2) and P of degree 9 (Numerical Recipes in C, 6.2, erfcc). */
+/* erf: an odd polynomial below 1, then 1 - exp(-Q(|x|)), then 1. At most 1.1 ulp. */
 static inline float vec_erf(float x)
 {
-	float a = fabsf(x), z = x * x, t = 1.0f / (1.0f + 0.5f * a), p;
+	float a = fabsf(x), z = a * a, p = fmaf(AXL_ERF_C6, z, AXL_ERF_C5), q = fmaf(AXL_ERF_D6, a, AXL_ERF_D5), y;
 
-	p = 0.17087277f;
-	p = fmaf(p, t, -0.82215223f);
-	p = fmaf(p, t, 1.48851587f);
-	p = fmaf(p, t, -1.13520398f);
-	p = fmaf(p, t, 0.27886807f);
-	p = fmaf(p, t, -0.18628806f);
-	p = fmaf(p, t, 0.09678418f);
-	p = fmaf(p, t, 0.37409196f);
-	p = fmaf(p, t, 1.00002368f);
-	p = fmaf(p, t, -1.26551223f);
-	p = 1.0f - t * vec_exp(p - z);
-	p = a > 6.0f ? 1.0f : p;
-	return x == x ? __builtin_copysignf(p, x) : x;
+	p = fmaf(p, z, AXL_ERF_C4);
+	p = fmaf(p, z, AXL_ERF_C3);
+	p = fmaf(p, z, AXL_ERF_C2);
+	p = fmaf(p, z, AXL_ERF_C1);
+	p = fmaf(p, z, AXL_ERF_C0);
+	p = fmaf(p, a, a);
+	q = fmaf(q, a, AXL_ERF_D4);
+	q = fmaf(q, a, AXL_ERF_D3);
+	q = fmaf(q, a, AXL_ERF_D2);
+	q = fmaf(q, a, AXL_ERF_D1);
+	q = fmaf(q, a, AXL_ERF_D0);
+	y = a < AXL_ERF_ONE ? 1.0f - vec_exp(-q) : 1.0f;
+	y = a < 1.0f ? p : y;
+	return x == x ? __builtin_copysignf(y, x) : x;
 }
 
-/* sin and cos: reduction by pi / 2 in three parts, |x| <= 8192; beyond, accuracy falls off. */
-static inline float vec_sin_cos(float x, int shift)
+/* sin for shift 0, cos for shift 1: reduction by pi / 2 in three parts. At most 1e-7 off for |x| <= 1e5; farther out it
+ * falls off. */
+static inline float vec_sin_cos(float x, int32_t shift)
 {
-	float n = __builtin_rintf(x * 0x1.45f306p-1f), r, z, s, c, v;
-	int q;
+	float turns = __builtin_rintf(x * AXL_TWO_OVER_PI), n = fabsf(turns) < 0x1p30f ? turns : 0.0f;
+	float r = fmaf(n, -AXL_PIO2_LO, fmaf(n, -AXL_PIO2_MID, fmaf(n, -AXL_PIO2_HI, x)));
+	float z = r * r, s = fmaf(AXL_SIN_C3, z, AXL_SIN_C2), c = fmaf(AXL_COS_C2, z, AXL_COS_C1), v;
+	int32_t quadrant = (int32_t)n + shift;
 
-	n = fabsf(n) < 1e9f ? n : 0;
-	r = fmaf(n, -0x1.921fb0p+0f, x);
-	r = fmaf(n, -0x1.5110b4p-22f, r);
-	r = fmaf(n, -0x1.846988p-48f, r);
-	q = ((int)n + shift) & 3;
-	z = r * r;
-	s = fmaf(fmaf(fmaf(0x1.5dbd4ep-19f, z, -0x1.9f6298p-13f), z, 0x1.110f0cp-7f), z, -0x1.555548p-3f);
+	s = fmaf(s, z, AXL_SIN_C1);
+	s = fmaf(s, z, AXL_SIN_C0);
 	s = fmaf(s * z, r, r);
-	c = fmaf(fmaf(fmaf(0x1.8bb3bp-16f, z, -0x1.6c087ep-10f), z, 0x1.55553ep-5f), z, -0.5f);
-	c = fmaf(c, z, 1.0f);
-	v = q & 1 ? c : s;
-	v = q & 2 ? -v : v;
-	return fabsf(x) < __builtin_inff() ? v : __builtin_nanf("");
+	c = fmaf(c, z, AXL_COS_C0);
+	c = fmaf(c * z, z, fmaf(-0.5f, z, 1.0f));
+	v = quadrant & 1 ? c : s;
+	v = quadrant & 2 ? -v : v;
+	v = fabsf(turns) < 0x1p30f ? v : 0.0f; /* no digits are left */
+	return fabsf(x) < __builtin_inff() ? v : quiet_nan();
 }
 
 static inline float clamp(float x, float lo, float hi)

@@ -41,6 +41,8 @@
 #define AXL_SEM_MAX 65535    /* a signal that would pass it faults (AXL_CAUSE_SEM_OVERFLOW) */
 #define AXL_LOOP_DEPTH 3     /* nested LOOPs */
 #define AXL_MAX_TILES 8	     /* in one command buffer */
+#define AXL_MAX_K 131072	     /* kernel positions x channels of one CONV; its M x N are at most the accumulators */
+#define AXL_MAX_ELEMENTS (1u << 26) /* elements of one LOAD, STORE or VEC */
 #define AXL_REDUCE_LANES 16  /* partial results of a reduction, see AXL_VEC_OPS */
 #define AXL_ALIGN 4	     /* every scratchpad, accumulator and parameter address of a multi-byte type is a multiple of its size;
 			      * accumulator addresses are multiples of 4 */
@@ -472,6 +474,56 @@ enum axl_vec_op {
 	F(__u8, src0_type, 0, TYPE)                                                                                             \
 	F(__u8, src1_type, 0, TYPE)                                                                                             \
 	F(__u8, reserved, 5, ZERO)
+
+/*
+ * Coefficients of the elementary functions; uapi/numerics.md has the formulas. Each is a binary32 constant, exactly as written.
+ */
+#define AXL_LOG2E 0x1.715476p+0f   /* log2(e) */
+#define AXL_LN2_HI 0x1.62e400p-1f  /* ln(2), its first 15 bits ... */
+#define AXL_LN2_LO 0x1.7f7d1cp-20f /* ... and the rest */
+#define AXL_EXP_LO -104.0f	   /* exp() is 0 below and infinite above */
+#define AXL_EXP_HI 89.0f
+#define AXL_EXP_C0 0x1.fffffcp-2f
+#define AXL_EXP_C1 0x1.555492p-3f
+#define AXL_EXP_C2 0x1.5558f2p-5f
+#define AXL_EXP_C3 0x1.123a20p-7f
+#define AXL_EXP_C4 0x1.6a23ccp-10f
+#define AXL_LOG_C0 0x1.555554p-1f
+#define AXL_LOG_C1 0x1.999a7cp-2f
+#define AXL_LOG_C2 0x1.2438a8p-2f
+#define AXL_LOG_C3 0x1.e2fdd6p-3f
+#define AXL_TANH_SMALL 0.625f
+#define AXL_TANH_C0 -0x1.555534p-2f
+#define AXL_TANH_C1 0x1.110768p-3f
+#define AXL_TANH_C2 -0x1.b84448p-5f
+#define AXL_TANH_C3 0x1.5256cep-6f
+#define AXL_TANH_C4 -0x1.76abf4p-8f
+#define AXL_ERF_C0 0x1.06eba8p-3f /* |x| < 1 */
+#define AXL_ERF_C1 -0x1.81273ep-2f
+#define AXL_ERF_C2 0x1.ce2d20p-4f
+#define AXL_ERF_C3 -0x1.b7fbb4p-6f
+#define AXL_ERF_C4 0x1.5419f4p-8f
+#define AXL_ERF_C5 -0x1.a485e8p-11f
+#define AXL_ERF_C6 0x1.4ae4c6p-14f
+#define AXL_ERF_ONE 3.925f	  /* erf() is 1 from here on */
+#define AXL_ERF_D0 0x1.72eab8p-12f /* 1 <= |x| < AXL_ERF_ONE */
+#define AXL_ERF_D1 0x1.2085b2p+0f
+#define AXL_ERF_D2 0x1.46c588p-1f
+#define AXL_ERF_D3 0x1.a60a6ap-4f
+#define AXL_ERF_D4 -0x1.6541f2p-6f
+#define AXL_ERF_D5 0x1.814c7ap-9f
+#define AXL_ERF_D6 -0x1.852caep-13f
+#define AXL_TWO_OVER_PI 0x1.45f306p-1f
+#define AXL_PIO2_HI 0x1.921fb4p+0f  /* pi / 2, in three parts */
+#define AXL_PIO2_MID 0x1.4442d2p-24f
+#define AXL_PIO2_LO -0x1.ee59dap-50f
+#define AXL_SIN_C0 -0x1.555556p-3f
+#define AXL_SIN_C1 0x1.111108p-7f
+#define AXL_SIN_C2 -0x1.a00f98p-13f
+#define AXL_SIN_C3 0x1.6cd734p-19f
+#define AXL_COS_C0 0x1.55554ap-5f
+#define AXL_COS_C1 -0x1.6c0c86p-10f
+#define AXL_COS_C2 0x1.9a00cap-16f
 
 /* The structs, generated from the lists. */
 #define AXL_MEMBER_0(ctype, name) ctype name;
