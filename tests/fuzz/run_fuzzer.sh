@@ -20,4 +20,4 @@ import)
 	done
 	;;
 esac
-"$fuzzer" -max_total_time="$seconds" -max_len=200000 -rss_limit_mb=4096 -timeout=30 -print_final_stats=1 "$work/new" "$work/seeds"
+"$fuzzer" -max_total_time="$seconds" -max_len=200000 -rss_limit_mb=4096 -timeout=60 -print_final_stats=1 "$work/new" "$work/seeds"
