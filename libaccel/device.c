@@ -9,10 +9,10 @@
 
 #include <accel/accel.h>
 
-#include "sim/inproc/inproc.h"
+#include "sim/inproc/direct.h"
 
 struct accel_device {
-	struct inproc *inproc;
+	struct direct *inproc;
 };
 
 struct accel_buffer {
@@ -79,7 +79,7 @@ int accel_open(const char *name, struct accel_device **device, char *error, size
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return fail(error, error_size, -ENOMEM, "out of memory");
-	err = inproc_create(target, threads, &d->inproc);
+	err = direct_create(target, threads, &d->inproc);
 	if (err) {
 		free(d);
 		return fail(error, error_size, err == -ENOENT ? -EINVAL : err, "device '%s': %s", name,
@@ -92,15 +92,15 @@ int accel_open(const char *name, struct accel_device **device, char *error, size
 void accel_close(struct accel_device *device)
 {
 	if (device)
-		inproc_destroy(device->inproc);
+		direct_destroy(device->inproc);
 	free(device);
 }
 
 void accel_device_info(const struct accel_device *device, struct accel_device_info *info)
 {
-	struct inproc_info from;
+	struct direct_info from;
 
-	inproc_info(device->inproc, &from);
+	direct_info(device->inproc, &from);
 	*info = (struct accel_device_info){from.target,       from.tiles,     from.spad_bytes,  from.acc_bytes,
 					   from.spad_banks,   from.clock_khz, from.mem_bytes,   from.dram_rate,
 					   from.dram_latency, from.host_rate, from.host_latency};
@@ -124,7 +124,7 @@ int accel_buffer_create(struct accel_device *device, uint64_t size, unsigned int
 		free(b);
 		return -ENOMEM;
 	}
-	err = inproc_map(device->inproc, b->data, size, flags & ACCEL_BUFFER_LOCAL, flags & ACCEL_BUFFER_WRITE,
+	err = direct_map(device->inproc, b->data, size, flags & ACCEL_BUFFER_LOCAL, flags & ACCEL_BUFFER_WRITE,
 			 flags & ACCEL_BUFFER_EXEC, &b->address);
 	if (err) {
 		munmap(b->data, size);
@@ -139,7 +139,7 @@ void accel_buffer_destroy(struct accel_buffer *buffer)
 {
 	if (!buffer)
 		return;
-	inproc_unmap(buffer->device->inproc, buffer->address);
+	direct_unmap(buffer->device->inproc, buffer->address);
 	munmap(buffer->data, buffer->size);
 	free(buffer);
 }
@@ -165,7 +165,7 @@ int accel_execute(struct accel_device *device, const struct accel_buffer *code, 
 {
 	if (size > code->size || num_bases > AXL_NUM_BASES)
 		return -EINVAL;
-	return inproc_execute(device->inproc, code->address, size, bases, num_bases, stats, trace, trace_max, fault);
+	return direct_execute(device->inproc, code->address, size, bases, num_bases, stats, trace, trace_max, fault);
 }
 
 char *accel_fault_text(const struct axl_fault_record *fault, char *text, size_t size)

@@ -1,52 +1,118 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The device inside this process: the tile engine over an address space of ranges. The one header of sim/ that libaccel
- * includes.
+ * The in-process AXL device: sim/core behind function calls, without kernel, PCI bus or VM.
  *
- * What is here executes command buffers and checks every access against the context's mappings. The device's front
- * (registers, user-mode queues, page tables in memory, faults as records, resets) is specified in uapi/ and not
- * modelled yet.
+ * Plays the part that the kernel driver plays on a bus: owns page tables, context and queue tables, status pages, fault
+ * ring and local memory, talks to the device through its registers, and sleeps until an interrupt. The calls mirror
+ * the driver's (uapi/drm): memory objects, address spaces, contexts, queues, waiting, faults. What a program writes
+ * into rings, index pages and command buffers goes to the device untouched and is checked there.
+ *
+ * Every call may come from any thread. Objects are destroyed in the reverse order of their creation: queues before
+ * contexts, contexts before spaces, memory when no space has it bound. Errors are negative errno.
  */
 #ifndef SIM_INPROC_INPROC_H
 #define SIM_INPROC_INPROC_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#include <axl/axl_isa.h>
 #include <axl/axl_queue.h>
 #include <axl/axl_regs.h>
 
 struct inproc;
+struct inproc_memory;
+struct inproc_space;
+struct inproc_context;
+struct inproc_queue;
 
-/* Sizes of the device; as the registers of the same names. */
-struct inproc_info {
+/*
+ * @target:  "axl-edge" or "axl-pro"
+ * @threads: host threads that compute, 0: one per processor
+ * @spin_us: how long the device polls before it sleeps and wants a doorbell
+ * @timing:  false: no cycles, same results
+ */
+struct inproc_options {
 	const char *target;
-	uint32_t tiles, spad_bytes, acc_bytes, spad_banks, clock_khz;
-	uint64_t mem_bytes;
-	uint32_t dram_rate, dram_latency, host_rate, host_latency;
+	unsigned int threads;
+	unsigned int spin_us;
+	bool timing;
+	bool race_check;
 };
 
-/* @target: "axl-edge" or "axl-pro". @threads: 0 is one per processor. -ENOENT (target), -ENOMEM, -EAGAIN. */
-int inproc_create(const char *target, unsigned int threads, struct inproc **device);
+/* -ENOENT: no such target; -ENOMEM; -EAGAIN: threads can not be started. */
+int inproc_create(const struct inproc_options *options, struct inproc **device);
 void inproc_destroy(struct inproc *device);
-void inproc_info(const struct inproc *device, struct inproc_info *info);
+
+/* The target's name, and the value of a 32- or 64-bit register of BAR0. */
+const char *inproc_target(const struct inproc *device);
+uint64_t inproc_register(struct inproc *device, enum axl_reg reg);
 
 /*
- * Map [memory, memory + size) at a device address chosen here, 4096-byte aligned; @local: it counts as the device's own
- * memory, else as host memory over PCIe. Returns 0 and the address. -ENOMEM.
+ * Memory objects: zeroed, page aligned, @size rounded up to pages. @local: in the device's memory (2 MiB aligned when
+ * that large), else host memory. *data: the object in this process. -EINVAL: size 0; -ENOSPC: local memory is full;
+ * -ENOMEM. Destroying one that is bound somewhere: -EBUSY, and nothing happens.
  */
-int inproc_map(struct inproc *device, void *memory, uint64_t size, bool local, bool writable, bool executable,
-	       uint64_t *address);
-void inproc_unmap(struct inproc *device, uint64_t address);
+int inproc_memory_create(struct inproc *device, uint64_t size, bool local, struct inproc_memory **memory, void **data);
+int inproc_memory_destroy(struct inproc_memory *memory);
+
+/* Address spaces of 48 bits. Destroy: -EBUSY while a context uses it; what is bound is unbound. */
+int inproc_space_create(struct inproc *device, struct inproc_space **space);
+int inproc_space_destroy(struct inproc_space *space);
+
+#define INPROC_READ 0x1u
+#define INPROC_WRITE 0x2u
+#define INPROC_EXEC 0x4u
 
 /*
- * Run the command buffer at @cmdbuf with @num_bases base registers; returns when it ended. -EFAULT: *fault says why.
- * One caller at a time, and no mapping may change meanwhile.
+ * Bind [offset, offset + size) of @memory at @va; all three multiples of the page size. -EINVAL: alignment, range or
+ * rights; -EEXIST: part of it is bound; -ENOMEM. 2 MiB pages are used where alignment allows.
  */
-int inproc_execute(struct inproc *device, uint64_t cmdbuf, uint32_t size, const uint64_t *bases, unsigned int num_bases,
-		   struct axl_exec_stats *stats, struct axl_trace_record *trace, size_t trace_max,
-		   struct axl_fault_record *fault);
+int inproc_bind(struct inproc_space *space, uint64_t va, struct inproc_memory *memory, uint64_t offset, uint64_t size,
+		unsigned int rights);
+/*
+ * Take exactly one binding away again: the @va and @size of an inproc_bind(); -ENOENT otherwise. When it returns, no
+ * access of the device under the old translation is in flight; later ones fault.
+ */
+int inproc_unbind(struct inproc_space *space, uint64_t va, uint64_t size);
+
+/* A context, with its status page (read only for the caller, valid until destroyed). -ENOSPC: the device has no more.
+ */
+int inproc_context_create(struct inproc_space *space, struct inproc_context **context,
+			  const struct axl_status_page **status);
+/* -EBUSY while it has queues. */
+int inproc_context_destroy(struct inproc_context *context);
+
+/* The doorbell of queue slot @slot. Never blocks; a system call only when the device sleeps. */
+void inproc_doorbell(struct inproc_context *context, unsigned int slot);
+
+/* Fields as struct axl_queue_desc; @slot: < AXL_QUEUES_PER_CONTEXT. */
+struct inproc_queue_args {
+	uint32_t slot, slots;
+	uint64_t ring, index;
+	uint32_t priority, flags, timeslice, watchdog;
+};
+
+/* -EINVAL: the device refused the descriptor; -EEXIST: slot taken; -ENOSPC: no more queues. Running when it returns. */
+int inproc_queue_create(struct inproc_context *context, const struct inproc_queue_args *args,
+			struct inproc_queue **queue);
+/* Kills what it runs, then frees it. */
+void inproc_queue_destroy(struct inproc_queue *queue);
+/*
+ * Kill what it runs and drop the packet at which it stands (status.retired + 1), generation + 1; then go on behind it.
+ * The way out of FAULTED and out of a WAIT that nobody ends.
+ */
+int inproc_queue_reset(struct inproc_queue *queue);
+/* Suspend at the next packet or YIELD, and go on. */
+int inproc_queue_stop(struct inproc_queue *queue);
+int inproc_queue_start(struct inproc_queue *queue);
+
+/*
+ * Sleep until status.retired >= @retired. @deadline_ns: CLOCK_MONOTONIC; INT64_MAX: for ever. -ETIMEDOUT; -EIO: the
+ * queue is FAULTED and will not get there; -ECANCELED: the queue was reset while waiting or before, at or after that
+ * packet.
+ */
+int inproc_queue_wait(struct inproc_queue *queue, uint64_t retired, int64_t deadline_ns);
+/* The record of the last fault of this queue; false: none since it was created. */
+bool inproc_queue_fault(struct inproc_queue *queue, struct axl_fault_record *record);
 
 #endif

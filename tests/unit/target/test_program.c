@@ -18,7 +18,7 @@
 
 #include "compiler/target/program.h"
 #include "compiler/target/verify.h"
-#include "sim/inproc/inproc.h"
+#include "sim/inproc/direct.h"
 
 #define SMALL_SPAD (48u << 10)
 #define MAX_ELEMS 1024u
@@ -358,7 +358,7 @@ static void every_removed_wait_of_a_random_program_is_found(void **state)
 }
 
 /* Page-aligned memory with a copy of @data, mapped. */
-static void *map(struct inproc *device, const void *data, uint64_t bytes, bool writable, bool executable,
+static void *map(struct direct *device, const void *data, uint64_t bytes, bool writable, bool executable,
 		 uint64_t *address)
 {
 	uint64_t size = (bytes / PAGE + 1) * PAGE;
@@ -368,7 +368,7 @@ static void *map(struct inproc *device, const void *data, uint64_t bytes, bool w
 	memset(memory, 0, size);
 	if (data)
 		memcpy(memory, data, bytes);
-	assert_int_equal(inproc_map(device, memory, size, true, writable, executable, address), 0);
+	assert_int_equal(direct_map(device, memory, size, true, writable, executable, address), 0);
 	return memory;
 }
 
@@ -377,19 +377,19 @@ static void run_on_device(struct walk *walk, const char *target, int32_t *output
 	uint64_t code, bases[4];
 	struct axl_fault_record fault;
 	struct axl_exec_stats stats;
-	struct inproc *device;
+	struct direct *device;
 	void *memory[5];
 
-	assert_int_equal(inproc_create(target, 1, &device), 0);
+	assert_int_equal(direct_create(target, 1, &device), 0);
 	memory[0] = map(device, walk->image.weights, walk->image.weight_bytes, false, false, &bases[0]);
 	memory[1] = map(device, NULL, walk->image.arena_bytes, true, false, &bases[1]);
 	memory[2] = map(device, walk->input.data, IO_ELEMS * 4, false, false, &bases[2]);
 	memory[3] = map(device, NULL, IO_ELEMS * 4, true, false, &bases[3]);
 	memory[4] = map(device, walk->image.code, walk->image.code_bytes, false, true, &code);
-	if (inproc_execute(device, code, (uint32_t)walk->image.code_bytes, bases, 4, &stats, NULL, 0, &fault))
+	if (direct_execute(device, code, (uint32_t)walk->image.code_bytes, bases, 4, &stats, NULL, 0, &fault))
 		fail_msg("%s: the device faulted, cause %u", target, (unsigned int)fault.cause);
 	memcpy(output, memory[3], IO_ELEMS * 4);
-	inproc_destroy(device);
+	direct_destroy(device);
 	for (int i = 0; i < 5; i++)
 		free(memory[i]);
 }

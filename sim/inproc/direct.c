@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See inproc.h. */
-#include "sim/inproc/inproc.h"
+/* See direct.h. */
+#include "sim/inproc/direct.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ struct range {
 };
 
 /* @ranges: sorted by address; addresses are not used again, so a stale one never reaches a later mapping. */
-struct inproc {
+struct direct {
 	const struct engine_config *config;
 	struct engine *engine;
 	struct range *ranges;
@@ -26,9 +26,9 @@ struct inproc {
 	uint64_t next, cycle;
 };
 
-int inproc_create(const char *target, unsigned int threads, struct inproc **device)
+int direct_create(const char *target, unsigned int threads, struct direct **device)
 {
-	struct inproc *d = calloc(1, sizeof(*d));
+	struct direct *d = calloc(1, sizeof(*d));
 	int err;
 
 	if (!d)
@@ -44,7 +44,7 @@ int inproc_create(const char *target, unsigned int threads, struct inproc **devi
 	return 0;
 }
 
-void inproc_destroy(struct inproc *device)
+void direct_destroy(struct direct *device)
 {
 	if (!device)
 		return;
@@ -53,16 +53,16 @@ void inproc_destroy(struct inproc *device)
 	free(device);
 }
 
-void inproc_info(const struct inproc *device, struct inproc_info *info)
+void direct_info(const struct direct *device, struct direct_info *info)
 {
 	const struct engine_config *config = device->config;
 
-	*info = (struct inproc_info){config->name,         config->tiles,     config->spad_bytes,  config->acc_bytes,
+	*info = (struct direct_info){config->name,         config->tiles,     config->spad_bytes,  config->acc_bytes,
 				     config->spad_banks,   config->clock_khz, config->mem_bytes,   config->dram_rate,
 				     config->dram_latency, config->host_rate, config->host_latency};
 }
 
-int inproc_map(struct inproc *device, void *memory, uint64_t size, bool local, bool writable, bool executable,
+int direct_map(struct direct *device, void *memory, uint64_t size, bool local, bool writable, bool executable,
 	       uint64_t *address)
 {
 	struct range *grown;
@@ -83,7 +83,7 @@ int inproc_map(struct inproc *device, void *memory, uint64_t size, bool local, b
 	return 0;
 }
 
-void inproc_unmap(struct inproc *device, uint64_t address)
+void direct_unmap(struct direct *device, uint64_t address)
 {
 	for (size_t i = 0; i < device->count; i++)
 		if (device->ranges[i].address == address) {
@@ -97,7 +97,7 @@ void inproc_unmap(struct inproc *device, uint64_t address)
 static int translate(void *opaque, uint64_t va, enum axl_access access, struct engine_page *page,
 		     struct engine_fault *fault)
 {
-	const struct inproc *device = opaque;
+	const struct direct *device = opaque;
 	size_t low = 0, high = device->count;
 	const struct range *range;
 
@@ -143,7 +143,7 @@ static void record_fault(const struct engine_fault *from, uint64_t cmdbuf, struc
 	memcpy(record->pipe_offset, from->pipe_offset, sizeof(record->pipe_offset));
 }
 
-int inproc_execute(struct inproc *device, uint64_t cmdbuf, uint32_t size, const uint64_t *bases, unsigned int num_bases,
+int direct_execute(struct direct *device, uint64_t cmdbuf, uint32_t size, const uint64_t *bases, unsigned int num_bases,
 		   struct axl_exec_stats *stats, struct axl_trace_record *trace, size_t trace_max,
 		   struct axl_fault_record *fault)
 {
