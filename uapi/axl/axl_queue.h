@@ -3,7 +3,7 @@
  * AXL user-mode queue: the contract between libaccel and the device.
  *
  * A queue is a ring of 64-byte packets and one index page, both in the owner's address space, plus one entry of the context's
- * status page, which the kernel owns and the device alone writes.
+ * status page, which the kernel owns; the user reads it.
  *
  *	producer (one thread at a time)				device
  *	-------------------------------				------
@@ -50,6 +50,9 @@ struct axl_queue_index {
  * @error:       enum axl_cause of the packet that stopped the queue, 0: none
  * @busy_cycles: device cycles that tiles and copy engine spent on this queue, for accounting
  * @generation:  counts resets of the queue
+ * @notify:      the one word here that the driver writes: raise the context's interrupt when @retired reaches this index; 0:
+ *		 nobody sleeps. Driver: store notify; full barrier; look at retired and state once more before it sleeps. Device:
+ *		 store retired; full barrier; load notify. Every change of @state raises the interrupt as well.
  */
 struct axl_queue_status {
 	__u64 retired;
@@ -58,7 +61,8 @@ struct axl_queue_status {
 	__u32 error;
 	__u64 busy_cycles;
 	__u64 generation;
-	__u64 reserved[3];
+	__u64 notify;
+	__u64 reserved[2];
 };
 
 #define AXL_EVENT_AWAKE (~(__u64)0)
