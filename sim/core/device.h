@@ -6,8 +6,8 @@
  * API. They give it a way to reach host memory and to raise interrupts; it gives them BAR accesses. All registers
  * behave as uapi/axl/axl_regs.h says. Everything read through host_ops, and every register value, is untrusted.
  *
- * The device runs on its own threads. device_reg_write() and device_doorbell() only latch and wake; they never wait for
- * work.
+ * With its own thread, device_reg_write() and device_doorbell() only latch and wake; they never wait for work. Without,
+ * everything happens in device_run(), which makes the device deterministic.
  */
 #ifndef SIM_CORE_DEVICE_H
 #define SIM_CORE_DEVICE_H
@@ -17,11 +17,11 @@
 struct device;
 
 /*
- * Host side. Called from the device's threads; must be thread-safe. Bus addresses are what descriptors and page tables
- * hold.
- * @map:  a pointer to [addr, addr + size) of bus memory that stays valid until device_quiesce() or the next
- * TLB_INVALIDATE completes; NULL when it is not (all) memory
- * @irq:  raise MSI-X vector
+ * Host side; bus addresses are what descriptors and page tables hold.
+ * @map:  a pointer to [addr, addr + size) of bus memory; NULL when that is not (all) memory. Called by the device's
+ * thread only. The pointer stays valid until a command that takes it away has ended: TLB_INVALIDATE or CONTEXT_UPDATE
+ * for what page tables lead to, CONTEXT_UPDATE for a status page, a register write for tables and the fault ring.
+ * @irq:  raise MSI-X vector. Called from any thread, without locks of the device held; may call device_reg_*().
  */
 struct device_host_ops {
 	void *(*map)(void *opaque, uint64_t addr, uint64_t size, bool write);
@@ -33,9 +33,16 @@ struct device_config {
 	unsigned int threads; /* host threads that compute, 0: one per processor */
 	bool timing;          /* false: no cycles, faster */
 	bool race_check;      /* as AXL_CONTROL_RACE_CHECK from the start */
+	bool passive;         /* no thread of its own: device_run() does the work */
 	unsigned int spin_us; /* how long the device polls its rings before it sleeps and wants a doorbell */
 };
 
+/* Limits beyond the contract's: what a packet may make the device allocate (AXL_CAUSE_PACKET). */
+#define DEVICE_MAX_CMDBUF (256u << 20)
+#define DEVICE_MAX_TRACE (256u << 20)
+#define DEVICE_NUM_QUEUES 256
+
+/* -ENOMEM, -EAGAIN. */
 int device_create(const struct device_config *config, const struct device_host_ops *ops, void *opaque,
 		  struct device **device);
 void device_destroy(struct device *device); /* stops its threads; no callback comes after it returned */
@@ -48,7 +55,11 @@ void device_doorbell(struct device *device, uint64_t offset);
 /* BAR4: local memory, engine.mem_bytes of it, zero at start and never moved. */
 void *device_local_memory(struct device *device);
 
-/* Wait until no queue has work in flight (in-process use and tests). -ETIMEDOUT after @timeout_ms. */
-int device_wait_idle(struct device *device, unsigned int timeout_ms);
+/*
+ * Passive devices: do what there is to do. @passes bounds it: in one pass each queue may retire a batch of packets, and
+ * one command buffer may run. True: there is more to do at once; false: nothing until a register, doorbell or memory
+ * changes.
+ */
+bool device_run(struct device *device, unsigned int passes);
 
 #endif

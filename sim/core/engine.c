@@ -35,6 +35,7 @@ struct engine {
 	struct engine_config config;
 	struct workers *workers;
 	struct exec_memory memory[AXL_MAX_TILES];
+	uint64_t cycles; /* of the execution under way */
 };
 
 int engine_create(const struct engine_config *config, unsigned int threads, struct engine **engine)
@@ -70,6 +71,11 @@ void engine_destroy(struct engine *engine)
 		free(engine->memory[t].acc);
 	}
 	free(engine);
+}
+
+uint64_t engine_cycles(const struct engine *engine)
+{
+	return engine->cycles;
 }
 
 void engine_scrub(struct engine *engine)
@@ -432,6 +438,7 @@ static int execute(struct run *run, unsigned int tile, unsigned int pipe, uint64
 	lane->head = (lane->head + 1) % AXL_FIFO_DEPTH;
 	lane->count--;
 	run->end = took.end > run->end ? took.end : run->end;
+	run->engine->cycles = run->end;
 	return err;
 }
 
@@ -522,6 +529,7 @@ int engine_run(struct engine *engine, const struct engine_job *job, struct engin
 	if (!run)
 		return -ENOMEM;
 	run->engine = engine;
+	engine->cycles = 0;
 	run->config = &engine->config;
 	run->memory = engine->memory;
 	run->job = job;

@@ -50,6 +50,7 @@ struct axl_queue_index {
  * @error:       enum axl_cause of the packet that stopped the queue, 0: none
  * @busy_cycles: device cycles that tiles and copy engine spent on this queue, for accounting
  * @generation:  counts resets of the queue
+ * @dropped:     retired as it was right after the last reset that dropped a packet: that packet never completed; 0: none
  * @notify:      the one word here that the driver writes: raise the context's interrupt when @retired reaches this index; 0:
  *		 nobody sleeps. Driver: store notify; full barrier; look at retired and state once more before it sleeps. Device:
  *		 store retired; full barrier; load notify. Every change of @state raises the interrupt as well.
@@ -61,8 +62,9 @@ struct axl_queue_status {
 	__u32 error;
 	__u64 busy_cycles;
 	__u64 generation;
+	__u64 dropped;
 	__u64 notify;
-	__u64 reserved[2];
+	__u64 reserved;
 };
 
 #define AXL_EVENT_AWAKE (~(__u64)0)

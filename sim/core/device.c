@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/* The device's life, its thread, doorbells and interrupts. See device.h; registers are in registers.c. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "sim/core/device_internal.h"
+#include "sim/core/registers.h"
+
+/* Nothing tells the device that a word which a WAIT packet looks at has changed: it looks again after this. */
+#define WAIT_POLL_NS 50000
+
+static uint64_t now_ns(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#endif
+}
+
+/* ---- interrupts ---- */
+
+void device_interrupt(struct device *device, unsigned int vector, uint32_t cause, uint64_t contexts)
+{
+	bool raise;
+
+	pthread_mutex_lock(&device->lock);
+	device->irq_cause |= cause;
+	device->irq_contexts |= contexts;
+	device->irq_pending |= 1u << vector;
+	raise = !(device->irq_mask >> vector & 1);
+	pthread_mutex_unlock(&device->lock);
+	if (raise)
+		device->ops->irq(device->opaque, vector);
+}
+
+/* ---- commands and resets, on the device's thread ---- */
+
+void device_reset(struct device *device)
+{
+	for (unsigned int q = 0; q < device->num_live; q++) {
+		queue_abandon(&device->queues[q]);
+		device->queues[q] = (struct queue){0};
+	}
+	device->num_live = 0;
+	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++) {
+		device->contexts[c].valid = false;
+		mmu_attach(&device->mmu, c, 0);
+	}
+	engine_scrub(device->engine);
+	device->tile_context = AXL_MAX_CONTEXTS;
+	device->packets = device->doorbells = device->faults = device->tlb_misses = 0;
+	device->busy = device->dram_bytes = device->host_bytes = 0;
+	pthread_mutex_lock(&device->lock);
+	registers_reset(device);
+	device->ready = 1;
+	pthread_mutex_unlock(&device->lock);
+}
+
+static void run_command(struct device *device)
+{
+	enum axl_command_result result;
+	enum axl_command command;
+	uint64_t arg;
+
+	pthread_mutex_lock(&device->lock);
+	command = (enum axl_command)device->command;
+	arg = device->command_arg;
+	pthread_mutex_unlock(&device->lock);
+	result = command_run(device, command, arg);
+	pthread_mutex_lock(&device->lock);
+	device->command_result = result;
+	device->command_busy = 0;
+	pthread_mutex_unlock(&device->lock);
+	device_interrupt(device, 0, AXL_IRQ_COMMAND, 0);
+}
+
+void device_attend(struct device *device)
+{
+	unsigned int wants = atomic_load_explicit(&device->attention, memory_order_relaxed);
+
+	if (!wants)
+		return;
+	wants = atomic_exchange(&device->attention, wants & ATTENTION_QUIT);
+	if (wants & ATTENTION_RESET) {
+		/* The engine is inside one of the queues that go: it comes back first. */
+		if (device->running) {
+			device->verdict = VERDICT_DROP;
+			device->running->execution = NULL;
+			atomic_fetch_or(&device->attention, ATTENTION_RESET);
+			return;
+		}
+		device_reset(device);
+	} else if (wants & ATTENTION_COMMAND) {
+		run_command(device);
+	}
+}
+
+/* ---- the work loop ---- */
+
+bool device_enabled(struct device *device)
+{
+	bool enable;
+
+	pthread_mutex_lock(&device->lock);
+	enable = device->ready && device->control & AXL_CONTROL_ENABLE;
+	pthread_mutex_unlock(&device->lock);
+	return enable;
+}
+
+static bool pass(struct device *device)
+{
+	bool moved;
+
+	device_attend(device);
+	if (!device_enabled(device))
+		return false;
+	moved = queue_front_pass(device);
+	return schedule_execute(device) || moved;
+}
+
+bool device_run(struct device *device, unsigned int passes)
+{
+	bool moved = true;
+
+	queue_disarm_events(device);
+	device->idle = false;
+	while (passes-- && moved)
+		moved = pass(device) || atomic_load(&device->attention);
+	if (!moved && device_enabled(device))
+		moved = queue_arm_events(device);
+	device->idle = !moved && queue_all_idle(device);
+	return moved;
+}
+
+/* Until attention, or until it is time to look at memory again. */
+static void sleep_for_attention(struct device *device, bool poll)
+{
+	struct timespec until;
+	uint64_t when = now_ns() + WAIT_POLL_NS;
+
+	pthread_mutex_lock(&device->lock);
+	if (poll) {
+		until.tv_sec = (time_t)(when / 1000000000u);
+		until.tv_nsec = (long)(when % 1000000000u);
+		if (!atomic_load(&device->attention))
+			pthread_cond_timedwait(&device->wake, &device->lock, &until);
+	} else {
+		while (!atomic_load(&device->attention))
+			pthread_cond_wait(&device->wake, &device->lock);
+	}
+	pthread_mutex_unlock(&device->lock);
+}
+
+static void *thread_main(void *arg)
+{
+	struct device *device = arg;
+	uint64_t last_work = 0;
+	bool armed = false;
+
+	while (!(atomic_load(&device->attention) & ATTENTION_QUIT)) {
+		if (atomic_load_explicit(&device->attention, memory_order_relaxed) && armed) {
+			queue_disarm_events(device);
+			armed = false;
+			last_work = now_ns();
+		}
+		device->idle = false;
+		if (pass(device)) {
+			/* A WAIT came true while asleep: the event index is old now. */
+			if (armed)
+				queue_disarm_events(device);
+			armed = false;
+			last_work = now_ns();
+			continue;
+		}
+		if (now_ns() - last_work < device->config.spin_us * 1000ull) {
+			pause_cpu();
+			continue;
+		}
+		if (!armed) {
+			armed = true;
+			/* Pairs with the producers' full barrier: a packet is seen here, or its producer sees the
+			 * event. */
+			if (device_enabled(device) && queue_arm_events(device)) {
+				queue_disarm_events(device);
+				armed = false;
+				continue;
+			}
+		}
+		device->idle = queue_all_idle(device);
+		sleep_for_attention(device, device_enabled(device) && queue_waits_for_memory(device));
+	}
+	return NULL;
+}
+
+/* ---- life ---- */
+
+static int create_lock(struct device *device)
+{
+	pthread_condattr_t attributes;
+	int err = pthread_mutex_init(&device->lock, NULL);
+
+	if (err)
+		return -err;
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	err = pthread_cond_init(&device->wake, &attributes);
+	pthread_condattr_destroy(&attributes);
+	if (err)
+		pthread_mutex_destroy(&device->lock);
+	return -err;
+}
+
+int device_create(const struct device_config *config, const struct device_host_ops *ops, void *opaque,
+		  struct device **device)
+{
+	struct device *d = calloc(1, sizeof(*d));
+	int err = -ENOMEM;
+
+	if (!d)
+		return -ENOMEM;
+	d->config = *config;
+	d->ops = ops;
+	d->opaque = opaque;
+	d->local = mmap(NULL, config->engine.mem_bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (d->local == MAP_FAILED)
+		goto err_free;
+	err = engine_create(&config->engine, config->threads, &d->engine);
+	if (err)
+		goto err_unmap;
+	err = create_lock(d);
+	if (err)
+		goto err_engine;
+	mmu_init(&d->mmu, ops, opaque, d->local, config->engine.mem_bytes);
+	d->idle = true;
+	device_reset(d);
+	if (!config->passive) {
+		err = -pthread_create(&d->thread, NULL, thread_main, d);
+		if (err)
+			goto err_lock;
+		d->has_thread = true;
+	}
+	*device = d;
+	return 0;
+
+err_lock:
+	pthread_cond_destroy(&d->wake);
+	pthread_mutex_destroy(&d->lock);
+err_engine:
+	engine_destroy(d->engine);
+err_unmap:
+	munmap(d->local, config->engine.mem_bytes);
+err_free:
+	free(d);
+	return err;
+}
+
+void device_destroy(struct device *device)
+{
+	if (!device)
+		return;
+	if (device->has_thread) {
+		pthread_mutex_lock(&device->lock);
+		atomic_fetch_or(&device->attention, ATTENTION_QUIT);
+		pthread_cond_signal(&device->wake);
+		pthread_mutex_unlock(&device->lock);
+		pthread_join(device->thread, NULL);
+	}
+	for (unsigned int q = 0; q < device->num_live; q++)
+		queue_abandon(&device->queues[q]);
+	engine_destroy(device->engine);
+	munmap(device->local, device->config.engine.mem_bytes);
+	pthread_cond_destroy(&device->wake);
+	pthread_mutex_destroy(&device->lock);
+	free(device);
+}
+
+void *device_local_memory(struct device *device)
+{
+	return device->local;
+}
+
+void device_doorbell(struct device *device, uint64_t offset)
+{
+	if (offset / AXL_DOORBELL_STRIDE >= AXL_MAX_CONTEXTS ||
+	    offset % AXL_DOORBELL_STRIDE / 8 >= AXL_QUEUES_PER_CONTEXT)
+		return;
+	device->doorbells++;
+	/* The device looks at all of its queues when it wakes: which one rang does not matter to it. */
+	if (atomic_fetch_or(&device->attention, ATTENTION_DOORBELL) & ATTENTION_DOORBELL)
+		return;
+	pthread_mutex_lock(&device->lock);
+	pthread_cond_signal(&device->wake);
+	pthread_mutex_unlock(&device->lock);
+}
