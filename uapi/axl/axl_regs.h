@@ -23,7 +23,7 @@
 #define AXL_DOORBELL_STRIDE 65536 /* at least the largest page size of a host that may map it */
 
 /*
- * Registers: X(NAME, offset, bits, access, reset, description). Access: RO read-only, RW, WO write-only, W1C write 1 to clear.
+ * Registers: X(NAME, offset, bits, access, description); the reset value is 0 where it is not fixed. Access: RO read-only, RW, WO write-only, W1C write 1 to clear.
  * The same list names them in traces and in the specification.
  */
 #define AXL_REGS(X)                                                                                                             \
@@ -46,7 +46,7 @@
 	/* control */                                                                                                           \
 	X(CONTROL, 0x0100, 32, RW, "AXL_CONTROL_*")                                                                             \
 	X(STATUS, 0x0104, 32, RO, "AXL_STATUS_*")                                                                               \
-	X(CYCLES, 0x0108, 64, RO, "device cycle counter; counts on through resets of queues and tiles")                         \
+	X(CYCLES, 0x0108, 64, RO, "device cycle counter: cycles of work; counts on through resets")                             \
 	X(CONTEXT_TABLE, 0x0110, 64, RW, "bus address of struct axl_context_desc[NUM_CONTEXTS], 64-byte aligned")               \
 	X(QUEUE_TABLE, 0x0118, 64, RW, "bus address of struct axl_queue_desc[NUM_QUEUES], 64-byte aligned")                     \
 	X(FAULT_RING, 0x0120, 64, RW, "bus address of struct axl_fault_record[FAULT_SIZE]")                                     \
@@ -97,12 +97,14 @@ enum axl_reg {
 #define AXL_IRQ_COMMAND 0x1 /* a command ended */
 #define AXL_IRQ_FAULT 0x2   /* a fault record was written or dropped */
 
-/* Commands. ARG is the number of a context or queue, or a tile mask. Result in COMMAND_RESULT, then AXL_IRQ_COMMAND. */
+/*
+ * Commands: none waits for work, so that the mailbox is free again in microseconds whatever the queues do. ARG is the number of a context or queue, or a tile mask. Result in COMMAND_RESULT, then AXL_IRQ_COMMAND.
+ */
 enum axl_command {
 	AXL_CMD_CONTEXT_UPDATE = 1, /* read context table entry ARG: attach, change or detach (valid = 0) the context */
 	AXL_CMD_TLB_INVALIDATE = 2, /* forget all translations of context ARG; ends when no access under an old one is in flight */
 	AXL_CMD_QUEUE_START = 3,    /* read queue table entry ARG and run it from its index page's write/status' retired */
-	AXL_CMD_QUEUE_STOP = 4,	    /* stop queue ARG at the next packet or YIELD; ends when it stands (state SUSPENDED) */
+	AXL_CMD_QUEUE_STOP = 4,	    /* ask queue ARG to stop at the next packet or YIELD; its state is SUSPENDED when it stands */
 	AXL_CMD_QUEUE_RESET = 5,    /* kill what queue ARG runs, now; its state becomes OFF, generation + 1 */
 	AXL_CMD_TILE_RESET = 6,	    /* kill whatever runs on the tiles of mask ARG; their queues fault with AXL_CAUSE_RESET */
 };
