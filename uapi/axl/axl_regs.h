@@ -98,7 +98,8 @@ enum axl_reg {
 #define AXL_IRQ_FAULT 0x2   /* a fault record was written or dropped */
 
 /*
- * Commands: none waits for work, so that the mailbox is free again in microseconds whatever the queues do. ARG is the number of a context or queue, or a tile mask. Result in COMMAND_RESULT, then AXL_IRQ_COMMAND.
+ * Commands: none waits for work, so that the mailbox is free again in microseconds whatever the queues do. ARG is the number of a
+ * context or queue, or a tile mask. Result in COMMAND_RESULT, then AXL_IRQ_COMMAND.
  */
 enum axl_command {
 	AXL_CMD_CONTEXT_UPDATE = 1, /* read context table entry ARG: attach, change or detach (valid = 0) the context */
