@@ -184,7 +184,7 @@ static enum axl_command_result tile_reset(struct device *device, uint64_t mask)
 	return AXL_CMD_OK;
 }
 
-enum axl_command_result command_run(struct device *device, enum axl_command command, uint64_t arg)
+enum axl_command_result device_command(struct device *device, enum axl_command command, uint64_t arg)
 {
 	switch (command) {
 	case AXL_CMD_CONTEXT_UPDATE:

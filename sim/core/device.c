@@ -76,7 +76,7 @@ static void run_command(struct device *device)
 	command = (enum axl_command)device->command;
 	arg = device->command_arg;
 	pthread_mutex_unlock(&device->lock);
-	result = command_run(device, command, arg);
+	result = device_command(device, command, arg);
 	pthread_mutex_lock(&device->lock);
 	device->command_result = result;
 	device->command_busy = 0;

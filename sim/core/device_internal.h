@@ -116,7 +116,7 @@ void device_interrupt(struct device *device, unsigned int vector, uint32_t cause
 bool device_enabled(struct device *device);
 
 /* ---- command.c ---- */
-enum axl_command_result command_run(struct device *device, enum axl_command command, uint64_t arg);
+enum axl_command_result device_command(struct device *device, enum axl_command command, uint64_t arg);
 
 /* ---- queue.c: one queue's ring and status ---- */
 /* Let every queue retire what needs no tile. True: something moved. */

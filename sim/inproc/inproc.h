@@ -14,6 +14,7 @@
 #define SIM_INPROC_INPROC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <axl/axl_queue.h>
@@ -106,11 +107,20 @@ int inproc_queue_reset(struct inproc_queue *queue);
 int inproc_queue_stop(struct inproc_queue *queue);
 int inproc_queue_start(struct inproc_queue *queue);
 
+/* One thing to wait for: status.retired >= @retired. @result: written by inproc_wait_many(). */
+struct inproc_wait {
+	struct inproc_queue *queue;
+	uint64_t retired;
+	int result;
+};
+
 /*
- * Sleep until status.retired >= @retired. @deadline_ns: CLOCK_MONOTONIC; INT64_MAX: for ever. -ETIMEDOUT; -EIO: the
- * queue is FAULTED and will not get there; -ECANCELED: the queue was reset while waiting or before, at or after that
- * packet.
+ * Sleep until any, or all, of @count entries of this device ended. @deadline_ns: CLOCK_MONOTONIC; INT64_MAX: for ever.
+ * Returns how many ended, or -ETIMEDOUT. Results: 0; -ETIMEDOUT: not yet; -EIO: the queue is FAULTED and will not get
+ * there; -ECANCELED: the last reset dropped that packet (status.dropped == @retired).
  */
+int inproc_wait_many(struct inproc *device, struct inproc_wait *waits, size_t count, bool all, int64_t deadline_ns);
+/* One of them: its result. */
 int inproc_queue_wait(struct inproc_queue *queue, uint64_t retired, int64_t deadline_ns);
 /* The record of the last fault of this queue; false: none since it was created. */
 bool inproc_queue_fault(struct inproc_queue *queue, struct axl_fault_record *record);

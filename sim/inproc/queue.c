@@ -220,15 +220,18 @@ int inproc_queue_start(struct inproc_queue *queue)
 
 /* ---- waiting ---- */
 
-/* 1: not yet. irq_lock is held. */
-static int outcome(const struct inproc_queue *queue, uint64_t target)
+/* -ETIMEDOUT: not yet. irq_lock is held. */
+static int outcome(const struct inproc_wait *wait)
 {
-	uint32_t state = __atomic_load_n(&queue->status->state, __ATOMIC_ACQUIRE);
-	uint64_t retired = __atomic_load_n(&queue->status->retired, __ATOMIC_ACQUIRE);
+	const struct axl_queue_status *status = wait->queue->status;
+	/* State first: a queue that faults after it has retired the packet is no failure of that packet. */
+	uint32_t state = __atomic_load_n(&status->state, __ATOMIC_ACQUIRE);
 
-	if (retired >= target)
-		return target && target == __atomic_load_n(&queue->status->dropped, __ATOMIC_RELAXED) ? -ECANCELED : 0;
-	return state == AXL_QUEUE_FAULTED ? -EIO : 1;
+	if (__atomic_load_n(&status->retired, __ATOMIC_ACQUIRE) >= wait->retired)
+		return wait->retired && wait->retired == __atomic_load_n(&status->dropped, __ATOMIC_RELAXED)
+			       ? -ECANCELED
+			       : 0;
+	return state == AXL_QUEUE_FAULTED ? -EIO : -ETIMEDOUT;
 }
 
 /* Ask for an interrupt at @target, unless one that comes before is asked for. irq_lock is held. */
@@ -243,30 +246,39 @@ static void ask_notice(struct inproc_queue *queue, uint64_t target)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-int inproc_queue_wait(struct inproc_queue *queue, uint64_t retired, int64_t deadline_ns)
+/* Results as they are now; how many ended. */
+static size_t look(struct inproc_wait *waits, size_t count)
 {
-	struct inproc *device = device_of(queue);
+	size_t ended = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		ask_notice(waits[i].queue, waits[i].retired);
+		waits[i].result = outcome(&waits[i]);
+		ended += waits[i].result != -ETIMEDOUT;
+	}
+	return ended;
+}
+
+int inproc_wait_many(struct inproc *device, struct inproc_wait *waits, size_t count, bool all, int64_t deadline_ns)
+{
 	struct timespec until = {.tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000};
-	int result;
+	size_t enough = all ? count : 1, ended;
+	int late = 0;
 
 	pthread_mutex_lock(&device->irq_lock);
-	for (;;) {
-		int late;
-
-		ask_notice(queue, retired);
-		result = outcome(queue, retired);
-		if (result != 1)
-			break;
+	while ((ended = look(waits, count)) < enough && late != ETIMEDOUT)
 		late = deadline_ns == INT64_MAX ? pthread_cond_wait(&device->irq, &device->irq_lock)
 						: pthread_cond_timedwait(&device->irq, &device->irq_lock, &until);
-		if (late == ETIMEDOUT) {
-			result = outcome(queue, retired);
-			result = result == 1 ? -ETIMEDOUT : result;
-			break;
-		}
-	}
 	pthread_mutex_unlock(&device->irq_lock);
-	return result;
+	return ended < enough ? -ETIMEDOUT : (int)ended;
+}
+
+int inproc_queue_wait(struct inproc_queue *queue, uint64_t retired, int64_t deadline_ns)
+{
+	struct inproc_wait wait = {queue, retired, 0};
+
+	inproc_wait_many(device_of(queue), &wait, 1, true, deadline_ns);
+	return wait.result;
 }
 
 bool inproc_queue_fault(struct inproc_queue *queue, struct axl_fault_record *record)

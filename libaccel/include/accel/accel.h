@@ -2,16 +2,31 @@
 /*
  * libaccel: access to AXL devices from user programs.
  *
- *	accel_open("sim:", &device, …)		a device, by name
- *	accel_buffer_create(device, …)		memory that both sides see
- *	accel_execute(device, …)		run a command buffer, wait for its end
+ *	accel_open("sim:", &device, …)			a device, by name
+ *	accel_buffer_create(device, size, flags, &b)	memory that both sides see
+ *	accel_execute(device, …)			run a command buffer and wait: the simple way
  *
- * Names: "sim:" is the device inside this process; options follow, "sim:target=axl-pro,threads=2". Devices behind a
- *kernel driver
- * (/dev/accel/accelN, PCI addresses) answer -ENOTSUP: that backend, and user-mode queues, are not part of this version.
+ *	accel_vm_create(device, &vm)			an address space of one's own
+ *	accel_vm_bind(vm, buffer, …)			buffers in it, with rights
+ *	accel_context_create(vm, &context)		what owns queues
+ *	accel_queue_create(context, …)			<accel/queue.h>: submission without system calls
  *
- * Every function returns 0 or a negative errno. A device may be used by one thread at a time; two devices by two
- *threads. Nothing is printed, no state is global, and the only threads are those of the in-process device itself.
+ * Objects are destroyed in the reverse order: queues, contexts, address spaces, buffers, device. Functions that can
+ *fail return 0 or a negative errno. Unless a function says otherwise, objects of one device may be used by several
+ *threads at once; a queue has one producer. Nothing is printed, there is no global state, and the only threads are
+ *those of the in-process device itself.
+ *
+ * Names of devices: "sim:" is the device inside this process; options follow, separated by commas:
+ *
+ *	target=NAME	axl-edge (one tile) or axl-pro (four)		axl-edge
+ *	threads=N	1 to 64 host threads that compute		one a processor
+ *	timing=0	no cycles: the same results, sooner		1
+ *	race-check=1	unordered accesses fault (AXL_CAUSE_RACE)	0
+ *	spin=N		microseconds that the device polls its rings	50
+ *			before it sleeps and wants a doorbell
+ *
+ * Devices behind the kernel driver (/dev/accel/accelN, PCI addresses) answer -ENOTSUP: that backend is not part of this
+ * version.
  */
 #ifndef ACCEL_ACCEL_H
 #define ACCEL_ACCEL_H
@@ -20,6 +35,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <accel/queue.h>
 #include <axl/axl_isa.h>
 #include <axl/axl_queue.h>
 #include <axl/axl_regs.h>
@@ -29,7 +45,14 @@ extern "C" {
 #endif
 
 struct accel_device;
+struct accel_vm;
 struct accel_buffer;
+struct accel_context;
+
+/* The library's version, "MAJOR.MINOR.PATCH". Static. */
+const char *accel_version(void);
+
+/* ---- devices ---- */
 
 /*
  * Open a device. @error gets a text of at most @error_size bytes when it fails. -EINVAL: a name or option that does not
@@ -37,7 +60,7 @@ struct accel_buffer;
  */
 int accel_open(const char *name, struct accel_device **device, char *error, size_t error_size);
 
-/* Close; all its buffers are destroyed before. NULL is fine. */
+/* Close. Its objects have been destroyed before. NULL is fine. */
 void accel_close(struct accel_device *device);
 
 /*
@@ -52,34 +75,95 @@ struct accel_device_info {
 };
 void accel_device_info(const struct accel_device *device, struct accel_device_info *info);
 
-/* Where a buffer lies, and what the device may do with it. */
-#define ACCEL_BUFFER_LOCAL 0x1u /* in the device's memory; else in the host's, over PCIe */
-#define ACCEL_BUFFER_WRITE 0x2u /* the device may write */
-#define ACCEL_BUFFER_EXEC 0x4u  /* command buffers may run from it */
+/* Free-running counters of the whole device: the registers COUNT_* and CYCLES. */
+struct accel_counters {
+	uint64_t cycles, busy_cycles, packets, doorbells, faults, tlb_misses, dram_bytes, host_bytes;
+};
+void accel_device_counters(const struct accel_device *device, struct accel_counters *counters);
+
+/* ---- address spaces ---- */
+
+/* What the device may do with what is bound. */
+#define ACCEL_READ 0x1u
+#define ACCEL_WRITE 0x2u
+#define ACCEL_EXEC 0x4u
+
+/* An address space of 48 bits, empty. -ENOMEM. Destroy: -EBUSY while a context uses it. NULL is fine. */
+int accel_vm_create(struct accel_device *device, struct accel_vm **vm);
+int accel_vm_destroy(struct accel_vm *vm);
+/* The address space in which accel_buffer_create() binds; the device's own, not to be destroyed. */
+struct accel_vm *accel_device_vm(struct accel_device *device);
 
 /*
- * Create a buffer of @size > 0 bytes, zeroed, and map it for the device. -EINVAL: size or flags; -ENOMEM.
+ * Bind [offset, offset + size) of @buffer, multiples of 4096, at *@address; 0 there: an address is chosen and written,
+ * one that was never used before, followed by a page that is never bound. @rights: of ACCEL_READ, WRITE, EXEC. -EINVAL:
+ * range, alignment or rights; -EEXIST: something is bound there; -ENOMEM.
+ */
+int accel_vm_bind(struct accel_vm *vm, struct accel_buffer *buffer, uint64_t offset, uint64_t size, unsigned int rights,
+		  uint64_t *address);
+/*
+ * Take one binding away, whole: -ENOENT if @address and @size are not those of one. When it returns the device does not
+ * touch the buffer through it any more; a packet or command buffer that does faults.
+ */
+int accel_vm_unbind(struct accel_vm *vm, uint64_t address, uint64_t size);
+
+/* ---- buffers ---- */
+
+#define ACCEL_BUFFER_LOCAL 0x1u   /* in the device's memory; else in the host's, over PCIe */
+#define ACCEL_BUFFER_WRITE 0x2u   /* bound with ACCEL_WRITE */
+#define ACCEL_BUFFER_EXEC 0x4u    /* bound with ACCEL_EXEC: command buffers may run from it */
+#define ACCEL_BUFFER_UNBOUND 0x8u /* not bound anywhere; no other flag but LOCAL */
+
+/*
+ * Create a buffer of @size > 0 bytes, zeroed, rounded up to pages, and bind it in accel_device_vm() for reading and
+ * what
+ * @flags say. -EINVAL: size or flags; -ENOSPC: local memory is full; -ENOMEM.
  */
 int accel_buffer_create(struct accel_device *device, uint64_t size, unsigned int flags, struct accel_buffer **buffer);
-/* Unmap and free. Nothing may run that uses it. NULL is fine. */
-void accel_buffer_destroy(struct accel_buffer *buffer);
-/* The buffer's memory in this process, its address for the device, and its size. */
+/* Unbind what the create call bound, and free. -EBUSY: bound elsewhere, and nothing has happened. NULL is fine. */
+int accel_buffer_destroy(struct accel_buffer *buffer);
+/* The buffer's memory in this process; its address in accel_device_vm() (0: UNBOUND); the size asked for. */
 void *accel_buffer_data(const struct accel_buffer *buffer);
 uint64_t accel_buffer_address(const struct accel_buffer *buffer);
 uint64_t accel_buffer_size(const struct accel_buffer *buffer);
+
+/* ---- contexts ---- */
+
+/* A context runs queues in one address space; scratchpads are cleared between two of them. -ENOSPC, -ENOMEM. */
+int accel_context_create(struct accel_vm *vm, struct accel_context **context);
+/* -EBUSY while it has queues. NULL is fine. */
+int accel_context_destroy(struct accel_context *context);
+
+/* ---- fences: 64-bit words that WAIT and SIGNAL packets, and CPUs, agree on ---- */
+
+struct accel_fence;
+
+/* A fence of value 0, bound in @vm. Destroy: no packet that names it is under way. NULL is fine. -ENOMEM. */
+int accel_fence_create(struct accel_vm *vm, struct accel_fence **fence);
+void accel_fence_destroy(struct accel_fence *fence);
+/* The word's address for packets of queues in its address space. */
+uint64_t accel_fence_address(const struct accel_fence *fence);
+/* Load (acquire) and store (release); a WAIT packet sees a store within 50 us. Any thread. */
+uint64_t accel_fence_value(const struct accel_fence *fence);
+void accel_fence_signal(struct accel_fence *fence, uint64_t value);
+/*
+ * Sleep until the value is at least @value: looks again every 50 us, since no interrupt comes of a fence. (To sleep
+ * until a packet is done, accel_queue_wait() is better.) -ETIMEDOUT.
+ */
+int accel_fence_wait(const struct accel_fence *fence, uint64_t value, int64_t deadline_ns);
+
+/* ---- the simple way ---- */
 
 /*
  * Run the command buffer (struct axl_cmdbuf) that fills @code from its start, @size bytes, with @num_bases base
  * registers, and wait until it ends. *stats holds the counters, also of a run that faulted. @trace: NULL, or room for
  * @trace_max records; stats->trace_records were written. -EFAULT: *fault says what stopped it, accel_fault_text() in
- * words; what it wrote until then stays. -EINVAL, -ENOMEM.
+ * words; what it wrote until then stays. -EINVAL, -ENOMEM. Buffers are those of accel_device_vm(). One run at a time:
+ * others wait.
  */
 int accel_execute(struct accel_device *device, const struct accel_buffer *code, uint32_t size, const uint64_t *bases,
 		  unsigned int num_bases, struct axl_exec_stats *stats, struct axl_trace_record *trace,
 		  size_t trace_max, struct axl_fault_record *fault);
-
-/* A fault in one sentence: cause, tile, pipe, offset of the instruction, address. Returns @text. */
-char *accel_fault_text(const struct axl_fault_record *fault, char *text, size_t size);
 
 #ifdef __cplusplus
 }

@@ -14,11 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <accel/accel.h>
 #include <cmocka.h>
 
 #include "compiler/target/program.h"
 #include "compiler/target/verify.h"
-#include "sim/inproc/direct.h"
 
 #define SMALL_SPAD (48u << 10)
 #define MAX_ELEMS 1024u
@@ -357,41 +357,42 @@ static void every_removed_wait_of_a_random_program_is_found(void **state)
 	assert_int_equal(found, removed);
 }
 
-/* Page-aligned memory with a copy of @data, mapped. */
-static void *map(struct direct *device, const void *data, uint64_t bytes, bool writable, bool executable,
-		 uint64_t *address)
+/* A buffer with a copy of @data. */
+static struct accel_buffer *place(struct accel_device *device, const void *data, uint64_t bytes, unsigned int flags,
+				  uint64_t *address)
 {
-	uint64_t size = (bytes / PAGE + 1) * PAGE;
-	void *memory = aligned_alloc(PAGE, size);
+	struct accel_buffer *buffer;
 
-	assert_non_null(memory);
-	memset(memory, 0, size);
+	/* One byte more: a region may be empty. */
+	assert_int_equal(accel_buffer_create(device, bytes + 1, ACCEL_BUFFER_LOCAL | flags, &buffer), 0);
 	if (data)
-		memcpy(memory, data, bytes);
-	assert_int_equal(direct_map(device, memory, size, true, writable, executable, address), 0);
-	return memory;
+		memcpy(accel_buffer_data(buffer), data, bytes);
+	*address = accel_buffer_address(buffer);
+	return buffer;
 }
 
 static void run_on_device(struct walk *walk, const char *target, int32_t *output)
 {
-	uint64_t code, bases[4];
+	char name[64], error[200];
 	struct axl_fault_record fault;
 	struct axl_exec_stats stats;
-	struct direct *device;
-	void *memory[5];
+	struct accel_device *device;
+	struct accel_buffer *buffers[5];
+	uint64_t bases[4], code;
 
-	assert_int_equal(direct_create(target, 1, &device), 0);
-	memory[0] = map(device, walk->image.weights, walk->image.weight_bytes, false, false, &bases[0]);
-	memory[1] = map(device, NULL, walk->image.arena_bytes, true, false, &bases[1]);
-	memory[2] = map(device, walk->input.data, IO_ELEMS * 4, false, false, &bases[2]);
-	memory[3] = map(device, NULL, IO_ELEMS * 4, true, false, &bases[3]);
-	memory[4] = map(device, walk->image.code, walk->image.code_bytes, false, true, &code);
-	if (direct_execute(device, code, (uint32_t)walk->image.code_bytes, bases, 4, &stats, NULL, 0, &fault))
+	snprintf(name, sizeof(name), "sim:target=%s,threads=1", target);
+	assert_int_equal(accel_open(name, &device, error, sizeof(error)), 0);
+	buffers[0] = place(device, walk->image.weights, walk->image.weight_bytes, 0, &bases[0]);
+	buffers[1] = place(device, NULL, walk->image.arena_bytes, ACCEL_BUFFER_WRITE, &bases[1]);
+	buffers[2] = place(device, walk->input.data, IO_ELEMS * 4, 0, &bases[2]);
+	buffers[3] = place(device, NULL, IO_ELEMS * 4, ACCEL_BUFFER_WRITE, &bases[3]);
+	buffers[4] = place(device, walk->image.code, walk->image.code_bytes, ACCEL_BUFFER_EXEC, &code);
+	if (accel_execute(device, buffers[4], (uint32_t)walk->image.code_bytes, bases, 4, &stats, NULL, 0, &fault))
 		fail_msg("%s: the device faulted, cause %u", target, (unsigned int)fault.cause);
-	memcpy(output, memory[3], IO_ELEMS * 4);
-	direct_destroy(device);
+	memcpy(output, accel_buffer_data(buffers[3]), IO_ELEMS * 4);
 	for (int i = 0; i < 5; i++)
-		free(memory[i]);
+		assert_int_equal(accel_buffer_destroy(buffers[i]), 0);
+	accel_close(device);
 }
 
 static void the_device_computes_what_one_at_a_time_computes(void **state)

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a kind of device has to offer: the calls of the kernel driver, whoever answers them. Handles are the backend's
+ * own. All functions follow sim/inproc/inproc.h, which documents each; sim.c is the only backend so far, a kernel one
+ * is a table like it over ioctls.
+ */
+#ifndef LIBACCEL_BACKEND_H
+#define LIBACCEL_BACKEND_H
+
+#include <accel/accel.h>
+
+struct accel_backend_queue_args {
+	uint32_t slot, slots;
+	uint64_t ring, index;
+	uint32_t priority, flags, timeslice, watchdog;
+};
+
+/* @queue: a backend's handle */
+struct accel_backend_wait {
+	void *queue;
+	uint64_t index;
+	int result;
+};
+
+/*
+ * @prefix: names that begin so are its own
+ * @open: @name is the whole name; the text of an error goes into @error
+ * @queue_create: *doorbell: where a store wakes the device, or NULL when @wake has to be called
+ */
+struct accel_backend {
+	const char *prefix;
+	int (*open)(const char *name, void **device, char *error, size_t error_size);
+	void (*close)(void *device);
+	const char *(*target)(void *device);
+	uint64_t (*read_register)(void *device, enum axl_reg reg);
+
+	int (*memory_create)(void *device, uint64_t size, bool local, void **memory, void **data);
+	int (*memory_destroy)(void *memory);
+
+	int (*space_create)(void *device, void **space);
+	int (*space_destroy)(void *space);
+	int (*bind)(void *space, uint64_t va, void *memory, uint64_t offset, uint64_t size, unsigned int rights);
+	int (*unbind)(void *space, uint64_t va, uint64_t size);
+
+	int (*context_create)(void *space, void **context, const struct axl_status_page **status);
+	int (*context_destroy)(void *context);
+
+	int (*queue_create)(void *context, const struct accel_backend_queue_args *args, void **queue,
+			    volatile uint64_t **doorbell);
+	void (*queue_destroy)(void *queue);
+	void (*wake)(void *context, unsigned int slot);
+	int (*queue_reset)(void *queue);
+	int (*queue_stop)(void *queue);
+	int (*queue_start)(void *queue);
+	int (*wait_many)(void *device, struct accel_backend_wait *waits, size_t count, bool all, int64_t deadline_ns);
+	bool (*queue_fault)(void *queue, struct axl_fault_record *record);
+};
+
+extern const struct accel_backend accel_backend_sim;
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* Fault records in words. */
+#include <stdio.h>
+
+#include <accel/accel.h>
+
+char *accel_fault_text(const struct axl_fault_record *fault, char *text, size_t size)
+{
+	static const char *const causes[AXL_NUM_CAUSES] = {
+#define CAUSE_TEXT(name, number, words) [number] = words,
+		AXL_CAUSES(CAUSE_TEXT)
+#undef CAUSE_TEXT
+	};
+	static const char *const pipes[AXL_NUM_PIPES] = {
+#define PIPE_TEXT(name, number, words) [number] = words,
+		AXL_PIPES(PIPE_TEXT)
+#undef PIPE_TEXT
+	};
+	const char *cause = fault->cause < AXL_NUM_CAUSES ? causes[fault->cause] : "unknown cause";
+
+	if (!fault->cmdbuf)
+		snprintf(text, size, "%s; packet %llu of queue %u, address 0x%llx", cause,
+			 (unsigned long long)fault->packet, fault->queue, (unsigned long long)fault->address);
+	else
+		snprintf(text, size, "%s; tile %u, pipe %s, instruction at offset %u, address 0x%llx", cause,
+			 fault->tile, fault->pipe < AXL_NUM_PIPES ? pipes[fault->pipe] : "?", fault->offset,
+			 (unsigned long long)fault->address);
+	return text;
+}

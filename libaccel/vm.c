@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* Address spaces and what is bound in them. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "libaccel/internal.h"
+
+/* Addresses that are chosen lie above what a 32-bit mistake can name. */
+#define FIRST_ADDRESS 0x100000000ull
+
+int accel_vm_create(struct accel_device *device, struct accel_vm **vm)
+{
+	struct accel_vm *v = calloc(1, sizeof(*v));
+	int err;
+
+	*vm = NULL;
+	if (!v)
+		return -ENOMEM;
+	err = device->backend->space_create(device->handle, &v->handle);
+	if (err) {
+		free(v);
+		return err;
+	}
+	v->device = device;
+	v->next = FIRST_ADDRESS;
+	pthread_mutex_init(&v->lock, NULL);
+	*vm = v;
+	return 0;
+}
+
+int accel_vm_destroy(struct accel_vm *vm)
+{
+	int err;
+
+	if (!vm)
+		return 0;
+	err = vm->device->backend->space_destroy(vm->handle);
+	if (err)
+		return err;
+	pthread_mutex_destroy(&vm->lock);
+	free(vm);
+	return 0;
+}
+
+/* Large buffers start where large pages do; a page that stays unbound follows each, so that running over an end faults.
+ */
+static uint64_t choose_address(struct accel_vm *vm, uint64_t size)
+{
+	uint64_t align = size >= AXL_LARGE_PAGE_BYTES ? AXL_LARGE_PAGE_BYTES : AXL_PAGE_BYTES, address;
+
+	pthread_mutex_lock(&vm->lock);
+	address = (vm->next + align - 1) & ~(align - 1);
+	if (size < 1ull << AXL_VA_BITS && address < (1ull << AXL_VA_BITS) - size - AXL_PAGE_BYTES)
+		vm->next = address + size + AXL_PAGE_BYTES;
+	else
+		address = 0;
+	pthread_mutex_unlock(&vm->lock);
+	return address;
+}
+
+int accel_vm_bind(struct accel_vm *vm, struct accel_buffer *buffer, uint64_t offset, uint64_t size, unsigned int rights,
+		  uint64_t *address)
+{
+	uint64_t at = *address;
+	int err;
+
+	if (buffer->device != vm->device)
+		return -EINVAL;
+	if (!at)
+		at = choose_address(vm, size);
+	if (!at)
+		return -ENOMEM;
+	err = vm->device->backend->bind(vm->handle, at, buffer->handle, offset, size, rights);
+	if (!err)
+		*address = at;
+	return err;
+}
+
+int accel_vm_unbind(struct accel_vm *vm, uint64_t address, uint64_t size)
+{
+	return vm->device->backend->unbind(vm->handle, address, size);
+}

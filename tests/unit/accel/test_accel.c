@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: MIT */
+/* libaccel over the in-process device: what each call promises, and what it refuses. */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <accel/accel.h>
+#include <cmocka.h>
+
+#define SECOND 1000000000ll
+
+static int64_t in(int64_t ns)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * SECOND + time.tv_nsec + ns;
+}
+
+struct rig {
+	struct accel_device *device;
+	struct accel_context *context;
+	struct accel_queue *queue;
+};
+
+static int setup(void **state)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+	char error[200];
+
+	assert_int_equal(accel_open("sim:threads=1,spin=20", &rig->device, error, sizeof(error)), 0);
+	assert_int_equal(accel_context_create(accel_device_vm(rig->device), &rig->context), 0);
+	assert_int_equal(accel_queue_create(rig->context, NULL, &rig->queue), 0);
+	*state = rig;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct rig *rig = *state;
+
+	accel_queue_destroy(rig->queue);
+	assert_int_equal(accel_context_destroy(rig->context), 0);
+	accel_close(rig->device);
+	free(rig);
+	return 0;
+}
+
+/* ---- devices ---- */
+
+static void bad_names_are_refused_with_a_reason(void **state)
+{
+	static const struct {
+		const char *name, *says;
+		int err;
+	} bad[] = {
+		{"", "sim:", -ENOTSUP},
+		{"/dev/accel/accel0", "/dev/accel/accel0", -ENOTSUP},
+		{"0000:00:04.0", "0000:00:04.0", -ENOTSUP},
+		{"sim:target=axl-huge", "axl-huge", -EINVAL},
+		{"sim:threads=0", "1 to 64", -EINVAL},
+		{"sim:threads=65", "1 to 64", -EINVAL},
+		{"sim:threads=2x", "1 to 64", -EINVAL},
+		{"sim:threads=", "1 to 64", -EINVAL},
+		{"sim:spin=-1", "microseconds", -EINVAL},
+		{"sim:timing=2", "0 or 1", -EINVAL},
+		{"sim:race-check=yes", "0 or 1", -EINVAL},
+		{"sim:colour=red", "colour=red", -EINVAL},
+		{"sim:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		 "too long", -EINVAL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct accel_device *device;
+		char error[300] = "";
+
+		assert_int_equal(accel_open(bad[i].name, &device, error, sizeof(error)), bad[i].err);
+		assert_null(device);
+		if (!strstr(error, bad[i].says))
+			fail_msg("'%s' says '%s'", bad[i].name, error);
+		assert_int_equal(accel_open(bad[i].name, &device, NULL, 0), bad[i].err);
+	}
+	accel_close(NULL);
+}
+
+static void a_device_says_what_it_is(void **state)
+{
+	struct accel_device_info info;
+	struct accel_device *device;
+	char error[100];
+
+	(void)state;
+	assert_int_equal(accel_open("sim:target=axl-pro,threads=1,timing=0", &device, error, sizeof(error)), 0);
+	accel_device_info(device, &info);
+	assert_string_equal(info.target, "axl-pro");
+	assert_int_equal(info.tiles, 4);
+	assert_int_equal(info.spad_bytes, 1 << 20);
+	assert_true(info.mem_bytes == 4ull << 30);
+	assert_int_equal(strncmp(accel_version(), "0.", 2), 0);
+	accel_close(device);
+}
+
+static void counters_count(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_counters before, after;
+	uint64_t index = 0;
+
+	accel_device_counters(rig->device, &before);
+	for (int i = 0; i < 10; i++) {
+		accel_packet_nop(accel_queue_next(rig->queue));
+		index = accel_queue_submit(rig->queue);
+	}
+	assert_int_equal(accel_queue_wait(rig->queue, index, in(10 * SECOND)), 0);
+	accel_device_counters(rig->device, &after);
+	assert_true(after.packets == before.packets + 10);
+	assert_true(after.cycles > before.cycles);
+	assert_true(accel_queue_cycles(rig->queue) == after.cycles - before.cycles);
+	assert_true(after.faults == before.faults);
+}
+
+/* ---- memory ---- */
+
+static void buffers_are_zeroed_and_limited(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_buffer *buffer, *more;
+	struct accel_device_info info;
+
+	accel_device_info(rig->device, &info);
+	assert_int_equal(accel_buffer_create(rig->device, 0, 0, &buffer), -EINVAL);
+	assert_null(buffer);
+	assert_int_equal(accel_buffer_create(rig->device, 1, 0x10, &buffer), -EINVAL);
+	assert_int_equal(accel_buffer_create(rig->device, 1, ACCEL_BUFFER_UNBOUND | ACCEL_BUFFER_EXEC, &buffer),
+			 -EINVAL);
+	assert_int_equal(accel_buffer_create(rig->device, ~0ull, 0, &buffer), -EINVAL);
+	assert_int_equal(accel_buffer_create(rig->device, info.mem_bytes + 1, ACCEL_BUFFER_LOCAL, &buffer), -ENOSPC);
+	assert_int_equal(accel_buffer_create(rig->device, 5000, ACCEL_BUFFER_LOCAL, &buffer), 0);
+	assert_true(accel_buffer_size(buffer) == 5000 && accel_buffer_address(buffer));
+	for (int i = 0; i < 5000; i++)
+		assert_int_equal(((uint8_t *)accel_buffer_data(buffer))[i], 0);
+	assert_int_equal(accel_buffer_create(rig->device, info.mem_bytes, ACCEL_BUFFER_LOCAL, &more), -ENOSPC);
+	assert_int_equal(accel_buffer_destroy(buffer), 0);
+	assert_int_equal(accel_buffer_destroy(NULL), 0);
+	assert_int_equal(accel_buffer_create(rig->device, info.mem_bytes, ACCEL_BUFFER_LOCAL, &more), 0);
+	assert_int_equal(accel_buffer_destroy(more), 0);
+}
+
+static void binding_keeps_its_rules(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_vm *vm;
+	struct accel_buffer *buffer;
+	uint64_t first = 0, second = 0, fixed = 0x500000000ull;
+
+	assert_int_equal(accel_vm_create(rig->device, &vm), 0);
+	assert_int_equal(accel_buffer_create(rig->device, 8192, ACCEL_BUFFER_UNBOUND, &buffer), 0);
+	assert_true(accel_buffer_address(buffer) == 0);
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 8192, ACCEL_READ, &first), 0);
+	assert_int_equal(accel_vm_bind(vm, buffer, 4096, 4096, ACCEL_WRITE, &second), 0);
+	assert_true(second >= first + 8192 + 4096);
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 4096, ACCEL_EXEC, &fixed), 0);
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 4096, ACCEL_EXEC, &fixed), -EEXIST);
+	fixed = 0x500000001ull;
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 4096, ACCEL_EXEC, &fixed), -EINVAL);
+	fixed = 0x600000000ull;
+	assert_int_equal(accel_vm_bind(vm, buffer, 4096, 8192, ACCEL_READ, &fixed), -EINVAL);
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 4096, 0, &fixed), -EINVAL);
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 4096, 0x10, &fixed), -EINVAL);
+	assert_int_equal(accel_vm_unbind(vm, first, 4096), -ENOENT);
+	assert_int_equal(accel_buffer_destroy(buffer), -EBUSY);
+	assert_int_equal(accel_vm_unbind(vm, first, 8192), 0);
+	assert_int_equal(accel_vm_unbind(vm, first, 8192), -ENOENT);
+	/* What is bound still goes with the address space. */
+	assert_int_equal(accel_vm_destroy(vm), 0);
+	assert_int_equal(accel_buffer_destroy(buffer), 0);
+	assert_int_equal(accel_vm_destroy(NULL), 0);
+}
+
+static void address_spaces_do_not_see_each_other(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_vm *vm;
+	struct accel_context *context;
+	struct accel_queue *queue;
+	struct accel_buffer *buffer;
+	struct axl_fault_record fault;
+
+	assert_int_equal(accel_vm_create(rig->device, &vm), 0);
+	assert_int_equal(accel_context_create(vm, &context), 0);
+	assert_int_equal(accel_vm_destroy(vm), -EBUSY);
+	assert_int_equal(accel_queue_create(context, NULL, &queue), 0);
+	assert_int_equal(accel_context_destroy(context), -EBUSY);
+	assert_int_equal(accel_buffer_create(rig->device, 1 << 22, ACCEL_BUFFER_WRITE, &buffer), 0);
+	accel_packet_fill(accel_queue_next(queue), accel_buffer_address(buffer) + (3 << 20), 1, 64);
+	assert_int_equal(accel_queue_wait(queue, accel_queue_submit(queue), in(10 * SECOND)), -EIO);
+	assert_int_equal(accel_queue_fault(queue, &fault), 0);
+	assert_int_equal(fault.cause, AXL_CAUSE_NOT_MAPPED);
+	assert_int_equal(accel_queue_fault(rig->queue, &fault), -ENOENT);
+	accel_queue_destroy(queue);
+	assert_int_equal(accel_context_destroy(context), 0);
+	assert_int_equal(accel_vm_destroy(vm), 0);
+	assert_int_equal(accel_buffer_destroy(buffer), 0);
+}
+
+static void rights_hold(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_buffer *buffer;
+	struct axl_fault_record fault;
+	char text[200];
+
+	assert_int_equal(accel_buffer_create(rig->device, 4096, 0, &buffer), 0);
+	accel_packet_fill(accel_queue_next(rig->queue), accel_buffer_address(buffer), 1, 64);
+	accel_packet_tag(&rig->queue->ring[0], 4711);
+	assert_int_equal(accel_queue_wait(rig->queue, accel_queue_submit(rig->queue), in(10 * SECOND)), -EIO);
+	assert_int_equal(accel_queue_state(rig->queue), AXL_QUEUE_FAULTED);
+	assert_int_equal(accel_queue_fault(rig->queue, &fault), 0);
+	assert_int_equal(fault.cause, AXL_CAUSE_PERMISSION);
+	assert_int_equal(fault.tag, 4711);
+	assert_non_null(strstr(accel_fault_text(&fault, text, sizeof(text)), "right"));
+	assert_int_equal(((uint8_t *)accel_buffer_data(buffer))[0], 0);
+	assert_int_equal(accel_queue_reset(rig->queue), 0);
+	assert_int_equal(accel_buffer_destroy(buffer), 0);
+}
+
+/* ---- queues ---- */
+
+static void queue_options_are_checked(void **state)
+{
+	static const struct accel_queue_options bad[] = {
+		{.slots = 7},
+		{.slots = 4},
+		{.slots = 12},
+		{.slots = 1 << 17},
+		{.priority = 4},
+		{.flags = 2},
+		{.flags = AXL_QUEUE_BOUNDED},
+	};
+	struct rig *rig = *state;
+	struct accel_queue *queue, *all[AXL_QUEUES_PER_CONTEXT];
+	int count = 0;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(accel_queue_create(rig->context, &bad[i], &queue), -EINVAL);
+	while (count < AXL_QUEUES_PER_CONTEXT && !accel_queue_create(rig->context, NULL, &all[count]))
+		count++;
+	assert_int_equal(count, AXL_QUEUES_PER_CONTEXT - 1);
+	assert_int_equal(accel_queue_create(rig->context, NULL, &queue), -ENOSPC);
+	while (count--)
+		accel_queue_destroy(all[count]);
+	accel_queue_destroy(NULL);
+	assert_int_equal(accel_context_destroy(NULL), 0);
+}
+
+static void a_full_ring_hands_out_nothing_until_the_device_moves(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_fence *fence;
+	uint64_t index;
+	int count = 0;
+
+	assert_int_equal(accel_fence_create(accel_device_vm(rig->device), &fence), 0);
+	assert_true(accel_queue_space(rig->queue) == 256);
+	accel_packet_wait(accel_queue_next(rig->queue), accel_fence_address(fence), AXL_WAIT_GE, 1);
+	for (union axl_packet *packet; (packet = accel_queue_next(rig->queue)); count++)
+		accel_packet_nop(packet);
+	assert_int_equal(count, 255);
+	assert_true(accel_queue_space(rig->queue) == 0);
+	index = accel_queue_submit(rig->queue);
+	assert_true(accel_queue_submit(rig->queue) == index);
+	assert_null(accel_queue_next(rig->queue));
+	assert_false(accel_queue_done(rig->queue, index));
+	accel_fence_signal(fence, 1);
+	assert_int_equal(accel_queue_wait(rig->queue, index, in(10 * SECOND)), 0);
+	assert_true(accel_queue_done(rig->queue, index) && accel_queue_retired(rig->queue) == 256);
+	assert_non_null(accel_queue_next(rig->queue));
+	rig->queue->head--; /* handed back: nothing was written */
+	accel_fence_destroy(fence);
+	accel_fence_destroy(NULL);
+}
+
+static void copies_fills_fences_and_timestamps(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_buffer *host, *local;
+	struct accel_fence *fence;
+	uint64_t *words, at;
+
+	assert_int_equal(accel_buffer_create(rig->device, 1 << 16, ACCEL_BUFFER_WRITE, &host), 0);
+	assert_int_equal(accel_buffer_create(rig->device, 1 << 16, ACCEL_BUFFER_WRITE | ACCEL_BUFFER_LOCAL, &local), 0);
+	assert_int_equal(accel_fence_create(accel_device_vm(rig->device), &fence), 0);
+	words = accel_buffer_data(host);
+	at = accel_buffer_address(host);
+	accel_packet_timestamp(accel_queue_next(rig->queue), at);
+	accel_packet_fill(accel_queue_next(rig->queue), accel_buffer_address(local), 0xabcd1234, 1 << 16);
+	accel_packet_copy(accel_queue_next(rig->queue), at + 4096, accel_buffer_address(local) + 17, 40000);
+	accel_packet_timestamp(accel_queue_next(rig->queue), at + 8);
+	accel_packet_signal(accel_queue_next(rig->queue), accel_fence_address(fence), 9);
+	accel_queue_submit(rig->queue);
+	assert_int_equal(accel_fence_wait(fence, 9, in(10 * SECOND)), 0);
+	assert_true(accel_fence_value(fence) == 9);
+	assert_int_equal(accel_fence_wait(fence, 10, in(SECOND / 1000)), -ETIMEDOUT);
+	assert_true(words[1] > words[0]);
+	assert_memory_equal((uint8_t *)words + 4096, (uint8_t *)accel_buffer_data(local) + 17, 40000);
+	assert_int_equal(((uint8_t *)words)[4096], 0x12);
+	accel_fence_destroy(fence);
+	assert_int_equal(accel_buffer_destroy(host), 0);
+	assert_int_equal(accel_buffer_destroy(local), 0);
+}
+
+static void waiting_for_any_and_for_all(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_queue *other;
+	struct accel_fence *fence;
+	struct accel_wait waits[2];
+
+	assert_int_equal(accel_queue_create(rig->context, NULL, &other), 0);
+	assert_int_equal(accel_fence_create(accel_device_vm(rig->device), &fence), 0);
+	accel_packet_wait(accel_queue_next(other), accel_fence_address(fence), AXL_WAIT_GE, 1);
+	accel_packet_nop(accel_queue_next(rig->queue));
+	waits[0] = (struct accel_wait){other, accel_queue_submit(other), 0};
+	waits[1] = (struct accel_wait){rig->queue, accel_queue_submit(rig->queue), 0};
+	assert_int_equal(accel_wait_many(waits, 2, false, in(10 * SECOND)), 1);
+	assert_int_equal(waits[0].result, -ETIMEDOUT);
+	assert_int_equal(waits[1].result, 0);
+	assert_int_equal(accel_wait_many(waits, 2, true, in(SECOND / 100)), -ETIMEDOUT);
+	assert_int_equal(accel_wait_many(waits, 2, true, 0), -ETIMEDOUT);
+	accel_fence_signal(fence, 1);
+	assert_int_equal(accel_wait_many(waits, 2, true, in(10 * SECOND)), 2);
+	assert_int_equal(accel_wait_many(NULL, 0, true, 0), -EINVAL);
+	accel_queue_destroy(other);
+	accel_fence_destroy(fence);
+}
+
+static void suspend_and_resume(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t index;
+
+	assert_int_equal(accel_queue_resume(rig->queue), -EINVAL);
+	assert_int_equal(accel_queue_suspend(rig->queue), 0);
+	assert_int_equal(accel_queue_suspend(rig->queue), -EINVAL);
+	accel_packet_nop(accel_queue_next(rig->queue));
+	index = accel_queue_submit(rig->queue);
+	assert_int_equal(accel_queue_wait(rig->queue, index, in(SECOND / 100)), -ETIMEDOUT);
+	assert_int_equal(accel_queue_resume(rig->queue), 0);
+	assert_int_equal(accel_queue_wait(rig->queue, index, ACCEL_FOREVER), 0);
+}
+
+static void a_reset_gets_a_queue_out_of_a_hang(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_fence *fence;
+	uint64_t hung, next;
+
+	assert_int_equal(accel_fence_create(accel_device_vm(rig->device), &fence), 0);
+	accel_packet_wait(accel_queue_next(rig->queue), accel_fence_address(fence), AXL_WAIT_EQ, 99);
+	hung = accel_queue_submit(rig->queue);
+	accel_packet_nop(accel_queue_next(rig->queue));
+	next = accel_queue_submit(rig->queue);
+	assert_int_equal(accel_queue_wait(rig->queue, hung, in(SECOND / 100)), -ETIMEDOUT);
+	assert_int_equal(accel_queue_reset(rig->queue), 0);
+	assert_int_equal(accel_queue_wait(rig->queue, hung, in(10 * SECOND)), -ECANCELED);
+	assert_int_equal(accel_queue_wait(rig->queue, next, in(10 * SECOND)), 0);
+	accel_fence_destroy(fence);
+}
+
+/* ---- command buffers ---- */
+
+static void make_code(struct accel_buffer *buffer, uint8_t opcode)
+{
+	struct axl_cmdbuf *header = accel_buffer_data(buffer);
+	union axl_insn insn = {.header = {.opcode = opcode, .slots = 1, .pipe = AXL_PIPE_SEQ}};
+
+	*header = (struct axl_cmdbuf){
+		.magic = AXL_CMDBUF_MAGIC,
+		.version = AXL_ISA_VERSION,
+		.num_tiles = 1,
+		.size = sizeof(*header) + AXL_SLOT_BYTES,
+		.streams[0] = {sizeof(*header), AXL_SLOT_BYTES},
+	};
+	memcpy(header + 1, &insn, AXL_SLOT_BYTES);
+}
+
+static void execute_reports_what_it_did_and_what_stopped_it(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_buffer *code;
+	struct axl_exec_stats stats;
+	struct axl_trace_record trace[4];
+	struct axl_fault_record fault;
+	uint32_t size = sizeof(struct axl_cmdbuf) + AXL_SLOT_BYTES;
+
+	assert_int_equal(accel_buffer_create(rig->device, size, ACCEL_BUFFER_EXEC, &code), 0);
+	make_code(code, AXL_OP_END);
+	assert_int_equal(accel_execute(rig->device, code, size + 1, NULL, 0, &stats, NULL, 0, &fault), -EINVAL);
+	assert_int_equal(accel_execute(rig->device, code, size, NULL, 33, &stats, NULL, 0, &fault), -EINVAL);
+	assert_int_equal(accel_execute(rig->device, code, size, NULL, 0, &stats, trace, 4, &fault), 0);
+	assert_true(stats.instructions == 1 && stats.trace_records == 0);
+	for (int i = 0; i < 3; i++) {
+		make_code(code, 250);
+		assert_int_equal(accel_execute(rig->device, code, size, NULL, 0, &stats, trace, 4, &fault), -EFAULT);
+		assert_int_equal(fault.cause, AXL_CAUSE_BAD_OPCODE);
+		assert_int_equal(fault.offset, sizeof(struct axl_cmdbuf));
+		make_code(code, AXL_OP_END);
+		assert_int_equal(accel_execute(rig->device, code, size, NULL, 0, &stats, NULL, 0, &fault), 0);
+	}
+	assert_int_equal(accel_buffer_destroy(code), 0);
+}
+
+/* ---- threads ---- */
+
+static void *produce(void *arg)
+{
+	struct accel_queue *queue = arg;
+
+	for (int i = 0; i < 3000; i++) {
+		union axl_packet *packet;
+
+		while (!(packet = accel_queue_next(queue)))
+			;
+		accel_packet_nop(packet);
+		accel_queue_submit(queue);
+	}
+	return NULL;
+}
+
+static void *wait_for(void *arg)
+{
+	return (void *)(intptr_t)accel_queue_wait(arg, 3000, in(60 * SECOND));
+}
+
+static void producers_and_waiters_in_their_own_threads(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_queue *queues[2] = {rig->queue};
+	pthread_t threads[4];
+	void *result;
+
+	assert_int_equal(accel_queue_create(rig->context, &(struct accel_queue_options){.slots = 16}, &queues[1]), 0);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, i < 2 ? produce : wait_for, queues[i % 2]), 0);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], &result);
+		assert_null(result);
+	}
+	accel_queue_destroy(queues[1]);
+}
+
+static void closing_with_work_in_flight_ends_it(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		struct accel_device *device;
+		struct accel_context *context;
+		struct accel_queue *queue;
+		struct accel_fence *fence;
+		char error[100];
+
+		assert_int_equal(accel_open("sim:threads=1", &device, error, sizeof(error)), 0);
+		assert_int_equal(accel_context_create(accel_device_vm(device), &context), 0);
+		assert_int_equal(accel_queue_create(context, NULL, &queue), 0);
+		assert_int_equal(accel_fence_create(accel_device_vm(device), &fence), 0);
+		accel_packet_wait(accel_queue_next(queue), accel_fence_address(fence), AXL_WAIT_EQ, 1);
+		accel_queue_submit(queue);
+		accel_queue_destroy(queue);
+		accel_fence_destroy(fence);
+		assert_int_equal(accel_context_destroy(context), 0);
+		accel_close(device);
+	}
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bad_names_are_refused_with_a_reason),
+		cmocka_unit_test(a_device_says_what_it_is),
+		TEST(counters_count),
+		TEST(buffers_are_zeroed_and_limited),
+		TEST(binding_keeps_its_rules),
+		TEST(address_spaces_do_not_see_each_other),
+		TEST(rights_hold),
+		TEST(queue_options_are_checked),
+		TEST(a_full_ring_hands_out_nothing_until_the_device_moves),
+		TEST(copies_fills_fences_and_timestamps),
+		TEST(waiting_for_any_and_for_all),
+		TEST(suspend_and_resume),
+		TEST(a_reset_gets_a_queue_out_of_a_hang),
+		TEST(execute_reports_what_it_did_and_what_stopped_it),
+		TEST(producers_and_waiters_in_their_own_threads),
+		cmocka_unit_test(closing_with_work_in_flight_ends_it),
+	};
+
+	return cmocka_run_group_tests_name("accel", tests, NULL, NULL);
+}
