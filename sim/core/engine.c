@@ -144,7 +144,54 @@ static int check_header(struct run *run)
 		run->seq[t].end = offset + size;
 		memcpy(run->seq[t].bases, job->bases, sizeof(run->seq[t].bases));
 	}
+	for (unsigned int t = header->num_tiles; t < AXL_MAX_TILES; t++)
+		if (header->streams[t].offset || header->streams[t].size)
+			return fault(run, AXL_CAUSE_CMDBUF, t, header->streams[t].offset, NULL);
 	return 0;
+}
+
+/* ---- suspension and killing ---- */
+
+/* How far the execution has come: what its sequencers and pipes have done. */
+static uint64_t own_cycles(const struct run *run)
+{
+	uint64_t cycles = run->end;
+
+	for (unsigned int t = 0; t < run->header.num_tiles; t++)
+		cycles = run->seq[t].time > cycles ? run->seq[t].time : cycles;
+	return cycles;
+}
+
+static enum engine_stop asked(struct run *run)
+{
+	run->engine->cycles = own_cycles(run);
+	return run->job->stop ? run->job->stop(run->job->stop_opaque) : ENGINE_GO;
+}
+
+/*
+ * All tiles stop at the same YIELD: the first that none has left behind. @asking: the tile that stands right at one, or
+ * AXL_MAX_TILES.
+ */
+static void plan_suspension(struct run *run, unsigned int asking)
+{
+	for (unsigned int t = 0; t < run->header.num_tiles; t++) {
+		uint32_t next = run->seq[t].yields + (t != asking);
+
+		run->suspend_at = next > run->suspend_at ? next : run->suspend_at;
+	}
+}
+
+/* Now and then: false when the execution is to end at once. */
+static bool may_go_on(struct run *run)
+{
+	enum engine_stop stop;
+
+	if (++run->polls % 256 || !run->job->stop)
+		return true;
+	stop = asked(run);
+	if (stop == ENGINE_PREEMPT && !run->suspend_at)
+		plan_suspension(run, AXL_MAX_TILES);
+	return stop != ENGINE_KILL;
 }
 
 /* Take one instruction of a tile's stream. 1: something moved; 0: blocked or ended. */
@@ -155,7 +202,7 @@ static int sequence(struct run *run, unsigned int tile)
 	union axl_insn insn = {.bytes = {0}};
 	struct lane *lane;
 
-	if (seq->ended)
+	if (seq->ended || seq->parked)
 		return 0;
 	if (seq->at + AXL_SLOT_BYTES > seq->end)
 		return fault(run, AXL_CAUSE_CMDBUF, tile, seq->at, NULL);
@@ -183,6 +230,7 @@ static int sequence(struct run *run, unsigned int tile)
 			seq->time = lane->slot_free;
 		queued->insn = insn;
 		queued->offset = seq->at;
+		queued->epoch = seq->yields;
 		queued->dispatched = seq->time;
 		queued->base = insn.header.opcode == AXL_OP_LOAD || insn.header.opcode == AXL_OP_STORE
 				       ? seq->bases[insn.dma.base]
@@ -215,7 +263,11 @@ static int sequence(struct run *run, unsigned int tile)
 		case AXL_OP_ADDBASE:
 			seq->bases[insn.addbase.reg] += (uint64_t)insn.addbase.value;
 			return 1;
-		default: /* YIELD orders nothing while nobody wants the tile */
+		default: /* YIELD: orders nothing while nobody wants the tiles */
+			seq->yields++;
+			if (!run->suspend_at && asked(run) == ENGINE_PREEMPT)
+				plan_suspension(run, tile);
+			seq->parked = seq->yields == run->suspend_at;
 			return 1;
 		}
 	}
@@ -254,23 +306,32 @@ static bool waits_ready(struct run *run, unsigned int tile, const union axl_insn
 	return true;
 }
 
-static void take(struct semaphore *sem, uint32_t count)
+static void take(struct run *run, unsigned int tile, unsigned int pipe, struct semaphore *sem, uint32_t count)
 {
 	sem->value -= count;
 	while (count) {
 		struct grant *grant = &sem->grants[sem->first];
 		uint32_t taken = grant->count < count ? grant->count : count;
 
+		if (grant->clock)
+			race_wait(run->race, tile, pipe, grant->clock);
 		grant->count -= taken;
 		count -= taken;
-		sem->first += !grant->count;
+		if (!grant->count) {
+			free(grant->clock);
+			grant->clock = NULL;
+			sem->first++;
+		}
 	}
 	if (sem->first == sem->used)
 		sem->first = sem->used = 0;
 }
 
-static int give(struct run *run, struct semaphore *sem, uint32_t count, uint64_t time)
+/* @clock: copied; NULL outside race-check mode. */
+static int give(struct semaphore *sem, uint32_t count, uint64_t time, const struct race_clock *clock)
 {
+	struct race_clock *carried = NULL;
+
 	if (sem->used == sem->capacity) {
 		size_t capacity = sem->capacity * 2 + 16;
 		struct grant *grown;
@@ -287,15 +348,28 @@ static int give(struct run *run, struct semaphore *sem, uint32_t count, uint64_t
 			sem->capacity = capacity;
 		}
 	}
-	sem->grants[sem->used++] = (struct grant){time, count};
+	if (clock) {
+		carried = malloc(sizeof(*carried));
+		if (!carried)
+			return -ENOMEM;
+		*carried = *clock;
+	}
+	sem->grants[sem->used++] = (struct grant){time, count, carried};
 	sem->value += count;
-	(void)run;
 	return sem->value > AXL_SEM_MAX ? -ERANGE : 0;
+}
+
+static void free_semaphore(struct semaphore *sem)
+{
+	for (size_t i = sem->first; i < sem->used; i++)
+		free(sem->grants[i].clock);
+	free(sem->grants);
 }
 
 static int signal_all(struct run *run, unsigned int tile, const struct queued *queued, uint64_t time)
 {
 	const union axl_insn *insn = &queued->insn;
+	const struct race_clock *clock = run->race ? race_signal(run->race, tile, insn->header.pipe) : NULL;
 	uint8_t tiles = insn->header.opcode == AXL_OP_LOAD && insn->dma.tiles ? insn->dma.tiles : (uint8_t)(1u << tile);
 
 	for (int i = 0; i < 2; i++) {
@@ -305,10 +379,10 @@ static int signal_all(struct run *run, unsigned int tile, const struct queued *q
 		if (!op->count)
 			continue;
 		if (op->sem >= AXL_LOCAL_SEMS)
-			err = give(run, semaphore_of(run, tile, op->sem), op->count, time);
+			err = give(semaphore_of(run, tile, op->sem), op->count, time, clock);
 		for (unsigned int t = 0; t < run->header.num_tiles && op->sem < AXL_LOCAL_SEMS && !err; t++)
 			if (tiles >> t & 1)
-				err = give(run, semaphore_of(run, t, op->sem), op->count, time);
+				err = give(semaphore_of(run, t, op->sem), op->count, time, clock);
 		if (err == -ERANGE)
 			return fault(run, AXL_CAUSE_SEM_OVERFLOW, tile, queued->offset, insn);
 		if (err)
@@ -346,6 +420,23 @@ static int compute(struct run *run, unsigned int tile, const struct queued *queu
 		return fault(run, job.error.cause, tile, queued->offset, &queued->insn);
 	}
 	return 0;
+}
+
+/* In race-check mode, before the instruction touches anything. */
+static int check_race(struct run *run, unsigned int tile, unsigned int pipe, const struct queued *queued)
+{
+	struct race_finding finding;
+	int err;
+
+	if (race_begin(run->race, tile, pipe, &queued->insn, queued->offset, queued->epoch, queued->base, &finding,
+		       &err))
+		return 0;
+	if (err)
+		return err;
+	run->fault->address = finding.address;
+	run->fault->other_offset = finding.other_offset;
+	return fault(run, finding.uninitialized ? AXL_CAUSE_UNINITIALIZED : AXL_CAUSE_RACE, tile, queued->offset,
+		     &queued->insn);
 }
 
 static void account(struct run *run, unsigned int tile, unsigned int pipe, enum axl_stall why, uint64_t cycles)
@@ -397,8 +488,11 @@ static int execute(struct run *run, unsigned int tile, unsigned int pipe, uint64
 
 	for (int i = 0; i < 2; i++)
 		if (queued->insn.header.wait[i].count)
-			take(semaphore_of(run, tile, queued->insn.header.wait[i].sem),
+			take(run, tile, pipe, semaphore_of(run, tile, queued->insn.header.wait[i].sem),
 			     queued->insn.header.wait[i].count);
+	err = run->race ? check_race(run, tile, pipe, queued) : 0;
+	if (err)
+		return err;
 	if (dma) {
 		err = dma_run(run, tile, queued);
 		if (!err)
@@ -438,7 +532,6 @@ static int execute(struct run *run, unsigned int tile, unsigned int pipe, uint64
 	lane->head = (lane->head + 1) % AXL_FIFO_DEPTH;
 	lane->count--;
 	run->end = took.end > run->end ? took.end : run->end;
-	run->engine->cycles = run->end;
 	return err;
 }
 
@@ -468,35 +561,54 @@ static bool choose(struct run *run, unsigned int *tile, unsigned int *pipe, uint
 	return found;
 }
 
+/* Sequencers as far as they get. 0, -EFAULT, -ECANCELED. */
+static int run_sequencers(struct run *run)
+{
+	for (unsigned int t = 0; t < run->header.num_tiles; t++) {
+		int err;
+
+		while ((err = sequence(run, t)) != 0) {
+			if (err < 0)
+				return err;
+			/* A loop without work in it must end as well. */
+			if (run->job->watchdog && run->seq[t].time > run->job->watchdog)
+				return fault(run, AXL_CAUSE_WATCHDOG, t, run->seq[t].at, NULL);
+			if (!may_go_on(run))
+				return -ECANCELED;
+		}
+	}
+	return 0;
+}
+
+/* Nothing can start any more: 0 at the end of all streams, -EINTR when all stand at the YIELD, else a fault. */
+static int run_out(struct run *run)
+{
+	uint32_t yields = run->seq[0].yields;
+	bool parked = run->seq[0].parked;
+
+	for (unsigned int t = 0; t < run->header.num_tiles; t++)
+		for (unsigned int p = 0; p < AXL_NUM_PIPES; p++)
+			if (run->lanes[t][p].count)
+				return fault(run, AXL_CAUSE_DEADLOCK, t,
+					     run->lanes[t][p].fifo[run->lanes[t][p].head].offset,
+					     &run->lanes[t][p].fifo[run->lanes[t][p].head].insn);
+	for (unsigned int t = 1; t < run->header.num_tiles; t++)
+		if (run->seq[t].yields != yields || run->seq[t].parked != parked)
+			return fault(run, AXL_CAUSE_YIELD, t, run->seq[t].at, NULL);
+	return parked ? -EINTR : 0;
+}
+
 static int run_loop(struct run *run)
 {
-	unsigned int steps = 0;
-
 	for (;;) {
 		unsigned int tile = 0, pipe = 0;
 		uint64_t start = 0;
-		int err;
+		int err = run_sequencers(run);
 
-		for (unsigned int t = 0; t < run->header.num_tiles; t++)
-			while ((err = sequence(run, t)) != 0) {
-				if (err < 0)
-					return err;
-				/* A loop without work in it must end as well. */
-				if (run->job->watchdog && run->seq[t].time > run->job->watchdog)
-					return fault(run, AXL_CAUSE_WATCHDOG, t, run->seq[t].at, NULL);
-				if (run->seq[t].time % 65536 == 0 && run->job->stop &&
-				    run->job->stop(run->job->stop_opaque) == ENGINE_KILL)
-					return -ECANCELED;
-			}
-		if (!choose(run, &tile, &pipe, &start)) {
-			for (unsigned int t = 0; t < run->header.num_tiles; t++)
-				for (unsigned int p = 0; p < AXL_NUM_PIPES; p++)
-					if (run->lanes[t][p].count)
-						return fault(run, AXL_CAUSE_DEADLOCK, t,
-							     run->lanes[t][p].fifo[run->lanes[t][p].head].offset,
-							     &run->lanes[t][p].fifo[run->lanes[t][p].head].insn);
-			return 0;
-		}
+		if (err)
+			return err;
+		if (!choose(run, &tile, &pipe, &start))
+			return run_out(run);
 		if (run->job->watchdog && start > run->job->watchdog)
 			return fault(run, AXL_CAUSE_WATCHDOG, tile,
 				     run->lanes[tile][pipe].fifo[run->lanes[tile][pipe].head].offset,
@@ -504,7 +616,7 @@ static int run_loop(struct run *run)
 		err = execute(run, tile, pipe, start);
 		if (err)
 			return err;
-		if (++steps % 64 == 0 && run->job->stop && run->job->stop(run->job->stop_opaque) == ENGINE_KILL)
+		if (!may_go_on(run))
 			return -ECANCELED;
 	}
 }
@@ -518,42 +630,88 @@ static void close_accounts(struct run *run)
 				account(run, t, p, AXL_STALL_EMPTY, run->end - run->lanes[t][p].accounted);
 }
 
-int engine_run(struct engine *engine, const struct engine_job *job, struct engine_state **state,
-	       struct axl_exec_stats *stats, struct engine_fault *fault)
-{
-	struct run *run = calloc(1, sizeof(*run));
-	int err;
-
-	memset(stats, 0, sizeof(*stats));
-	memset(fault, 0, sizeof(*fault));
-	if (!run)
-		return -ENOMEM;
-	run->engine = engine;
-	engine->cycles = 0;
-	run->config = &engine->config;
-	run->memory = engine->memory;
-	run->job = job;
-	run->stats = stats;
-	run->fault = fault;
-	err = check_header(run);
-	if (err)
-		run->header.num_tiles = 0; /* nothing ran */
-	else
-		err = run_loop(run);
-	close_accounts(run);
-	stats->start = job->start;
-	stats->end = job->start + (job->timing ? run->end : 0);
-	for (unsigned int t = 0; t < AXL_MAX_TILES; t++)
-		for (int s = 0; s < AXL_LOCAL_SEMS; s++)
-			free(run->local[t][s].grants);
-	for (int s = 0; s < AXL_GLOBAL_SEMS; s++)
-		free(run->global[s].grants);
-	free(run);
-	*state = NULL; /* a buffer always runs to its end: nothing is ever suspended yet */
-	return err;
-}
+/* An execution from its first piece to its last. @stats: as of its last piece. */
+struct engine_state {
+	struct run run;
+	struct axl_exec_stats stats;
+};
 
 void engine_state_destroy(struct engine_state *state)
 {
+	struct run *run = &state->run;
+
+	for (unsigned int t = 0; t < AXL_MAX_TILES; t++)
+		for (int s = 0; s < AXL_LOCAL_SEMS; s++)
+			free_semaphore(&run->local[t][s]);
+	for (int s = 0; s < AXL_GLOBAL_SEMS; s++)
+		free_semaphore(&run->global[s]);
+	race_destroy(run->race);
 	free(state);
+}
+
+/* The pipes are empty: everybody goes on together, from the end of the last piece. */
+static void resume(struct run *run)
+{
+	for (unsigned int t = 0; t < run->header.num_tiles; t++) {
+		run->seq[t].parked = false;
+		if (run->seq[t].time < run->end)
+			run->seq[t].time = run->end;
+	}
+	run->suspend_at = 0;
+	if (run->race)
+		race_resume(run->race);
+}
+
+static int begin(struct run *run)
+{
+	int err = check_header(run);
+
+	if (err) {
+		run->header.num_tiles = 0; /* nothing ran */
+		return err;
+	}
+	if (run->job->race_check) {
+		run->race = race_create(run->engine->memory, run->engine->config.tiles);
+		if (!run->race)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int engine_run(struct engine *engine, const struct engine_job *job, struct engine_state **state,
+	       struct axl_exec_stats *stats, struct engine_fault *fault)
+{
+	struct engine_state *s = *state ? *state : calloc(1, sizeof(*s));
+	struct run *run = &s->run;
+	int err = 0;
+
+	memset(stats, 0, sizeof(*stats));
+	memset(fault, 0, sizeof(*fault));
+	if (!s)
+		return -ENOMEM;
+	run->engine = engine;
+	run->config = &engine->config;
+	run->memory = engine->memory;
+	run->job = job;
+	run->stats = &s->stats;
+	run->fault = fault;
+	engine->cycles = run->end;
+	if (*state)
+		resume(run);
+	else
+		err = begin(run);
+	if (!err)
+		err = run_loop(run);
+	run->end = own_cycles(run);
+	if (err == -EINTR)
+		s->stats.preemptions++;
+	else
+		close_accounts(run);
+	s->stats.start = job->start;
+	s->stats.end = job->start + (job->timing ? run->end : 0);
+	*stats = s->stats;
+	*state = err == -EINTR ? s : NULL;
+	if (err != -EINTR)
+		engine_state_destroy(s);
+	return err;
 }

@@ -82,7 +82,7 @@ struct engine_memory_ops {
  * @cmdbuf:  a private copy of the whole buffer, @size bytes, header not yet checked
  * @bases:   base registers, AXL_NUM_BASES of them (0 where the buffer has fewer)
  * @start:   device cycle at which it starts
- * @watchdog: cycles after which AXL_CAUSE_WATCHDOG faults; 0: none
+ * @watchdog: own cycles (not those while it was suspended) after which AXL_CAUSE_WATCHDOG faults; 0: none
  * @stop:    asked at YIELDs and every few thousand instructions; see enum engine_stop
  * @trace:   @trace_max records, or NULL
  */
@@ -113,9 +113,9 @@ void engine_destroy(struct engine *engine);
 
 /*
  * Run @job, or go on with *state when it is not NULL.
- * 0: ended. -EINTR: preempted, *state holds it (give it back later with the same job, or drop it with
- * engine_state_destroy). -ECANCELED: killed. -EFAULT: *fault says why. In every case *stats (never NULL) holds what was
- * used so far. One thread at a time for an engine.
+ * 0: ended. -EINTR: suspended at a YIELD, *state holds it: give it back later with the same job, or drop it with
+ * engine_state_destroy(); what the tiles hold is lost. -ECANCELED: killed. -EFAULT: *fault says why. In every case
+ * *stats holds what was used so far, by all pieces of the execution. One thread at a time for an engine.
  */
 int engine_run(struct engine *engine, const struct engine_job *job, struct engine_state **state,
 	       struct axl_exec_stats *stats, struct engine_fault *fault);

@@ -5,12 +5,14 @@
 
 #include "sim/core/engine.h"
 #include "sim/core/exec.h"
+#include "sim/core/race.h"
 
 /* An instruction in a pipe's FIFO. @base: of a transfer, when the sequencer read it. DMA results: filled in by
  * dma_run(). */
 struct queued {
 	union axl_insn insn;
 	uint32_t offset;
+	uint32_t epoch; /* YIELDs before it */
 	uint64_t dispatched;
 	uint64_t base;
 	uint64_t bytes, lines; /* moved; in bursts */
@@ -28,9 +30,11 @@ struct lane {
 	uint64_t free, end, slot_free, accounted;
 };
 
+/* @clock: what the signaller knew; race-check mode only. */
 struct grant {
 	uint64_t time;
 	uint32_t count;
+	struct race_clock *clock;
 };
 
 /* Signals not taken yet, oldest first; value is their sum. */
@@ -48,9 +52,14 @@ struct sequencer {
 		uint32_t start, left;
 	} loops[AXL_LOOP_DEPTH];
 	int depth;
-	bool ended;
+	uint32_t yields;    /* passed so far */
+	bool ended, parked; /* parked: stands at the YIELD at which the buffer is suspended */
 };
 
+/*
+ * @suspend_at: the number of the YIELD at which all tiles stop, 0: none
+ * @polls: sequencer steps and instructions since the last question to @job->stop
+ */
 struct run {
 	struct engine *engine;
 	const struct engine_config *config;
@@ -62,6 +71,9 @@ struct run {
 	struct semaphore local[AXL_MAX_TILES][AXL_LOCAL_SEMS], global[AXL_GLOBAL_SEMS];
 	uint64_t dram_free, host_free; /* the memories' channels */
 	uint64_t end;
+	uint32_t suspend_at;
+	unsigned int polls;
+	struct race *race; /* NULL: not checked */
 	struct axl_exec_stats *stats;
 	struct engine_fault *fault;
 };

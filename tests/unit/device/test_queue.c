@@ -407,6 +407,24 @@ static void a_higher_priority_takes_the_tiles_at_a_yield(void **state)
 	assert_true(stamps[0] < stamps[1]);
 }
 
+static void equals_share_by_time_slices(void **state)
+{
+	struct front *f = *state;
+	struct producer a = front_queue(f, 0, 0, 1, 0, 8, 0), b = front_queue(f, 1, 0, 1, 0, 8, 0);
+	struct axl_exec_stats *stats = front_alloc(f, 2 * sizeof(*stats));
+	struct axl_packet_execute packet = front_execute(f, long_buffer(f, 100, true));
+
+	packet.stats = front_va(f, stats);
+	front_push(&a, &packet);
+	packet.stats += sizeof(*stats);
+	front_push(&b, &packet);
+	front_run(f);
+	assert_true(a.status->retired == 1 && b.status->retired == 1);
+	assert_true(stats[0].preemptions > 2 && stats[1].preemptions > 2);
+	/* What a buffer costs does not depend on who interrupted it. */
+	assert_true(stats[0].end - stats[0].start == stats[1].end - stats[1].start);
+}
+
 static void a_detached_context_runs_nothing_any_more(void **state)
 {
 	struct front *f = *state;
@@ -498,6 +516,7 @@ int main(void)
 		TEST(a_buffer_needs_execute_rights),
 		TEST(a_watchdog_ends_what_does_not_end),
 		TEST(a_higher_priority_takes_the_tiles_at_a_yield),
+		TEST(equals_share_by_time_slices),
 		TEST(a_detached_context_runs_nothing_any_more),
 		TEST(a_stopped_queue_goes_on_where_it_stood),
 		TEST(the_interrupt_comes_when_asked_for),
