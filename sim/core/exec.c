@@ -314,12 +314,17 @@ bool exec_check(const union axl_insn *insn, uint32_t spad_bytes, uint32_t acc_by
 		ok = check_vec(&insn->vec, error);
 		break;
 	case AXL_OP_LOOP:
-		ok = insn->loop.count || refuse(error, AXL_CAUSE_BAD_OPERAND, 0, "count");
+		ok = (insn->loop.count && all_zero(insn->loop.reserved, sizeof(insn->loop.reserved))) ||
+		     refuse(error, AXL_CAUSE_BAD_OPERAND, 0, "count or reserved");
 		break;
 	case AXL_OP_ADDBASE:
-		ok = insn->addbase.reg < AXL_NUM_BASES || refuse(error, AXL_CAUSE_BAD_OPERAND, 0, "reg");
+		ok = (insn->addbase.reg < AXL_NUM_BASES &&
+		      all_zero(insn->addbase.reserved, sizeof(insn->addbase.reserved))) ||
+		     refuse(error, AXL_CAUSE_BAD_OPERAND, 0, "reg or reserved");
 		break;
 	default:
+		ok = all_zero(insn->none.reserved, sizeof(insn->none.reserved)) ||
+		     refuse(error, AXL_CAUSE_BAD_OPERAND, 0, "reserved");
 		break;
 	}
 	if (ok && !check_work(insn, acc_bytes))
