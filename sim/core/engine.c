@@ -638,8 +638,11 @@ struct engine_state {
 
 void engine_state_destroy(struct engine_state *state)
 {
-	struct run *run = &state->run;
+	struct run *run;
 
+	if (!state)
+		return;
+	run = &state->run;
 	for (unsigned int t = 0; t < AXL_MAX_TILES; t++)
 		for (int s = 0; s < AXL_LOCAL_SEMS; s++)
 			free_semaphore(&run->local[t][s]);
