@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/target/resident.h"
 #include "compiler/target/verify.h"
 
 /* Bytes of a value as a region input or output: dense, ONNX's own type. */
@@ -141,13 +142,17 @@ static int lower_nodes(struct lower *lower, const struct graph *graph, const str
 		graph->nodes[n]->data = 0;
 	for (size_t n = region->first; n < region->first + region->count; n++) {
 		struct graph_node *node = graph->nodes[n];
+		const struct lower_op *op;
 		int err;
 
-		if (node->data == LOWER_DONE)
+		if (node->data == LOWER_DONE) {
+			resident_end_node(lower, n, 0);
 			continue;
+		}
 		program_set_tag(lower->program, (uint16_t)n);
-		err = lower_find(node)->lower(lower, node);
-		if (!err)
+		op = lower_find(node);
+		err = op->lower(lower, node);
+		if (!err && resident_end_node(lower, n, op->cycles(node, lower->target, lower->precision)))
 			err = program_yield(lower->program);
 		if (err) {
 			snprintf(build->error, sizeof(build->error), "%s: %.200s", node->name,
@@ -205,7 +210,9 @@ static int schedule(struct program *program, const struct graph *graph, struct r
 	return err;
 }
 
-int region_compile(const struct graph *graph, const struct region *region, struct region_build *build)
+/* With at most @resident bytes that stay in the scratchpad between nodes. */
+static int compile_with(const struct graph *graph, const struct region *region, struct region_build *build,
+			uint64_t resident)
 {
 	struct program *program = NULL;
 	struct lower *lower = NULL;
@@ -223,8 +230,10 @@ int region_compile(const struct graph *graph, const struct region *region, struc
 	err = program_create(build->target, &program);
 	if (!err)
 		err = lower_create(program, graph, build->precision, &lower);
-	if (!err)
+	if (!err) {
+		lower->resident.budget = resident;
 		err = bind_borders(lower, region);
+	}
 	if (err)
 		snprintf(build->error, sizeof(build->error), "out of memory");
 	else
@@ -240,5 +249,20 @@ int region_compile(const struct graph *graph, const struct region *region, struc
 	}
 	lower_destroy(lower);
 	program_destroy(program);
+	return err;
+}
+
+int region_compile(const struct graph *graph, const struct region *region, struct region_build *build)
+{
+	/* Eighths of the scratchpad that may stay occupied: less where too little room is left, before a node is given
+	 * up. */
+	static const unsigned int eighths[] = {4, 2, 0};
+	int err = -ENOSPC;
+
+	for (size_t i = 0; i < sizeof(eighths) / sizeof(eighths[0]) && err == -ENOSPC; i++) {
+		if (eighths[i] && build->target->tiles > 1)
+			continue; /* nothing stays anyway */
+		err = compile_with(graph, region, build, build->target->spad_bytes * (uint64_t)eighths[i] / 8);
+	}
 	return err;
 }

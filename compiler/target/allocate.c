@@ -140,7 +140,7 @@ static int place(struct local *local, uint32_t buf)
 	bool found = false;
 
 	size = size ? size : ALIGN;
-	if (!acc && buffer->last - buffer->first > LONG_LIFE)
+	if (!acc && (buffer->pinned || buffer->last - buffer->first > LONG_LIFE))
 		found = find_down(local, buffer, capacity, size, &buffer->address);
 	else
 		found = (!local->first_fit && find_up(local, buffer, *next, capacity, size, &buffer->address)) ||
@@ -152,7 +152,7 @@ static int place(struct local *local, uint32_t buf)
 		return program_fail(program, -ENOSPC,
 				    "buffer %s of %llu bytes does not fit: %llu of %llu bytes are in use", buffer->name,
 				    (unsigned long long)size, (unsigned long long)live, (unsigned long long)capacity);
-	if (buffer->last - buffer->first <= LONG_LIFE || acc)
+	if ((buffer->last - buffer->first <= LONG_LIFE && !buffer->pinned) || acc)
 		*next = buffer->address + size;
 	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {
 		struct memory *memory = memory_of(local, buffer, tile);

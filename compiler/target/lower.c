@@ -9,6 +9,7 @@
 
 #include <axl/axl_access.h>
 #include "compiler/target/lower_loop.h"
+#include "compiler/target/resident.h"
 
 #define DMA_DIMS 5
 #define PAD_MAX 65535
@@ -177,24 +178,41 @@ struct dev_tensor *lower_tensor(struct lower *lower, const struct graph_value *v
 	return NULL;
 }
 
-struct dev_tensor *lower_output(struct lower *lower, const struct graph_value *value, const int *order)
+static struct dev_tensor *make_output(struct lower *lower, const struct graph_value *value, const int *order,
+				      bool may_reside)
 {
 	struct dev_tensor *tensor = &lower->tensors[value->id];
 	enum axl_type type = lower_type(lower, value->dtype);
 	int64_t count = dims_count(value->rank, value->dims);
+	uint64_t bytes;
 
 	if (tensor->rank >= 0)
 		return tensor;
 	if (type >= AXL_NUM_TYPES || count < 0)
 		return NULL;
 	set_dense(tensor, value, type, order);
-	tensor->place = (struct program_place){
-		program_arena(lower->program, (uint64_t)count * access_type_bytes(type), value->name), 0};
+	bytes = (uint64_t)count * access_type_bytes(type);
+	if (may_reside && resident_take(lower, value, bytes)) {
+		tensor->place = (struct program_place){program_spad(lower->program, 0, bytes, value->name), 0};
+		program_pin(lower->program, tensor->place.buf);
+	} else {
+		tensor->place = (struct program_place){program_arena(lower->program, bytes, value->name), 0};
+	}
 	if (!tensor->place.buf) {
 		tensor->rank = -1;
 		return NULL;
 	}
 	return tensor;
+}
+
+struct dev_tensor *lower_output(struct lower *lower, const struct graph_value *value, const int *order)
+{
+	return make_output(lower, value, order, false);
+}
+
+struct dev_tensor *lower_output_resident(struct lower *lower, const struct graph_value *value, const int *order)
+{
+	return make_output(lower, value, order, true);
 }
 
 struct dev_tensor *lower_view(struct lower *lower, const struct graph_value *value)
@@ -349,6 +367,46 @@ static int load_box(struct lower *lower, const struct dev_tensor *tensor, const 
 	return append_dma(lower, &insn, dims, count, box_place(tensor, box), view->place, view->tile);
 }
 
+/* The box of a resident tensor where it lies; false: it reaches beyond the tensor. */
+static bool resident_view(const struct dev_tensor *tensor, const struct lower_box *box, struct spad_view *view)
+{
+	*view = (struct spad_view){.place = box_place(tensor, box), .rank = tensor->rank, .type = tensor->type};
+	for (int d = 0; d < tensor->rank; d++) {
+		if (box->start[d] < 0 || box->start[d] + box->size[d] > tensor->dims[d])
+			return false;
+		view->dims[d] = box->size[d];
+		view->stride[d] = tensor->stride[d];
+	}
+	return true;
+}
+
+/* Instructions want the innermost dimension of @order dense; the others may have any stride. */
+static bool inner_is_dense(const struct spad_view *view, const int *order)
+{
+	for (int i = view->rank - 1; i >= 0; i--)
+		if (view->dims[order[i]] > 1)
+			return view->stride[order[i]] == (int64_t)access_type_bytes(view->type);
+	return true;
+}
+
+/* From a resident tensor: no transfer; a copy in the scratchpad where type or order differ. */
+static int fetch_resident(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box,
+			  enum axl_type type, const int *order, struct spad_view *view)
+{
+	struct vec_args copy = {.op = AXL_VEC_COPY};
+	struct spad_view here;
+	int err;
+
+	if (!resident_view(tensor, box, &here))
+		return lower_fail(lower, NULL, -ENOSPC, "a resident tensor would have to be padded");
+	if (type == tensor->type && inner_is_dense(&here, order)) {
+		*view = here;
+		return 0;
+	}
+	err = lower_spad(lower, 0, type, tensor->rank, box->size, order, "in", view);
+	return err ? err : vec_append(lower, 0, &copy, tensor->rank, box->size, order, view, &here, NULL);
+}
+
 int lower_fetch(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box, unsigned int tile,
 		uint8_t tiles, enum axl_type type, const int *order, uint32_t fill, enum axl_pipe pipe,
 		enum axl_purpose purpose, struct spad_view *view)
@@ -363,6 +421,8 @@ int lower_fetch(struct lower *lower, const struct dev_tensor *tensor, const stru
 	tensor_order(tensor, own);
 	if (!order)
 		order = own;
+	if (tensor_is_resident(lower, tensor))
+		return fetch_resident(lower, tensor, box, type, order, view);
 	err = lower_spad(lower, tile, type, tensor->rank, box->size, order, "in", view);
 	if (err)
 		return err;
@@ -404,6 +464,14 @@ int lower_commit(struct lower *lower, const struct dev_tensor *tensor, const str
 	struct spad_view turned;
 	int err;
 
+	if (view->place.buf == tensor->place.buf)
+		return 0; /* it was written where it stays */
+	if (tensor_is_resident(lower, tensor)) {
+		tensor_order(tensor, order);
+		if (!resident_view(tensor, box, &turned))
+			return lower_fail(lower, NULL, -ENOSPC, "a box beyond its resident tensor");
+		return vec_append(lower, 0, &copy, view->rank, box->size, order, &turned, view, NULL);
+	}
 	/* The scratchpad's own order, to see whether memory would be written in single elements. */
 	memcpy(as_tensor.dims, view->dims, sizeof(as_tensor.dims));
 	memcpy(as_tensor.stride, view->stride, sizeof(as_tensor.stride));

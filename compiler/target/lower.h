@@ -36,6 +36,21 @@ struct dev_tensor {
 	struct program_place place;
 };
 
+#define RESIDENT_MAX 32
+
+/*
+ * What stays in the scratchpad between nodes; see resident.h.
+ * @budget: bytes that may be resident at once; @bytes: that are now; @cycles: since the last preemption point
+ */
+struct resident {
+	uint64_t budget, bytes, cycles;
+	struct {
+		size_t last; /* number of its last reader */
+		uint64_t bytes;
+	} list[RESIDENT_MAX];
+	unsigned int count;
+};
+
 /*
  * Context of lowering one region.
  * @tensors: by graph_value id; rank -1 where there is none yet
@@ -49,6 +64,7 @@ struct lower {
 	enum axl_type float_type;
 	struct dev_tensor *tensors;
 	size_t num_tensors;
+	struct resident resident;
 	char error[256]; /* names node and rule */
 };
 
@@ -89,6 +105,9 @@ const struct tensor *lower_constant(const struct graph_value *value);
  * dimensions from outermost to innermost in memory, NULL: as they are. Returns NULL on failure.
  */
 struct dev_tensor *lower_output(struct lower *lower, const struct graph_value *value, const int *order);
+/* The same for an operator that writes through lower_commit() or in place: it may stay in the scratchpad (resident.h).
+ */
+struct dev_tensor *lower_output_resident(struct lower *lower, const struct graph_value *value, const int *order);
 /* Make @value's tensor a view: the caller fills the returned struct. */
 struct dev_tensor *lower_view(struct lower *lower, const struct graph_value *value);
 

@@ -13,6 +13,7 @@
 
 #include "compiler/target/lower_matrix.h"
 #include "compiler/target/matrix_work.h"
+#include "compiler/target/resident.h"
 
 #define MAX_SPATIAL 2
 
@@ -328,13 +329,17 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	x = lower_tensor(lower, input(node, form->x));
 	if (residual)
 		z = lower_tensor(lower, residual);
-	y = lower_output(lower, (add ? add : node)->outputs[0], geo.spatial == 2 ? order : order_1d);
+	y = lower_output_resident(lower, (add ? add : node)->outputs[0], geo.spatial == 2 ? order : order_1d);
 	if (!x || !y || (residual && !z))
 		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
 	work.x = image_view(x);
 	work.y = image_view(y);
 	if (z)
 		work.z = image_view(z);
+	work.x_resident = tensor_is_resident(lower, x);
+	work.y_resident = tensor_is_resident(lower, y);
+	work.z_resident = z && tensor_is_resident(lower, z);
+	work.spad_taken = lower->resident.bytes;
 	set_geometry(&work, &geo, w);
 	err = matrix_set_types(lower, &work, input(node, form->x), w->dtype, node->outputs[0]);
 	if (!err && form->y_scale >= 0)

@@ -344,7 +344,12 @@ static int emit_drain(struct nest *nest, unsigned int tile, int64_t image, const
 		insn.drain.res_stride_h = (uint32_t)residual.stride[WORK_H];
 		insn.drain.res_stride_w = (uint32_t)residual.stride[WORK_W];
 	}
-	err = lower_spad(lower, tile, insn.drain.out_type, WORK_RANK, dims, order, "out", &out);
+	if (work->y_resident && work->y.type == (enum axl_type)insn.drain.out_type &&
+	    work->y.stride[WORK_C] == (int64_t)type_bytes(work->y.type))
+		err = lower_fetch(lower, &work->y, &box, tile, 0, work->y.type, order, 0, AXL_PIPE_LOAD,
+				  AXL_PURPOSE_ACTIVATION, &out); /* where it stays: the drain writes there */
+	else
+		err = lower_spad(lower, tile, insn.drain.out_type, WORK_RANK, dims, order, "out", &out);
 	if (err)
 		return err;
 	insn.drain.header.opcode = AXL_OP_DRAIN;

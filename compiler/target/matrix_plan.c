@@ -92,6 +92,8 @@ static void consider(struct search *search, struct matrix_plan plan)
 	w_total = w_block * n_blocks * k_blocks;
 	if (!plan.split_rows) /* each tile holds its own blocks only */
 		w_total = div_up(n_blocks, tiles) * k_blocks * w_block;
+	if (work->x_resident)
+		a_stripe = 0;
 	chunk = (uint64_t)(plan.chunk_h * plan.chunk_w * plan.n) * (search->out_size + search->res_size);
 	need = a_stripe * (stripes * images > 1 || work->depthwise ? search->buffers : 1) + chunk * search->buffers;
 	need += plan.keep_weights ? w_total : w_block * search->buffers;
@@ -183,11 +185,14 @@ int matrix_plan(const struct matrix_work *work, const struct target *target, str
 		.target = target,
 		.a_size = type_bytes(work->a_type),
 		.w_size = type_bytes(work->w_type),
-		.out_size = type_bytes(work->post.out_type),
-		.res_size = work->z.rank ? type_bytes(work->post.res_type) : 0,
+		.out_size = work->y_resident ? 0 : type_bytes(work->post.out_type),
+		.res_size = work->z.rank && !work->z_resident ? type_bytes(work->post.res_type) : 0,
 		.spad = target->spad_bytes - target->spad_bytes / 32,
 	};
 
+	if (work->spad_taken >= search.spad)
+		return -ENOSPC;
+	search.spad -= work->spad_taken;
 	for (search.buffers = 2; search.buffers >= 1 && !search.found; search.buffers--) {
 		struct matrix_plan start;
 

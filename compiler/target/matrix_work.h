@@ -34,6 +34,8 @@ struct work_weight {
  * @depthwise: groups == channels, one output each
  * @bias:      per output channel or NULL: f32, or s32 where the accumulators are s32
  * @scale:     per output channel or NULL (f32), applied after the bias
+ * @x_resident, @y_resident, @z_resident: they lie in the scratchpad already and cost no transfer and no room
+ * @spad_taken: scratchpad that is not to be had
  * @post:      the DRAIN operands that do not depend on the tile: flags, activations, zero points, types
  */
 struct matrix_work {
@@ -49,6 +51,8 @@ struct matrix_work {
 	int a_zero, w_zero;
 	const void *bias;
 	const float *scale;
+	bool x_resident, y_resident, z_resident;
+	uint64_t spad_taken;
 	struct axl_drain post;
 };
 

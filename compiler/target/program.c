@@ -97,6 +97,11 @@ program_buf program_spad(struct program *program, unsigned int tile, uint64_t by
 	return add_buffer(program, PROGRAM_SPAD, (uint8_t)(1u << tile), bytes, name);
 }
 
+void program_pin(struct program *program, program_buf buf)
+{
+	program->buffers[buf].pinned = true;
+}
+
 program_buf program_multicast(struct program *program, uint8_t tiles, uint64_t bytes, const char *name)
 {
 	return add_buffer(program, PROGRAM_MULTICAST, tiles, bytes, name);

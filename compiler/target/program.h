@@ -55,6 +55,8 @@ const struct target *program_target(const struct program *program);
  * Scratchpad and accumulator buffers are aligned to 64 bytes; a whole 64-byte multiple is reserved.
  */
 program_buf program_spad(struct program *program, unsigned int tile, uint64_t bytes, const char *name);
+/* A scratchpad buffer that lives across nodes: placed at the far end, away from what comes and goes. */
+void program_pin(struct program *program, program_buf buf);
 program_buf program_multicast(struct program *program, uint8_t tiles, uint64_t bytes, const char *name);
 program_buf program_acc(struct program *program, unsigned int tile, uint64_t bytes, const char *name);
 program_buf program_arena(struct program *program, uint64_t bytes, const char *name);

@@ -11,6 +11,7 @@
 /*
  * struct buffer
  * @tiles:   mask of the tiles it lives in (scratchpad, accumulators)
+ * @pinned:  program_pin()
  * @index:   of the region's input or output
  * @address: in its memory; valid after program_allocate()
  * @first, @last: instructions that use it first and last; first > last: never used
@@ -18,6 +19,7 @@
 struct buffer {
 	enum program_space space;
 	uint8_t tiles;
+	bool pinned;
 	uint32_t index;
 	uint64_t bytes;
 	uint64_t address;

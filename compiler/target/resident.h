@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Residency: which tensors stay in the scratchpad from the node that makes them to the last that reads them, so that
+ * they never travel to local memory and back. One-tile targets only: with several, producer and consumer would have to
+ * cut their work alike.
+ *
+ * What is resident is alive across nodes, and nothing may be alive at a preemption point: the chain is cut when the
+ * cycles since the last YIELD pass a bound, which keeps the time to preempt a stated one.
+ */
+#ifndef COMPILER_TARGET_RESIDENT_H
+#define COMPILER_TARGET_RESIDENT_H
+
+#include "compiler/target/lower.h"
+
+/* Cycles that may pass between two preemption points, by the cost model's estimate. */
+#define RESIDENT_MAX_CYCLES 200000
+
+/*
+ * Whether @value's tensor of @bytes should be made resident now; if so it counts until its last reader has been
+ * lowered.
+ */
+bool resident_take(struct lower *lower, const struct graph_value *value, uint64_t bytes);
+/* Node number @node of the graph, estimated at @cycles, has been lowered. True: nothing is resident, a YIELD may
+ * follow. */
+bool resident_end_node(struct lower *lower, size_t node, uint64_t cycles);
+
+/* The tensor lies in a scratchpad. */
+bool tensor_is_resident(const struct lower *lower, const struct dev_tensor *tensor);
+
+#endif
