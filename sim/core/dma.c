@@ -3,12 +3,11 @@
  * LOAD and STORE: the block is walked along its innermost dimension; each stretch of memory is translated page by page
  * and moved. Memory is touched only where the context's page tables lead.
  */
+#include <axl/axl_timing.h>
 #include <errno.h>
 #include <string.h>
 
 #include "sim/core/engine_internal.h"
-
-#define LINE 64
 
 /* A walk over one transfer. @page: the last translation; @va..@va_end it covers. */
 struct walk {
@@ -20,7 +19,7 @@ struct walk {
 	size_t mem_size, spad_size;
 	struct engine_page page;
 	uint64_t va, va_end;
-	uint64_t last_line;
+	uint64_t last_line, last_row, run_lines;
 };
 
 static int dma_fault(struct walk *walk, enum axl_cause cause, uint64_t address)
@@ -61,11 +60,20 @@ static int reach(struct walk *walk, uint64_t va, uint8_t **host, uint64_t *bytes
 /* Bursts: lines of 64 bytes that this stretch touches, not counting the one it shares with the stretch before. */
 static void count_lines(struct walk *walk, uint64_t va, uint64_t bytes)
 {
-	uint64_t first = va / LINE, last = (va + bytes - 1) / LINE;
+	uint64_t first = va / AXL_T_LINE, last = (va + bytes - 1) / AXL_T_LINE, lines;
+	uint64_t first_row = va / AXL_T_ROW_BYTES, last_row = (va + bytes - 1) / AXL_T_ROW_BYTES;
+	bool follows = first == walk->last_line + 1 || first == walk->last_line;
 
+	lines = last - first + (first != walk->last_line);
 	walk->queued->bytes += bytes;
-	walk->queued->lines += last - first + (first != walk->last_line);
+	walk->queued->lines += lines;
+	walk->queued->rows += last_row - first_row + (first_row != walk->last_row);
+	/* Bursts that follow each other share a packet up to its largest payload. */
+	walk->run_lines = follows ? walk->run_lines + lines : lines;
+	walk->queued->packets += axl_div_up(walk->run_lines * AXL_T_LINE, AXL_T_TLP_BYTES) -
+				 (follows ? axl_div_up((walk->run_lines - lines) * AXL_T_LINE, AXL_T_TLP_BYTES) : 0);
 	walk->last_line = last;
+	walk->last_row = last_row;
 }
 
 /* @count elements, @va dense in memory, at @spad with @stride in the scratchpad of @memory. */
@@ -227,11 +235,12 @@ int dma_run(struct run *run, unsigned int tile, struct queued *queued)
 			    .load = dma->header.opcode == AXL_OP_LOAD,
 			    .mem_size = exec_type_size(dma->mem_type),
 			    .spad_size = exec_type_size(dma->spad_type),
-			    .last_line = ~0ull};
+			    .last_line = ~0ull - 1,
+			    .last_row = ~0ull};
 	uint8_t tiles = dma->tiles ? dma->tiles : (uint8_t)(1u << tile);
 	bool first = true;
 
-	queued->bytes = queued->lines = queued->walks = 0;
+	queued->bytes = queued->lines = queued->rows = queued->packets = queued->walks = 0;
 	queued->host = false;
 	for (unsigned int t = 0; t < run->header.num_tiles; t++) {
 		int err = tiles >> t & 1 ? move_block(&walk, &run->memory[t], first) : 0;

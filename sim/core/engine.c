@@ -499,7 +499,7 @@ static int execute(struct run *run, unsigned int tile, unsigned int pipe, uint64
 			took = timing_dma(run, tile, pipe, queued, start);
 	} else if (queued->insn.header.opcode != AXL_OP_SYNC) {
 		err = compute(run, tile, queued);
-		took = timing_compute(run, lane, queued, start);
+		took = timing_compute(run, tile, lane, queued, start);
 	}
 	if (err)
 		return err;
@@ -513,15 +513,17 @@ static int execute(struct run *run, unsigned int tile, unsigned int pipe, uint64
 	}
 	if (took.end > lane->accounted) {
 		uint64_t span = took.end - lane->accounted, busy = took.busy < span ? took.busy : span;
-		uint64_t walks = took.walks < span - busy ? took.walks : span - busy;
+		uint64_t banks = took.banks < span - busy ? took.banks : span - busy;
+		uint64_t walks = took.walks < span - busy - banks ? took.walks : span - busy - banks;
 
 		account(run, tile, pipe, AXL_STALL_BUSY, busy);
+		account(run, tile, pipe, AXL_STALL_BANK, banks);
 		account(run, tile, pipe, AXL_STALL_TLB, walks);
 		account(run, tile, pipe,
 			took.host ? AXL_STALL_HOST
 			: dma     ? AXL_STALL_DRAM
 				  : AXL_STALL_BANK,
-			span - busy - walks);
+			span - busy - banks - walks);
 		lane->accounted = took.end;
 	}
 	trace(run, tile, queued, begin, took.end, took.end - begin > took.busy ? took.end - begin - took.busy : 0);

@@ -15,7 +15,7 @@ struct queued {
 	uint32_t epoch; /* YIELDs before it */
 	uint64_t dispatched;
 	uint64_t base;
-	uint64_t bytes, lines; /* moved; in bursts */
+	uint64_t bytes, lines, rows, packets; /* moved; in bursts; rows of memory opened; PCIe packets */
 	uint32_t walks;
 	bool host;
 };
@@ -56,6 +56,22 @@ struct sequencer {
 	bool ended, parked; /* parked: stands at the YIELD at which the buffer is suspended */
 };
 
+/* A memory's channel: when it is free, and what it did last. */
+struct channel {
+	uint64_t free;
+	bool read;
+};
+
+/* Bytes a cycle of a scratchpad that are taken, from the present on: each step lasts until the next. */
+#define BANDWIDTH_STEPS 64
+struct bandwidth {
+	struct {
+		uint64_t time;
+		uint32_t used;
+	} step[BANDWIDTH_STEPS];
+	unsigned int count;
+};
+
 /*
  * @suspend_at: the number of the YIELD at which all tiles stop, 0: none
  * @polls: sequencer steps and instructions since the last question to @job->stop
@@ -69,7 +85,8 @@ struct run {
 	struct lane lanes[AXL_MAX_TILES][AXL_NUM_PIPES];
 	struct sequencer seq[AXL_MAX_TILES];
 	struct semaphore local[AXL_MAX_TILES][AXL_LOCAL_SEMS], global[AXL_GLOBAL_SEMS];
-	uint64_t dram_free, host_free; /* the memories' channels */
+	struct channel dram, host;
+	struct bandwidth bands[AXL_MAX_TILES];
 	uint64_t end;
 	uint32_t suspend_at;
 	unsigned int polls;
@@ -78,9 +95,12 @@ struct run {
 	struct engine_fault *fault;
 };
 
-/* @issue: when the pipe may start the next; @busy, @walks: cycles of the whole that were work, and page walks. */
+/*
+ * @issue: when the pipe may start the next; @busy, @banks, @walks: cycles of the whole that were work, waiting for the
+ * scratchpad's ports, and page walks
+ */
 struct duration {
-	uint64_t end, issue, busy, walks;
+	uint64_t end, issue, busy, banks, walks;
 	bool host;
 };
 
@@ -89,6 +109,7 @@ int dma_run(struct run *run, unsigned int tile, struct queued *queued);
 
 struct duration timing_dma(struct run *run, unsigned int tile, unsigned int pipe, const struct queued *queued,
 			   uint64_t start);
-struct duration timing_compute(struct run *run, const struct lane *lane, const struct queued *queued, uint64_t start);
+struct duration timing_compute(struct run *run, unsigned int tile, const struct lane *lane, const struct queued *queued,
+			       uint64_t start);
 
 #endif

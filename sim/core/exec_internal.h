@@ -5,7 +5,8 @@
 
 #include "sim/core/exec.h"
 
-/* Loops that the compiler vectorises for the host it finds. The thread sanitizer is not ready when the choice is made. */
+/* Loops that the compiler vectorises for the host it finds. The thread sanitizer is not ready when the choice is made.
+ */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
 #define EXEC_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else

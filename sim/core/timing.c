@@ -1,95 +1,156 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How long instructions take; the formulas of the specification's chapter on timing. The compiler's cost model
- * (compiler/target/cost.c) states the same rates.
+ * When instructions end: uapi/axl/axl_timing.h says what each takes alone; here is what they take from each other.
+ * Scratchpad bandwidth is given to the instruction that started first, what is left to those after it; a memory channel
+ * serves transfers in the order in which they started. The engine starts instructions in the order of time, so that an
+ * instruction's end is known when it starts.
  */
+#include <axl/axl_timing.h>
+
 #include "sim/core/engine_internal.h"
-
-enum {
-	WEIGHT_PORT = 128,    /* bytes a cycle into the shadow plane */
-	ARRAY_LATENCY = 128,  /* first weights and skew of the array, when it was idle */
-	DRAIN_RATE = 128,     /* values a cycle */
-	DRAIN_SLOW_RATE = 32, /* with a transcendental activation */
-	DRAIN_START = 32,
-	VECTOR_START = 16,
-	VECTOR_LANES = 64,
-	VECTOR_STRIDED = 16, /* elements a cycle where the innermost dimension is not dense */
-	DW_PIXELS = 2,       /* output positions a cycle */
-	DW_TAPS = 32,        /* taps of one pass */
-	DMA_ISSUE = 8,       /* cycles between two transfers of a pipe */
-	WALK_CYCLES = 40,    /* a page table entry from the walk cache or host memory, overlapped by four walkers */
-	LINE = 64,
-};
-
-static uint64_t div_up(uint64_t a, uint64_t b)
-{
-	return (a + b - 1) / b;
-}
 
 static uint64_t max(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
 }
 
-/* A transfer: latency, then its bursts through the memory's channel, which all tiles share. */
+/* ---- scratchpad bandwidth ---- */
+
+/* The step that is in force at @time; steps before @now, the start of the newest instruction, are forgotten. */
+static unsigned int step_at(struct bandwidth *band, uint64_t time, uint64_t now)
+{
+	unsigned int drop = 0, i;
+
+	while (drop + 1 < band->count && band->step[drop + 1].time <= now)
+		drop++;
+	if (drop) {
+		band->count -= drop;
+		for (i = 0; i < band->count; i++)
+			band->step[i] = band->step[i + drop];
+	}
+	if (!band->count) {
+		band->step[0].time = 0;
+		band->step[0].used = 0;
+		band->count = 1;
+	}
+	for (i = 0; i + 1 < band->count && band->step[i + 1].time <= time; i++)
+		;
+	return i;
+}
+
+/* Make a step begin at @time, which lies in step @i; returns its index. Full: the boundary is given up. */
+static unsigned int cut(struct bandwidth *band, unsigned int i, uint64_t time)
+{
+	if (band->step[i].time >= time)
+		return i;
+	if (band->count == BANDWIDTH_STEPS)
+		return i;
+	for (unsigned int k = band->count; k > i + 1; k--)
+		band->step[k] = band->step[k - 1];
+	band->step[i + 1].time = time;
+	band->step[i + 1].used = band->step[i].used;
+	band->count++;
+	return i + 1;
+}
+
+/*
+ * Move bytes through the scratchpad's ports from @start: @cycles of work at @demand bytes a cycle. Returns the end,
+ * later than start + cycles where others, which started before, leave less than @demand.
+ */
+static uint64_t reserve(struct run *run, unsigned int tile, uint64_t now, uint64_t start, uint64_t cycles,
+			uint32_t demand)
+{
+	struct bandwidth *band = &run->bands[tile];
+	uint32_t capacity = run->config->spad_banks * AXL_T_BANK_BYTES;
+	uint64_t left, at = start;
+	unsigned int i = step_at(band, start, now);
+
+	demand = demand > capacity ? capacity : demand;
+	if (!demand || !cycles)
+		return start + cycles;
+	left = cycles * demand;
+	i = cut(band, i, start);
+	for (;;) {
+		uint32_t room = capacity - band->step[i].used, grant = room < demand ? room : demand;
+		uint64_t until = i + 1 < band->count ? band->step[i + 1].time : ~0ull;
+		uint64_t need = grant ? axl_div_up(left, grant) : ~0ull - at;
+
+		if (need <= until - at) {
+			cut(band, i, at + need);
+			band->step[i].used += grant;
+			return at + need;
+		}
+		band->step[i].used += grant;
+		left -= grant * (until - at);
+		at = until;
+		i++;
+	}
+}
+
+/* ---- transfers ---- */
+
+/* Latency, page walks, then the bursts through the memory's channel and into or out of the scratchpad. */
 struct duration timing_dma(struct run *run, unsigned int tile, unsigned int pipe, const struct queued *queued,
 			   uint64_t start)
 {
 	const struct engine_config *config = run->config;
-	uint64_t *channel = queued->host ? &run->host_free : &run->dram_free;
+	struct channel *channel = queued->host ? &run->host : &run->dram;
 	uint64_t latency = queued->host ? config->host_latency : config->dram_latency;
-	uint64_t rate = queued->host ? config->host_rate : config->dram_rate;
-	/* Refresh and turnaround: one cycle in thirty-two is not for data. */
-	uint64_t cycles = div_up(queued->lines * LINE * 33, rate * 32);
-	struct duration took = {.host = queued->host, .walks = queued->walks * (uint64_t)WALK_CYCLES};
-	uint64_t data = max(max(start + latency + took.walks, *channel), run->lanes[tile][pipe].end);
+	bool read = pipe != AXL_PIPE_STORE;
+	uint64_t cycles = queued->host
+				  ? axl_host_cycles(queued->lines, queued->packets, config->host_rate, latency, read)
+				  : axl_local_cycles(queued->lines, queued->rows, config->dram_rate);
+	struct duration took = {.host = queued->host, .walks = queued->walks * (uint64_t)AXL_T_WALK};
+	uint64_t data = max(start + latency + took.walks, run->lanes[tile][pipe].end);
+	uint64_t free =
+		channel->free + (!queued->host && channel->free && channel->read != read ? AXL_T_TURNAROUND : 0);
 
-	took.end = data + max(cycles, 1);
-	*channel = took.end;
-	took.busy = max(cycles, 1);
+	data = max(data, free);
+	took.end = reserve(run, tile, start, data, cycles, queued->host ? config->host_rate : config->dram_rate);
+	took.banks = took.end - data - cycles;
+	channel->free = took.end;
+	channel->read = read;
+	took.busy = cycles;
 	/* The next transfer's requests go out while this one's data come: latencies overlap. */
-	took.issue = max(start + DMA_ISSUE, took.end > latency ? took.end - latency : 0);
+	took.issue = max(start + AXL_T_DMA_ISSUE, took.end > latency ? took.end - latency : 0);
 	return took;
 }
 
-static uint64_t conv_cycles(struct run *run, const struct axl_conv *conv)
+/* ---- computing: cycles alone, and bytes a cycle of the scratchpad ---- */
+
+static uint64_t conv_cycles(struct run *run, const struct axl_conv *conv, uint32_t *demand)
 {
-	uint64_t ways_k = conv->split & AXL_SPLIT_K ? 2 : 1, ways_n = conv->split & AXL_SPLIT_N ? 2 : 1;
-	uint64_t size = exec_type_size((enum axl_type)conv->a_type), m = (uint64_t)conv->out_h * conv->out_w;
-	uint64_t taps = (uint64_t)conv->kernel_h * conv->kernel_w;
-	uint64_t rows = (size == 4 ? AXL_ARRAY_K / 8 : AXL_ARRAY_K / size) / ways_k, columns = AXL_ARRAY_N / ways_n,
-		 cycles;
+	uint64_t size = axl_type_size(conv->a_type), m = (uint64_t)conv->out_h * conv->out_w;
+	uint64_t taps = (uint64_t)conv->kernel_h * conv->kernel_w, cycles;
 
 	if (conv->header.opcode == AXL_OP_DWCONV) {
-		cycles = div_up(conv->n, AXL_ARRAY_N) * div_up(m, DW_PIXELS) * div_up(taps, DW_TAPS) * size;
+		cycles = axl_dwconv_cycles(m, taps, conv->n, conv->a_type);
 		run->stats->macs_useful += m * taps * conv->n;
+		*demand = AXL_T_DW_PIXELS * AXL_ARRAY_N;
 	} else {
-		uint64_t k = taps * conv->channels, fill = max(rows * columns * size / WEIGHT_PORT, 1);
-
-		cycles = div_up(conv->n, columns) * div_up(k, rows) * max(div_up(m, ways_k * ways_n), fill);
-		run->stats->macs_useful += m * k * conv->n;
+		cycles = axl_conv_cycles(m, taps * conv->channels, conv->n, conv->a_type, conv->split);
+		run->stats->macs_useful += m * taps * conv->channels * conv->n;
+		*demand = (uint32_t)(axl_array_rows(conv->a_type) * size) + AXL_T_WEIGHT_PORT;
 	}
-	run->stats->macs_issued += cycles * (AXL_ARRAY_K / (size == 4 ? 8 : size)) * AXL_ARRAY_N;
+	run->stats->macs_issued += cycles * axl_array_rows(conv->a_type) * AXL_ARRAY_N;
 	return cycles;
 }
 
-static uint64_t drain_cycles(const struct axl_drain *drain)
+static uint64_t drain_cycles(const struct axl_drain *drain, uint32_t *demand)
 {
-	uint64_t values = (uint64_t)drain->rows_h * drain->rows_w * drain->n;
-	bool slow = drain->act1 >= AXL_ACT_SIGMOID || drain->act2 >= AXL_ACT_SIGMOID;
+	bool slow = axl_act_is_slow(drain->act1) || axl_act_is_slow(drain->act2);
+	uint64_t bytes = axl_type_size(drain->out_type) +
+			 (drain->dr_flags & AXL_DR_RESIDUAL ? axl_type_size(drain->res_type) : 0);
 
-	return DRAIN_START + div_up(values, slow ? DRAIN_SLOW_RATE : DRAIN_RATE);
+	*demand = (uint32_t)(bytes * (slow ? AXL_T_DRAIN_SLOW_RATE : AXL_T_DRAIN_RATE));
+	return axl_drain_cycles((uint64_t)drain->rows_h * drain->rows_w * drain->n, slow);
 }
 
-static uint64_t vec_cycles(struct run *run, const struct axl_vec *vec)
+static uint64_t vec_cycles(struct run *run, const struct axl_vec *vec, uint32_t *demand)
 {
-	static const uint8_t cost[256] = {
-#define COST_ROW(name, number, class, domains, cycles, text) [number] = cycles,
-		AXL_VEC_OPS(COST_ROW)
-#undef COST_ROW
-	};
-	uint64_t elements = 1, size = max(exec_type_size((enum axl_type)vec->dst_type),
-					  exec_type_size((enum axl_type)vec->src0_type));
+	uint64_t elements = 1, dst = axl_type_size(vec->dst_type), src = axl_type_size(vec->src0_type),
+		 size = max(dst, src);
+	bool binary = vec->op >= AXL_VEC_ADD && vec->op <= AXL_VEC_SELECT;
 	int inner = 4;
 	bool dense;
 
@@ -97,35 +158,38 @@ static uint64_t vec_cycles(struct run *run, const struct axl_vec *vec)
 		elements *= vec->dims[d];
 	while (inner > 0 && vec->dims[inner] == 1)
 		inner--;
-	dense = (vec->dst_stride[inner] == (int32_t)exec_type_size((enum axl_type)vec->dst_type) ||
-		 vec->reduce_mask >> inner & 1) &&
-		(vec->src0_stride[inner] == (int32_t)exec_type_size((enum axl_type)vec->src0_type) ||
-		 !vec->src0_stride[inner]) &&
-		vec->op != AXL_VEC_GATHER;
+	dense = (vec->dst_stride[inner] == (int32_t)dst || vec->reduce_mask >> inner & 1) &&
+		(vec->src0_stride[inner] == (int32_t)src || !vec->src0_stride[inner]) && vec->op != AXL_VEC_GATHER;
 	run->stats->vector_ops += elements;
-	return VECTOR_START +
-	       div_up(elements, dense ? VECTOR_LANES * (4 / max(size, 1)) : VECTOR_STRIDED) * cost[vec->op];
+	*demand =
+		(uint32_t)(axl_vector_lanes(size, dense) * (dst + src + (binary ? axl_type_size(vec->src1_type) : 0)) /
+			   max(axl_vec_cost(vec->op), 1));
+	return axl_vec_cycles(vec->op, elements, size, dense);
 }
 
-struct duration timing_compute(struct run *run, const struct lane *lane, const struct queued *queued, uint64_t start)
+struct duration timing_compute(struct run *run, unsigned int tile, const struct lane *lane, const struct queued *queued,
+			       uint64_t start)
 {
 	struct duration took = {0};
+	uint64_t fill = 0;
+	uint32_t demand = 0;
 
 	switch (queued->insn.header.opcode) {
 	case AXL_OP_CONV:
 	case AXL_OP_DWCONV:
-		took.busy = conv_cycles(run, &queued->insn.conv);
+		took.busy = conv_cycles(run, &queued->insn.conv, &demand);
 		/* Back to back the weights of the next slice are in the shadow plane already. */
-		took.end = start + took.busy + (start > lane->end + 16 || !lane->end ? ARRAY_LATENCY : 0);
+		fill = start > lane->end + AXL_T_ARRAY_IDLE || !lane->end ? AXL_T_ARRAY_LATENCY : 0;
 		break;
 	case AXL_OP_DRAIN:
-		took.busy = drain_cycles(&queued->insn.drain);
-		took.end = start + took.busy;
+		took.busy = drain_cycles(&queued->insn.drain, &demand);
 		break;
 	default:
-		took.busy = vec_cycles(run, &queued->insn.vec);
-		took.end = start + took.busy;
+		took.busy = vec_cycles(run, &queued->insn.vec, &demand);
 	}
+	took.end = reserve(run, tile, start, start + fill, took.busy, demand);
+	took.banks = took.end - start - fill - took.busy;
+	took.busy += fill; /* the array is filling: no other pipe is the reason */
 	took.issue = took.end;
 	return took;
 }

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
+/*
+ * How long instructions take: the rates of the pipes and what follows from them for one instruction alone. The device model and
+ * the compiler's cost model read this one table; uapi/README.md ("Timing") is the prose and names the sources. User space only.
+ *
+ * All results are device cycles. What instructions do to each other (semaphores, scratchpad banks, memory channels, page walks)
+ * is not here: it depends on when they run.
+ */
+#ifndef UAPI_AXL_AXL_TIMING_H
+#define UAPI_AXL_AXL_TIMING_H
+
+#include <stdint.h>
+
+#include <axl/axl_isa.h>
+
+enum axl_timing {
+	AXL_T_WEIGHT_PORT = 128,    /* bytes a cycle from the scratchpad into the shadow plane */
+	AXL_T_ARRAY_LATENCY = 128,  /* first weights and skew of the array, when it was idle */
+	AXL_T_ARRAY_IDLE = 16,	    /* cycles without work after which the array has to be filled again */
+	AXL_T_DRAIN_RATE = 128,	    /* values a cycle */
+	AXL_T_DRAIN_SLOW_RATE = 32, /* with a transcendental activation */
+	AXL_T_DRAIN_START = 32,
+	AXL_T_VECTOR_START = 16,
+	AXL_T_VECTOR_LANES = 64,   /* of 32 bits; twice as many of 16, four times of 8 */
+	AXL_T_VECTOR_STRIDED = 16, /* elements a cycle where the innermost dimension is not dense */
+	AXL_T_DW_PIXELS = 2,	   /* output positions a cycle, of 64 channels */
+	AXL_T_DW_TAPS = 32,	   /* taps of one pass */
+	AXL_T_LINE = 64,	   /* bytes of a burst */
+	AXL_T_DMA_ISSUE = 8,	   /* cycles between two transfers of a pipe */
+	AXL_T_WALK = 40,	   /* a page table entry: four walkers hide the rest of a PCIe round trip */
+	AXL_T_ROW_BYTES = 2048,	   /* local memory: of a row */
+	AXL_T_ROW = 4,		   /* from one activate to the next, in a channel ... */
+	AXL_T_CHANNEL = 128,	   /* ... of so many bytes a cycle; wider memory has more channels */
+	AXL_T_TURNAROUND = 8,	   /* from reading to writing or back */
+	AXL_T_REFRESH = 32,	   /* one cycle in 33 is not for data */
+	AXL_T_TLP_BYTES = 256,	   /* host memory: largest payload of a packet */
+	AXL_T_TLP_HEADER = 24,	   /* header, sequence number and CRC of a packet */
+	AXL_T_TAGS = 64,	   /* reads in flight */
+	AXL_T_BANK_BYTES = 64,	   /* a scratchpad bank gives or takes so many a cycle */
+};
+
+static inline uint64_t axl_div_up(uint64_t a, uint64_t b)
+{
+	return (a + b - 1) / b;
+}
+
+static inline uint64_t axl_type_size(unsigned int type)
+{
+	return type == AXL_TYPE_F32 || type == AXL_TYPE_S32 ? 4 : type == AXL_TYPE_F16 || type == AXL_TYPE_BF16 || type == AXL_TYPE_S16 ? 2 : 1;
+}
+
+/* Rows of the array for operands of this type: 64 of 8 bits, half as many of 16, an eighth of binary32. */
+static inline uint64_t axl_array_rows(unsigned int type)
+{
+	return axl_type_size(type) == 4 ? AXL_ARRAY_K / 8 : AXL_ARRAY_K / axl_type_size(type);
+}
+
+/*
+ * CONV of @m output positions, @k products a sum, @n columns. The array holds a slice of the weights, rows x columns; all
+ * positions stream through it while the next slice goes into the shadow plane. Split, its parts share the positions.
+ */
+static inline uint64_t axl_conv_cycles(uint64_t m, uint64_t k, uint64_t n, unsigned int type, unsigned int split)
+{
+	uint64_t ways_k = split & AXL_SPLIT_K ? 2 : 1, ways_n = split & AXL_SPLIT_N ? 2 : 1;
+	uint64_t rows = axl_array_rows(type) / ways_k, columns = AXL_ARRAY_N / ways_n;
+	uint64_t fill = rows * columns * axl_type_size(type) / AXL_T_WEIGHT_PORT, stream = axl_div_up(m, ways_k * ways_n);
+
+	fill = fill ? fill : 1;
+	return axl_div_up(n, columns) * axl_div_up(k, rows) * (stream > fill ? stream : fill);
+}
+
+/* DWCONV: 64 channels by two positions by 32 taps a cycle; wider operands take as many times longer. */
+static inline uint64_t axl_dwconv_cycles(uint64_t m, uint64_t taps, uint64_t channels, unsigned int type)
+{
+	return axl_div_up(channels, AXL_ARRAY_N) * axl_div_up(m, AXL_T_DW_PIXELS) * axl_div_up(taps, AXL_T_DW_TAPS) *
+	       axl_type_size(type);
+}
+
+static inline uint64_t axl_drain_cycles(uint64_t values, int slow)
+{
+	return AXL_T_DRAIN_START + axl_div_up(values, slow ? AXL_T_DRAIN_SLOW_RATE : AXL_T_DRAIN_RATE);
+}
+
+/* An activation that takes the slow rate. */
+static inline int axl_act_is_slow(unsigned int act)
+{
+	return act >= AXL_ACT_SIGMOID;
+}
+
+/* Elements a cycle for an operation that costs one; @size: bytes of the widest operand's element. */
+static inline uint64_t axl_vector_lanes(uint64_t size, int dense)
+{
+	return dense ? AXL_T_VECTOR_LANES * (4 / (size ? size : 1)) : AXL_T_VECTOR_STRIDED;
+}
+
+static inline uint64_t axl_vec_cost(unsigned int op)
+{
+	static const uint8_t cost[256] = {
+#define AXL_COST_ROW(name, number, class, domains, cycles, text) [number] = cycles,
+		AXL_VEC_OPS(AXL_COST_ROW)
+#undef AXL_COST_ROW
+	};
+
+	return cost[op & 255];
+}
+
+static inline uint64_t axl_vec_cycles(unsigned int op, uint64_t elements, uint64_t size, int dense)
+{
+	return AXL_T_VECTOR_START + axl_div_up(elements, axl_vector_lanes(size, dense)) * axl_vec_cost(op);
+}
+
+/* Data cycles of @lines bursts in @rows rows of local memory at @rate bytes a cycle. */
+static inline uint64_t axl_local_cycles(uint64_t lines, uint64_t rows, uint64_t rate)
+{
+	uint64_t data = axl_div_up(lines * AXL_T_LINE * (AXL_T_REFRESH + 1), rate * AXL_T_REFRESH);
+	uint64_t activate = axl_div_up(rows * AXL_T_ROW * AXL_T_CHANNEL, rate);
+
+	return data > activate ? data : activate ? activate : 1;
+}
+
+/* Data cycles of @lines bursts in @packets packets of host memory; of reads, no more than the tags allow. */
+static inline uint64_t axl_host_cycles(uint64_t lines, uint64_t packets, uint64_t rate, uint64_t latency, int read)
+{
+	uint64_t data = axl_div_up(lines * AXL_T_LINE + packets * AXL_T_TLP_HEADER, rate);
+	uint64_t tags = read ? packets * latency / AXL_T_TAGS : 0;
+
+	return data > tags ? data : tags ? tags : 1;
+}
+
+#endif
