@@ -20,7 +20,17 @@ struct queued {
 	bool host;
 };
 
+/* When the data of a transfer move. */
+struct flow {
+	uint64_t data, end;
+	bool read;
+};
+
+/* Transfers that a pipe may have in flight. */
+#define FLOWS 64
+
 /*
+ * @flows: transfers that may not have ended yet, oldest first
  * @free: when the next instruction may start; @end: when the last one ended (DMA pipes overlap latencies)
  * @slot_free: when the FIFO last gave a place back; @accounted: cycles attributed so far
  */
@@ -28,6 +38,8 @@ struct lane {
 	struct queued fifo[AXL_FIFO_DEPTH];
 	unsigned int head, count;
 	uint64_t free, end, slot_free, accounted;
+	struct flow flows[FLOWS];
+	unsigned int num_flows;
 };
 
 /* @clock: what the signaller knew; race-check mode only. */
@@ -56,10 +68,11 @@ struct sequencer {
 	bool ended, parked; /* parked: stands at the YIELD at which the buffer is suspended */
 };
 
-/* A memory's channel: when it is free, and what it did last. */
+/* A memory's channel: whose data it moves from the present on, in the order of time. */
+#define CHANNEL_FLOWS 128
 struct channel {
-	uint64_t free;
-	bool read;
+	struct flow flows[CHANNEL_FLOWS];
+	unsigned int count;
 };
 
 /* Bytes a cycle of a scratchpad that are taken, from the present on: each step lasts until the next. */
