@@ -77,6 +77,9 @@ static void finish_attrs(struct graph_node *node)
 			tensor_finish(node->attrs[i].tensor);
 			free(node->attrs[i].tensor);
 		}
+		for (size_t k = 0; node->attrs[i].strings && k < node->attrs[i].count; k++)
+			free(node->attrs[i].strings[k].data);
+		free(node->attrs[i].strings);
 		if (node->attrs[i].type == ATTR_GRAPH)
 			graph_destroy(node->attrs[i].graph);
 	}

@@ -9,11 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/onnx/scope.h"
 #include "compiler/onnx/tensor_proto.h"
 
 #define OLDEST_IR 3
+#define MAX_NAME 1000
+#define MAX_STEPS 1000000 /* nodes and calls, after functions are expanded: calls of calls multiply */
 
 struct importer {
+	const Onnx__ModelProto *model;
+	size_t steps;
 	struct graph *graph;
 	const char *folder;
 	char *error;
@@ -128,17 +133,21 @@ static int read_type(struct importer *im, const Onnx__ValueInfoProto *info, enum
 
 static int import_initializers(struct importer *im, const Onnx__GraphProto *proto)
 {
-	if (proto->n_sparse_initializer)
-		return bad(im, -ENOTSUP, "graph %s: sparse initializers are not imported yet", text(proto->name));
-	for (size_t i = 0; i < proto->n_initializer; i++) {
-		const char *name = text(proto->initializer[i]->name);
+	size_t dense = proto->n_initializer;
+
+	for (size_t i = 0; i < dense + proto->n_sparse_initializer; i++) {
+		Onnx__SparseTensorProto *sparse = i < dense ? NULL : proto->sparse_initializer[i - dense];
+		/* A sparse one has the name of its values. */
+		Onnx__TensorProto *values = sparse ? sparse->values : proto->initializer[i];
+		const char *name = values ? text(values->name) : "";
 		struct tensor tensor;
 		char reason[200];
 		int err;
 
 		if (!*name || graph_find_value(im->graph, name))
 			return bad(im, -EINVAL, "initializer '%s': no name, or one that is taken", name);
-		err = onnx_tensor_from_proto(proto->initializer[i], im->folder, &tensor, reason, sizeof(reason));
+		err = sparse ? onnx_tensor_from_sparse(sparse, im->folder, &tensor, reason, sizeof(reason))
+			     : onnx_tensor_from_proto(values, im->folder, &tensor, reason, sizeof(reason));
 		if (err)
 			return bad(im, err, "initializer %s: %s", name, reason);
 		if (!graph_add_constant(im->graph, name, &tensor))
@@ -177,7 +186,50 @@ static int import_inputs(struct importer *im, const Onnx__GraphProto *proto)
 
 /* ---- nodes ---- */
 
-static int import_attribute(struct importer *im, struct graph_node *node, Onnx__AttributeProto *from)
+static int import_strings(struct importer *im, struct attr *attr, const Onnx__AttributeProto *from)
+{
+	attr->strings = calloc(from->n_strings + 1, sizeof(*attr->strings));
+	if (!attr->strings)
+		return bad(im, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < from->n_strings; i++) {
+		attr->strings[i].data = calloc(1, from->strings[i].len + 1);
+		if (!attr->strings[i].data)
+			return bad(im, -ENOMEM, "out of memory");
+		if (from->strings[i].len)
+			memcpy(attr->strings[i].data, from->strings[i].data, from->strings[i].len);
+		attr->strings[i].size = from->strings[i].len;
+		attr->count++;
+	}
+	return 0;
+}
+
+/* A tensor of an attribute. The body of a function is read for each of its calls: its bytes stay where they are. */
+static int import_tensor(struct importer *im, Onnx__TensorProto *from, bool keep, struct tensor *tensor, char *reason,
+			 size_t reason_size)
+{
+	ProtobufCBinaryData bytes = from->raw_data;
+	int err;
+
+	if (keep && from->has_raw_data && bytes.len) {
+		from->raw_data.data = malloc(bytes.len);
+		if (!from->raw_data.data) {
+			from->raw_data = bytes;
+			snprintf(reason, reason_size, "out of memory");
+			return -ENOMEM;
+		}
+		memcpy(from->raw_data.data, bytes.data, bytes.len);
+	}
+	err = onnx_tensor_from_proto(from, im->folder, tensor, reason, reason_size);
+	if (keep && from->has_raw_data && bytes.len) {
+		free(from->raw_data.data); /* NULL when it was taken over */
+		from->raw_data = bytes;
+	}
+	return err;
+}
+
+/* @name: that of the attribute, @from: what it stands for; @keep: its bytes are read again. */
+static int import_attribute(struct importer *im, struct graph_node *node, const char *name, Onnx__AttributeProto *from,
+			    bool keep)
 {
 	struct attr *attr = &node->attrs[node->num_attrs];
 	int type = from->type;
@@ -185,7 +237,7 @@ static int import_attribute(struct importer *im, struct graph_node *node, Onnx__
 	int err = 0;
 
 	memset(attr, 0, sizeof(*attr));
-	attr->name = graph_intern(im->graph, text(from->name));
+	attr->name = graph_intern(im->graph, name);
 	/* Early models leave the type out: the field that is there says it. */
 	if (!type)
 		type = from->has_f      ? ATTR_FLOAT
@@ -226,13 +278,12 @@ static int import_attribute(struct importer *im, struct graph_node *node, Onnx__
 			err = bad(im, from->t ? -ENOMEM : -EINVAL, "node %s: attribute %s has no tensor", node->name,
 				  attr->name);
 		else
-			err = onnx_tensor_from_proto(from->t, im->folder, attr->tensor, reason, sizeof(reason));
+			err = import_tensor(im, from->t, keep, attr->tensor, reason, sizeof(reason));
 		if (err && attr->tensor && from->t)
 			bad(im, err, "node %s: attribute %s: %s", node->name, attr->name, reason);
 		break;
 	case ATTR_STRINGS:
-		err = bad(im, -ENOTSUP, "node %s: attribute %s: lists of strings are not imported yet", node->name,
-			  attr->name);
+		err = import_strings(im, attr, from);
 		break;
 	case ATTR_GRAPH:
 	case ATTR_GRAPHS:
@@ -246,53 +297,121 @@ static int import_attribute(struct importer *im, struct graph_node *node, Onnx__
 	return err;
 }
 
-static int import_node(struct importer *im, const Onnx__NodeProto *from)
+/* What a node is called in messages and reports. */
+static const char *label_of(const Onnx__NodeProto *node)
 {
-	const char *op_type = text(from->op_type), *domain = canonical_domain(from->domain);
-	const char *label = *text(from->name) ? from->name : from->n_output ? text(from->output[0]) : op_type;
-	struct graph_value **inputs = calloc(from->n_input + 1, sizeof(*inputs));
-	struct graph_value **outputs = calloc(from->n_output + 1, sizeof(*outputs));
-	struct graph_node *node;
+	return *text(node->name) ? node->name : node->n_output ? text(node->output[0]) : text(node->op_type);
+}
+
+static int import_node(struct importer *im, const struct scope *scope, const Onnx__NodeProto *from);
+
+/* The body of @function in the place of its call. */
+static int import_call(struct importer *im, const struct scope *outer, const Onnx__NodeProto *call,
+		       const Onnx__FunctionProto *function)
+{
+	char prefix[MAX_NAME];
+	struct scope scope = {
+		.function = function, .call = call, .outer = outer, .prefix = prefix, .depth = outer->depth + 1};
 	int err = 0;
 
+	if (scope.depth > SCOPE_MAX_DEPTH)
+		return bad(im, -EINVAL, "function %s: calls nest deeper than %d, or it calls itself",
+			   text(function->name), SCOPE_MAX_DEPTH);
+	if (call->n_input > function->n_input || call->n_output > function->n_output)
+		return bad(im, -EINVAL, "node %s: function %s has %zu inputs and %zu outputs", label_of(call),
+			   text(function->name), function->n_input, function->n_output);
+	if (snprintf(prefix, sizeof(prefix), "%s%s%s", outer->function ? outer->prefix : "", outer->function ? "/" : "",
+		     call->n_output ? text(call->output[0]) : label_of(call)) >= (int)sizeof(prefix))
+		return bad(im, -ENOTSUP, "node %.80s…: its name is longer than %d characters", label_of(call),
+			   MAX_NAME);
+	for (size_t i = 0; i < function->n_node && !err; i++)
+		err = import_node(im, &scope, function->node[i]);
+	return err;
+}
+
+/* The operator set that a node's version comes from: the function's own, inside one. */
+static int opset_in(struct importer *im, const struct scope *scope, const char *domain)
+{
+	if (!scope->function)
+		return opset_of(im->graph, domain);
+	for (size_t i = 0; i < scope->function->n_opset_import; i++)
+		if (!strcmp(canonical_domain(scope->function->opset_import[i]->domain), domain))
+			return (int)scope->function->opset_import[i]->version;
+	return opset_of(im->graph, domain);
+}
+
+/* The value that @name means: found, or made for whoever writes it later. NULL with *err set. */
+static struct graph_value *value_in(struct importer *im, const struct scope *scope, const char *name, bool *omitted,
+				    int *err)
+{
+	struct graph_value *value;
+	char full[MAX_NAME];
+
+	if (scope_resolve(scope, name, full, sizeof(full))) {
+		*err = bad(im, -ENOTSUP, "value %.80s…: its name is longer than %d characters", name, MAX_NAME);
+		return NULL;
+	}
+	*omitted = !*full;
+	if (*omitted)
+		return NULL;
+	value = graph_find_value(im->graph, full);
+	if (!value) /* defined later, or never: graph_sort() and the check below tell */
+		value = graph_add_value(im->graph, full, DTYPE_UNDEFINED, -1, NULL);
+	if (!value)
+		*err = bad(im, -ENOMEM, "out of memory");
+	return value;
+}
+
+static int import_node(struct importer *im, const struct scope *scope, const Onnx__NodeProto *from)
+{
+	const Onnx__FunctionProto *function = scope_find_function(im->model, from);
+	const char *op_type = text(from->op_type), *domain = canonical_domain(from->domain);
+	int opset = opset_in(im, scope, domain);
+	char label[MAX_NAME];
+	struct graph_value **inputs, **outputs;
+	struct graph_node *node = NULL;
+	bool omitted;
+	int err = 0;
+
+	if (im->steps++ >= MAX_STEPS)
+		return bad(im, -ENOTSUP, "more than %d nodes", MAX_STEPS);
+	if (function)
+		return import_call(im, scope, from, function);
+	snprintf(label, sizeof(label), "%s%s%s", scope->function ? scope->prefix : "", scope->function ? "/" : "",
+		 label_of(from));
+	inputs = calloc(from->n_input + 1, sizeof(*inputs));
+	outputs = calloc(from->n_output + 1, sizeof(*outputs));
 	if (!inputs || !outputs)
 		err = bad(im, -ENOMEM, "out of memory");
 	if (!err && !*op_type)
 		err = bad(im, -EINVAL, "node %s: no operator", label);
-	if (!err && !opset_of(im->graph, domain))
+	if (!err && !opset)
 		err = bad(im, -EINVAL, "node %s (%s): the model imports no operator set for it", label, op_type);
-	for (size_t i = 0; i < from->n_input && !err; i++) {
-		if (!*text(from->input[i]))
-			continue;
-		inputs[i] = graph_find_value(im->graph, from->input[i]);
-		if (!inputs[i]) /* defined later, or never: graph_sort() and the check below tell */
-			inputs[i] = graph_add_value(im->graph, from->input[i], DTYPE_UNDEFINED, -1, NULL);
-		if (!inputs[i])
-			err = bad(im, -ENOMEM, "out of memory");
-	}
+	for (size_t i = 0; i < from->n_input && !err; i++)
+		inputs[i] = value_in(im, scope, text(from->input[i]), &omitted, &err);
 	for (size_t i = 0; i < from->n_output && !err; i++) {
-		if (!*text(from->output[i]))
-			continue;
-		outputs[i] = graph_find_value(im->graph, from->output[i]);
+		outputs[i] = value_in(im, scope, text(from->output[i]), &omitted, &err);
 		if (outputs[i] && (outputs[i]->producer || outputs[i]->constant || outputs[i]->is_input))
-			err = bad(im, -EINVAL, "node %s: value %s is written a second time", label, from->output[i]);
-		if (!outputs[i])
-			outputs[i] = graph_add_value(im->graph, from->output[i], DTYPE_UNDEFINED, -1, NULL);
+			err = bad(im, -EINVAL, "node %s: value %s is written a second time", label, outputs[i]->name);
 		for (size_t k = 0; k < i && !err; k++)
 			if (outputs[k] && outputs[k] == outputs[i])
-				err = bad(im, -EINVAL, "node %s: value %s is written twice", label, from->output[i]);
+				err = bad(im, -EINVAL, "node %s: value %s is written twice", label, outputs[i]->name);
 	}
-	node = err ? NULL
-		   : graph_add_node(im->graph, NULL, domain, op_type, opset_of(im->graph, domain), label, from->n_input,
-				    inputs, from->n_output, outputs);
-	if (!err && !node)
-		err = bad(im, -ENOMEM, "out of memory");
+	if (!err) {
+		node = graph_add_node(im->graph, NULL, domain, op_type, opset, label, from->n_input, inputs,
+				      from->n_output, outputs);
+		err = node ? 0 : bad(im, -ENOMEM, "out of memory");
+	}
 	if (node && from->n_attribute) {
 		node->attrs = calloc(from->n_attribute, sizeof(*node->attrs));
 		err = node->attrs ? 0 : bad(im, -ENOMEM, "out of memory");
 	}
-	for (size_t i = 0; i < from->n_attribute && !err; i++)
-		err = import_attribute(im, node, from->attribute[i]);
+	for (size_t i = 0; i < from->n_attribute && !err; i++) {
+		Onnx__AttributeProto *attribute = scope_attribute(scope, from->attribute[i]);
+
+		if (attribute)
+			err = import_attribute(im, node, text(from->attribute[i]->name), attribute, scope->function);
+	}
 	free(inputs);
 	free(outputs);
 	return err;
@@ -349,12 +468,13 @@ static int check_written(struct importer *im)
 
 static int import_graph(struct importer *im, Onnx__GraphProto *proto)
 {
+	const struct scope scope = {.function = NULL};
 	int err = import_initializers(im, proto);
 
 	if (!err)
 		err = import_inputs(im, proto);
 	for (size_t i = 0; i < proto->n_node && !err; i++)
-		err = import_node(im, proto->node[i]);
+		err = import_node(im, &scope, proto->node[i]);
 	if (!err)
 		err = import_outputs(im, proto);
 	if (!err)
@@ -375,6 +495,7 @@ int onnx_import_bytes(const uint8_t *bytes, size_t size, const char *folder, str
 	Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, size, bytes);
 	int err = 0;
 
+	im.model = model;
 	*graph = NULL;
 	if (!model)
 		return bad(&im, -EINVAL, "not an ONNX model: the bytes are no ModelProto");
@@ -383,8 +504,6 @@ int onnx_import_bytes(const uint8_t *bytes, size_t size, const char *folder, str
 	else if (!model->has_ir_version || model->ir_version < OLDEST_IR)
 		err = bad(&im, -ENOTSUP, "IR version %lld, %d is the oldest that is read", (long long)model->ir_version,
 			  OLDEST_IR);
-	else if (model->n_functions)
-		err = bad(&im, -ENOTSUP, "model-local functions are not imported yet");
 	if (!err && graph_create(text(model->graph->name), &im.graph))
 		err = bad(&im, -ENOMEM, "out of memory");
 	if (!err)

@@ -3,8 +3,8 @@
  * Import: an ONNX file to a graph.
  *
  * Every IR version from 3 on; initializers that are inputs as well (IR 3) become constants; external data must stay in
- * the model's folder. What is not imported yet, and refused by name: subgraphs (If, Loop, Scan), model-local functions,
- * sparse initializers, values that are no tensors.
+ * the model's folder; sparse initializers become dense ones; calls of model-local functions are replaced by their
+ * bodies. What is not imported yet, and refused by name: subgraphs (If, Loop, Scan), values that are no tensors.
  */
 #ifndef COMPILER_ONNX_IMPORT_H
 #define COMPILER_ONNX_IMPORT_H

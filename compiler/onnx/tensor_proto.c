@@ -85,6 +85,16 @@ static int resolve_external(const char *folder, const char *location, char *path
 	return 0;
 }
 
+/* Decimal digits and nothing else. */
+static bool parse_bytes(const char *text, uint64_t *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	return *text >= '0' && *text <= '9' && !*end && !errno;
+}
+
 static int read_external(const Onnx__TensorProto *proto, const char *folder, struct tensor *tensor, char *error,
 			 size_t error_size)
 {
@@ -102,10 +112,10 @@ static int read_external(const Onnx__TensorProto *proto, const char *folder, str
 			continue;
 		if (!strcmp(key, "location"))
 			location = value;
-		else if (!strcmp(key, "offset"))
-			offset = strtoull(value, NULL, 10);
-		else if (!strcmp(key, "length"))
-			length = strtoull(value, NULL, 10);
+		else if ((!strcmp(key, "offset") && !parse_bytes(value, &offset)) ||
+			 (!strcmp(key, "length") && !parse_bytes(value, &length)))
+			return fail(error, error_size, -EINVAL, "external data: %s '%.40s' is no number of bytes", key,
+				    value);
 	}
 	if (!location)
 		return fail(error, error_size, -EINVAL, "external data without a location");
@@ -255,6 +265,78 @@ int onnx_tensor_from_proto(Onnx__TensorProto *proto, const char *folder, struct 
 					: copy_typed(proto, tensor, error, error_size);
 	if (err)
 		tensor_finish(tensor);
+	return err;
+}
+
+/* Row-major position of entry @i, or -1: outside the shape. Indices are positions, or coordinates in rows of @rank. */
+static int64_t sparse_position(const struct tensor *indices, int rank, const int64_t *dims, int64_t count, int64_t i)
+{
+	const int64_t *index = indices->data;
+	int64_t position = 0;
+
+	if (indices->rank == 1)
+		return index[i] >= 0 && index[i] < count ? index[i] : -1;
+	for (int d = 0; d < rank; d++) {
+		int64_t at = index[i * rank + d];
+
+		if (at < 0 || at >= dims[d])
+			return -1;
+		position = position * dims[d] + at;
+	}
+	return position;
+}
+
+static int scatter(const Onnx__SparseTensorProto *proto, const struct tensor *values, const struct tensor *indices,
+		   struct tensor *tensor, char *error, size_t error_size)
+{
+	size_t size = dtype_size(values->dtype);
+	int rank = (int)proto->n_dims;
+	int64_t count = dims_count(rank, proto->dims), nnz = tensor_count(values);
+	int err;
+
+	if (values->rank != 1 || values->dtype == DTYPE_STRING || indices->dtype != DTYPE_S64 ||
+	    !((indices->rank == 1 && indices->dims[0] == nnz) ||
+	      (indices->rank == 2 && indices->dims[0] == nnz && indices->dims[1] == rank)))
+		return fail(error, error_size, -EINVAL, "sparse values and indices do not fit each other");
+	if (count < 0 || count > INT_MAX || (uint64_t)count > (uint64_t)PTRDIFF_MAX / size)
+		return fail(error, error_size, -EINVAL, "its dimensions are negative or too large");
+	err = tensor_init(tensor, values->dtype, rank, proto->dims);
+	if (err)
+		return fail(error, error_size, err, "%s", strerror(-err));
+	memset(tensor->data, 0, tensor_bytes(tensor));
+	for (int64_t i = 0; i < nnz; i++) {
+		int64_t at = sparse_position(indices, rank, proto->dims, count, i);
+
+		if (at < 0) {
+			tensor_finish(tensor);
+			return fail(error, error_size, -EINVAL, "sparse entry %lld lies outside the shape",
+				    (long long)i);
+		}
+		memcpy((uint8_t *)tensor->data + (size_t)at * size, (const uint8_t *)values->data + (size_t)i * size,
+		       size);
+	}
+	return 0;
+}
+
+int onnx_tensor_from_sparse(Onnx__SparseTensorProto *proto, const char *folder, struct tensor *tensor, char *error,
+			    size_t error_size)
+{
+	struct tensor values, indices;
+	int err;
+
+	memset(tensor, 0, sizeof(*tensor));
+	if (!proto->values || !proto->indices || proto->n_dims > TENSOR_MAX_RANK)
+		return fail(error, error_size, -EINVAL,
+			    "a sparse tensor without values or indices, or of too high a rank");
+	err = onnx_tensor_from_proto(proto->values, folder, &values, error, error_size);
+	if (err)
+		return err;
+	err = onnx_tensor_from_proto(proto->indices, folder, &indices, error, error_size);
+	if (!err) {
+		err = scatter(proto, &values, &indices, tensor, error, error_size);
+		tensor_finish(&indices);
+	}
+	tensor_finish(&values);
 	return err;
 }
 
