@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# run_fuzzer.sh FUZZER NAME [SECONDS]: seeds made from the digits network, then a short run (or SECONDS).
+# run_fuzzer.sh FUZZER NAME [SECONDS [KEEP]]: from the corpus in corpus/NAME.tar.xz, and fresh seeds of the digits network, a short
+# run (or SECONDS). KEEP: a folder for what the run adds.
 set -eu
 fuzzer=$1
 name=$2
@@ -9,15 +10,22 @@ seconds=${3:-20}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/seeds" "$work/new"
+keep=${4:-$work/new}
+mkdir -p "$work/seeds" "$keep"
+[ ! -f "$here/corpus/$name.tar.xz" ] || tar -xJf "$here/corpus/$name.tar.xz" -C "$work/seeds"
+longest=60000
 case $name in
 import)
 	cp "$here/../models/digits/digits.onnx" "$work/seeds/digits"
+	longest=4096
 	;;
-*)
+device)
+	longest=4096
+	;;
+package | engine)
 	for precision in fp32 int8; do
 		"$AXL_ACCEL" compile "$here/../models/digits/digits.onnx" --precision $precision --output "$work/seeds/$precision" --quiet
 	done
 	;;
 esac
-"$fuzzer" -max_total_time="$seconds" -max_len=200000 -rss_limit_mb=4096 -timeout=60 -print_final_stats=1 "$work/new" "$work/seeds"
+"$fuzzer" -max_total_time="$seconds" -max_len=$longest -rss_limit_mb=4096 -timeout=60 -print_final_stats=1 "$keep" "$work/seeds"
