@@ -3,7 +3,7 @@
 #
 # Run every model of a folder in race-check mode: each network, precision and target must end without AXL_CAUSE_RACE or
 # AXL_CAUSE_UNINITIALIZED, with the same cycles as without the check.
-#	race_check.sh BUILD FOLDER…	a folder with model.onnx, or one of such folders
+#	race_check.sh BUILD MODEL|FOLDER…	a model, a folder with model.onnx, or a folder of such folders
 set -u
 build=$1
 shift
@@ -32,6 +32,7 @@ check() {
 }
 
 for folder in "$@"; do
+	[ -f "$folder" ] && check "$folder" "$(basename "$folder")"
 	for model in "$folder"/model.onnx "$folder"/*/model.onnx; do
 		[ -f "$model" ] && check "$model" "$(basename "$(dirname "$model")")"
 	done
