@@ -236,8 +236,13 @@ static int import_attribute(struct importer *im, struct graph_node *node, const 
 	char reason[200];
 	int err = 0;
 
+	for (size_t i = 0; i < node->num_attrs; i++)
+		if (!strcmp(node->attrs[i].name, name))
+			return bad(im, -EINVAL, "node %s: attribute %s is given twice", node->name, name);
 	memset(attr, 0, sizeof(*attr));
 	attr->name = graph_intern(im->graph, name);
+	if (!attr->name)
+		return bad(im, -ENOMEM, "out of memory");
 	/* Early models leave the type out: the field that is there says it. */
 	if (!type)
 		type = from->has_f      ? ATTR_FLOAT

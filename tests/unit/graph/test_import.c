@@ -445,6 +445,20 @@ static void strings_as_attributes(void **state)
 	model_finish(&model);
 }
 
+static void an_attribute_that_is_given_twice(void **state)
+{
+	struct model model;
+	Onnx__NodeProto *node;
+
+	(void)state;
+	simple(&model);
+	node = model_node(&model, "LeakyRelu", NAMES("y"), NAMES("z"));
+	model_attribute(&model, node, "alpha", 8)->n_strings = 0;
+	model_attribute(&model, node, "alpha", 6);
+	refused(&model, -EINVAL, "given twice");
+	model_finish(&model);
+}
+
 /* ---- external data ---- */
 
 static void set_external(struct model *model, Onnx__TensorProto *tensor, const char *key, const char *value)
@@ -546,6 +560,7 @@ int main(void)
 		cmocka_unit_test(functions_that_call_themselves),
 		cmocka_unit_test(calls_that_multiply_are_bounded),
 		cmocka_unit_test(strings_as_attributes),
+		cmocka_unit_test(an_attribute_that_is_given_twice),
 		cmocka_unit_test(external_data_stay_in_the_models_folder),
 	};
 
