@@ -12,7 +12,7 @@ driver          axl/ drm/ driver/
 sim/core        axl/ sim/core/
 sim/inproc      axl/ sim/core/ sim/inproc/
 sim/qemu        axl/ sim/core/ sim/qemu/
-libaccel        axl/ drm/ accel/accel.h libaccel/ sim/inproc/inproc.h
+libaccel        axl/ drm/ accel/ libaccel/ sim/inproc/inproc.h
 runtime/cpu     runtime/cpu/
 compiler        axl/ runtime/cpu/ compiler/ onnx.pb-c.h
 runtime/cli     axl/ accel/ runtime/ compiler/
