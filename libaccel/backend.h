@@ -24,11 +24,13 @@ struct accel_backend_wait {
 
 /*
  * @prefix: names that begin so are its own
+ * @list: as accel_device_list(), its own devices
  * @open: @name is the whole name; the text of an error goes into @error
  * @queue_create: *doorbell: where a store wakes the device, or NULL when @wake has to be called
  */
 struct accel_backend {
 	const char *prefix;
+	size_t (*list)(struct accel_device_entry *entries, size_t max);
 	int (*open)(const char *name, void **device, char *error, size_t error_size);
 	void (*close)(void *device);
 	const char *(*target)(void *device);

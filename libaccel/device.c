@@ -23,6 +23,15 @@ int64_t accel_now(void)
 	return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
+size_t accel_device_list(struct accel_device_entry *entries, size_t max)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
+		count += backends[i]->list(count < max ? entries + count : NULL, count < max ? max - count : 0);
+	return count;
+}
+
 int accel_open(const char *name, struct accel_device **device, char *error, size_t error_size)
 {
 	const struct accel_backend *backend = NULL;

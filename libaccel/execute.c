@@ -85,7 +85,8 @@ int accel_execute(struct accel_device *device, const struct accel_buffer *code, 
 	int err = 0;
 
 	memset(stats, 0, sizeof(*stats));
-	if (size > accel_buffer_size(code) || num_bases > AXL_NUM_BASES || trace_max > UINT32_MAX / sizeof(*trace))
+	if (code->device != device || size > accel_buffer_size(code) || num_bases > AXL_NUM_BASES ||
+	    trace_max > UINT32_MAX / sizeof(*trace))
 		return -EINVAL;
 	pthread_mutex_lock(&device->lock);
 	if (!device->runner)
@@ -96,10 +97,11 @@ int accel_execute(struct accel_device *device, const struct accel_buffer *code, 
 		uint8_t *exchange = accel_buffer_data(device->runner->exchange);
 
 		memset(exchange, 0, accel_buffer_size(device->runner->exchange));
-		memcpy(exchange, bases, num_bases * sizeof(*bases));
+		if (num_bases)
+			memcpy(exchange, bases, num_bases * sizeof(*bases));
 		err = run(device->runner, code, size, (uint32_t)trace_size, fault);
 		memcpy(stats, exchange + STATS_OFFSET, sizeof(*stats));
-		if (trace && stats->trace_records <= trace_max)
+		if (trace_size && stats->trace_records <= trace_max)
 			memcpy(trace, accel_buffer_data(device->runner->trace), stats->trace_records * sizeof(*trace));
 	}
 	pthread_mutex_unlock(&device->lock);

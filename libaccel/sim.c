@@ -66,6 +66,19 @@ static int parse_option(const char *option, struct inproc_options *options, char
 		    option);
 }
 
+static size_t sim_list(struct accel_device_entry *entries, size_t max)
+{
+	static const struct accel_device_entry known[] = {
+		{"sim:target=axl-edge", "in-process model of axl-edge, one tile"},
+		{"sim:target=axl-pro", "in-process model of axl-pro, four tiles"},
+	};
+	const size_t count = sizeof(known) / sizeof(known[0]);
+
+	if (max)
+		memcpy(entries, known, (max < count ? max : count) * sizeof(*entries));
+	return count;
+}
+
 static int sim_open(const char *name, void **device, char *error, size_t error_size)
 {
 	struct inproc_options options = {.spin_us = 50, .timing = true};
@@ -238,6 +251,7 @@ static bool sim_queue_fault(void *queue, struct axl_fault_record *record)
 
 const struct accel_backend accel_backend_sim = {
 	.prefix = "sim:",
+	.list = sim_list,
 	.open = sim_open,
 	.close = sim_close,
 	.target = sim_target,

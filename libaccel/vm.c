@@ -5,9 +5,6 @@
 
 #include "libaccel/internal.h"
 
-/* Addresses that are chosen lie above what a 32-bit mistake can name. */
-#define FIRST_ADDRESS 0x100000000ull
-
 int accel_vm_create(struct accel_device *device, struct accel_vm **vm)
 {
 	struct accel_vm *v = calloc(1, sizeof(*v));
@@ -22,7 +19,7 @@ int accel_vm_create(struct accel_device *device, struct accel_vm **vm)
 		return err;
 	}
 	v->device = device;
-	v->next = FIRST_ADDRESS;
+	v->next = ACCEL_VM_CHOSEN;
 	pthread_mutex_init(&v->lock, NULL);
 	*vm = v;
 	return 0;
@@ -42,7 +39,9 @@ int accel_vm_destroy(struct accel_vm *vm)
 	return 0;
 }
 
-/* Large buffers start where large pages do; a page that stays unbound follows each, so that running over an end faults.
+/*
+ * Large buffers start where large pages do; a page that stays unbound follows each, so that running over an end faults.
+ * 0: the address space is used up.
  */
 static uint64_t choose_address(struct accel_vm *vm, uint64_t size)
 {
@@ -50,7 +49,7 @@ static uint64_t choose_address(struct accel_vm *vm, uint64_t size)
 
 	pthread_mutex_lock(&vm->lock);
 	address = (vm->next + align - 1) & ~(align - 1);
-	if (size < 1ull << AXL_VA_BITS && address < (1ull << AXL_VA_BITS) - size - AXL_PAGE_BYTES)
+	if (address < (1ull << AXL_VA_BITS) - size - AXL_PAGE_BYTES)
 		vm->next = address + size + AXL_PAGE_BYTES;
 	else
 		address = 0;
@@ -64,7 +63,10 @@ int accel_vm_bind(struct accel_vm *vm, struct accel_buffer *buffer, uint64_t off
 	uint64_t at = *address;
 	int err;
 
-	if (buffer->device != vm->device)
+	/* Sizes of buffers are far below 2^48: no sum after this check overflows. */
+	if (buffer->device != vm->device || !size || offset > buffer->bytes || size > buffer->bytes - offset)
+		return -EINVAL;
+	if (at > ACCEL_VM_CHOSEN - size)
 		return -EINVAL;
 	if (!at)
 		at = choose_address(vm, size);

@@ -2,6 +2,7 @@
 /*
  * libaccel: access to AXL devices from user programs.
  *
+ *	accel_device_list(entries, max)			what can be opened
  *	accel_open("sim:", &device, …)			a device, by name
  *	accel_buffer_create(device, size, flags, &b)	memory that both sides see
  *	accel_execute(device, …)			run a command buffer and wait: the simple way
@@ -12,9 +13,10 @@
  *	accel_queue_create(context, …)			<accel/queue.h>: submission without system calls
  *
  * Objects are destroyed in the reverse order: queues, contexts, address spaces, buffers, device. Functions that can
- *fail return 0 or a negative errno. Unless a function says otherwise, objects of one device may be used by several
- *threads at once; a queue has one producer. Nothing is printed, there is no global state, and the only threads are
- *those of the in-process device itself.
+ * fail return 0 or a negative errno. Unless a function says otherwise, objects of one device may be used by several
+ * threads at once; a queue has one producer; no thread uses an object that another one destroys. Nothing is printed,
+ * there is no global state, and the only threads are those of the in-process device itself. Each accel_open("sim:")
+ * makes a device of its own.
  *
  * Names of devices: "sim:" is the device inside this process; options follow, separated by commas:
  *
@@ -55,6 +57,22 @@ const char *accel_version(void);
 /* ---- devices ---- */
 
 /*
+ * One device that accel_open() can open here.
+ * @name: for accel_open()
+ * @text: what it is, one line for a person
+ */
+struct accel_device_entry {
+	char name[64];
+	char text[128];
+};
+
+/*
+ * Fill @entries, room for @max (NULL when 0), in an order that stays. Returns how many devices there are, which may be
+ * more. The in-process device is always there, once for each of its targets.
+ */
+size_t accel_device_list(struct accel_device_entry *entries, size_t max);
+
+/*
  * Open a device. @error gets a text of at most @error_size bytes when it fails. -EINVAL: a name or option that does not
  * exist; -ENOTSUP: a kind of device that this version can not open; -ENOMEM; -EAGAIN: threads can not be started.
  */
@@ -83,6 +101,9 @@ void accel_device_counters(const struct accel_device *device, struct accel_count
 
 /* ---- address spaces ---- */
 
+/* Addresses below are the caller's to choose, those from here up to 2^48 the library's. */
+#define ACCEL_VM_CHOSEN (UINT64_C(1) << 40)
+
 /* What the device may do with what is bound. */
 #define ACCEL_READ 0x1u
 #define ACCEL_WRITE 0x2u
@@ -95,9 +116,11 @@ int accel_vm_destroy(struct accel_vm *vm);
 struct accel_vm *accel_device_vm(struct accel_device *device);
 
 /*
- * Bind [offset, offset + size) of @buffer, multiples of 4096, at *@address; 0 there: an address is chosen and written,
- * one that was never used before, followed by a page that is never bound. @rights: of ACCEL_READ, WRITE, EXEC. -EINVAL:
- * range, alignment or rights; -EEXIST: something is bound there; -ENOMEM.
+ * Bind [offset, offset + size) of @buffer, multiples of 4096, at *@address, the range ending at ACCEL_VM_CHOSEN or
+ * below; 0 there: an address is chosen and written, one that was never used before in this address space, followed by
+ * a page that is never bound. A buffer may be bound several times, in several address spaces. @rights: of ACCEL_READ,
+ * WRITE, EXEC. -EINVAL: range, alignment or rights, or the buffer is of another device; -EEXIST: something is bound
+ * there; -ENOMEM.
  */
 int accel_vm_bind(struct accel_vm *vm, struct accel_buffer *buffer, uint64_t offset, uint64_t size, unsigned int rights,
 		  uint64_t *address);
@@ -115,12 +138,14 @@ int accel_vm_unbind(struct accel_vm *vm, uint64_t address, uint64_t size);
 #define ACCEL_BUFFER_UNBOUND 0x8u /* not bound anywhere; no other flag but LOCAL */
 
 /*
- * Create a buffer of @size > 0 bytes, zeroed, rounded up to pages, and bind it in accel_device_vm() for reading and
- * what
- * @flags say. -EINVAL: size or flags; -ENOSPC: local memory is full; -ENOMEM.
+ * Create a buffer of @size > 0 bytes, zeroed, rounded up to pages, and bind it in accel_device_vm(): for reading, and
+ * for what @flags add. -EINVAL: size or flags; -ENOSPC: local memory is full; -ENOMEM.
  */
 int accel_buffer_create(struct accel_device *device, uint64_t size, unsigned int flags, struct accel_buffer **buffer);
-/* Unbind what the create call bound, and free. -EBUSY: bound elsewhere, and nothing has happened. NULL is fine. */
+/*
+ * Unbind what the create call bound, and free. Packets that still name it fault. -EBUSY: accel_vm_bind() bound it and
+ * nothing unbound it since: the buffer lives on, its address is 0 now. NULL is fine.
+ */
 int accel_buffer_destroy(struct accel_buffer *buffer);
 /* The buffer's memory in this process; its address in accel_device_vm() (0: UNBOUND); the size asked for. */
 void *accel_buffer_data(const struct accel_buffer *buffer);
@@ -129,7 +154,10 @@ uint64_t accel_buffer_size(const struct accel_buffer *buffer);
 
 /* ---- contexts ---- */
 
-/* A context runs queues in one address space; scratchpads are cleared between two of them. -ENOSPC, -ENOMEM. */
+/*
+ * A context runs queues in one address space; scratchpads are cleared between two of them. -ENOSPC: the device has no
+ * more; -ENOMEM.
+ */
 int accel_context_create(struct accel_vm *vm, struct accel_context **context);
 /* -EBUSY while it has queues. NULL is fine. */
 int accel_context_destroy(struct accel_context *context);
@@ -158,8 +186,8 @@ int accel_fence_wait(const struct accel_fence *fence, uint64_t value, int64_t de
  * Run the command buffer (struct axl_cmdbuf) that fills @code from its start, @size bytes, with @num_bases base
  * registers, and wait until it ends. *stats holds the counters, also of a run that faulted. @trace: NULL, or room for
  * @trace_max records; stats->trace_records were written. -EFAULT: *fault says what stopped it, accel_fault_text() in
- * words; what it wrote until then stays. -EINVAL, -ENOMEM. Buffers are those of accel_device_vm(). One run at a time:
- * others wait.
+ * words; what it wrote until then stays. -EINVAL: @code is of another device or smaller than @size, or there are more
+ * bases than AXL_NUM_BASES; -ENOMEM. Buffers are those of accel_device_vm(). One run at a time: others wait.
  */
 int accel_execute(struct accel_device *device, const struct accel_buffer *code, uint32_t size, const uint64_t *bases,
 		  unsigned int num_bases, struct axl_exec_stats *stats, struct axl_trace_record *trace,

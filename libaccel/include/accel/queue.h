@@ -8,10 +8,9 @@
  *	index = accel_queue_submit(queue);	one store makes all of them visible to the device
  *	accel_queue_done(queue, index)		poll; or sleep with accel_queue_wait()
  *
- * Everything in this file but accel_queue_wait() and what creates and destroys is inline, takes no lock and makes no
- *system call; of submit the doorbell alone leaves the fast path, when the device says that it sleeps. The protocol is
- *that of <axl/axl_queue.h>. A queue has one producer: one thread at a time may call next and submit. Reading progress
- *(retired, done, state) and waiting are for any thread.
+ * What is inline here takes no lock and makes no system call; of submit the doorbell alone leaves the fast path, when
+ * the device says that it sleeps. The protocol is that of <axl/axl_queue.h>. A queue has one producer: one thread at a
+ * time may call space, next and submit. Reading progress (retired, done, state) and waiting are for any thread.
  */
 #ifndef ACCEL_QUEUE_H
 #define ACCEL_QUEUE_H
@@ -53,8 +52,8 @@ struct accel_queue {
  * @slots:     of the ring: a power of two, AXL_RING_MIN_SLOTS to AXL_RING_MAX_SLOTS; 0: 256
  * @priority:  0 to 3; higher goes first
  * @flags:     AXL_QUEUE_BOUNDED: no WAIT packets, and @watchdog is not 0
- * @timeslice: units of 1024 device cycles after which a queue of the same priority may take the tiles; 0: at packet
- * ends
+ * @timeslice: units of 1024 device cycles after which a queue of the same priority may take the tiles; 0: at the ends
+ *	       of packets
  * @watchdog:  units of 1024 device cycles that one packet may run; 0: no limit
  */
 struct accel_queue_options {

@@ -2,54 +2,10 @@
 /* libaccel over the in-process device: what each call promises, and what it refuses. */
 #include <errno.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include <accel/accel.h>
-#include <cmocka.h>
-
-#define SECOND 1000000000ll
-
-static int64_t in(int64_t ns)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec * SECOND + time.tv_nsec + ns;
-}
-
-struct rig {
-	struct accel_device *device;
-	struct accel_context *context;
-	struct accel_queue *queue;
-};
-
-static int setup(void **state)
-{
-	struct rig *rig = calloc(1, sizeof(*rig));
-	char error[200];
-
-	assert_int_equal(accel_open("sim:threads=1,spin=20", &rig->device, error, sizeof(error)), 0);
-	assert_int_equal(accel_context_create(accel_device_vm(rig->device), &rig->context), 0);
-	assert_int_equal(accel_queue_create(rig->context, NULL, &rig->queue), 0);
-	*state = rig;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct rig *rig = *state;
-
-	accel_queue_destroy(rig->queue);
-	assert_int_equal(accel_context_destroy(rig->context), 0);
-	accel_close(rig->device);
-	free(rig);
-	return 0;
-}
+#include "rig.h"
 
 /* ---- devices ---- */
 
@@ -104,6 +60,27 @@ static void a_device_says_what_it_is(void **state)
 	assert_true(info.mem_bytes == 4ull << 30);
 	assert_int_equal(strncmp(accel_version(), "0.", 2), 0);
 	accel_close(device);
+}
+
+static void what_is_listed_can_be_opened(void **state)
+{
+	struct accel_device_entry entries[8], first;
+	size_t count = accel_device_list(entries, 8);
+	char error[200];
+
+	(void)state;
+	assert_true(count >= 2 && count <= 8);
+	assert_true(accel_device_list(NULL, 0) == count && accel_device_list(&first, 1) == count);
+	assert_string_equal(first.name, entries[0].name);
+	for (size_t i = 0; i < count; i++) {
+		struct accel_device *device;
+		struct accel_device_info info;
+
+		assert_int_equal(accel_open(entries[i].name, &device, error, sizeof(error)), 0);
+		accel_device_info(device, &info);
+		assert_non_null(strstr(entries[i].text, info.target));
+		accel_close(device);
+	}
 }
 
 static void counters_count(void **state)
@@ -181,6 +158,77 @@ static void binding_keeps_its_rules(void **state)
 	assert_int_equal(accel_vm_destroy(vm), 0);
 	assert_int_equal(accel_buffer_destroy(buffer), 0);
 	assert_int_equal(accel_vm_destroy(NULL), 0);
+}
+
+static void chosen_and_given_addresses_keep_apart(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_vm *vm;
+	struct accel_buffer *buffer;
+	uint64_t given = ACCEL_VM_CHOSEN - 4096, chosen = 0, again = 0;
+
+	assert_int_equal(accel_vm_create(rig->device, &vm), 0);
+	assert_int_equal(accel_buffer_create(rig->device, 8192, ACCEL_BUFFER_UNBOUND, &buffer), 0);
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 4096, ACCEL_READ, &given), 0);
+	assert_int_equal(accel_vm_unbind(vm, given, 4096), 0);
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 8192, ACCEL_READ, &given), -EINVAL);
+	given = ACCEL_VM_CHOSEN;
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 4096, ACCEL_READ, &given), -EINVAL);
+	given = ~0xfffull;
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 4096, ACCEL_READ, &given), -EINVAL);
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 0, ACCEL_READ, &chosen), -EINVAL);
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, ~0ull << 12, ACCEL_READ, &chosen), -EINVAL);
+	assert_int_equal(accel_vm_bind(vm, buffer, ~0ull << 12, 8192, ACCEL_READ, &chosen), -EINVAL);
+	assert_true(chosen == 0);
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 8192, ACCEL_READ, &chosen), 0);
+	assert_int_equal(accel_vm_unbind(vm, chosen, 8192), 0);
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 8192, ACCEL_READ, &again), 0);
+	assert_true(chosen >= ACCEL_VM_CHOSEN && again >= chosen + 8192 + 4096);
+	assert_int_equal(accel_vm_destroy(vm), 0);
+	assert_int_equal(accel_buffer_destroy(buffer), 0);
+}
+
+static void a_buffer_bound_twice_outlives_its_first_destroy(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_buffer *buffer;
+	struct accel_vm *vm;
+	uint64_t at = 0, old;
+
+	assert_int_equal(accel_vm_create(rig->device, &vm), 0);
+	assert_int_equal(accel_buffer_create(rig->device, 4096, ACCEL_BUFFER_WRITE, &buffer), 0);
+	assert_int_equal(accel_vm_bind(vm, buffer, 0, 4096, ACCEL_READ, &at), 0);
+	old = accel_buffer_address(buffer);
+	assert_int_equal(accel_buffer_destroy(buffer), -EBUSY);
+	assert_true(accel_buffer_address(buffer) == 0);
+	accel_packet_fill(accel_queue_next(rig->queue), old, 1, 64);
+	assert_int_equal(accel_queue_wait(rig->queue, accel_queue_submit(rig->queue), in(10 * SECOND)), -EIO);
+	assert_int_equal(((uint8_t *)accel_buffer_data(buffer))[0], 0);
+	assert_int_equal(accel_vm_unbind(vm, at, 4096), 0);
+	assert_int_equal(accel_buffer_destroy(buffer), 0);
+	assert_int_equal(accel_vm_destroy(vm), 0);
+}
+
+static void devices_do_not_share_objects(void **state)
+{
+	struct rig *rig = *state, *other;
+	struct accel_buffer *code;
+	struct axl_exec_stats stats;
+	struct axl_fault_record fault;
+	struct accel_wait waits[2];
+	void *second;
+	uint64_t at = 0;
+
+	rig_setup(&second);
+	other = second;
+	assert_int_equal(accel_buffer_create(other->device, 4096, ACCEL_BUFFER_EXEC, &code), 0);
+	assert_int_equal(accel_vm_bind(accel_device_vm(rig->device), code, 0, 4096, ACCEL_READ, &at), -EINVAL);
+	assert_int_equal(accel_execute(rig->device, code, 4096, NULL, 0, &stats, NULL, 0, &fault), -EINVAL);
+	waits[0] = (struct accel_wait){rig->queue, 0, 0};
+	waits[1] = (struct accel_wait){other->queue, 0, 0};
+	assert_int_equal(accel_wait_many(waits, 2, true, 0), -EINVAL);
+	assert_int_equal(accel_buffer_destroy(code), 0);
+	rig_teardown(&second);
 }
 
 static void address_spaces_do_not_see_each_other(void **state)
@@ -480,23 +528,26 @@ static void closing_with_work_in_flight_ends_it(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_names_are_refused_with_a_reason),
 		cmocka_unit_test(a_device_says_what_it_is),
-		TEST(counters_count),
-		TEST(buffers_are_zeroed_and_limited),
-		TEST(binding_keeps_its_rules),
-		TEST(address_spaces_do_not_see_each_other),
-		TEST(rights_hold),
-		TEST(queue_options_are_checked),
-		TEST(a_full_ring_hands_out_nothing_until_the_device_moves),
-		TEST(copies_fills_fences_and_timestamps),
-		TEST(waiting_for_any_and_for_all),
-		TEST(suspend_and_resume),
-		TEST(a_reset_gets_a_queue_out_of_a_hang),
-		TEST(execute_reports_what_it_did_and_what_stopped_it),
-		TEST(producers_and_waiters_in_their_own_threads),
+		cmocka_unit_test(what_is_listed_can_be_opened),
+		RIG_TEST(counters_count),
+		RIG_TEST(buffers_are_zeroed_and_limited),
+		RIG_TEST(binding_keeps_its_rules),
+		RIG_TEST(chosen_and_given_addresses_keep_apart),
+		RIG_TEST(a_buffer_bound_twice_outlives_its_first_destroy),
+		RIG_TEST(devices_do_not_share_objects),
+		RIG_TEST(address_spaces_do_not_see_each_other),
+		RIG_TEST(rights_hold),
+		RIG_TEST(queue_options_are_checked),
+		RIG_TEST(a_full_ring_hands_out_nothing_until_the_device_moves),
+		RIG_TEST(copies_fills_fences_and_timestamps),
+		RIG_TEST(waiting_for_any_and_for_all),
+		RIG_TEST(suspend_and_resume),
+		RIG_TEST(a_reset_gets_a_queue_out_of_a_hang),
+		RIG_TEST(execute_reports_what_it_did_and_what_stopped_it),
+		RIG_TEST(producers_and_waiters_in_their_own_threads),
 		cmocka_unit_test(closing_with_work_in_flight_ends_it),
 	};
 

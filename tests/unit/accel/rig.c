@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <time.h>
+
+#include "rig.h"
+
+int64_t in(int64_t ns)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * SECOND + time.tv_nsec + ns;
+}
+
+int rig_setup(void **state)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+	char error[200];
+
+	assert_int_equal(accel_open("sim:threads=1,spin=20", &rig->device, error, sizeof(error)), 0);
+	assert_int_equal(accel_context_create(accel_device_vm(rig->device), &rig->context), 0);
+	assert_int_equal(accel_queue_create(rig->context, NULL, &rig->queue), 0);
+	*state = rig;
+	return 0;
+}
+
+int rig_teardown(void **state)
+{
+	struct rig *rig = *state;
+
+	accel_queue_destroy(rig->queue);
+	assert_int_equal(accel_context_destroy(rig->context), 0);
+	accel_close(rig->device);
+	free(rig);
+	return 0;
+}
