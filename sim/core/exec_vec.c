@@ -463,7 +463,7 @@ static void reduce_one(const struct axl_vec *vec, const uint8_t *src, const uint
 	struct partial p;
 	uint32_t at[5] = {0};
 	uint32_t r = 0;
-	int32_t best = 0;
+	int32_t best = 0, best_n = 0;
 	float best_value = 0;
 
 	for (int l = 0; l < AXL_REDUCE_LANES; l++) {
@@ -482,14 +482,15 @@ static void reduce_one(const struct axl_vec *vec, const uint8_t *src, const uint
 		else
 			exec_to_f32(&x, src + offset, (enum axl_type)vec->src0_type, 1);
 		if (arg) {
-			float value = integer ? (float)n : x;
-			bool better = r == 0 || (best_value == best_value &&
-						 (value != value || (vec->op == AXL_VEC_ARGMAX ? value > best_value
-											       : value < best_value)));
+			bool max = vec->op == AXL_VEC_ARGMAX;
+			bool better = integer ? (max ? n > best_n : n < best_n)
+					      : best_value == best_value &&
+							(x != x || (max ? x > best_value : x < best_value));
 
-			if (better) {
+			if (r == 0 || better) {
 				best = (int32_t)r;
-				best_value = value;
+				best_value = x;
+				best_n = n;
 			}
 		} else if (integer) {
 			p.i[r % AXL_REDUCE_LANES] = reduce_s32(vec->op, p.i[r % AXL_REDUCE_LANES], n);
@@ -561,11 +562,67 @@ static void reduce_wide(const struct axl_vec *vec, const uint8_t *src, const uin
 	store_f32(dst, vec->dst_type, vec->dst_stride[4], p[0], count);
 }
 
+EXEC_CLONES static void widen_bytes(int32_t *x, const uint8_t *src, bool is_signed, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		x[i] = is_signed ? (int8_t)src[i] : src[i];
+}
+
+EXEC_CLONES static void fold_rows_s32(int32_t *p, const int32_t *x, unsigned int op, size_t count)
+{
+	switch (op) {
+	case AXL_VEC_RSUM:
+		for (size_t i = 0; i < count; i++)
+			p[i] = (int32_t)((uint32_t)p[i] + (uint32_t)x[i]);
+		break;
+	case AXL_VEC_RPROD:
+		for (size_t i = 0; i < count; i++)
+			p[i] = (int32_t)((uint32_t)p[i] * (uint32_t)x[i]);
+		break;
+	case AXL_VEC_RMAX:
+		for (size_t i = 0; i < count; i++)
+			p[i] = x[i] > p[i] ? x[i] : p[i];
+		break;
+	default:
+		for (size_t i = 0; i < count; i++)
+			p[i] = x[i] < p[i] ? x[i] : p[i];
+	}
+}
+
+/* Integers: the order of the elements does not show in the result, so one row of partials is enough. */
+static void reduce_wide_s32(const struct axl_vec *vec, const uint8_t *src, const uint32_t *dims, const int32_t *strides,
+			    int rank, uint8_t *dst, size_t count)
+{
+	bool bytes = (vec->src0_type == AXL_TYPE_U8 || vec->src0_type == AXL_TYPE_S8) && vec->src0_stride[4] == 1;
+	int32_t p[WIDE], x[WIDE];
+	uint32_t at[5] = {0};
+
+	for (size_t i = 0; i < count; i++)
+		p[i] = identity_s32(vec->op);
+	for (int d = 0; d >= 0;) {
+		int64_t offset = 0;
+
+		for (int k = 0; k < rank; k++)
+			offset += (int64_t)at[k] * strides[k];
+		if (bytes)
+			widen_bytes(x, src + offset, vec->src0_type == AXL_TYPE_S8, count);
+		else
+			load_s32(x, src + offset, vec->src0_type, vec->src0_stride[4], count);
+		fold_rows_s32(p, x, vec->op, count);
+		for (d = rank - 1; d >= 0; d--) {
+			if (++at[d] < dims[d])
+				break;
+			at[d] = 0;
+		}
+	}
+	store_s32(dst, vec->dst_type, vec->dst_stride[4], p, count);
+}
+
 static int reduce(const struct axl_vec *vec, const struct exec_memory *memory)
 {
 	bool arg = vec->op == AXL_VEC_ARGMAX || vec->op == AXL_VEC_ARGMIN;
 	bool integer = infos[vec->op].integer && !is_real(vec->src0_type) && (arg || !is_real(vec->dst_type));
-	bool wide = !integer && !arg && !(vec->reduce_mask >> 4 & 1) && vec->dims[4] >= 8;
+	bool wide = !arg && !(vec->reduce_mask >> 4 & 1) && vec->dims[4] >= 8;
 	uint32_t dims[5], at[5] = {0};
 	int32_t strides[5];
 	int rank = 0;
@@ -587,7 +644,8 @@ static int reduce(const struct axl_vec *vec, const struct exec_memory *memory)
 		if (wide) {
 			size_t count = vec->dims[4] - at[4] < WIDE ? vec->dims[4] - at[4] : WIDE;
 
-			reduce_wide(vec, memory->spad + oa, dims, strides, rank, memory->spad + od, count);
+			(integer ? reduce_wide_s32 : reduce_wide)(vec, memory->spad + oa, dims, strides, rank,
+								  memory->spad + od, count);
 			at[4] += (uint32_t)count - 1;
 		} else {
 			reduce_one(vec, memory->spad + oa, dims, strides, rank, integer, memory->spad + od);
