@@ -47,7 +47,7 @@ struct execution {
  * @read:    packets copied; the one in @packet is number read - 1 while @busy
  * @written: last write index seen and checked
  * @busy:    @packet was copied and has not retired
- * @moved:   COPY, FILL: bytes done
+ * @moved, @spent: COPY, FILL: bytes done and cycles that they took
  * @stopping: QUEUE_STOP came while its command buffer ran
  * @interrupt: a packet that asked for one has retired
  */
@@ -58,7 +58,7 @@ struct queue {
 	uint64_t read, written, retired;
 	union axl_packet packet;
 	bool busy, stopping, interrupt;
-	uint64_t moved;
+	uint64_t moved, spent;
 	uint64_t cycles; /* busy_cycles */
 	uint64_t slice;  /* cycles used since its turn began */
 	uint64_t turn;   /* when it last began to run: least recent goes first */

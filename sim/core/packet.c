@@ -123,11 +123,24 @@ static void spend_bytes(struct device *device, struct queue *queue, uint64_t byt
 	uint64_t rate = local ? config->dram_rate : config->host_rate;
 	uint64_t latency = local ? config->dram_latency : config->host_latency;
 
-	queue_spend(device, queue, (bytes + rate - 1) / rate * (both && local ? 2 : 1) + (queue->moved ? 0 : latency));
+	uint64_t cycles = (bytes + rate - 1) / rate * (both && local ? 2 : 1) + (queue->moved ? 0 : latency);
+
+	queue->spent += cycles;
+	queue_spend(device, queue, cycles);
 	if (local)
 		device->dram_bytes += both ? 2 * bytes : bytes;
 	else
 		device->host_bytes += bytes;
+}
+
+/* The watchdog holds for every packet that runs. */
+static bool too_long(const struct queue *queue, struct engine_fault *fault)
+{
+	if (!queue->desc.watchdog || queue->spent <= queue->desc.watchdog * 1024ull)
+		return false;
+	fault->cause = AXL_CAUSE_WATCHDOG;
+	fault->address = queue->moved;
+	return true;
 }
 
 static enum packet_result run_copy(struct device *device, struct queue *queue, struct engine_fault *fault)
@@ -151,6 +164,8 @@ static enum packet_result run_copy(struct device *device, struct queue *queue, s
 		spend_bytes(device, queue, bytes, src_local && dst_local, true);
 		queue->moved += bytes;
 		budget -= bytes;
+		if (too_long(queue, fault))
+			return PACKET_FAULT;
 	}
 	return queue->moved == p->size ? PACKET_DONE : PACKET_AGAIN;
 }
@@ -175,6 +190,8 @@ static enum packet_result run_fill(struct device *device, struct queue *queue, s
 		spend_bytes(device, queue, bytes, local, false);
 		queue->moved += bytes;
 		budget -= bytes;
+		if (too_long(queue, fault))
+			return PACKET_FAULT;
 	}
 	return queue->moved == p->size ? PACKET_DONE : PACKET_AGAIN;
 }

@@ -125,7 +125,7 @@ static int fetch(struct device *device, struct queue *queue, struct engine_fault
 		return err;
 	queue->read++;
 	queue->busy = true;
-	queue->moved = 0;
+	queue->moved = queue->spent = 0;
 	return 1;
 }
 

@@ -377,6 +377,21 @@ static void a_watchdog_ends_what_does_not_end(void **state)
 	assert_true(p.status->retired == 2);
 }
 
+static void a_watchdog_ends_a_copy_that_takes_too_long(void **state)
+{
+	struct front *f = *state;
+	struct producer p = front_queue(f, 0, 0, 0, AXL_QUEUE_BOUNDED, 0, 1);
+	struct axl_packet_fill fill = {.header.opcode = AXL_PKT_FILL, .dst = LOCAL_VA, .size = 1 << 20};
+
+	front_push(&p, &fill);
+	push_nop(&p);
+	front_run(f);
+	expect_fault(f, &p, AXL_CAUSE_WATCHDOG, 0);
+	recover(f, &p);
+	front_run(f);
+	assert_true(p.status->retired == 2);
+}
+
 static void a_higher_priority_takes_the_tiles_at_a_yield(void **state)
 {
 	struct front *f = *state;
@@ -515,6 +530,7 @@ int main(void)
 		TEST(execute_writes_statistics_and_advances_the_clock),
 		TEST(a_buffer_needs_execute_rights),
 		TEST(a_watchdog_ends_what_does_not_end),
+		TEST(a_watchdog_ends_a_copy_that_takes_too_long),
 		TEST(a_higher_priority_takes_the_tiles_at_a_yield),
 		TEST(equals_share_by_time_slices),
 		TEST(a_detached_context_runs_nothing_any_more),
