@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <axl/axl_queue.h>
 #include <axl/axl_regs.h>
@@ -138,25 +139,31 @@ static inline uint64_t accel_queue_cycles(const struct accel_queue *queue)
 	return __atomic_load_n(&queue->status->busy_cycles, __ATOMIC_RELAXED);
 }
 
+/* Zeroes but for the opcode: what the functions below begin with, and what a packet of another kind may. */
+static inline union axl_packet accel_packet_empty(enum axl_packet_opcode opcode)
+{
+	union axl_packet packet;
+
+	memset(&packet, 0, sizeof(packet));
+	packet.header.opcode = (uint8_t)opcode;
+	return packet;
+}
+
 /*
  * Fill a packet: all of its 64 bytes. Addresses are device addresses in the queue's address space. The packet's meaning
  * and what it is refused for are in <axl/axl_queue.h>; a refused packet stops the queue (AXL_CAUSE_PACKET).
  */
 static inline void accel_packet_nop(union axl_packet *packet)
 {
-	union axl_packet filled = {};
-
-	filled.header.opcode = AXL_PKT_NOP;
-	*packet = filled;
+	*packet = accel_packet_empty(AXL_PKT_NOP);
 }
 
 /* Run the command buffer of @size bytes at @cmdbuf; @args: its base registers; @stats: struct axl_exec_stats, or 0. */
 static inline void accel_packet_execute(union axl_packet *packet, uint64_t cmdbuf, uint32_t size, uint64_t args,
 					uint64_t stats)
 {
-	union axl_packet filled = {};
+	union axl_packet filled = accel_packet_empty(AXL_PKT_EXECUTE);
 
-	filled.header.opcode = AXL_PKT_EXECUTE;
 	filled.execute.cmdbuf = cmdbuf;
 	filled.execute.size = size;
 	filled.execute.args = args;
@@ -166,9 +173,8 @@ static inline void accel_packet_execute(union axl_packet *packet, uint64_t cmdbu
 
 static inline void accel_packet_copy(union axl_packet *packet, uint64_t dst, uint64_t src, uint64_t size)
 {
-	union axl_packet filled = {};
+	union axl_packet filled = accel_packet_empty(AXL_PKT_COPY);
 
-	filled.header.opcode = AXL_PKT_COPY;
 	filled.copy.dst = dst;
 	filled.copy.src = src;
 	filled.copy.size = size;
@@ -177,9 +183,8 @@ static inline void accel_packet_copy(union axl_packet *packet, uint64_t dst, uin
 
 static inline void accel_packet_fill(union axl_packet *packet, uint64_t dst, uint32_t pattern, uint64_t size)
 {
-	union axl_packet filled = {};
+	union axl_packet filled = accel_packet_empty(AXL_PKT_FILL);
 
-	filled.header.opcode = AXL_PKT_FILL;
 	filled.fill.dst = dst;
 	filled.fill.size = size;
 	filled.fill.pattern = pattern;
@@ -188,9 +193,8 @@ static inline void accel_packet_fill(union axl_packet *packet, uint64_t dst, uin
 
 static inline void accel_packet_wait(union axl_packet *packet, uint64_t address, enum axl_wait_op op, uint64_t value)
 {
-	union axl_packet filled = {};
+	union axl_packet filled = accel_packet_empty(AXL_PKT_WAIT);
 
-	filled.header.opcode = AXL_PKT_WAIT;
 	filled.fence.address = address;
 	filled.fence.value = value;
 	filled.fence.op = op;
@@ -199,9 +203,8 @@ static inline void accel_packet_wait(union axl_packet *packet, uint64_t address,
 
 static inline void accel_packet_signal(union axl_packet *packet, uint64_t address, uint64_t value)
 {
-	union axl_packet filled = {};
+	union axl_packet filled = accel_packet_empty(AXL_PKT_SIGNAL);
 
-	filled.header.opcode = AXL_PKT_SIGNAL;
 	filled.fence.address = address;
 	filled.fence.value = value;
 	*packet = filled;
@@ -209,9 +212,8 @@ static inline void accel_packet_signal(union axl_packet *packet, uint64_t addres
 
 static inline void accel_packet_timestamp(union axl_packet *packet, uint64_t address)
 {
-	union axl_packet filled = {};
+	union axl_packet filled = accel_packet_empty(AXL_PKT_TIMESTAMP);
 
-	filled.header.opcode = AXL_PKT_TIMESTAMP;
 	filled.timestamp.address = address;
 	*packet = filled;
 }
