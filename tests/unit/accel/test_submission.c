@@ -105,6 +105,27 @@ static void a_bounded_queue_refuses_to_wait(void **state)
 	accel_fence_destroy(fence);
 }
 
+static void a_watchdog_ends_a_fill_that_runs_too_long(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_queue *queue =
+		queue_with(rig, (struct accel_queue_options){.flags = AXL_QUEUE_BOUNDED, .watchdog = 4});
+	struct accel_buffer *buffer;
+
+	assert_int_equal(accel_buffer_create(rig->device, 16 << 20, ACCEL_BUFFER_WRITE, &buffer), 0);
+	accel_packet_fill(accel_queue_next(queue), accel_buffer_address(buffer), 1, 16 << 20);
+	expect_fault(queue, AXL_CAUSE_WATCHDOG);
+	/* It counts anew for each packet, however many there are. */
+	for (int i = 0; i < 100; i++)
+		accel_packet_fill(accel_queue_next(queue), accel_buffer_address(buffer), 1, 4096);
+	assert_int_equal(finish(queue), 0);
+	assert_true(accel_queue_cycles(queue) > 2 * 4096);
+	accel_packet_fill(accel_queue_next(rig->queue), accel_buffer_address(buffer), 1, 16 << 20);
+	assert_int_equal(finish(rig->queue), 0);
+	accel_queue_destroy(queue);
+	assert_int_equal(accel_buffer_destroy(buffer), 0);
+}
+
 /* ---- fences ---- */
 
 static void each_comparison_holds_when_it_says(void **state)
@@ -357,6 +378,7 @@ int main(void)
 		RIG_TEST(malformed_packets_stop_the_queue_and_a_reset_goes_on),
 		RIG_TEST(a_write_index_beyond_the_ring_stops_the_queue),
 		RIG_TEST(a_bounded_queue_refuses_to_wait),
+		RIG_TEST(a_watchdog_ends_a_fill_that_runs_too_long),
 		RIG_TEST(each_comparison_holds_when_it_says),
 		RIG_TEST(two_queues_of_two_contexts_take_turns),
 		RIG_TEST(the_higher_priority_is_not_interrupted_by_the_lower),
