@@ -392,7 +392,8 @@ int graph_sort(struct graph *graph)
 		free(sorted);
 		return -ELOOP;
 	}
-	memcpy(graph->nodes, sorted, count * sizeof(*sorted));
+	if (count)
+		memcpy(graph->nodes, sorted, count * sizeof(*sorted));
 	free(sorted);
 	return 0;
 }
@@ -462,7 +463,8 @@ int graph_node_set_ints(struct graph *graph, struct graph_node *node, const char
 
 	if (!attr || !copy)
 		return -ENOMEM;
-	memcpy(copy, values, count * sizeof(*copy));
+	if (count)
+		memcpy(copy, values, count * sizeof(*copy));
 	attr->type = ATTR_INTS;
 	attr->count = count;
 	attr->ints = copy;
@@ -477,7 +479,8 @@ int graph_node_set_floats(struct graph *graph, struct graph_node *node, const ch
 
 	if (!attr || !copy)
 		return -ENOMEM;
-	memcpy(copy, values, count * sizeof(*copy));
+	if (count)
+		memcpy(copy, values, count * sizeof(*copy));
 	attr->type = ATTR_FLOATS;
 	attr->count = count;
 	attr->floats = copy;

@@ -26,14 +26,14 @@ VECTOR_MATH float vector_exp2i(int32_t n)
 	return value;
 }
 
-/* x = n ln2 + r with |r| <= ln2 / 2; returns n, which needs |x| < 2^21. Adding 1.5 * 2^23 rounds to an integer. */
+/* x = n ln2 + r with |r| <= ln2 / 2; returns n (0 of a NaN), which needs |x| < 2^21. Adding 1.5 * 2^23 rounds to an integer. */
 VECTOR_MATH int32_t vector_reduce_exp(float x, float *r)
 {
 	float shifted = x * 0x1.715476p+0f + 0x1.8p23f;
 	float n = shifted - 0x1.8p23f;
 
 	*r = (x - n * 0x1.62e4p-1f) - n * 0x1.7f7d1cp-20f;
-	return (int32_t)n;
+	return n == n ? (int32_t)n : 0;
 }
 
 /* (e^r - 1) / r for |r| <= ln2 / 2: the next term is below 2^-27 of the sum. */

@@ -28,4 +28,6 @@ package | engine)
 	done
 	;;
 esac
-"$fuzzer" -max_total_time="$seconds" -max_len=$longest -rss_limit_mb=4096 -timeout=60 -print_final_stats=1 "$keep" "$work/seeds"
+# What UBSan finds ends the run as what ASan finds does.
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-halt_on_error=1:abort_on_error=1:print_stacktrace=1}"
+"$fuzzer" -max_total_time="$seconds" -max_len=$longest -rss_limit_mb=4096 -timeout=60 -error_exitcode=1 -print_final_stats=1 "$keep" "$work/seeds"

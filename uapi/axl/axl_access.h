@@ -69,15 +69,20 @@ static inline int access_field(unsigned int opcode, int place)
 	}
 }
 
-/* Extend the range by an index that goes from 0 to count - 1 with @stride. */
+/* Beyond every memory, and far enough from the end of the type that an address can be added. */
+#define ACCESS_FAR (INT64_MAX / 4)
+
+/* Extend the range by an index that goes from 0 to count - 1 with @stride. What would overflow is far out of bounds. */
 static inline void extend(struct access *access, int64_t count, int64_t stride)
 {
+	int64_t reach, *end = stride > 0 ? &access->hi : &access->lo;
+
 	if (count < 1)
 		return;
-	if (stride > 0)
-		access->hi += (count - 1) * stride;
-	else
-		access->lo += (count - 1) * stride;
+	if (__builtin_mul_overflow(count - 1, stride, &reach) || __builtin_add_overflow(*end, reach, &reach) ||
+	    reach > ACCESS_FAR || reach < -ACCESS_FAR)
+		reach = stride > 0 ? ACCESS_FAR : -ACCESS_FAR;
+	*end = reach;
 }
 
 static inline struct access element(enum access_space space, int place, unsigned int bytes, bool write)
