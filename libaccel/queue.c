@@ -222,7 +222,7 @@ int accel_wait_many(struct accel_wait *waits, size_t count, bool all, int64_t de
 	for (size_t i = 0; i < count; i++)
 		list[i] = (struct accel_backend_wait){queue_of(waits[i].queue)->handle, waits[i].index, 0};
 	ended = device->backend->wait_many(device->handle, list, count, all, deadline_ns);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count && (ended >= 0 || ended == -ETIMEDOUT); i++)
 		waits[i].result = list[i].result;
 	if (list != few)
 		free(list);

@@ -237,7 +237,7 @@ static int sim_wait_many(void *device, struct accel_backend_wait *waits, size_t 
 	for (size_t i = 0; i < count; i++)
 		list[i] = (struct inproc_wait){waits[i].queue, waits[i].index, 0};
 	ended = inproc_wait_many(device, list, count, all, deadline_ns);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count && (ended >= 0 || ended == -ETIMEDOUT); i++)
 		waits[i].result = list[i].result;
 	if (list != few)
 		free(list);

@@ -243,18 +243,23 @@ struct accel_wait {
 
 /*
  * Sleep until any (or all, by @all) of @count entries ended, in good or with an error; queues of one device. Returns
- * the number of entries that ended, or -ETIMEDOUT (results of entries that did not end are -ETIMEDOUT), -EINVAL. Any
+ * the number of entries that ended, or -ETIMEDOUT; the results of entries that did not end are -ETIMEDOUT. -EINVAL: no
+ * entry, or queues of several devices; -ENOMEM, with more than eight entries only; after both no result is written. Any
  * thread.
  */
 int accel_wait_many(struct accel_wait *waits, size_t count, bool all, int64_t deadline_ns);
 
 /*
  * Kill what the queue runs, drop the packet at which it stands (status->dropped), and go on with the next: the way out
- * of a fault and of a hang. What was dropped has not completed; waiting for it gives -ECANCELED. Not while another
- * thread submits.
+ * of a fault and of a hang. What was dropped has not completed, though it may have written; waiting for it gives
+ * -ECANCELED. Packets behind it run: a program that does not want them makes a new queue. Any thread. -EIO: the device
+ * did not take the command.
  */
 int accel_queue_reset(struct accel_queue *queue);
-/* Suspend at the next packet or YIELD, and go on. -EINVAL: not running, not suspended. */
+/*
+ * Suspend at the next packet or YIELD, and go on. Suspending returns when the queue stands: SUSPENDED, or FAULTED on
+ * the way. Packets may be submitted meanwhile. -EINVAL: not running, not suspended. Any thread.
+ */
 int accel_queue_suspend(struct accel_queue *queue);
 int accel_queue_resume(struct accel_queue *queue);
 

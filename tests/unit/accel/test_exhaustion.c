@@ -166,6 +166,9 @@ static int step_wait(struct rig *rig)
 		waits[i] = (struct accel_wait){rig->queue, 0, -EPROTO};
 	ended = accel_wait_many(waits, 20, true, 0);
 
+	for (int i = 0; i < 20; i++)
+		if ((waits[i].result == -EPROTO) != (ended == -ENOMEM))
+			return -EPROTO;
 	return ended < 0 ? ended : waits[19].result;
 }
 
