@@ -238,6 +238,41 @@ static void the_higher_priority_is_not_interrupted_by_the_lower(void **state)
 	assert_int_equal(accel_buffer_destroy(buffer), 0);
 }
 
+static void a_reset_of_an_idle_queue_drops_nothing(void **state)
+{
+	struct rig *rig = *state;
+
+	for (int i = 0; i < 20; i++) {
+		uint64_t retired = accel_queue_retired(rig->queue);
+
+		assert_int_equal(accel_queue_reset(rig->queue), 0);
+		assert_true(accel_queue_retired(rig->queue) == retired);
+		accel_packet_nop(accel_queue_next(rig->queue));
+		assert_int_equal(finish(rig->queue), 0);
+		assert_int_equal(accel_queue_reset(rig->queue), 0);
+		assert_int_equal(accel_queue_wait(rig->queue, retired + 1, 0), 0);
+	}
+	assert_true(rig->queue->status->dropped == 0);
+}
+
+static void a_suspended_queue_can_be_reset(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_fence *fence;
+	uint64_t hung;
+
+	assert_int_equal(accel_fence_create(accel_device_vm(rig->device), &fence), 0);
+	accel_packet_wait(accel_queue_next(rig->queue), accel_fence_address(fence), AXL_WAIT_EQ, 1);
+	hung = accel_queue_submit(rig->queue);
+	assert_int_equal(accel_queue_wait(rig->queue, hung, in(SECOND / 100)), -ETIMEDOUT);
+	assert_int_equal(accel_queue_suspend(rig->queue), 0);
+	assert_int_equal(accel_queue_reset(rig->queue), 0);
+	assert_int_equal(accel_queue_state(rig->queue), AXL_QUEUE_RUNNING);
+	accel_packet_nop(accel_queue_next(rig->queue));
+	assert_int_equal(finish(rig->queue), 0);
+	accel_fence_destroy(fence);
+}
+
 static void a_slot_that_was_used_before_starts_afresh(void **state)
 {
 	struct rig *rig = *state;
@@ -382,6 +417,8 @@ int main(void)
 		RIG_TEST(each_comparison_holds_when_it_says),
 		RIG_TEST(two_queues_of_two_contexts_take_turns),
 		RIG_TEST(the_higher_priority_is_not_interrupted_by_the_lower),
+		RIG_TEST(a_reset_of_an_idle_queue_drops_nothing),
+		RIG_TEST(a_suspended_queue_can_be_reset),
 		RIG_TEST(a_slot_that_was_used_before_starts_afresh),
 		cmocka_unit_test(a_device_that_sleeps_is_woken_by_a_doorbell),
 		RIG_TEST(sleepers_learn_of_a_fault_and_of_a_reset),
