@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-void tlb_flush(struct tlb *tlb)
+void tlb_empty(struct tlb *tlb)
 {
 	memset(tlb, 0, sizeof(*tlb));
 }

@@ -25,7 +25,7 @@ struct tlb {
 	uint64_t clock;
 };
 
-void tlb_flush(struct tlb *tlb);
+void tlb_empty(struct tlb *tlb);
 /* Table entries read for an access to @va in a page of 2 MiB (@large) or 4 KiB: 0 when the TLB has it, up to 4. */
 unsigned int tlb_access(struct tlb *tlb, uint64_t va, bool large);
 
