@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
+/*
+ * AXL accelerator driver: the contract between user space and axl.ko.
+ *
+ * Rules of every struct: naturally aligned to 8 bytes, no holes, the same layout for 32- and 64-bit user space. Flags and padding
+ * that a call does not know are checked for zero (-EINVAL). A struct grows at its end only: what a caller's shorter struct leaves
+ * out is zero, what a driver does not know has to be zero (drm_ioctl() does both by the size in the ioctl number). Handles of VMs,
+ * contexts and queues belong to the file and start at 1. Times are absolute, CLOCK_MONOTONIC, nanoseconds. Every call may be
+ * restarted after a signal.
+ *
+ * Memory maps of the file, by offset: buffers (AXL_BO_INFO), a context's doorbell page and its status page (AXL_CTX_CREATE).
+ */
+#ifndef UAPI_DRM_AXL_ACCEL_H
+#define UAPI_DRM_AXL_ACCEL_H
+
+#include <drm/drm.h>
+
+#if defined(__cplusplus)
+extern "C" {
+#endif
+
+#define DRM_AXL_DEV_QUERY 0x00
+#define DRM_AXL_GET_TIME 0x01
+#define DRM_AXL_BO_CREATE 0x02
+#define DRM_AXL_BO_INFO 0x03
+#define DRM_AXL_VM_CREATE 0x04
+#define DRM_AXL_VM_DESTROY 0x05
+#define DRM_AXL_VM_BIND 0x06
+#define DRM_AXL_CTX_CREATE 0x07
+#define DRM_AXL_CTX_DESTROY 0x08
+#define DRM_AXL_QUEUE_CREATE 0x09
+#define DRM_AXL_QUEUE_DESTROY 0x0a
+#define DRM_AXL_QUEUE_QUERY 0x0b
+#define DRM_AXL_QUEUE_RESET 0x0c
+#define DRM_AXL_WAIT 0x0d
+
+/**
+ * struct drm_axl_dev_info - what a device is
+ * @interface_version: AXL_REG_INTERFACE_VERSION of the device
+ * @isa_version: AXL_ISA_VERSION of the device
+ * @tiles: number of tiles
+ * @spad_bytes: scratchpad a tile
+ * @acc_bytes: accumulator memory a tile
+ * @clock_khz: device clock
+ * @mem_bytes: local memory
+ * @dram_rate: of local memory, bytes a cycle
+ * @host_rate: of host memory, bytes a cycle
+ * @dram_latency: cycles
+ * @host_latency: cycles
+ * @spad_banks: of a scratchpad
+ * @features: AXL_FEATURE_*
+ * @max_contexts: of the device
+ * @max_queues: of the device
+ * @doorbell_stride: bytes of a doorbell mapping
+ * @pad: zero
+ */
+struct drm_axl_dev_info {
+	__u32 interface_version;
+	__u32 isa_version;
+	__u32 tiles;
+	__u32 spad_bytes;
+	__u32 acc_bytes;
+	__u32 clock_khz;
+	__u64 mem_bytes;
+	__u32 dram_rate;
+	__u32 host_rate;
+	__u32 dram_latency;
+	__u32 host_latency;
+	__u32 spad_banks;
+	__u32 features;
+	__u32 max_contexts;
+	__u32 max_queues;
+	__u32 doorbell_stride;
+	__u32 pad;
+};
+
+/**
+ * struct drm_axl_counters - the device's free-running counters: the registers of the same names
+ * @cycles: CYCLES
+ * @busy: COUNT_BUSY
+ * @packets: COUNT_PACKETS
+ * @doorbells: COUNT_DOORBELLS
+ * @faults: COUNT_FAULTS
+ * @tlb_misses: COUNT_TLB_MISSES
+ * @dram_bytes: COUNT_DRAM_BYTES
+ * @host_bytes: COUNT_HOST_BYTES
+ */
+struct drm_axl_counters {
+	__u64 cycles;
+	__u64 busy;
+	__u64 packets;
+	__u64 doorbells;
+	__u64 faults;
+	__u64 tlb_misses;
+	__u64 dram_bytes;
+	__u64 host_bytes;
+};
+
+#define DRM_AXL_QUERY_INFO 0	 /* struct drm_axl_dev_info */
+#define DRM_AXL_QUERY_COUNTERS 1 /* struct drm_axl_counters */
+
+/**
+ * struct drm_axl_dev_query - read a property of the device; answers on a wedged device too, from what was read at probe
+ * @type: DRM_AXL_QUERY_*
+ * @size: bytes at @data; the driver writes how many it has. With @data 0 nothing is copied
+ * @data: user pointer
+ */
+struct drm_axl_dev_query {
+	__u32 type;
+	__u32 size;
+	__u64 data;
+};
+
+/**
+ * struct drm_axl_get_time - the device's clock and the system's, read together
+ * @cycles: device cycle counter
+ * @cpu_ns: CLOCK_MONOTONIC
+ */
+struct drm_axl_get_time {
+	__u64 cycles;
+	__u64 cpu_ns;
+};
+
+#define DRM_AXL_BO_LOCAL 0x1 /* in the device's memory, else system memory */
+
+/**
+ * struct drm_axl_bo_create - create a zeroed buffer
+ * @size: bytes, rounded up to pages; the driver writes what it is
+ * @flags: DRM_AXL_BO_*
+ * @handle: GEM handle, out
+ *
+ * -ENOSPC: local memory is full; -ENOMEM.
+ */
+struct drm_axl_bo_create {
+	__u64 size;
+	__u32 flags;
+	__u32 handle;
+};
+
+/**
+ * struct drm_axl_bo_info - what a buffer is
+ * @handle: GEM handle
+ * @flags: DRM_AXL_BO_*, out
+ * @size: bytes, out
+ * @mmap_offset: for mmap() of the file, out
+ */
+struct drm_axl_bo_info {
+	__u32 handle;
+	__u32 flags;
+	__u64 size;
+	__u64 mmap_offset;
+};
+
+/**
+ * struct drm_axl_vm - create an address space (all zero in, @vm out), or destroy @vm
+ * @vm: handle
+ * @flags: zero
+ *
+ * Destroying one that contexts use: -EBUSY.
+ */
+struct drm_axl_vm {
+	__u32 vm;
+	__u32 flags;
+};
+
+#define DRM_AXL_BIND_MAP 0
+#define DRM_AXL_BIND_UNMAP 1
+
+#define DRM_AXL_BIND_READ 0x1
+#define DRM_AXL_BIND_WRITE 0x2
+#define DRM_AXL_BIND_EXEC 0x4
+
+/**
+ * struct drm_axl_bind_op - one change of an address space
+ * @op: DRM_AXL_BIND_MAP or UNMAP
+ * @flags: DRM_AXL_BIND_READ, WRITE, EXEC of a MAP; zero of an UNMAP
+ * @handle: GEM handle of a MAP; zero of an UNMAP
+ * @pad: zero
+ * @va: device address, a multiple of 4096
+ * @offset: in the buffer, a multiple of 4096; zero of an UNMAP
+ * @size: bytes, a multiple of 4096
+ *
+ * A MAP over something that is mapped: -EEXIST. An UNMAP takes exactly one earlier MAP away, else -ENOENT; one that a
+ * queue's ring or index page lies in: -EBUSY.
+ */
+struct drm_axl_bind_op {
+	__u32 op;
+	__u32 flags;
+	__u32 handle;
+	__u32 pad;
+	__u64 va;
+	__u64 offset;
+	__u64 size;
+};
+
+/**
+ * struct drm_axl_vm_bind - change an address space, all of @ops or none
+ * @vm: handle
+ * @flags: zero
+ * @num_ops: at most 256
+ * @stride: sizeof(struct drm_axl_bind_op)
+ * @ops: user pointer to the operations, done in their order
+ *
+ * When it returns, what was unmapped is out of the device's reach: nothing is in flight under the old translation.
+ */
+struct drm_axl_vm_bind {
+	__u32 vm;
+	__u32 flags;
+	__u32 num_ops;
+	__u32 stride;
+	__u64 ops;
+};
+
+/**
+ * struct drm_axl_ctx_create - create a context, the owner of queues
+ * @vm: handle of its address space
+ * @flags: zero
+ * @ctx: handle, out
+ * @pad: zero
+ * @doorbell_offset: for mmap() of its doorbell page, write only, out
+ * @status_offset: for mmap() of its struct axl_status_page, read only, out
+ */
+struct drm_axl_ctx_create {
+	__u32 vm;
+	__u32 flags;
+	__u32 ctx;
+	__u32 pad;
+	__u64 doorbell_offset;
+	__u64 status_offset;
+};
+
+/**
+ * struct drm_axl_ctx_destroy - destroy a context and its queues
+ * @ctx: handle
+ * @pad: zero
+ */
+struct drm_axl_ctx_destroy {
+	__u32 ctx;
+	__u32 pad;
+};
+
+/**
+ * struct drm_axl_queue_create - bind a ring to a hardware queue; it runs when the call returns
+ * @ctx: handle of its context
+ * @slots: of the ring, a power of two
+ * @ring: device address of the packets, mapped for reading
+ * @index: device address of struct axl_queue_index, mapped for reading and writing
+ * @priority: 0 to 3; from 2 on CAP_SYS_NICE is needed (-EPERM)
+ * @flags: AXL_QUEUE_BOUNDED
+ * @timeslice: units of 1024 device cycles, zero: until a packet ends
+ * @watchdog: likewise, zero: the driver's default
+ * @queue: handle, out
+ * @slot: in the context's status and doorbell pages, out
+ *
+ * Ring and index page stay mapped while the queue lives.
+ */
+struct drm_axl_queue_create {
+	__u32 ctx;
+	__u32 slots;
+	__u64 ring;
+	__u64 index;
+	__u32 priority;
+	__u32 flags;
+	__u32 timeslice;
+	__u32 watchdog;
+	__u32 queue;
+	__u32 slot;
+};
+
+/**
+ * struct drm_axl_queue_op - destroy or reset a queue
+ * @queue: handle
+ * @flags: zero
+ *
+ * A reset kills what runs, drops the packet at which the queue stands (status.dropped) and goes on behind it.
+ */
+struct drm_axl_queue_op {
+	__u32 queue;
+	__u32 flags;
+};
+
+/**
+ * struct drm_axl_queue_query - what stopped a queue
+ * @queue: handle
+ * @valid: 1 when there was a fault since the queue was created, out
+ * @record: user pointer to room for struct axl_fault_record, or 0
+ */
+struct drm_axl_queue_query {
+	__u32 queue;
+	__u32 valid;
+	__u64 record;
+};
+
+#define DRM_AXL_WAIT_ALL 0x1
+
+/**
+ * struct drm_axl_wait_entry - one thing to wait for
+ * @queue: handle
+ * @result: out: 0, or a negative errno: -ETIME not yet, -EIO the queue stands FAULTED, -ECANCELED a reset dropped the packet
+ * @index: status.retired that is waited for
+ */
+struct drm_axl_wait_entry {
+	__u32 queue;
+	__s32 result;
+	__u64 index;
+};
+
+/**
+ * struct drm_axl_wait - sleep until any (or all) of the entries ended
+ * @entries: user pointer
+ * @num_entries: 1 to 64
+ * @flags: DRM_AXL_WAIT_ALL
+ * @deadline_ns: CLOCK_MONOTONIC; 0: look only; negative: for ever
+ * @ended: how many entries ended, out
+ * @pad: zero
+ *
+ * -ETIME: not enough of them ended in time; results are written. -ENODEV: the device is gone.
+ */
+struct drm_axl_wait {
+	__u64 entries;
+	__u32 num_entries;
+	__u32 flags;
+	__s64 deadline_ns;
+	__u32 ended;
+	__u32 pad;
+};
+
+#define DRM_IOCTL_AXL_DEV_QUERY DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_DEV_QUERY, struct drm_axl_dev_query)
+#define DRM_IOCTL_AXL_GET_TIME DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_GET_TIME, struct drm_axl_get_time)
+#define DRM_IOCTL_AXL_BO_CREATE DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_BO_CREATE, struct drm_axl_bo_create)
+#define DRM_IOCTL_AXL_BO_INFO DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_BO_INFO, struct drm_axl_bo_info)
+#define DRM_IOCTL_AXL_VM_CREATE DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_VM_CREATE, struct drm_axl_vm)
+#define DRM_IOCTL_AXL_VM_DESTROY DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_VM_DESTROY, struct drm_axl_vm)
+#define DRM_IOCTL_AXL_VM_BIND DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_VM_BIND, struct drm_axl_vm_bind)
+#define DRM_IOCTL_AXL_CTX_CREATE DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_CTX_CREATE, struct drm_axl_ctx_create)
+#define DRM_IOCTL_AXL_CTX_DESTROY DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_CTX_DESTROY, struct drm_axl_ctx_destroy)
+#define DRM_IOCTL_AXL_QUEUE_CREATE DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_QUEUE_CREATE, struct drm_axl_queue_create)
+#define DRM_IOCTL_AXL_QUEUE_DESTROY DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_QUEUE_DESTROY, struct drm_axl_queue_op)
+#define DRM_IOCTL_AXL_QUEUE_QUERY DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_QUEUE_QUERY, struct drm_axl_queue_query)
+#define DRM_IOCTL_AXL_QUEUE_RESET DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_QUEUE_RESET, struct drm_axl_queue_op)
+#define DRM_IOCTL_AXL_WAIT DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_WAIT, struct drm_axl_wait)
+
+#if defined(__cplusplus)
+}
+#endif
+
+#endif
