@@ -26,7 +26,7 @@ struct accel_backend_wait {
  * @prefix: names that begin so are its own
  * @list: as accel_device_list(), its own devices
  * @open: @name is the whole name; the text of an error goes into @error
- * @queue_create: *doorbell: where a store wakes the device, or NULL when @wake has to be called
+ * @queue_create: args->slot is a wish, and what it became; *doorbell: where a store wakes the device, or NULL when @wake has to be called
  */
 struct accel_backend {
 	const char *prefix;
@@ -47,7 +47,7 @@ struct accel_backend {
 	int (*context_create)(void *space, void **context, const struct axl_status_page **status);
 	int (*context_destroy)(void *context);
 
-	int (*queue_create)(void *context, const struct accel_backend_queue_args *args, void **queue,
+	int (*queue_create)(void *context, struct accel_backend_queue_args *args, void **queue,
 			    volatile uint64_t **doorbell);
 	void (*queue_destroy)(void *queue);
 	void (*wake)(void *context, unsigned int slot);
@@ -58,6 +58,6 @@ struct accel_backend {
 	bool (*queue_fault)(void *queue, struct axl_fault_record *record);
 };
 
-extern const struct accel_backend accel_backend_sim;
+extern const struct accel_backend accel_backend_sim, accel_backend_kernel;
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "libaccel/internal.h"
 
-static const struct accel_backend *const backends[] = {&accel_backend_sim};
+static const struct accel_backend *const backends[] = {&accel_backend_sim, &accel_backend_kernel};
 
 const char *accel_version(void)
 {
@@ -43,7 +43,7 @@ int accel_open(const char *name, struct accel_device **device, char *error, size
 		if (!strncmp(name, backends[i]->prefix, strlen(backends[i]->prefix)))
 			backend = backends[i];
 	if (!backend) {
-		snprintf(error, error_size, "device '%s': this version opens the in-process device 'sim:' only", name);
+		snprintf(error, error_size, "device '%s': there are 'sim:' and /dev/accel/accelN", name);
 		return -ENOTSUP;
 	}
 	d = calloc(1, sizeof(*d));

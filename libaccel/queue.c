@@ -154,7 +154,7 @@ int accel_queue_create(struct accel_context *context, const struct accel_queue_o
 	err = backend_of(q)->queue_create(context->handle, &args, &q->handle, &q->base.doorbell);
 	if (err)
 		goto err_memory;
-	q->base.status = &context->status->queue[q->slot];
+	q->base.status = &context->status->queue[args.slot];
 	q->base.wake = wake;
 	*queue = &q->base;
 	return 0;

@@ -181,7 +181,7 @@ static int sim_context_destroy(void *context)
 	return inproc_context_destroy(context);
 }
 
-static int sim_queue_create(void *context, const struct accel_backend_queue_args *args, void **queue,
+static int sim_queue_create(void *context, struct accel_backend_queue_args *args, void **queue,
 			    volatile uint64_t **doorbell)
 {
 	const struct inproc_queue_args from = {

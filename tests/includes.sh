@@ -8,10 +8,10 @@ cd "$(dirname "$0")/.."
 
 rules='
 uapi            axl/ drm/
-driver          axl/ drm/ driver/
+driver          axl/ drm/ axl_drv.h
 sim/core        axl/ sim/core/
 sim/inproc      axl/ sim/core/ sim/inproc/
-sim/qemu        axl/ sim/core/ sim/qemu/
+sim/qemu        axl/ sim/core/ qemu/ qapi/ exec/ hw/ migration/
 libaccel        axl/ drm/ accel/ libaccel/ sim/inproc/inproc.h
 runtime/cpu     runtime/cpu/
 compiler        axl/ runtime/cpu/ compiler/ onnx.pb-c.h

@@ -27,8 +27,8 @@
  *	spin=N		microseconds that the device polls its rings	50
  *			before it sleeps and wants a doorbell
  *
- * Devices behind the kernel driver (/dev/accel/accelN, PCI addresses) answer -ENOTSUP: that backend is not part of this
- * version.
+ * "/dev/accel/accelN" is a device behind the kernel driver axl.ko. Suspending its queues answers -ENOTSUP. PCI addresses are not
+ * opened by this version.
  */
 #ifndef ACCEL_ACCEL_H
 #define ACCEL_ACCEL_H
@@ -74,7 +74,8 @@ size_t accel_device_list(struct accel_device_entry *entries, size_t max);
 
 /*
  * Open a device. @error gets a text of at most @error_size bytes when it fails. -EINVAL: a name or option that does not
- * exist; -ENOTSUP: a kind of device that this version can not open; -ENOMEM; -EAGAIN: threads can not be started.
+ * exist; -ENOTSUP: a kind of device that this version can not open; -ENOENT, -EACCES, …: what opening the node said; -ENOMEM;
+ * -EAGAIN: threads can not be started.
  */
 int accel_open(const char *name, struct accel_device **device, char *error, size_t error_size);
 
