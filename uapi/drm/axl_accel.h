@@ -13,7 +13,12 @@
 #ifndef UAPI_DRM_AXL_ACCEL_H
 #define UAPI_DRM_AXL_ACCEL_H
 
+/* User space finds it in libdrm's folder (pkg-config --cflags libdrm). */
+#if defined(__KERNEL__)
 #include <drm/drm.h>
+#else
+#include <drm.h>
+#endif
 
 #if defined(__cplusplus)
 extern "C" {
