@@ -252,7 +252,7 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 	return err;
 }
 
-int region_compile(const struct graph *graph, const struct region *region, struct region_build *build)
+static int compile_for(const struct graph *graph, const struct region *region, struct region_build *build)
 {
 	/* Eighths of the scratchpad that may stay occupied: less where too little room is left, before a node is given
 	 * up. */
@@ -263,6 +263,22 @@ int region_compile(const struct graph *graph, const struct region *region, struc
 		if (eighths[i] && build->target->tiles > 1)
 			continue; /* nothing stays anyway */
 		err = compile_with(graph, region, build, build->target->spad_bytes * (uint64_t)eighths[i] / 8);
+	}
+	return err;
+}
+
+int region_compile(const struct graph *graph, const struct region *region, struct region_build *build)
+{
+	const struct target *target = build->target;
+	struct target one_tile = *target;
+	int err = compile_for(graph, region, build);
+
+	/* The semaphores that tiles share ran out: no node is to blame, and one tile needs none of them. */
+	if (err == -ENOSPC && !build->failed && target->tiles > 1) {
+		one_tile.tiles = 1;
+		build->target = &one_tile;
+		err = compile_for(graph, region, build);
+		build->target = target;
 	}
 	return err;
 }
