@@ -82,10 +82,23 @@ static int check_graph(struct compilation *c, const char *stage)
 	return err ? fail(c, err, "compiler error after %s: %s", stage, text) : 0;
 }
 
+/* What is imported and can not run: bodies of branches and loops. */
+static int refuse_control_flow(struct compilation *c)
+{
+	for (size_t n = 0; n < c->graph->num_nodes; n++)
+		for (size_t i = 0; i < c->graph->nodes[n]->num_attrs; i++)
+			if (c->graph->nodes[n]->attrs[i].type == ATTR_GRAPH)
+				return fail(c, -ENOTSUP, "node %s (%s): control flow does not run yet",
+					    c->graph->nodes[n]->name, c->graph->nodes[n]->op_type);
+	return 0;
+}
+
 static int run_graph(struct compilation *c)
 {
-	int err;
+	int err = refuse_control_flow(c);
 
+	if (err)
+		return err;
 	for (size_t i = 0; i < c->options->num_dims; i++)
 		if (graph_bind_symbol(c->graph, c->options->dims[i].name, c->options->dims[i].size))
 			return fail(c, -EINVAL, "the model has no dimension '%s'", c->options->dims[i].name);

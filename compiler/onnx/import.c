@@ -14,11 +14,13 @@
 
 #define OLDEST_IR 3
 #define MAX_NAME 1000
+#define MAX_DEPTH 32
 #define MAX_STEPS 1000000 /* nodes and calls, after functions are expanded: calls of calls multiply */
 
 struct importer {
 	const Onnx__ModelProto *model;
 	size_t steps;
+	int depth; /* of subgraphs */
 	struct graph *graph;
 	const char *folder;
 	char *error;
@@ -66,6 +68,8 @@ static int import_opsets(struct importer *im, const Onnx__ModelProto *model)
 
 static int opset_of(const struct graph *graph, const char *domain)
 {
+	while (graph->outer) /* the model's own graph imports them */
+		graph = graph->outer;
 	for (size_t i = 0; i < graph->num_opsets; i++)
 		if (!strcmp(graph->opsets[i].domain, domain))
 			return graph->opsets[i].version;
@@ -227,6 +231,31 @@ static int import_tensor(struct importer *im, Onnx__TensorProto *from, bool keep
 	return err;
 }
 
+static int import_graph(struct importer *im, Onnx__GraphProto *proto);
+
+/* The body of a branch or a loop: a graph of its own, whose names may also be those of the graphs around it. */
+static int import_subgraph(struct importer *im, const struct graph_node *node, struct attr *attr,
+			   Onnx__GraphProto *proto)
+{
+	struct importer inner = *im;
+	int err;
+
+	if (++inner.depth > MAX_DEPTH)
+		return bad(im, -ENOTSUP, "node %s: subgraphs nest deeper than %d", node->name, MAX_DEPTH);
+	if (graph_create(text(proto->name), &inner.graph))
+		return bad(im, -ENOMEM, "out of memory");
+	inner.graph->outer = im->graph;
+	inner.graph->ir_version = im->graph->ir_version;
+	err = import_graph(&inner, proto);
+	im->steps = inner.steps;
+	if (err) {
+		graph_destroy(inner.graph);
+		return err;
+	}
+	attr->graph = inner.graph;
+	return 0;
+}
+
 /* @name: that of the attribute, @from: what it stands for; @keep: its bytes are read again. */
 static int import_attribute(struct importer *im, struct graph_node *node, const char *name, Onnx__AttributeProto *from,
 			    bool keep)
@@ -291,8 +320,18 @@ static int import_attribute(struct importer *im, struct graph_node *node, const 
 		err = import_strings(im, attr, from);
 		break;
 	case ATTR_GRAPH:
+		if (!from->g)
+			err = bad(im, -EINVAL, "node %s: attribute %s has no graph", node->name, attr->name);
+		else if (keep)
+			err = bad(im, -ENOTSUP, "node %s (%s): a subgraph inside a function is not imported yet",
+				  node->name, node->op_type);
+		else
+			err = import_subgraph(im, node, attr, from->g);
+		if (err)
+			attr->type = ATTR_UNDEFINED;
+		break;
 	case ATTR_GRAPHS:
-		err = bad(im, -ENOTSUP, "node %s (%s): subgraphs are not imported yet", node->name, node->op_type);
+		err = bad(im, -ENOTSUP, "node %s (%s): lists of subgraphs are not imported", node->name, node->op_type);
 		attr->type = ATTR_UNDEFINED;
 		break;
 	default:
@@ -442,14 +481,26 @@ static int import_value_infos(struct importer *im, size_t count, Onnx__ValueInfo
 	return 0;
 }
 
+/* A graph around this one has the name: the value is captured. */
+static bool is_captured(const struct graph *graph, const char *name)
+{
+	for (graph = graph->outer; graph; graph = graph->outer)
+		if (graph_find_value(graph, name))
+			return true;
+	return false;
+}
+
 static int import_outputs(struct importer *im, const Onnx__GraphProto *proto)
 {
 	im->graph->outputs = calloc(proto->n_output + 1, sizeof(*im->graph->outputs));
 	if (!im->graph->outputs)
 		return bad(im, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < proto->n_output; i++) {
-		struct graph_value *value = graph_find_value(im->graph, text(proto->output[i]->name));
+		const char *name = text(proto->output[i]->name);
+		struct graph_value *value = graph_find_value(im->graph, name);
 
+		if (!value && is_captured(im->graph, name)) /* a branch may hand out what it captured */
+			value = graph_add_value(im->graph, name, DTYPE_UNDEFINED, -1, NULL);
 		if (!value)
 			return bad(im, -EINVAL, "graph output '%s' is no value of the graph",
 				   text(proto->output[i]->name));
@@ -464,7 +515,7 @@ static int check_written(struct importer *im)
 	for (size_t i = 0; i < im->graph->num_values; i++) {
 		const struct graph_value *value = im->graph->values[i];
 
-		if (!value->producer && !value->constant && !value->is_input)
+		if (!value->producer && !value->constant && !value->is_input && !is_captured(im->graph, value->name))
 			return bad(im, -EINVAL, "value %s is read%s%s and nothing writes it", value->name,
 				   value->num_uses ? " by node " : "", value->num_uses ? value->uses[0]->name : "");
 	}

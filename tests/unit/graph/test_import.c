@@ -187,18 +187,72 @@ static void graphs_that_break_the_rules(void **state)
 	model_finish(&model);
 }
 
-static void subgraphs_are_refused_by_name(void **state)
+/* An If whose then_branch is one node over @captured. */
+static Onnx__GraphProto *branch_of(struct model *model, Onnx__NodeProto *node, const char *captured)
+{
+	Onnx__AttributeProto *branch = model_attribute(model, node, "then_branch", 5);
+	Onnx__ValueInfoProto *out = model_value(model, "inner", 1, 2, two_by_three);
+
+	branch->g = model_alloc(model, sizeof(*branch->g));
+	onnx__graph_proto__init(branch->g);
+	MODEL_APPEND(model, branch->g->node, branch->g->n_node,
+		     model_make_node(model, "Neg", NAMES(captured), NAMES("inner")));
+	MODEL_APPEND(model, branch->g->output, branch->g->n_output, out);
+	return branch->g;
+}
+
+static void subgraphs_are_graphs_that_capture_names(void **state)
 {
 	struct model model;
-	Onnx__AttributeProto *branch;
+	struct graph *graph;
+	const struct graph_node *node = NULL;
+	const struct graph *inner;
 
 	(void)state;
 	simple(&model);
-	branch = model_attribute(&model, model_node(&model, "If", NAMES("x"), NAMES("z")), "then_branch", 5);
-	branch->g = model.proto.graph;
-	branch->g = model_alloc(&model, sizeof(*branch->g));
-	onnx__graph_proto__init(branch->g);
-	refused(&model, -ENOTSUP, "If");
+	branch_of(&model, model_node(&model, "If", NAMES("x"), NAMES("z")), "y");
+	model_output(&model, "z");
+	graph = accepted(&model);
+	for (size_t n = 0; n < graph->num_nodes; n++)
+		if (!strcmp(graph->nodes[n]->op_type, "If"))
+			node = graph->nodes[n];
+	assert_non_null(node);
+	assert_int_equal(node->attrs[0].type, ATTR_GRAPH);
+	inner = node->attrs[0].graph;
+	assert_ptr_equal(inner->outer, graph);
+	assert_int_equal(inner->num_nodes, 1);
+	assert_int_equal(inner->nodes[0]->opset, 17);
+	assert_null(graph_find_value(inner, "y")->producer);
+	graph_destroy(graph);
+	model_finish(&model);
+
+	simple(&model);
+	branch_of(&model, model_node(&model, "If", NAMES("x"), NAMES("z")), "nobody");
+	refused(&model, -EINVAL, "nobody");
+	model_finish(&model);
+
+	simple(&model);
+	model_attribute(&model, model_node(&model, "If", NAMES("x"), NAMES("z")), "then_branch", 5);
+	refused(&model, -EINVAL, "has no graph");
+	model_finish(&model);
+}
+
+static void subgraphs_nest_so_deep_and_no_deeper(void **state)
+{
+	struct model model;
+	Onnx__GraphProto *graph;
+	Onnx__NodeProto *node;
+
+	(void)state;
+	simple(&model);
+	node = model_node(&model, "If", NAMES("x"), NAMES("z"));
+	for (int depth = 0; depth < 40; depth++) {
+		graph = branch_of(&model, node, "y");
+		node = model_make_node(&model, "If", NAMES("x"), NAMES("other"));
+		MODEL_APPEND(&model, graph->node, graph->n_node, node);
+	}
+	branch_of(&model, node, "y");
+	refused(&model, -ENOTSUP, "nest deeper");
 	model_finish(&model);
 }
 
@@ -552,7 +606,8 @@ int main(void)
 		cmocka_unit_test(every_ir_version_from_3_and_none_before),
 		cmocka_unit_test(bytes_that_are_cut_off_anywhere),
 		cmocka_unit_test(graphs_that_break_the_rules),
-		cmocka_unit_test(subgraphs_are_refused_by_name),
+		cmocka_unit_test(subgraphs_are_graphs_that_capture_names),
+		cmocka_unit_test(subgraphs_nest_so_deep_and_no_deeper),
 		cmocka_unit_test(initializers_are_checked),
 		cmocka_unit_test(an_initializer_that_is_an_input_too_is_a_constant),
 		cmocka_unit_test(sparse_initializers_become_dense),
