@@ -74,11 +74,14 @@ static bool constant_f32(const struct graph_node *node, size_t index)
 	       node->inputs[index]->constant->dtype == DTYPE_F32;
 }
 
-static int fold_batchnorm(struct graph *graph, struct graph_node *conv, struct graph_node *norm)
+/*
+ * @conv computes what @tail computes of it, y = x * factor[c] + shift[c]: weights and bias take it over, and @tail
+ * goes.
+ */
+static int fold_affine(struct graph *graph, struct graph_node *conv, struct graph_node *tail, const double *factor,
+		       const double *shift)
 {
 	const struct tensor *w = conv->inputs[1]->constant;
-	struct op_node op = graph_op_node(norm);
-	double epsilon = op_attr_float(&op, "epsilon", 1e-5f);
 	int64_t channels = w->dims[0], per_channel = tensor_count(w) / channels;
 	struct tensor scaled = {0}, bias = {0};
 	struct graph_value *inputs[3] = {conv->inputs[0]};
@@ -88,15 +91,12 @@ static int fold_batchnorm(struct graph *graph, struct graph_node *conv, struct g
 	if (!err)
 		err = tensor_init(&bias, DTYPE_F32, 1, &channels);
 	for (int64_t c = 0; c < channels && !err; c++) {
-		double gamma = tensor_get_f64(norm->inputs[1]->constant, c), beta = tensor_get_f64(norm->inputs[2]->constant, c);
-		double mean = tensor_get_f64(norm->inputs[3]->constant, c), variance = tensor_get_f64(norm->inputs[4]->constant, c);
-		double factor = gamma / sqrt(variance + epsilon);
 		double old = conv->num_inputs > 2 && conv->inputs[2] ? tensor_get_f64(conv->inputs[2]->constant, c) : 0;
 
 		for (int64_t i = 0; i < per_channel; i++)
 			((float *)scaled.data)[c * per_channel + i] =
-				(float)(((const float *)w->data)[c * per_channel + i] * factor);
-		((float *)bias.data)[c] = (float)((old - mean) * factor + beta);
+				(float)(((const float *)w->data)[c * per_channel + i] * factor[c]);
+		((float *)bias.data)[c] = (float)(old * factor[c] + shift[c]);
 	}
 	if (err) {
 		tensor_finish(&scaled);
@@ -108,21 +108,45 @@ static int fold_batchnorm(struct graph *graph, struct graph_node *conv, struct g
 	if (!inputs[1] || !inputs[2])
 		return -ENOMEM;
 	/* A node's inputs can not grow: a new one takes over. */
-	new = graph_add_node(graph, conv, conv->domain, conv->op_type, conv->opset, conv->name, 3, inputs, 1, &norm->outputs[0]);
+	new = graph_add_node(graph, conv, conv->domain, conv->op_type, conv->opset, conv->name, 3, inputs, 1,
+			     &tail->outputs[0]);
 	if (!new)
 		return -ENOMEM;
 	new->origin = conv->origin;
-	join_origins(graph, new, norm);
+	join_origins(graph, new, tail);
 	new->attrs = conv->attrs;
 	new->num_attrs = conv->num_attrs;
 	conv->attrs = NULL;
 	conv->num_attrs = 0;
-	norm->num_outputs = 0;
-	for (size_t i = 0; i < norm->num_inputs; i++)
-		if (graph_set_input(norm, i, NULL))
+	tail->num_outputs = 0;
+	for (size_t i = 0; i < tail->num_inputs; i++)
+		if (graph_set_input(tail, i, NULL))
 			return -ENOMEM;
-	err = graph_remove_node(graph, norm);
+	err = graph_remove_node(graph, tail);
 	return err ? err : graph_remove_node(graph, conv);
+}
+
+static int fold_batchnorm(struct graph *graph, struct graph_node *conv, struct graph_node *norm)
+{
+	int64_t channels = conv->inputs[1]->constant->dims[0];
+	struct op_node op = graph_op_node(norm);
+	double epsilon = op_attr_float(&op, "epsilon", 1e-5f), *factor = malloc((size_t)channels * 2 * sizeof(*factor));
+	int err;
+
+	if (!factor)
+		return -ENOMEM;
+	for (int64_t c = 0; c < channels; c++) {
+		double gamma = tensor_get_f64(norm->inputs[1]->constant, c),
+		       beta = tensor_get_f64(norm->inputs[2]->constant, c);
+		double mean = tensor_get_f64(norm->inputs[3]->constant, c),
+		       variance = tensor_get_f64(norm->inputs[4]->constant, c);
+
+		factor[c] = gamma / sqrt(variance + epsilon);
+		factor[channels + c] = beta - mean * factor[c];
+	}
+	err = fold_affine(graph, conv, norm, factor, factor + channels);
+	free(factor);
+	return err;
 }
 
 static int fuse_batchnorm(struct graph *graph)
@@ -135,7 +159,8 @@ static int fuse_batchnorm(struct graph *graph)
 		norm = ok ? only_reader(conv->outputs[0]) : NULL;
 		ok = is_op(norm, "BatchNormalization") && norm->inputs[0] == conv->outputs[0];
 		for (size_t i = 1; i < 5 && ok; i++)
-			ok = constant_f32(norm, i) && tensor_count(norm->inputs[i]->constant) == conv->inputs[1]->constant->dims[0];
+			ok = constant_f32(norm, i) &&
+			     tensor_count(norm->inputs[i]->constant) == conv->inputs[1]->constant->dims[0];
 		for (size_t i = 1; ok && i < norm->num_outputs; i++)
 			ok = !norm->outputs[i] || (!norm->outputs[i]->num_uses && !norm->outputs[i]->is_output);
 		if (ok) {
@@ -181,7 +206,8 @@ static int fuse_residual(struct graph *graph)
 		inputs[1] = conv->inputs[1];
 		inputs[2] = conv->num_inputs > 2 ? conv->inputs[2] : NULL;
 		inputs[3] = other;
-		new = graph_add_node(graph, conv, "com.microsoft", "FusedConv", 1, conv->name, 4, inputs, 1, &add->outputs[0]);
+		new = graph_add_node(graph, conv, "com.microsoft", "FusedConv", 1, conv->name, 4, inputs, 1,
+				     &add->outputs[0]);
 		if (!new)
 			return -ENOMEM;
 		new->origin = conv->origin;
@@ -246,10 +272,12 @@ static int fuse_activation(struct graph *graph)
 		size_t count;
 		int err;
 
-		if (!(is_conv(node) || gemm) || !op_attr_is(&op, "activation", "", "") || node->outputs[0]->dtype != DTYPE_F32)
+		if (!(is_conv(node) || gemm) || !op_attr_is(&op, "activation", "", "") ||
+		    node->outputs[0]->dtype != DTYPE_F32)
 			continue;
 		act = only_reader(node->outputs[0]);
-		if (!act || act->inputs[0] != node->outputs[0] || !activation_of(act, &name, params, &count) || (gemm && count > 1))
+		if (!act || act->inputs[0] != node->outputs[0] || !activation_of(act, &name, params, &count) ||
+		    (gemm && count > 1))
 			continue;
 		err = graph_node_set_string(graph, node, "activation", name);
 		if (!err && count && !gemm)
@@ -265,9 +293,110 @@ static int fuse_activation(struct graph *graph)
 	return graph_sort(graph);
 }
 
+/* ---- multiplications and additions by a constant of each channel, into what is before them ---- */
+
+/* The operand of @tail that is not @value, when it is one number or one for each of @channels (axis 1); else NULL. */
+static const struct tensor *channel_constant(const struct graph_node *tail, const struct graph_value *value,
+					     int64_t channels)
+{
+	size_t other = tail->inputs[0] == value;
+	const struct tensor *constant;
+	int from_right = value->rank - 2;
+
+	if (tail->num_inputs != 2 || tail->inputs[0] == tail->inputs[1] || !constant_f32(tail, other) ||
+	    value->rank < 2)
+		return NULL;
+	constant = tail->inputs[other]->constant;
+	if (constant->rank > value->rank)
+		return NULL;
+	if (tensor_count(constant) == 1)
+		return constant;
+	/* Aligned at the right: its axis of the channels, and no other, is longer than one. */
+	if (tensor_count(constant) != channels || constant->rank <= from_right ||
+	    constant->dims[constant->rank - 1 - from_right] != channels)
+		return NULL;
+	return constant;
+}
+
+/* BatchNormalization takes a factor into its scale and bias, an addend into its bias. */
+static int fold_into_norm(struct graph *graph, struct graph_node *norm, struct graph_node *tail,
+			  const struct tensor *constant)
+{
+	bool multiply = is_op(tail, "Mul");
+	bool single = tensor_count(constant) == 1;
+
+	for (size_t input = multiply ? 1 : 2; input <= 2; input++) {
+		struct graph_value *value;
+		struct tensor changed = {0};
+		int err = tensor_copy(&changed, norm->inputs[input]->constant);
+
+		if (err)
+			return err;
+		for (int64_t c = 0; c < tensor_count(&changed); c++) {
+			float *at = (float *)changed.data + c;
+			double number = tensor_get_f64(constant, single ? 0 : c);
+
+			*at = (float)(multiply ? *at * number : *at + number);
+		}
+		value = graph_add_constant(graph, norm->inputs[input]->name, &changed);
+		if (!value || graph_set_input(norm, input, value))
+			return -ENOMEM;
+	}
+	return take_output(graph, norm, tail);
+}
+
+static int fold_into_conv(struct graph *graph, struct graph_node *conv, struct graph_node *tail,
+			  const struct tensor *constant)
+{
+	int64_t channels = conv->inputs[1]->constant->dims[0];
+	bool multiply = is_op(tail, "Mul"), single = tensor_count(constant) == 1;
+	double *factor = malloc((size_t)channels * 2 * sizeof(*factor));
+	int err;
+
+	if (!factor)
+		return -ENOMEM;
+	for (int64_t c = 0; c < channels; c++) {
+		double number = tensor_get_f64(constant, single ? 0 : c);
+
+		factor[c] = multiply ? number : 1;
+		factor[channels + c] = multiply ? 0 : number;
+	}
+	err = fold_affine(graph, conv, tail, factor, factor + channels);
+	free(factor);
+	return err;
+}
+
+static int fuse_scale(struct graph *graph)
+{
+	for (size_t n = 0; n < graph->num_nodes; n++) {
+		struct graph_node *node = graph->nodes[n], *tail;
+		bool conv = is_op(node, "Conv") && constant_f32(node, 1) &&
+			    (node->num_inputs < 3 || !node->inputs[2] || constant_f32(node, 2));
+		bool norm = is_op(node, "BatchNormalization") && constant_f32(node, 1) && constant_f32(node, 2);
+		const struct tensor *constant;
+		int err;
+
+		if (!conv && !norm)
+			continue;
+		for (size_t i = 1; norm && i < node->num_outputs; i++)
+			norm = !node->outputs[i] || (!node->outputs[i]->num_uses && !node->outputs[i]->is_output);
+		tail = only_reader(node->outputs[0]);
+		if ((!conv && !norm) || (!is_op(tail, "Mul") && !is_op(tail, "Add")))
+			continue;
+		constant = channel_constant(tail, node->outputs[0],
+					    conv ? node->inputs[1]->constant->dims[0]
+						 : tensor_count(node->inputs[1]->constant));
+		if (!constant)
+			continue;
+		err = conv ? fold_into_conv(graph, node, tail, constant) : fold_into_norm(graph, node, tail, constant);
+		if (err || graph_sort(graph))
+			return -ENOMEM;
+		n = (size_t)-1; /* nodes have moved, and the next constant may follow */
+	}
+	return 0;
+}
+
 const struct fuse_pass fuse_passes[] = {
-	{"batchnorm", fuse_batchnorm},
-	{"residual", fuse_residual},
-	{"activation", fuse_activation},
-	{NULL, NULL},
+	{"batchnorm", fuse_batchnorm},   {"scale", fuse_scale}, {"residual", fuse_residual},
+	{"activation", fuse_activation}, {NULL, NULL},
 };

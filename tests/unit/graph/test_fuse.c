@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* Constants of each channel move into the convolution or normalization before them, and stay where they can not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "compiler/fuse/fuse.h"
+#include "compiler/graph/passes.h"
+#include "compiler/onnx/import.h"
+#include "tests/unit/graph/model.h"
+
+static const int64_t image[] = {1, 2, 3, 3}, weights[] = {2, 2, 1, 1}, two[] = {2}, per_channel[] = {2, 1, 1},
+		     per_column[] = {1, 1, 3};
+static const float w[] = {1, 2, 3, 4}, bias[] = {10, 20}, factor[] = {3, -2}, addend[] = {0.5f, 7}, ones[] = {1, 1, 1};
+
+/* Imported, inferred, and every fusion run. */
+static struct graph *fused(struct model *model)
+{
+	struct graph *graph;
+	char error[300];
+	size_t size;
+	uint8_t *bytes = model_pack(model, &size);
+
+	if (onnx_import_bytes(bytes, size, NULL, &graph, error, sizeof(error)) ||
+	    graph_infer(graph, 0, error, sizeof(error)))
+		fail_msg("%s", error);
+	for (const struct fuse_pass *pass = fuse_passes; pass->name; pass++)
+		assert_int_equal(pass->run(graph), 0);
+	if (graph_validate(graph, error, sizeof(error)))
+		fail_msg("%s", error);
+	free(bytes);
+	return graph;
+}
+
+static void conv(struct model *model)
+{
+	model_init(model);
+	model_input(model, "x", 1, 4, image);
+	model_initializer(model, model_floats(model, "w", 4, weights, 4, w));
+	model_initializer(model, model_floats(model, "b", 1, two, 2, bias));
+	model_initializer(model, model_floats(model, "factor", 3, per_channel, 2, factor));
+	model_initializer(model, model_floats(model, "addend", 3, per_channel, 2, addend));
+	model_initializer(model, model_floats(model, "columns", 3, per_column, 3, ones));
+	model_initializer(model, model_floats(model, "gamma", 1, two, 2, factor));
+	model_initializer(model, model_floats(model, "beta", 1, two, 2, addend));
+	model_initializer(model, model_floats(model, "mean", 1, two, 2, (float[]){0, 0}));
+	model_initializer(model, model_floats(model, "variance", 1, two, 2, (float[]){1, 1}));
+}
+
+static void a_factor_and_an_addend_go_into_the_convolution(void **state)
+{
+	struct model model;
+	struct graph *graph;
+	const float *got;
+
+	(void)state;
+	conv(&model);
+	model_node(&model, "Conv", NAMES("x", "w", "b"), NAMES("c"));
+	model_node(&model, "Mul", NAMES("c", "factor"), NAMES("m"));
+	model_node(&model, "Add", NAMES("addend", "m"), NAMES("y"));
+	model_output(&model, "y");
+	graph = fused(&model);
+	assert_int_equal(graph->num_nodes, 1);
+	assert_string_equal(graph->outputs[0]->name, "y");
+	got = graph->nodes[0]->inputs[1]->constant->data;
+	for (int i = 0; i < 4; i++)
+		assert_true(got[i] == w[i] * factor[i / 2]);
+	got = graph->nodes[0]->inputs[2]->constant->data;
+	for (int c = 0; c < 2; c++)
+		assert_true(got[c] == bias[c] * factor[c] + addend[c]);
+	graph_destroy(graph);
+	model_finish(&model);
+}
+
+static void they_go_into_a_normalization_too(void **state)
+{
+	struct model model;
+	struct graph *graph;
+
+	(void)state;
+	conv(&model);
+	model_node(&model, "BatchNormalization", NAMES("x", "gamma", "beta", "mean", "variance"), NAMES("n"));
+	model_node(&model, "Mul", NAMES("factor", "n"), NAMES("m"));
+	model_node(&model, "Add", NAMES("m", "addend"), NAMES("y"));
+	model_output(&model, "y");
+	graph = fused(&model);
+	assert_int_equal(graph->num_nodes, 1);
+	for (int c = 0; c < 2; c++) {
+		assert_true(((float *)graph->nodes[0]->inputs[1]->constant->data)[c] == factor[c] * factor[c]);
+		assert_true(((float *)graph->nodes[0]->inputs[2]->constant->data)[c] ==
+			    addend[c] * factor[c] + addend[c]);
+	}
+	graph_destroy(graph);
+	model_finish(&model);
+}
+
+static void what_is_not_of_a_channel_or_read_elsewhere_stays(void **state)
+{
+	struct model model;
+	struct graph *graph;
+
+	(void)state;
+	/* One number a column, not a channel. */
+	conv(&model);
+	model_node(&model, "Conv", NAMES("x", "w", "b"), NAMES("c"));
+	model_node(&model, "Mul", NAMES("c", "columns"), NAMES("y"));
+	model_output(&model, "y");
+	graph = fused(&model);
+	assert_int_equal(graph->num_nodes, 2);
+	graph_destroy(graph);
+	model_finish(&model);
+
+	/* The convolution's own result is wanted as well. */
+	conv(&model);
+	model_node(&model, "Conv", NAMES("x", "w", "b"), NAMES("c"));
+	model_node(&model, "Mul", NAMES("c", "factor"), NAMES("y"));
+	model_output(&model, "y");
+	model_output(&model, "c");
+	graph = fused(&model);
+	assert_int_equal(graph->num_nodes, 2);
+	graph_destroy(graph);
+	model_finish(&model);
+
+	/* A square is no factor. */
+	conv(&model);
+	model_node(&model, "Conv", NAMES("x", "w", "b"), NAMES("c"));
+	model_node(&model, "Mul", NAMES("c", "c"), NAMES("y"));
+	model_output(&model, "y");
+	graph = fused(&model);
+	assert_int_equal(graph->num_nodes, 2);
+	graph_destroy(graph);
+	model_finish(&model);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_factor_and_an_addend_go_into_the_convolution),
+		cmocka_unit_test(they_go_into_a_normalization_too),
+		cmocka_unit_test(what_is_not_of_a_channel_or_read_elsewhere_stays),
+	};
+
+	return cmocka_run_group_tests_name("fuse", tests, NULL, NULL);
+}
