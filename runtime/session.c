@@ -21,6 +21,7 @@
 #include "runtime/cpu/op.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/device.h"
+#include "runtime/node_cycles.h"
 #include "runtime/trace.h"
 
 /* A CPU node ready to run. */
@@ -454,22 +455,6 @@ static int run_cpu_region(struct accel_session *session, const struct axm_region
 	return 0;
 }
 
-/* Time of a node: from record to record, the cycles up to the latest end seen so far are counted once. */
-static void count_node_cycles(struct accel_session *session, const struct axm_region *region,
-			      const struct axl_trace_record *trace, size_t count)
-{
-	uint64_t reached = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		uint32_t n = trace[i].tag;
-
-		if (n < region->first_node || n >= region->first_node + region->num_nodes || trace[i].end <= reached)
-			continue;
-		session->node_stats[n].cycles += trace[i].end - (trace[i].begin > reached ? trace[i].begin : reached);
-		reached = trace[i].end;
-	}
-}
-
 static int run_device_region(struct accel_session *session, uint32_t index, char *error, size_t size)
 {
 	const struct axm *axm = &session->axm;
@@ -504,7 +489,8 @@ static int run_device_region(struct accel_session *session, uint32_t index, char
 		stats->local_bytes += exec.bytes[i][0];
 		stats->host_bytes += exec.bytes[i][1];
 	}
-	count_node_cycles(session, region, trace, num_trace);
+	runtime_node_cycles(trace, num_trace, axm->model->tiles, region->first_node, region->num_nodes,
+			    &session->node_stats[region->first_node]);
 	runtime_trace_device(session->trace, axm, start, now_ns(), stats->cycles, trace, num_trace);
 	return 0;
 }

@@ -101,8 +101,9 @@ int accel_session_run(struct accel_session *session, const struct accel_tensor *
 
 /*
  * Figures of the last run. Arrays belong to the session and stay until the next run.
- * Nodes: @cycles from the first instruction's begin to the last one's end on the device (overlap with neighbours included only
- * once: the time during which this node had the oldest unfinished instruction); @cpu_ns on the CPU.
+ * Nodes: @cycles of the device, each given to one node: on each tile to the one on the matrix unit, else to the one whose
+ * instruction is the oldest; over the tiles the mean, rounded up. They add up to no more than the region's (and the rounding).
+ * @cpu_ns on the CPU.
  */
 struct accel_node_stats {
 	const char *name, *op_type, *origin;

@@ -24,7 +24,7 @@ static void make_image(float *image, unsigned int seed)
 
 static struct accel_session *open_session(const char *device, enum accel_precision precision)
 {
-	struct accel_session_options options = {.device = device, .precision = precision, .seed = 1};
+	struct accel_session_options options = {.device = device, .precision = precision, .seed = 1, .trace = true};
 	struct accel_session *session;
 	char error[512] = "";
 
@@ -90,6 +90,29 @@ static void four_tiles_compute_what_one_does(void **state)
 	accel_session_destroy(pro);
 }
 
+static void nodes_share_the_cycles_of_the_run(void **state)
+{
+	static const char *const devices[] = {"sim:target=axl-edge", "sim:target=axl-pro"};
+
+	(void)state;
+	for (int d = 0; d < 2; d++) {
+		struct accel_session *session = open_session(devices[d], ACCEL_INT8);
+		struct accel_run_stats stats;
+		float image[PIXELS], scores[10];
+		uint64_t sum = 0;
+
+		make_image(image, 0);
+		run(session, image, scores);
+		accel_session_stats(session, &stats);
+		for (size_t n = 0; n < stats.num_nodes; n++) {
+			assert_true((double)stats.nodes[n].macs <= (double)stats.nodes[n].cycles * stats.peak_macs);
+			sum += stats.nodes[n].cycles;
+		}
+		assert_in_range(sum, stats.cycles / 2, stats.cycles + stats.num_nodes);
+		accel_session_destroy(session);
+	}
+}
+
 static void bad_calls_are_answered(void **state)
 {
 	struct accel_session *session = open_session("sim:", ACCEL_F32);
@@ -118,6 +141,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_and_two_host_threads_give_the_same_bits_and_cycles),
 		cmocka_unit_test(four_tiles_compute_what_one_does),
+		cmocka_unit_test(nodes_share_the_cycles_of_the_run),
 		cmocka_unit_test(bad_calls_are_answered),
 	};
 

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* See node_cycles.h. */
+#include "runtime/node_cycles.h"
+
+#include <stdbool.h>
+
+#include <axl/axl_isa.h>
+
+static uint64_t max(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static bool is_matrix(const struct axl_trace_record *record)
+{
+	return record->pipe == AXL_PIPE_MATRIX;
+}
+
+/* The first matrix instruction of @tile at or after record @i that ends after @time. */
+static size_t next_matrix(const struct axl_trace_record *records, size_t num_records, unsigned int tile, size_t i,
+			  uint64_t time)
+{
+	while (i < num_records && (records[i].tile != tile || !is_matrix(&records[i]) || records[i].end <= time))
+		i++;
+	return i;
+}
+
+static void one_tile(const struct axl_trace_record *records, size_t num_records, unsigned int tile, uint32_t first,
+		     uint32_t count, struct accel_node_stats *nodes)
+{
+	uint64_t reached = 0; /* cycles before it are given */
+	size_t matrix = 0;
+
+	for (size_t i = 0; i < num_records; i++) {
+		const struct axl_trace_record *record = &records[i];
+		uint64_t mine = 0;
+
+		if (record->tile != tile)
+			continue;
+		if (is_matrix(record)) {
+			mine = record->end - record->begin;
+		} else {
+			for (uint64_t at = max(record->begin, reached); at < record->end; at = reached) {
+				matrix = next_matrix(records, num_records, tile, matrix, at);
+				if (matrix < num_records && records[matrix].begin <= at) {
+					reached = records[matrix].end;
+					continue;
+				}
+				reached = record->end;
+				if (matrix < num_records && records[matrix].begin < reached)
+					reached = records[matrix].begin;
+				mine += reached - at;
+			}
+		}
+		if (record->tag >= first && record->tag - first < count)
+			nodes[record->tag - first].cycles += mine;
+	}
+}
+
+void runtime_node_cycles(const struct axl_trace_record *records, size_t num_records, unsigned int tiles, uint32_t first,
+			 uint32_t count, struct accel_node_stats *nodes)
+{
+	for (uint32_t n = 0; n < count; n++)
+		nodes[n].cycles = 0;
+	for (unsigned int tile = 0; tile < tiles; tile++)
+		one_tile(records, num_records, tile, first, count, nodes);
+	for (uint32_t n = 0; n < count; n++)
+		nodes[n].cycles = (nodes[n].cycles + tiles - 1) / tiles;
+}
