@@ -38,7 +38,7 @@ struct options {
 	const char *data_set;
 	const char *calibration;
 	const char *samples, *labels;
-	const char *json, *profile;
+	const char *json, *profile, *save;
 	const char *print_after;
 	const char *inputs[64];
 	size_t num_inputs;

@@ -19,6 +19,7 @@ static const struct {
 	{'t', "target", "NAME", "axl-edge (default) or axl-pro"},
 	{'i', "input", "NAME=FILE", "an input from .npy, .pb (TensorProto) or .raw; may be repeated"},
 	{'D', "data-set", "DIR", "folder with input_N.pb and output_N.pb; all outputs are compared"},
+	{'S', "save", "DIR", "write the outputs of the run to DIR/output_N.npy"},
 	{'r', "rtol", "R", "relative tolerance of the comparison (default 1e-3)"},
 	{'a', "atol", "A", "absolute tolerance of the comparison (default 1e-5)"},
 	{'x', "samples", "FILE", ".npy with one sample a row, for a model with one input"},
@@ -102,11 +103,11 @@ static bool parse_positive(const char *text, double *value)
 
 static bool store(struct options *options, char letter, const char *text)
 {
-	const char **texts[] = {
-		['d'] = &options->device,      ['p'] = &options->precision, ['t'] = &options->target,
-		['D'] = &options->data_set,    ['x'] = &options->samples,   ['y'] = &options->labels,
-		['c'] = &options->calibration, ['j'] = &options->json,      ['P'] = &options->profile,
-		['o'] = &options->output,      ['f'] = &options->format,    ['A'] = &options->print_after};
+	const char **texts[] = {['d'] = &options->device,      ['p'] = &options->precision, ['t'] = &options->target,
+				['D'] = &options->data_set,    ['x'] = &options->samples,   ['y'] = &options->labels,
+				['c'] = &options->calibration, ['j'] = &options->json,      ['P'] = &options->profile,
+				['S'] = &options->save,        ['o'] = &options->output,    ['f'] = &options->format,
+				['A'] = &options->print_after};
 	uint64_t number = 0;
 	bool ok = true;
 

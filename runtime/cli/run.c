@@ -8,6 +8,7 @@
 
 #include "runtime/cli/command.h"
 #include "runtime/cli/inputs.h"
+#include "runtime/cli/npy.h"
 #include "runtime/cli/report.h"
 #include "runtime/cli/session_options.h"
 
@@ -76,6 +77,22 @@ static void print_outputs(const struct accel_session *session, const struct acce
 			printf(" %.6g", tensor_get_f64(&tensor, k));
 		printf("%s\n", tensor_count(&tensor) > 8 ? " …" : "");
 	}
+}
+
+static int save_outputs(const struct accel_session *session, const char *folder, const struct accel_tensor *outputs)
+{
+	for (size_t i = 0; i < accel_session_num_outputs(session); i++) {
+		struct tensor tensor;
+		char path[4096];
+		int err = tensor_init_view(&tensor, (enum dtype)outputs[i].dtype, outputs[i].rank, outputs[i].dims,
+					   outputs[i].data, outputs[i].size);
+
+		snprintf(path, sizeof(path), "%s/output_%zu.npy", folder, i);
+		err = err ? err : npy_write(path, &tensor);
+		if (err)
+			return complain(EXIT_USAGE, "%s: %s", path, strerror(-err));
+	}
+	return EXIT_GOOD;
 }
 
 /* ---- classification of many samples ---- */
@@ -192,6 +209,8 @@ static int run_once(struct accel_session *session, const struct options *options
 		code = EXIT_GOOD;
 	if (!err && !options->data_set && !options->quiet)
 		print_outputs(session, outputs);
+	if (!err && options->save && save_outputs(session, options->save, outputs))
+		code = EXIT_USAGE;
 out:
 	free(views);
 	free(outputs);
@@ -236,7 +255,7 @@ int command_run(int argc, char **argv)
 	char error[512];
 	int code, err;
 
-	if (options_parse(argc, argv, "run", "Run a model and show where the time went.", "dpiDraxynRsmcjPeq",
+	if (options_parse(argc, argv, "run", "Run a model and show where the time went.", "dpiDSraxynRsmcjPeq",
 			  &options))
 		return EXIT_USAGE;
 	if (options.help)
