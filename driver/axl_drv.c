@@ -15,18 +15,29 @@ static int axl_open(struct drm_device *drm, struct drm_file *file)
 
 	if (!priv)
 		return -ENOMEM;
+	priv->dummy = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	if (!priv->dummy) {
+		kfree(priv);
+		return -ENOMEM;
+	}
 	priv->axl = to_axl(drm);
+	priv->drm = file;
 	xa_init_flags(&priv->vms, XA_FLAGS_ALLOC1);
-	xa_init_flags(&priv->contexts, XA_FLAGS_ALLOC1);
+	xa_init_flags(&priv->ctxs, XA_FLAGS_ALLOC1);
 	xa_init_flags(&priv->queues, XA_FLAGS_ALLOC1);
+	INIT_LIST_HEAD(&priv->stores);
 	file->driver_priv = priv;
 	return 0;
 }
 
 static void axl_postclose(struct drm_device *drm, struct drm_file *file)
 {
-	axl_file_release(file->driver_priv);
-	kfree(file->driver_priv);
+	struct axl_file *priv = file->driver_priv;
+
+	axl_fence_release(priv);
+	axl_file_release(priv);
+	put_page(priv->dummy);
+	kfree(priv);
 }
 
 static void read_counters(struct axl_device *axl, struct drm_axl_counters *counters)
@@ -96,19 +107,33 @@ static const struct drm_ioctl_desc axl_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(AXL_QUEUE_QUERY, axl_queue_query_ioctl, 0),
 	DRM_IOCTL_DEF_DRV(AXL_QUEUE_RESET, axl_queue_reset_ioctl, 0),
 	DRM_IOCTL_DEF_DRV(AXL_WAIT, axl_wait_ioctl, 0),
+	DRM_IOCTL_DEF_DRV(AXL_SUBMIT, axl_submit_ioctl, 0),
+	DRM_IOCTL_DEF_DRV(AXL_FENCE_EXPORT, axl_fence_export_ioctl, 0),
+	DRM_IOCTL_DEF_DRV(AXL_FENCE_IMPORT, axl_fence_import_ioctl, 0),
+	DRM_IOCTL_DEF_DRV(AXL_EVENT_CONFIG, axl_event_config_ioctl, 0),
 };
 
 static const struct file_operations axl_fops = {
 	.owner = THIS_MODULE,
-	DRM_ACCEL_FOPS,
+	.open = accel_open,
+	.release = drm_release,
+	.unlocked_ioctl = drm_ioctl,
+	.compat_ioctl = drm_compat_ioctl,
+	.poll = drm_poll,
+	.read = drm_read,
+	.llseek = noop_llseek,
 	.mmap = axl_mmap,
+	.show_fdinfo = drm_show_fdinfo,
+	.fop_flags = FOP_UNSIGNED_OFFSET,
 };
 
 static const struct drm_driver axl_driver = {
-	.driver_features = DRIVER_GEM | DRIVER_COMPUTE_ACCEL,
+	.driver_features = DRIVER_GEM | DRIVER_COMPUTE_ACCEL | DRIVER_GEM_GPUVA | DRIVER_SYNCOBJ | DRIVER_SYNCOBJ_TIMELINE,
 	.open = axl_open,
 	.postclose = axl_postclose,
 	.gem_create_object = axl_gem_create_object,
+	.gem_prime_import_sg_table = drm_gem_shmem_prime_import_sg_table,
+	.show_fdinfo = axl_show_fdinfo,
 	.ioctls = axl_ioctls,
 	.num_ioctls = ARRAY_SIZE(axl_ioctls),
 	.fops = &axl_fops,
@@ -123,6 +148,57 @@ static void local_mm_fini(struct drm_device *drm, void *data)
 	drm_mm_takedown(&to_axl(drm)->local_mm);
 }
 
+static void destroy_workqueues(struct drm_device *drm, void *data)
+{
+	struct axl_device *axl = to_axl(drm);
+
+	cancel_delayed_work_sync(&axl->poll);
+	if (axl->recovery)
+		destroy_workqueue(axl->recovery);
+	if (axl->stores)
+		destroy_workqueue(axl->stores);
+}
+
+static int init_software(struct axl_device *axl)
+{
+	int err;
+
+	spin_lock_init(&axl->irq_lock);
+	init_waitqueue_head(&axl->irq);
+	INIT_DELAYED_WORK(&axl->poll, axl_fence_poll);
+	err = drmm_mutex_init(&axl->drm, &axl->objects) ?: drmm_mutex_init(&axl->drm, &axl->map_lock) ?:
+	      drmm_mutex_init(&axl->drm, &axl->local_lock) ?: drmm_mutex_init(&axl->drm, &axl->command_lock) ?:
+	      drmm_mutex_init(&axl->drm, &axl->store_lock);
+	if (err)
+		return err;
+	err = drmm_add_action(&axl->drm, destroy_workqueues, NULL);
+	if (err)
+		return err;
+	axl->recovery = alloc_ordered_workqueue("axl-recovery", WQ_MEM_RECLAIM);
+	if (!axl->recovery)
+		return -ENOMEM;
+	axl->stores = alloc_workqueue("axl-stores", WQ_MEM_RECLAIM, 0);
+	return axl->stores ? 0 : -ENOMEM;
+}
+
+static int map_bars(struct axl_device *axl)
+{
+	struct pci_dev *pdev = axl->pdev;
+	int err = pcim_iomap_regions(pdev, BIT(0) | BIT(2) | BIT(4), "axl");
+
+	if (err)
+		return dev_err_probe(&pdev->dev, err, "BARs\n");
+	axl->regs = pcim_iomap_table(pdev)[0];
+	axl->doorbells_map = pcim_iomap_table(pdev)[2];
+	axl->local_map = pcim_iomap_table(pdev)[4];
+	axl->doorbells = pci_resource_start(pdev, 2);
+	axl->local = pci_resource_start(pdev, 4);
+	if (pci_resource_len(pdev, 0) < AXL_BAR0_BYTES ||
+	    pci_resource_len(pdev, 2) < (u64)AXL_MAX_CONTEXTS * AXL_DOORBELL_STRIDE)
+		return dev_err_probe(&pdev->dev, -ENODEV, "BARs are too small\n");
+	return 0;
+}
+
 static int axl_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct axl_device *axl;
@@ -133,46 +209,81 @@ static int axl_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		return PTR_ERR(axl);
 	axl->pdev = pdev;
 	pci_set_drvdata(pdev, axl);
+	err = init_software(axl);
+	if (err)
+		return err;
 	err = pcim_enable_device(pdev);
 	if (err)
 		return dev_err_probe(&pdev->dev, err, "enabling\n");
 	err = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(52));
 	if (err)
 		return dev_err_probe(&pdev->dev, err, "DMA mask\n");
-	err = pcim_iomap_regions(pdev, BIT(0) | BIT(4), "axl");
+	err = map_bars(axl);
 	if (err)
-		return dev_err_probe(&pdev->dev, err, "BARs\n");
+		return err;
 	pci_set_master(pdev);
-	axl->regs = pcim_iomap_table(pdev)[0];
-	axl->local_map = pcim_iomap_table(pdev)[4];
-	axl->doorbells = pci_resource_start(pdev, 2);
-	axl->local = pci_resource_start(pdev, 4);
-	mutex_init(&axl->command_lock);
-	mutex_init(&axl->local_lock);
-	mutex_init(&axl->objects);
-	spin_lock_init(&axl->fault_lock);
-	init_waitqueue_head(&axl->irq);
 	err = axl_hw_init(axl);
 	if (err)
 		return err;
 	drm_mm_init(&axl->local_mm, 0, min_t(u64, axl->info.mem_bytes, pci_resource_len(pdev, 4)));
 	err = drmm_add_action_or_reset(&axl->drm, local_mm_fini, NULL);
 	if (err)
-		return err;
+		goto err_hw;
+	axl_debugfs_init(axl);
 	err = drm_dev_register(&axl->drm, 0);
 	if (err)
-		axl_hw_fini(axl);
+		goto err_hw;
+	return 0;
+
+err_hw:
+	axl_hw_fini(axl);
 	return err;
 }
 
+/* Files stay open, their calls answer -ENODEV; fences end, sleepers wake. */
 static void axl_remove(struct pci_dev *pdev)
 {
 	struct axl_device *axl = pci_get_drvdata(pdev);
 
 	drm_dev_unplug(&axl->drm);
 	axl_hw_fini(axl);
+	axl_queues_abandon(axl);
 	wake_up_all(&axl->irq);
 }
+
+static void axl_shutdown(struct pci_dev *pdev)
+{
+	axl_remove(pdev);
+}
+
+/* Pages of the BARs go, so that whoever stores to one waits in the fault handler until the device is back. */
+static int axl_suspend(struct device *dev)
+{
+	struct axl_device *axl = dev_get_drvdata(dev);
+
+	mutex_lock(&axl->objects);
+	mutex_lock(&axl->map_lock);
+	axl_mmap_revoke(axl);
+	axl_hw_suspend(axl);
+	mutex_unlock(&axl->map_lock);
+	mutex_unlock(&axl->objects);
+	return 0;
+}
+
+static int axl_resume(struct device *dev)
+{
+	struct axl_device *axl = dev_get_drvdata(dev);
+	int err;
+
+	mutex_lock(&axl->objects);
+	err = axl_hw_resume(axl);
+	mutex_unlock(&axl->objects);
+	axl_progress_contexts(axl, ~0ull);
+	wake_up_all(&axl->irq);
+	return err;
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(axl_pm, axl_suspend, axl_resume);
 
 static const struct pci_device_id axl_ids[] = {
 	{ PCI_DEVICE(AXL_PCI_VENDOR, AXL_PCI_DEVICE) },
@@ -185,6 +296,8 @@ static struct pci_driver axl_pci_driver = {
 	.id_table = axl_ids,
 	.probe = axl_probe,
 	.remove = axl_remove,
+	.shutdown = axl_shutdown,
+	.driver.pm = pm_sleep_ptr(&axl_pm),
 };
 module_pci_driver(axl_pci_driver);
 

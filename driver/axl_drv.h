@@ -1,101 +1,144 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Objects of the driver. Locks, outermost first: axl_device.objects (contexts, queues, address spaces of all files), axl_vm.lock
- * (page tables), axl_device.command_lock (the mailbox), axl_device.fault_lock (interrupt handler).
+ * Objects of the driver: device -> VM -> context -> queue. Each of the last three is counted: a handle of the file holds one
+ * reference, a context one on its VM, a queue one on its context, and whoever works with one outside the locks holds one more.
+ *
+ * Locks, outermost first:
+ *	axl_device.objects	who exists: handles, hardware numbers, the files' tables
+ *	axl_vm.lock		an address space: its mappings and page tables
+ *	(mmap_lock, reservation locks)
+ *	axl_device.map_lock	doorbell and status pages: which context's they are
+ *	axl_device.command_lock	the mailbox and the tables that its commands read; nothing is allocated under it
+ *	axl_device.irq_lock	hardware number -> context, for the interrupt handler
+ *	axl_queue.lock		fences of a queue, its notify word
+ * From an interrupt to the signalling of a fence nothing but the last three is taken, and nothing is allocated.
  */
 #ifndef AXL_DRV_H
 #define AXL_DRV_H
 
+#include <linux/dma-fence.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <drm/drm_device.h>
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
 #include <drm/drm_gem_shmem_helper.h>
+#include <drm/drm_gpuvm.h>
 #include <drm/drm_mm.h>
+#include <drm/drm_print.h>
+#include <drm/gpu_scheduler.h>
 
 #include <axl/axl_queue.h>
 #include <axl/axl_regs.h>
 #include <drm/axl_accel.h>
 
+#include "axl_compat.h"
+#include "axl_mmu.h"
+
 #define AXL_MAX_QUEUES 256
+#define AXL_MAX_HANDLES 1024 /* of each kind, in a file */
 #define AXL_FAULT_RECORDS 64
 #define AXL_DEFAULT_WATCHDOG 4000000 /* units of 1024 cycles: four seconds at 1 GHz */
+#define AXL_SUBMIT_SLOTS 64
 
-struct axl_table {
-	u64 *entries;
-	dma_addr_t address;
-	struct axl_table **child; /* not at level 0 */
-};
+struct axl_user_pages;
+struct axl_submit_queue;
 
-/**
- * struct axl_vm - an address space
- * @axl: its device
- * @ref: the file's handle, and each context
- * @lock: protects @space, @tables
- * @space: the mappings, by page
- * @root: level-3 table
- * @contexts: a bit for each hardware context that uses it; under axl_device.objects
- */
+/* @lock: protects base's mappings, @mmu, @contexts: a bit for each hardware context that is attached to it */
 struct axl_vm {
+	struct drm_gpuvm base;
 	struct axl_device *axl;
 	struct kref ref;
 	struct mutex lock;
-	struct drm_mm space;
-	struct axl_table *root;
+	struct axl_mmu mmu;
 	u64 contexts;
 };
 
+/* @user: of memory of a process; else base.gem; @pins: queues whose ring or index page lie in it */
 struct axl_mapping {
-	struct drm_mm_node node;
-	struct drm_gem_object *gem;
+	struct drm_gpuva base;
+	struct axl_user_pages *user;
+	unsigned int pins;
+	u64 bits;
 };
 
 /**
- * struct axl_context - a hardware context
- * @axl: its device
- * @vm: its address space
+ * struct axl_ctx - a hardware context
  * @number: of the hardware; the doorbell page's too
- * @status: status page, written by the device
- * @status_dma: its bus address
- * @slots: a bit for each slot that is taken
+ * @handle: in the file
+ * @queues: by slot, under axl_device.irq_lock
+ * @submit: the kernel's own queue, or NULL
  */
-struct axl_context {
+struct axl_ctx {
+	struct kref ref;
 	struct axl_device *axl;
 	struct axl_vm *vm;
+	struct axl_file *file;
 	unsigned int number;
+	u32 handle;
 	struct page *status_page;
 	struct axl_status_page *status;
 	dma_addr_t status_dma;
-	u32 slots;
+	struct axl_queue *queues[AXL_QUEUES_PER_CONTEXT];
+	struct axl_submit_queue *submit;
 };
 
 /**
  * struct axl_queue - a hardware queue
- * @ref: the file's handle, and each waiter
- * @context: its context, valid while the handle lives
  * @number: of the hardware
  * @slot: in the context
- * @dead: destroyed, or the device is gone
+ * @desc: as it was started
+ * @bounded: its progress may back fences
+ * @kernel: the driver's own (SUBMIT): its faults are the scheduler's affair
+ * @dead: destroyed, or the device is gone: no status will change any more
+ * @lock: protects @fences, @reported and the writes of status->notify
+ * @fences: struct axl_fence, pending
+ * @reported: the fault it stands in has been told
+ * @fence_context, @fence_seqno: of its dma_fences
  */
 struct axl_queue {
 	struct kref ref;
-	struct axl_context *context;
+	struct axl_ctx *ctx;
 	struct axl_queue_status *status;
-	struct page *status_page;
+	struct axl_queue_desc desc;
 	unsigned int number;
 	unsigned int slot;
+	u32 handle;
+	bool bounded;
+	bool kernel;
 	bool dead;
+	spinlock_t lock;
+	struct list_head fences;
+	bool reported;
+	u64 fence_context;
+	atomic64_t fence_seqno;
 };
 
+/* @after, @until: it signals when status.retired has come to @until; packets after @after are its own */
+struct axl_fence {
+	struct dma_fence base;
+	spinlock_t lock; /* of @base: it may outlive its queue */
+	struct list_head link;
+	u64 after;
+	u64 until;
+	unsigned long deadline; /* jiffies, when the driver steps in; 0: the scheduler's affair */
+};
+
+/* @dummy: what doorbell, status and local memory mappings show when what they were of is gone */
 struct axl_file {
 	struct axl_device *axl;
+	struct drm_file *drm;
+	struct page *dummy;
 	struct xarray vms;
-	struct xarray contexts;
+	struct xarray ctxs;
 	struct xarray queues;
+	u64 busy_cycles; /* of queues that are gone; under objects */
+	u32 events;
+	struct list_head stores; /* FENCE_IMPORT; under store_lock */
 };
 
 struct axl_bo {
@@ -104,31 +147,51 @@ struct axl_bo {
 	bool local;
 };
 
+/* What an interrupt handler gets. */
+struct axl_vector {
+	struct axl_device *axl;
+	unsigned int number;
+};
+
 struct axl_device {
 	struct drm_device drm;
 	struct pci_dev *pdev;
 	void __iomem *regs;
+	void __iomem *doorbells_map;
+	void __iomem *local_map;
 	phys_addr_t doorbells;
 	phys_addr_t local;
-	void __iomem *local_map;
 	struct drm_axl_dev_info info;
 
 	struct mutex objects;
-	struct drm_mm local_mm; /* under local_lock */
-	struct mutex local_lock;
+	struct mutex map_lock;
+	struct mutex local_lock; /* protects local_mm */
+	struct drm_mm local_mm;
+
+	struct mutex command_lock;
 	struct axl_context_desc *context_table;
 	struct axl_queue_desc *queue_table;
 	struct axl_fault_record *fault_ring;
 	dma_addr_t context_dma, queue_dma, fault_dma;
 	struct dma_pool *tables;
+	bool wedged;
 
-	struct mutex command_lock;
-	wait_queue_head_t irq; /* an interrupt came */
-	spinlock_t fault_lock;
+	struct axl_vector vectors[AXL_NUM_VECTORS];
+	wait_queue_head_t irq; /* an interrupt came, or something ended */
+	spinlock_t irq_lock;
+	struct axl_ctx *ctxs[AXL_MAX_CONTEXTS];
 	u32 fault_read;
 	struct axl_fault_record *faults; /* the last of each queue */
 	DECLARE_BITMAP(has_fault, AXL_MAX_QUEUES);
-	bool wedged;
+
+	struct workqueue_struct *recovery; /* ordered: timeouts, resets */
+	struct delayed_work poll;	   /* while fences are pending: interrupts get lost */
+	atomic_t pending_fences;
+	struct workqueue_struct *stores;
+	struct mutex store_lock; /* protects axl_file.stores */
+	atomic_t num_vms;
+	atomic64_t resets;
+	atomic64_t lost_interrupts; /* found by looking */
 };
 
 static inline struct axl_device *to_axl(struct drm_device *drm)
@@ -142,33 +205,96 @@ static inline struct axl_bo *to_axl_bo(struct drm_gem_object *gem)
 }
 
 /* axl_hw.c */
-u64 axl_read(struct axl_device *axl, enum axl_reg reg);
+u32 axl_read(struct axl_device *axl, enum axl_reg reg);
 u64 axl_read64(struct axl_device *axl, enum axl_reg reg);
-int axl_command(struct axl_device *axl, enum axl_command command, u64 arg);
+int axl_context_update(struct axl_device *axl, unsigned int number, const struct axl_context_desc *desc);
+int axl_queue_start(struct axl_device *axl, unsigned int number, const struct axl_queue_desc *desc);
+int axl_queue_restart(struct axl_device *axl, unsigned int number);
+void axl_queue_off(struct axl_device *axl, unsigned int number);
+int axl_tlb_invalidate(struct axl_device *axl, u64 contexts);
 int axl_hw_init(struct axl_device *axl);
 void axl_hw_fini(struct axl_device *axl);
+int axl_hw_suspend(struct axl_device *axl);
+int axl_hw_resume(struct axl_device *axl);
 
 /* axl_gem.c */
 struct drm_gem_object *axl_gem_create_object(struct drm_device *drm, size_t size);
 int axl_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 
+/* axl_user.c */
+struct axl_user_pages *axl_user_pages_get(struct axl_device *axl, u64 address, u64 size, bool write);
+void axl_user_pages_put(struct axl_device *axl, struct axl_user_pages *user);
+struct sg_table *axl_user_pages_sgt(struct axl_user_pages *user);
+
 /* axl_vm.c */
 int axl_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_vm_bind_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+struct axl_vm *axl_vm_get(struct axl_file *priv, u32 handle);
 void axl_vm_put(struct axl_vm *vm);
+int axl_vm_pin(struct axl_vm *vm, u64 va, u64 size, u64 bits);
+void axl_vm_unpin(struct axl_vm *vm, u64 va, u64 size);
+int axl_vm_map_kernel(struct axl_vm *vm, u64 va, dma_addr_t address, u64 size, u64 bits);
+void axl_vm_unmap_kernel(struct axl_vm *vm, u64 va, u64 size);
 
-/* axl_queue.c */
+/* axl_ctx.c */
 int axl_ctx_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_ctx_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+struct axl_ctx *axl_ctx_get(struct axl_file *priv, u32 handle);
+void axl_ctx_put(struct axl_ctx *ctx);
+void axl_file_release(struct axl_file *priv);
+
+/* axl_queue.c */
 int axl_queue_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_queue_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_queue_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_queue_reset_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+struct axl_queue *axl_queue_add(struct axl_ctx *ctx, struct axl_queue_desc *desc);
+void axl_queue_kill(struct axl_queue *queue);
+int axl_queue_recover(struct axl_queue *queue);
+void axl_queue_expire(struct axl_queue *queue);
+struct axl_queue *axl_queue_get(struct axl_file *priv, u32 handle);
+void axl_queue_put(struct axl_queue *queue);
+void axl_queue_progress(struct axl_queue *queue);
+void axl_queue_notify(struct axl_queue *queue, u64 index);
+void axl_queues_abandon(struct axl_device *axl);
+void axl_progress_contexts(struct axl_device *axl, u64 contexts);
+
+/* axl_fence.c */
+struct axl_fence *axl_fence_alloc(void);
+void axl_fence_emit(struct axl_queue *queue, struct axl_fence *fence, u64 after, u64 until, unsigned long deadline);
+bool axl_fence_overdue(const struct axl_fence *fence);
+void axl_fence_poll(struct work_struct *work);
+void axl_fence_release(struct axl_file *priv);
+int axl_fence_export_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int axl_fence_import_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+
+/* axl_submit.c */
+int axl_submit_queue_create(struct axl_ctx *ctx);
+void axl_submit_queue_stop(struct axl_submit_queue *kq);
+void axl_submit_queue_destroy(struct axl_ctx *ctx);
+void axl_submit_fault(struct axl_queue *queue);
+int axl_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int axl_syncs_signal(struct drm_file *file, const struct drm_axl_sync *syncs, u32 count, struct dma_fence *fence);
+
+/* axl_wait.c */
 int axl_wait_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
-void axl_file_release(struct axl_file *file);
+
+/* axl_mmap.c */
+u64 axl_doorbell_offset(u32 handle);
+u64 axl_status_offset(u32 handle);
 int axl_mmap(struct file *filp, struct vm_area_struct *vma);
+void axl_mmap_revoke(struct axl_device *axl);
+vm_fault_t axl_mmap_dummy(struct vm_fault *vmf);
+
+/* axl_event.c */
+int axl_event_config_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+void axl_event_send(struct axl_queue *queue, u32 type, const struct axl_fault_record *record);
+
+/* axl_debugfs.c */
+void axl_debugfs_init(struct axl_device *axl);
+void axl_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 
 #define axl_refuse(axl, err, fmt, ...)                                                                                 \
 	({                                                                                                             \

@@ -31,11 +31,13 @@ static vm_fault_t local_fault(struct vm_fault *vmf)
 	struct axl_device *axl = to_axl(gem->dev);
 	struct axl_bo *bo = to_axl_bo(gem);
 	pgoff_t page = vmf->pgoff - drm_vma_node_start(&gem->vma_node);
-	vm_fault_t ret = VM_FAULT_SIGBUS;
+	vm_fault_t ret;
 	int idx;
 
-	if (page >= gem->size >> PAGE_SHIFT || !drm_dev_enter(gem->dev, &idx))
-		return ret;
+	if (page >= gem->size >> PAGE_SHIFT)
+		return VM_FAULT_SIGBUS;
+	if (!drm_dev_enter(gem->dev, &idx))
+		return axl_mmap_dummy(vmf);
 	ret = vmf_insert_pfn(vma, vmf->address, (axl->local + bo->node.start) / PAGE_SIZE + page);
 	drm_dev_exit(idx);
 	return ret;
@@ -55,8 +57,15 @@ static int local_mmap(struct drm_gem_object *gem, struct vm_area_struct *vma)
 	return 0;
 }
 
+/* There are no pages behind it that another device could be given. */
+static struct dma_buf *local_export(struct drm_gem_object *gem, int flags)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
 static const struct drm_gem_object_funcs local_funcs = {
 	.free = local_free,
+	.export = local_export,
 	.mmap = local_mmap,
 	.vm_ops = &local_vm_ops,
 };
@@ -95,8 +104,8 @@ int axl_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 
 	if (!args->size || size < args->size || size > 1ull << 40)
 		return axl_refuse(axl, -EINVAL, "size %llu", args->size);
-	if (args->flags & ~DRM_AXL_BO_LOCAL)
-		return axl_refuse(axl, -EINVAL, "flags %#x", args->flags);
+	if (args->flags & ~DRM_AXL_BO_LOCAL || args->handle)
+		return axl_refuse(axl, -EINVAL, "flags %#x, handle %u", args->flags, args->handle);
 	if (!drm_dev_enter(drm, &idx))
 		return -ENODEV;
 	if (args->flags & DRM_AXL_BO_LOCAL) {
@@ -117,9 +126,12 @@ int axl_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 int axl_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	struct drm_axl_bo_info *args = data;
-	struct drm_gem_object *gem = drm_gem_object_lookup(file, args->handle);
+	struct drm_gem_object *gem;
 	int err;
 
+	if (args->flags || args->size || args->mmap_offset)
+		return axl_refuse(to_axl(drm), -EINVAL, "an output that is not zero");
+	gem = drm_gem_object_lookup(file, args->handle);
 	if (!gem)
 		return axl_refuse(to_axl(drm), -ENOENT, "handle %u", args->handle);
 	err = drm_gem_create_mmap_offset(gem);

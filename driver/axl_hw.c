@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Registers, the command mailbox, interrupts and fault records. */
+/* Registers, the command mailbox and the tables it reads, interrupts and fault records. */
 #include <linux/bitops.h>
 #include <linux/dma-mapping.h>
+#include <linux/dmapool.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/iopoll.h>
 
 #include "axl_drv.h"
+#include "axl_trace.h"
 
 #define COMMAND_TIMEOUT (5 * HZ)
+#define COMMAND_POLL (HZ / 20) /* an interrupt may be lost */
 
-u64 axl_read(struct axl_device *axl, enum axl_reg reg)
+u32 axl_read(struct axl_device *axl, enum axl_reg reg)
 {
 	return readl(axl->regs + reg);
 }
@@ -19,44 +22,204 @@ u64 axl_read64(struct axl_device *axl, enum axl_reg reg)
 	return readq(axl->regs + reg);
 }
 
+/* ---- commands: the caller holds command_lock ---- */
+
 static bool command_busy(struct axl_device *axl)
 {
 	return axl_read(axl, AXL_REG_STATUS) & AXL_STATUS_COMMAND_BUSY;
 }
 
-int axl_command(struct axl_device *axl, enum axl_command command, u64 arg)
+static int command(struct axl_device *axl, enum axl_command command, u64 arg)
 {
+	unsigned long end = jiffies + COMMAND_TIMEOUT;
 	u32 result;
 
-	mutex_lock(&axl->command_lock);
-	if (axl->wedged) {
-		mutex_unlock(&axl->command_lock);
+	lockdep_assert_held(&axl->command_lock);
+	if (axl->wedged)
 		return -EIO;
-	}
 	writeq(arg, axl->regs + AXL_REG_COMMAND_ARG);
 	writel(command, axl->regs + AXL_REG_COMMAND);
-	if (!wait_event_timeout(axl->irq, !command_busy(axl), COMMAND_TIMEOUT)) {
+	while (!wait_event_timeout(axl->irq, !command_busy(axl), COMMAND_POLL)) {
+		if (axl_read(axl, AXL_REG_STATUS) == ~0u) { /* no device */
+			axl->wedged = true;
+			return -EIO;
+		}
+		if (time_before(jiffies, end))
+			continue;
 		axl->wedged = true;
-		mutex_unlock(&axl->command_lock);
 		drm_err(&axl->drm, "command %d does not end: the device is wedged\n", command);
 		return -EIO;
 	}
+	/* A device that is gone reads all ones: that is no result. */
 	result = axl_read(axl, AXL_REG_COMMAND_RESULT);
-	mutex_unlock(&axl->command_lock);
+	trace_axl_command(&axl->drm, command, arg, result);
 	if (result == AXL_CMD_OK)
 		return 0;
-	return result == AXL_CMD_NO_ACCESS ? -EIO : -EINVAL;
+	return result == AXL_CMD_BAD_ARGUMENT || result == AXL_CMD_BAD_DESCRIPTOR ? -EINVAL : -EIO;
 }
 
-/* Records to the queues they are of. Hard interrupt context. */
-static void drain_faults(struct axl_device *axl)
+/* Nothing of the device is on its way to memory when it returns. */
+static int reset(struct axl_device *axl)
+{
+	u32 status;
+
+	writel(AXL_CONTROL_RESET, axl->regs + AXL_REG_CONTROL);
+	return readl_poll_timeout(axl->regs + AXL_REG_STATUS, status, status != ~0u && status & AXL_STATUS_READY, 100,
+				  1000000);
+}
+
+static void program(struct axl_device *axl)
+{
+	writeq(axl->context_dma, axl->regs + AXL_REG_CONTEXT_TABLE);
+	writeq(axl->queue_dma, axl->regs + AXL_REG_QUEUE_TABLE);
+	writeq(axl->fault_dma, axl->regs + AXL_REG_FAULT_RING);
+	writel(AXL_FAULT_RECORDS, axl->regs + AXL_REG_FAULT_SIZE);
+	WRITE_ONCE(axl->fault_read, 0);
+	writel(AXL_CONTROL_ENABLE, axl->regs + AXL_REG_CONTROL);
+}
+
+/* Contexts as the table has them; queues too if @queues. */
+static int reattach(struct axl_device *axl, bool queues)
+{
+	int err = 0;
+
+	for (unsigned int c = 0; c < axl->info.max_contexts && !err; c++)
+		if (axl->context_table[c].valid)
+			err = command(axl, AXL_CMD_CONTEXT_UPDATE, c);
+	for (unsigned int q = 0; q < axl->info.max_queues && !err && queues; q++)
+		if (axl->queue_table[q].valid)
+			err = command(axl, AXL_CMD_QUEUE_START, q);
+	return err;
+}
+
+/* Every queue stands, as if its packet had faulted: its owner resets it and goes on. */
+static void fail_queues(struct axl_device *axl)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&axl->irq_lock, flags);
+	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
+		for (unsigned int s = 0; axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT; s++) {
+			struct axl_queue *queue = axl->ctxs[c]->queues[s];
+
+			if (!queue)
+				continue;
+			WRITE_ONCE(queue->status->error, AXL_CAUSE_RESET);
+			smp_store_release(&queue->status->state, AXL_QUEUE_FAULTED);
+		}
+	spin_unlock_irqrestore(&axl->irq_lock, flags);
+}
+
+/* A command did not end: the last that can be done. */
+static int reset_device(struct axl_device *axl)
+{
+	int err = reset(axl);
+
+	if (!err) {
+		axl->wedged = false;
+		program(axl);
+		err = reattach(axl, false);
+	}
+	if (err)
+		axl->wedged = true;
+	fail_queues(axl);
+	atomic64_inc(&axl->resets);
+	trace_axl_reset(&axl->drm, ~0u, err);
+	drm_err(&axl->drm, "the device was reset: %d\n", err);
+	return err;
+}
+
+static int command_or_reset(struct axl_device *axl, enum axl_command cmd, u64 arg)
+{
+	bool was_wedged = axl->wedged;
+	int err = command(axl, cmd, arg);
+
+	if (err == -EIO && axl->wedged && !was_wedged && !drm_dev_is_unplugged(&axl->drm))
+		reset_device(axl);
+	return err;
+}
+
+int axl_context_update(struct axl_device *axl, unsigned int number, const struct axl_context_desc *desc)
+{
+	int err;
+
+	mutex_lock(&axl->command_lock);
+	axl->context_table[number] = *desc;
+	dma_wmb();
+	err = command_or_reset(axl, AXL_CMD_CONTEXT_UPDATE, number);
+	if (err && desc->valid)
+		axl->context_table[number].valid = 0;
+	mutex_unlock(&axl->command_lock);
+	return err;
+}
+
+int axl_queue_start(struct axl_device *axl, unsigned int number, const struct axl_queue_desc *desc)
+{
+	int err;
+
+	mutex_lock(&axl->command_lock);
+	axl->queue_table[number] = *desc;
+	clear_bit(number, axl->has_fault);
+	dma_wmb();
+	err = command_or_reset(axl, AXL_CMD_QUEUE_START, number);
+	if (err)
+		axl->queue_table[number].valid = 0;
+	mutex_unlock(&axl->command_lock);
+	return err;
+}
+
+/* Kill what runs, go on behind it. */
+int axl_queue_restart(struct axl_device *axl, unsigned int number)
+{
+	int err;
+
+	mutex_lock(&axl->command_lock);
+	err = command_or_reset(axl, AXL_CMD_QUEUE_RESET, number);
+	if (!err)
+		err = command_or_reset(axl, AXL_CMD_QUEUE_START, number);
+	mutex_unlock(&axl->command_lock);
+	atomic64_inc(&axl->resets);
+	trace_axl_reset(&axl->drm, number, err);
+	return err;
+}
+
+void axl_queue_off(struct axl_device *axl, unsigned int number)
+{
+	mutex_lock(&axl->command_lock);
+	command_or_reset(axl, AXL_CMD_QUEUE_RESET, number);
+	axl->queue_table[number].valid = 0;
+	mutex_unlock(&axl->command_lock);
+}
+
+/* When it returns 0, the device has no translation of these contexts cached and no access under an old one in flight. */
+int axl_tlb_invalidate(struct axl_device *axl, u64 contexts)
+{
+	int err = 0;
+
+	mutex_lock(&axl->command_lock);
+	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS && !err; c++)
+		if (contexts >> c & 1)
+			err = command_or_reset(axl, AXL_CMD_TLB_INVALIDATE, c);
+	/* A reset has forgotten all of them as well. */
+	if (err && !axl->wedged)
+		err = 0;
+	mutex_unlock(&axl->command_lock);
+	return err;
+}
+
+/* ---- interrupts ---- */
+
+/* Records to the queues they are of; returns whether there were any. Hard interrupt context. */
+static bool drain_faults(struct axl_device *axl)
 {
 	u32 write = axl_read(axl, AXL_REG_FAULT_WRITE);
+	bool any;
 
-	spin_lock(&axl->fault_lock);
+	spin_lock(&axl->irq_lock);
 	/* Never more than the ring has, whatever the register says. */
 	if (write - axl->fault_read > AXL_FAULT_RECORDS)
 		axl->fault_read = write - AXL_FAULT_RECORDS;
+	any = axl->fault_read != write;
 	for (; axl->fault_read != write; axl->fault_read++) {
 		struct axl_fault_record *record = &axl->fault_ring[axl->fault_read % AXL_FAULT_RECORDS];
 		u32 queue = READ_ONCE(record->queue);
@@ -66,20 +229,38 @@ static void drain_faults(struct axl_device *axl)
 			set_bit(queue, axl->has_fault);
 		}
 	}
-	spin_unlock(&axl->fault_lock);
+	spin_unlock(&axl->irq_lock);
 	writel(write, axl->regs + AXL_REG_FAULT_READ);
+	return any;
+}
+
+static u64 contexts_of(unsigned int vector)
+{
+	u64 mask = 0;
+
+	for (unsigned int c = vector - 1; c < AXL_MAX_CONTEXTS; c += AXL_NUM_VECTORS - 1)
+		mask |= 1ull << c;
+	return mask;
 }
 
 static irqreturn_t axl_irq(int irq, void *data)
 {
-	struct axl_device *axl = data;
-	unsigned int vector = irq - pci_irq_vector(axl->pdev, 0);
+	struct axl_vector *source = data;
+	struct axl_device *axl = source->axl;
+	unsigned int vector = source->number;
+	u64 contexts;
 
 	/* Clear first, then look: what comes in between raises it again. */
 	writel(1u << vector, axl->regs + AXL_REG_IRQ_PENDING);
 	if (!vector) {
 		writel(AXL_IRQ_FAULT | AXL_IRQ_COMMAND, axl->regs + AXL_REG_IRQ_CAUSE);
-		drain_faults(axl);
+		if (drain_faults(axl))
+			axl_progress_contexts(axl, ~0ull);
+	} else {
+		contexts = axl_read64(axl, AXL_REG_IRQ_CONTEXTS) & contexts_of(vector);
+		writeq(contexts, axl->regs + AXL_REG_IRQ_CONTEXTS);
+		/* Not only those that say so: the register may be read while a second one comes in. */
+		axl_progress_contexts(axl, contexts_of(vector));
 	}
 	wake_up_all(&axl->irq);
 	return IRQ_HANDLED;
@@ -92,13 +273,17 @@ static int request_irqs(struct axl_device *axl)
 	if (vectors < 0)
 		return vectors;
 	for (int v = 0; v < AXL_NUM_VECTORS; v++) {
-		int err = devm_request_irq(&axl->pdev->dev, pci_irq_vector(axl->pdev, v), axl_irq, 0, "axl", axl);
+		int err;
 
+		axl->vectors[v] = (struct axl_vector){ axl, v };
+		err = devm_request_irq(&axl->pdev->dev, pci_irq_vector(axl->pdev, v), axl_irq, 0, "axl", &axl->vectors[v]);
 		if (err)
 			return err;
 	}
 	return 0;
 }
+
+/* ---- life ---- */
 
 static void read_info(struct axl_device *axl)
 {
@@ -124,10 +309,37 @@ static void read_info(struct axl_device *axl)
 	};
 }
 
+static int alloc_tables(struct axl_device *axl)
+{
+	struct device *dev = &axl->pdev->dev;
+
+	axl->context_table = dmam_alloc_coherent(dev, AXL_MAX_CONTEXTS * sizeof(*axl->context_table), &axl->context_dma,
+						 GFP_KERNEL);
+	if (!axl->context_table)
+		return -ENOMEM;
+	axl->queue_table =
+		dmam_alloc_coherent(dev, AXL_MAX_QUEUES * sizeof(*axl->queue_table), &axl->queue_dma, GFP_KERNEL);
+	if (!axl->queue_table)
+		return -ENOMEM;
+	axl->fault_ring =
+		dmam_alloc_coherent(dev, AXL_FAULT_RECORDS * sizeof(*axl->fault_ring), &axl->fault_dma, GFP_KERNEL);
+	if (!axl->fault_ring)
+		return -ENOMEM;
+	axl->faults = devm_kcalloc(dev, AXL_MAX_QUEUES, sizeof(*axl->faults), GFP_KERNEL);
+	if (!axl->faults)
+		return -ENOMEM;
+	axl->tables = dmam_pool_create("axl-tables", dev, AXL_PAGE_BYTES, AXL_PAGE_BYTES, 0);
+	return axl->tables ? 0 : -ENOMEM;
+}
+
+static void free_vectors(void *pdev)
+{
+	pci_free_irq_vectors(pdev);
+}
+
 int axl_hw_init(struct axl_device *axl)
 {
 	struct device *dev = &axl->pdev->dev;
-	u32 status;
 	int err;
 
 	if (axl_read(axl, AXL_REG_ID) != AXL_ID_MAGIC)
@@ -136,36 +348,64 @@ int axl_hw_init(struct axl_device *axl)
 	if (axl->info.interface_version != AXL_REG_INTERFACE_VERSION)
 		return dev_err_probe(dev, -ENODEV, "register interface %u, this driver knows %u\n",
 				     axl->info.interface_version, AXL_REG_INTERFACE_VERSION);
-	writel(AXL_CONTROL_RESET, axl->regs + AXL_REG_CONTROL);
-	err = readl_poll_timeout(axl->regs + AXL_REG_STATUS, status, status & AXL_STATUS_READY, 100, 1000000);
+	err = reset(axl);
 	if (err)
 		return dev_err_probe(dev, err, "it does not come out of reset\n");
-	axl->context_table = dmam_alloc_coherent(dev, AXL_MAX_CONTEXTS * sizeof(*axl->context_table), &axl->context_dma,
-						 GFP_KERNEL);
-	axl->queue_table =
-		dmam_alloc_coherent(dev, AXL_MAX_QUEUES * sizeof(*axl->queue_table), &axl->queue_dma, GFP_KERNEL);
-	axl->fault_ring =
-		dmam_alloc_coherent(dev, AXL_FAULT_RECORDS * sizeof(*axl->fault_ring), &axl->fault_dma, GFP_KERNEL);
-	axl->faults = devm_kcalloc(dev, AXL_MAX_QUEUES, sizeof(*axl->faults), GFP_KERNEL);
-	axl->tables = dmam_pool_create("axl-tables", dev, AXL_PAGE_BYTES, AXL_PAGE_BYTES, 0);
-	if (!axl->context_table || !axl->queue_table || !axl->fault_ring || !axl->faults || !axl->tables)
-		return -ENOMEM;
-	writeq(axl->context_dma, axl->regs + AXL_REG_CONTEXT_TABLE);
-	writeq(axl->queue_dma, axl->regs + AXL_REG_QUEUE_TABLE);
-	writeq(axl->fault_dma, axl->regs + AXL_REG_FAULT_RING);
-	writel(AXL_FAULT_RECORDS, axl->regs + AXL_REG_FAULT_SIZE);
+	err = alloc_tables(axl);
+	if (err)
+		return err;
+	err = devm_add_action(dev, free_vectors, axl->pdev);
+	if (err)
+		return err;
 	err = request_irqs(axl);
 	if (err)
 		return dev_err_probe(dev, err, "interrupts\n");
-	writel(AXL_CONTROL_ENABLE, axl->regs + AXL_REG_CONTROL);
+	program(axl);
 	return 0;
 }
 
 void axl_hw_fini(struct axl_device *axl)
 {
-	u32 status;
+	mutex_lock(&axl->command_lock);
+	axl->wedged = true; /* no command any more */
+	reset(axl);
+	mutex_unlock(&axl->command_lock);
+}
 
-	/* After a reset nothing of the device is on its way to memory. */
-	writel(AXL_CONTROL_RESET, axl->regs + AXL_REG_CONTROL);
-	readl_poll_timeout(axl->regs + AXL_REG_STATUS, status, status & AXL_STATUS_READY, 100, 1000000);
+/*
+ * Stop at packet boundaries, then reset: what a queue has not begun it does after axl_hw_resume(). A packet that does not come to its
+ * end in time is begun again then. The caller keeps everybody else away from the device.
+ */
+int axl_hw_suspend(struct axl_device *axl)
+{
+	u32 status;
+	int err;
+
+	mutex_lock(&axl->command_lock);
+	writel(0, axl->regs + AXL_REG_CONTROL);
+	err = readl_poll_timeout(axl->regs + AXL_REG_STATUS, status, status & AXL_STATUS_IDLE, 100, 1000000);
+	if (err)
+		drm_notice(&axl->drm, "suspended in the middle of a packet, which will be begun again\n");
+	err = reset(axl);
+	mutex_unlock(&axl->command_lock);
+	return err;
+}
+
+int axl_hw_resume(struct axl_device *axl)
+{
+	int err;
+
+	mutex_lock(&axl->command_lock);
+	err = reset(axl);
+	if (!err) {
+		axl->wedged = false;
+		program(axl);
+		err = reattach(axl, true);
+	}
+	if (err) {
+		axl->wedged = true;
+		fail_queues(axl);
+	}
+	mutex_unlock(&axl->command_lock);
+	return err;
 }

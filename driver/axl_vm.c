@@ -1,167 +1,303 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Address spaces: what is mapped where, and the page tables that say so to the device. */
+/*
+ * Address spaces. What is mapped where is kept in drm_gpuvm; the device reads it from the page tables (axl_mmu.h).
+ *
+ * A VM_BIND is done in two steps, so that all of it happens or nothing: each operation is prepared (the only step that can fail, and
+ * that can be taken back), then all are committed.
+ */
 #include <linux/dmapool.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 
 #include "axl_drv.h"
+#include "axl_trace.h"
 
 #define MAX_OPS 256
 
+static struct axl_mapping *to_mapping(struct drm_gpuva *va)
+{
+	return container_of(va, struct axl_mapping, base);
+}
+
 /* ---- tables ---- */
 
-static struct axl_table *table_create(struct axl_device *axl, int level)
+static u64 *table_alloc(void *opaque, u64 *address)
 {
-	struct axl_table *table = kzalloc(sizeof(*table), GFP_KERNEL);
+	struct axl_device *axl = opaque;
+	dma_addr_t dma;
+	u64 *entries = dma_pool_zalloc(axl->tables, GFP_KERNEL, &dma);
 
-	if (!table)
-		return NULL;
-	table->entries = dma_pool_zalloc(axl->tables, GFP_KERNEL, &table->address);
-	if (level)
-		table->child = kcalloc(AXL_TABLE_ENTRIES, sizeof(*table->child), GFP_KERNEL);
-	if (!table->entries || (level && !table->child)) {
-		if (table->entries)
-			dma_pool_free(axl->tables, table->entries, table->address);
-		kfree(table->child);
-		kfree(table);
-		return NULL;
+	*address = dma;
+	return entries;
+}
+
+static void table_free(void *opaque, u64 *entries, u64 address)
+{
+	struct axl_device *axl = opaque;
+
+	dma_pool_free(axl->tables, entries, address);
+}
+
+static const struct axl_mmu_ops mmu_ops = {
+	.alloc = table_alloc,
+	.free = table_free,
+};
+
+/* ---- mappings ---- */
+
+static struct sg_table *sgt_of(struct axl_mapping *mapping)
+{
+	if (mapping->user)
+		return axl_user_pages_sgt(mapping->user);
+	return drm_gem_shmem_get_pages_sgt(&to_axl_bo(mapping->base.gem.obj)->base);
+}
+
+static bool is_local(const struct axl_mapping *mapping)
+{
+	return mapping->base.gem.obj && to_axl_bo(mapping->base.gem.obj)->local;
+}
+
+static void mapping_free(struct axl_vm *vm, struct axl_mapping *mapping)
+{
+	struct drm_gem_object *gem = mapping->base.gem.obj;
+
+	if (mapping->user)
+		axl_user_pages_put(vm->axl, mapping->user);
+	if (gem) {
+		dma_resv_lock(gem->resv, NULL);
+		drm_gpuva_unlink(&mapping->base);
+		dma_resv_unlock(gem->resv);
+		drm_gem_object_put(gem);
 	}
-	return table;
+	kfree(mapping);
 }
 
-static void table_destroy(struct axl_device *axl, struct axl_table *table, int level)
+static int link_mapping(struct axl_vm *vm, struct axl_mapping *mapping, struct drm_gem_object *gem)
 {
-	if (!table)
-		return;
-	for (int i = 0; level && i < AXL_TABLE_ENTRIES; i++)
-		table_destroy(axl, table->child[i], level - 1);
-	dma_pool_free(axl->tables, table->entries, table->address);
-	kfree(table->child);
-	kfree(table);
+	struct drm_gpuvm_bo *vm_bo;
+
+	dma_resv_lock(gem->resv, NULL);
+	vm_bo = drm_gpuvm_bo_obtain(&vm->base, gem);
+	if (!IS_ERR(vm_bo)) {
+		drm_gpuva_link(&mapping->base, vm_bo);
+		drm_gpuvm_bo_put(vm_bo);
+	}
+	dma_resv_unlock(gem->resv);
+	return PTR_ERR_OR_ZERO(vm_bo);
 }
 
-/* The table of @level that @va is in, made where it is missing if @make. */
-static struct axl_table *table_of(struct axl_vm *vm, u64 va, int level, bool make)
+static u64 bits_of(u32 flags)
 {
-	struct axl_table *table = vm->root;
+	return (flags & DRM_AXL_BIND_READ ? AXL_PTE_READ : 0) | (flags & DRM_AXL_BIND_WRITE ? AXL_PTE_WRITE : 0) |
+	       (flags & DRM_AXL_BIND_EXEC ? AXL_PTE_EXEC : 0);
+}
 
-	for (int l = AXL_TABLE_LEVELS - 1; l > level; l--) {
-		unsigned int i = va >> (12 + 9 * l) & (AXL_TABLE_ENTRIES - 1);
+/* Its memory, held: a GEM object, or pages of the process. */
+static struct axl_mapping *mapping_create(struct axl_vm *vm, const struct drm_axl_bind_op *op, struct drm_file *file)
+{
+	struct axl_mapping *mapping = kzalloc(sizeof(*mapping), GFP_KERNEL);
+	struct drm_gem_object *gem = NULL;
+	int err;
 
-		if (!table->child[i]) {
-			if (!make || table->entries[i])
-				return NULL;
-			table->child[i] = table_create(vm->axl, l - 1);
-			if (!table->child[i])
-				return NULL;
-			/* Pairs with the device's walk: it finds an empty table, never an old one. */
-			dma_wmb();
-			WRITE_ONCE(table->entries[i], table->child[i]->address | AXL_PTE_VALID);
+	if (!mapping)
+		return ERR_PTR(-ENOMEM);
+	mapping->bits = bits_of(op->flags);
+	if (op->op == DRM_AXL_BIND_MAP_USER) {
+		mapping->user = axl_user_pages_get(vm->axl, op->offset, op->size, op->flags & DRM_AXL_BIND_WRITE);
+		if (IS_ERR(mapping->user)) {
+			err = PTR_ERR(mapping->user);
+			goto err_free;
 		}
-		table = table->child[i];
-	}
-	return table;
-}
-
-static int set_entry(struct axl_vm *vm, u64 va, u64 entry, int level)
-{
-	struct axl_table *table = table_of(vm, va, level, true);
-	unsigned int i = va >> (12 + 9 * level) & (AXL_TABLE_ENTRIES - 1);
-
-	if (!table)
-		return -ENOMEM;
-	/* A lowest table that earlier mappings left empty makes room for a large page; the TLB does not hold it. */
-	if (level && table->child[i]) {
-		table_destroy(vm->axl, table->child[i], level - 1);
-		table->child[i] = NULL;
-	}
-	WRITE_ONCE(table->entries[i], entry);
-	return 0;
-}
-
-static void clear_range(struct axl_vm *vm, u64 va, u64 size)
-{
-	for (u64 at = va; at < va + size;) {
-		struct axl_table *large = table_of(vm, at, 1, false);
-		unsigned int i = at >> 21 & (AXL_TABLE_ENTRIES - 1);
-		u64 next = ALIGN(at + 1, AXL_LARGE_PAGE_BYTES);
-
-		if (large && large->child[i]) {
-			for (; at < next && at < va + size; at += AXL_PAGE_BYTES)
-				WRITE_ONCE(large->child[i]->entries[at >> 12 & (AXL_TABLE_ENTRIES - 1)], 0);
-			continue;
+	} else {
+		gem = drm_gem_object_lookup(file, op->handle);
+		if (!gem) {
+			err = axl_refuse(vm->axl, -ENOENT, "handle %u", op->handle);
+			goto err_free;
 		}
-		if (large)
-			WRITE_ONCE(large->entries[i], 0);
-		at = next;
+		if (op->offset > gem->size || op->size > gem->size - op->offset) {
+			drm_gem_object_put(gem);
+			err = axl_refuse(vm->axl, -EINVAL, "beyond the buffer: offset %#llx, size %#llx", op->offset,
+					 op->size);
+			goto err_free;
+		}
 	}
+	drm_gpuva_init(&mapping->base, op->va, op->size, gem, op->offset);
+	return mapping;
+
+err_free:
+	kfree(mapping);
+	return ERR_PTR(err);
 }
 
-static int map_local(struct axl_vm *vm, u64 va, u64 address, u64 size, u64 rights)
+static int prepare_tables(struct axl_vm *vm, struct axl_mapping *mapping)
 {
-	for (u64 done = 0; done < size;) {
-		bool large = !((va + done) & (AXL_LARGE_PAGE_BYTES - 1)) &&
-			     !((address + done) & (AXL_LARGE_PAGE_BYTES - 1)) && size - done >= AXL_LARGE_PAGE_BYTES;
-		u64 entry = (address + done) | rights | AXL_PTE_LOCAL | AXL_PTE_VALID | (large ? AXL_PTE_LEAF : 0);
-		int err = set_entry(vm, va + done, entry, large ? 1 : 0);
+	u64 address = AXL_MMU_SCATTERED;
 
-		if (err)
+	if (is_local(mapping)) {
+		address = to_axl_bo(mapping->base.gem.obj)->node.start + mapping->base.gem.offset;
+	} else {
+		struct sg_table *sgt = sgt_of(mapping);
+
+		if (IS_ERR(sgt))
+			return PTR_ERR(sgt);
+	}
+	return axl_mmu_prepare(&vm->mmu, mapping->base.va.addr, mapping->base.va.range, address);
+}
+
+static int prepare_map(struct axl_vm *vm, const struct drm_axl_bind_op *op, struct drm_file *file,
+		       struct axl_mapping **result)
+{
+	struct axl_mapping *mapping = mapping_create(vm, op, file);
+	int err;
+
+	if (IS_ERR(mapping))
+		return PTR_ERR(mapping);
+	if (mapping->base.gem.obj) {
+		err = link_mapping(vm, mapping, mapping->base.gem.obj);
+		if (err) {
+			drm_gem_object_put(mapping->base.gem.obj);
+			kfree(mapping);
 			return err;
-		done += large ? AXL_LARGE_PAGE_BYTES : AXL_PAGE_BYTES;
+		}
 	}
+	err = prepare_tables(vm, mapping);
+	if (!err)
+		err = drm_gpuva_insert(&vm->base, &mapping->base);
+	if (err) {
+		mapping_free(vm, mapping);
+		return axl_refuse(vm->axl, err, "map of %#llx at %#llx: %d", op->size, op->va, err);
+	}
+	*result = mapping;
 	return 0;
 }
 
-static int map_system(struct axl_vm *vm, u64 va, struct sg_table *sgt, u64 offset, u64 size, u64 rights)
+static int prepare_unmap(struct axl_vm *vm, const struct drm_axl_bind_op *op, struct axl_mapping **result)
 {
-	struct sg_dma_page_iter iter;
-	u64 done = 0;
+	struct drm_gpuva *va = drm_gpuva_find(&vm->base, op->va, op->size);
 
-	for_each_sgtable_dma_page(sgt, &iter, offset >> PAGE_SHIFT) {
-		int err;
+	if (!va || va == &vm->base.kernel_alloc_node)
+		return axl_refuse(vm->axl, -ENOENT, "no mapping of %#llx at %#llx", op->size, op->va);
+	if (to_mapping(va)->pins)
+		return axl_refuse(vm->axl, -EBUSY, "a queue's ring or index page lies at %#llx", op->va);
+	drm_gpuva_remove(va);
+	*result = to_mapping(va);
+	return 0;
+}
 
-		if (done == size)
+static void undo(struct axl_vm *vm, const struct drm_axl_bind_op *op, struct axl_mapping *mapping)
+{
+	if (op->op == DRM_AXL_BIND_UNMAP) {
+		/* It was there, and what came after it is gone again. */
+		WARN_ON(drm_gpuva_insert(&vm->base, &mapping->base));
+	} else {
+		drm_gpuva_remove(&mapping->base);
+		mapping_free(vm, mapping);
+	}
+}
+
+static void commit(struct axl_vm *vm, const struct drm_axl_bind_op *op, struct axl_mapping *mapping)
+{
+	u64 va = mapping->base.va.addr, size = mapping->base.va.range;
+
+	trace_axl_bind(&vm->axl->drm, vm, op->op, va, size);
+	if (op->op == DRM_AXL_BIND_UNMAP) {
+		axl_mmu_clear(&vm->mmu, va, size);
+	} else if (is_local(mapping)) {
+		axl_mmu_map(&vm->mmu, va, size, to_axl_bo(mapping->base.gem.obj)->node.start + mapping->base.gem.offset,
+			    mapping->bits | AXL_PTE_LOCAL);
+	} else {
+		u64 skip = mapping->user ? 0 : mapping->base.gem.offset, done = 0;
+		struct sg_dma_page_iter iter;
+
+		for_each_sgtable_dma_page(sgt_of(mapping), &iter, skip >> PAGE_SHIFT) {
+			if (done == size)
+				break;
+			axl_mmu_map(&vm->mmu, va + done, AXL_PAGE_BYTES, sg_page_iter_dma_address(&iter), mapping->bits);
+			done += AXL_PAGE_BYTES;
+		}
+	}
+}
+
+/* ---- pins, and the driver's own range ---- */
+
+/* [va, va + size) is mapped with @bits without a gap: hold its mappings. vm->lock is not held. */
+int axl_vm_pin(struct axl_vm *vm, u64 va, u64 size, u64 bits)
+{
+	struct drm_gpuva *at;
+	u64 end = va + size, reached = va;
+
+	if (end < va || end > 1ull << AXL_VA_BITS)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	drm_gpuvm_for_each_va_range(at, &vm->base, va, end) {
+		if (at == &vm->base.kernel_alloc_node || at->va.addr > reached || (to_mapping(at)->bits & bits) != bits)
 			break;
-		err = set_entry(vm, va + done, sg_page_iter_dma_address(&iter) | rights | AXL_PTE_VALID, 0);
-		if (err)
-			return err;
-		done += AXL_PAGE_BYTES;
+		reached = at->va.addr + at->va.range;
 	}
-	return done == size ? 0 : -EFAULT;
+	if (reached >= end)
+		drm_gpuvm_for_each_va_range(at, &vm->base, va, end)
+			to_mapping(at)->pins++;
+	mutex_unlock(&vm->lock);
+	return reached >= end ? 0 : -EFAULT;
 }
 
-/* When it returns, the device has no translation of the space cached and no access under an old one in flight. */
-static int invalidate(struct axl_vm *vm)
+void axl_vm_unpin(struct axl_vm *vm, u64 va, u64 size)
 {
-	int err = 0;
+	struct drm_gpuva *at;
 
-	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS && !err; c++)
-		if (READ_ONCE(vm->contexts) >> c & 1)
-			err = axl_command(vm->axl, AXL_CMD_TLB_INVALIDATE, c);
+	mutex_lock(&vm->lock);
+	drm_gpuvm_for_each_va_range(at, &vm->base, va, va + size)
+		to_mapping(at)->pins--;
+	mutex_unlock(&vm->lock);
+}
+
+int axl_vm_map_kernel(struct axl_vm *vm, u64 va, dma_addr_t address, u64 size, u64 bits)
+{
+	int err;
+
+	mutex_lock(&vm->lock);
+	err = axl_mmu_prepare(&vm->mmu, va, size, AXL_MMU_SCATTERED);
+	if (!err)
+		axl_mmu_map(&vm->mmu, va, size, address, bits);
+	mutex_unlock(&vm->lock);
 	return err;
+}
+
+void axl_vm_unmap_kernel(struct axl_vm *vm, u64 va, u64 size)
+{
+	mutex_lock(&vm->lock);
+	axl_mmu_clear(&vm->mmu, va, size);
+	axl_tlb_invalidate(vm->axl, vm->contexts);
+	mutex_unlock(&vm->lock);
 }
 
 /* ---- life ---- */
 
-static void mapping_free(struct axl_mapping *mapping)
+static void vm_free(struct drm_gpuvm *gpuvm)
 {
-	drm_mm_remove_node(&mapping->node);
-	drm_gem_object_put(mapping->gem);
-	kfree(mapping);
+	kfree(container_of(gpuvm, struct axl_vm, base));
 }
+
+static const struct drm_gpuvm_ops vm_ops = {
+	.vm_free = vm_free,
+};
 
 static void vm_release(struct kref *ref)
 {
 	struct axl_vm *vm = container_of(ref, struct axl_vm, ref);
-	struct drm_mm_node *node, *next;
+	struct drm_gpuva *va, *next;
 
 	/* No context refers to it: the device walks nothing of it. */
-	drm_mm_for_each_node_safe(node, next, &vm->space)
-		mapping_free(container_of(node, struct axl_mapping, node));
-	drm_mm_takedown(&vm->space);
-	table_destroy(vm->axl, vm->root, AXL_TABLE_LEVELS - 1);
+	drm_gpuvm_for_each_va_safe(va, next, &vm->base) {
+		if (va == &vm->base.kernel_alloc_node)
+			continue;
+		drm_gpuva_remove(va);
+		mapping_free(vm, to_mapping(va));
+	}
+	axl_mmu_fini(&vm->mmu);
 	mutex_destroy(&vm->lock);
-	kfree(vm);
+	atomic_dec(&vm->axl->num_vms);
+	drm_gpuvm_put(&vm->base);
 }
 
 void axl_vm_put(struct axl_vm *vm)
@@ -169,147 +305,7 @@ void axl_vm_put(struct axl_vm *vm)
 	kref_put(&vm->ref, vm_release);
 }
 
-int axl_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
-{
-	struct axl_file *priv = file->driver_priv;
-	struct axl_device *axl = to_axl(drm);
-	struct drm_axl_vm *args = data;
-	struct axl_vm *vm;
-	int err;
-
-	if (args->flags || args->vm)
-		return axl_refuse(axl, -EINVAL, "flags %#x, vm %u", args->flags, args->vm);
-	vm = kzalloc(sizeof(*vm), GFP_KERNEL);
-	if (!vm)
-		return -ENOMEM;
-	vm->axl = axl;
-	kref_init(&vm->ref);
-	vm->root = table_create(axl, AXL_TABLE_LEVELS - 1);
-	if (!vm->root) {
-		kfree(vm);
-		return -ENOMEM;
-	}
-	mutex_init(&vm->lock);
-	drm_mm_init(&vm->space, 0, 1ull << AXL_VA_BITS);
-	err = xa_alloc(&priv->vms, &args->vm, vm, XA_LIMIT(1, 1024), GFP_KERNEL);
-	if (err)
-		axl_vm_put(vm);
-	return err;
-}
-
-int axl_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
-{
-	struct axl_file *priv = file->driver_priv;
-	struct axl_device *axl = to_axl(drm);
-	struct drm_axl_vm *args = data;
-	struct axl_vm *vm;
-
-	if (args->flags)
-		return axl_refuse(axl, -EINVAL, "flags %#x", args->flags);
-	mutex_lock(&axl->objects);
-	vm = xa_load(&priv->vms, args->vm);
-	if (!vm || vm->contexts) {
-		mutex_unlock(&axl->objects);
-		return vm ? axl_refuse(axl, -EBUSY, "contexts use vm %u", args->vm)
-			  : axl_refuse(axl, -ENOENT, "vm %u", args->vm);
-	}
-	xa_erase(&priv->vms, args->vm);
-	mutex_unlock(&axl->objects);
-	axl_vm_put(vm);
-	return 0;
-}
-
-/* ---- binding ---- */
-
-static int check_op(struct axl_device *axl, const struct drm_axl_bind_op *op)
-{
-	if (op->op > DRM_AXL_BIND_UNMAP || op->pad)
-		return axl_refuse(axl, -EINVAL, "op %u, pad %u", op->op, op->pad);
-	if (op->va % AXL_PAGE_BYTES || op->offset % AXL_PAGE_BYTES || op->size % AXL_PAGE_BYTES || !op->size)
-		return axl_refuse(axl, -EINVAL, "alignment: va %#llx, offset %#llx, size %#llx", op->va, op->offset, op->size);
-	if (op->va >> AXL_VA_BITS || op->size > (1ull << AXL_VA_BITS) - op->va)
-		return axl_refuse(axl, -EINVAL, "va %#llx, size %#llx", op->va, op->size);
-	if (op->op == DRM_AXL_BIND_UNMAP && (op->flags || op->handle || op->offset))
-		return axl_refuse(axl, -EINVAL, "an unmap with flags, handle or offset");
-	if (op->op == DRM_AXL_BIND_MAP && (!op->flags || op->flags & ~7u))
-		return axl_refuse(axl, -EINVAL, "rights %#x", op->flags);
-	return 0;
-}
-
-static int map_locked(struct axl_vm *vm, const struct drm_axl_bind_op *op, struct drm_gem_object *gem)
-{
-	u64 rights = (op->flags & DRM_AXL_BIND_READ ? AXL_PTE_READ : 0) |
-		     (op->flags & DRM_AXL_BIND_WRITE ? AXL_PTE_WRITE : 0) |
-		     (op->flags & DRM_AXL_BIND_EXEC ? AXL_PTE_EXEC : 0);
-	struct axl_bo *bo = to_axl_bo(gem);
-	struct axl_mapping *mapping;
-	int err;
-
-	if (op->offset > gem->size || op->size > gem->size - op->offset)
-		return axl_refuse(vm->axl, -EINVAL, "beyond the buffer: offset %#llx, size %#llx", op->offset, op->size);
-	mapping = kzalloc(sizeof(*mapping), GFP_KERNEL);
-	if (!mapping)
-		return -ENOMEM;
-	mapping->node.start = op->va;
-	mapping->node.size = op->size;
-	err = drm_mm_reserve_node(&vm->space, &mapping->node);
-	if (err) {
-		kfree(mapping);
-		return axl_refuse(vm->axl, err == -ENOSPC ? -EEXIST : err, "something is mapped at %#llx", op->va);
-	}
-	drm_gem_object_get(gem);
-	mapping->gem = gem;
-	if (bo->local) {
-		err = map_local(vm, op->va, bo->node.start + op->offset, op->size, rights);
-	} else {
-		struct sg_table *sgt = drm_gem_shmem_get_pages_sgt(&bo->base);
-
-		err = IS_ERR(sgt) ? PTR_ERR(sgt) : map_system(vm, op->va, sgt, op->offset, op->size, rights);
-	}
-	if (err) {
-		clear_range(vm, op->va, op->size);
-		invalidate(vm);
-		mapping_free(mapping);
-	}
-	return err;
-}
-
-static int unmap_locked(struct axl_vm *vm, const struct drm_axl_bind_op *op)
-{
-	struct drm_mm_node *node;
-	int err;
-
-	drm_mm_for_each_node_in_range(node, &vm->space, op->va, op->va + op->size) {
-		if (node->start != op->va || node->size != op->size)
-			break;
-		clear_range(vm, op->va, op->size);
-		/* Pairs with the device's next walk: the entries are gone before it is told. */
-		dma_wmb();
-		err = invalidate(vm);
-		if (err) /* it may still be reached: better lost than somebody else's */
-			return err;
-		mapping_free(container_of(node, struct axl_mapping, node));
-		return 0;
-	}
-	return axl_refuse(vm->axl, -ENOENT, "no mapping of %#llx at %#llx", op->size, op->va);
-}
-
-static int apply(struct axl_vm *vm, const struct drm_axl_bind_op *op, struct drm_file *file)
-{
-	struct drm_gem_object *gem;
-	int err;
-
-	if (op->op == DRM_AXL_BIND_UNMAP)
-		return unmap_locked(vm, op);
-	gem = drm_gem_object_lookup(file, op->handle);
-	if (!gem)
-		return axl_refuse(vm->axl, -ENOENT, "handle %u", op->handle);
-	err = map_locked(vm, op, gem);
-	drm_gem_object_put(gem);
-	return err;
-}
-
-static struct axl_vm *vm_get(struct axl_file *priv, u32 handle)
+struct axl_vm *axl_vm_get(struct axl_file *priv, u32 handle)
 {
 	struct axl_vm *vm;
 
@@ -321,14 +317,151 @@ static struct axl_vm *vm_get(struct axl_file *priv, u32 handle)
 	return vm;
 }
 
+static int check_create(struct axl_device *axl, const struct drm_axl_vm_create *args)
+{
+	u64 space = 1ull << AXL_VA_BITS;
+
+	if (args->flags || args->vm)
+		return axl_refuse(axl, -EINVAL, "flags %#x, vm %u", args->flags, args->vm);
+	if ((args->kernel_va | args->kernel_size) % AXL_LARGE_PAGE_BYTES || (args->kernel_va && !args->kernel_size))
+		return axl_refuse(axl, -EINVAL, "alignment: kernel range %#llx, %#llx", args->kernel_va,
+				  args->kernel_size);
+	if (args->kernel_va >= space || args->kernel_size > space - args->kernel_va)
+		return axl_refuse(axl, -EINVAL, "kernel range %#llx, %#llx", args->kernel_va, args->kernel_size);
+	return 0;
+}
+
+int axl_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct axl_file *priv = file->driver_priv;
+	struct axl_device *axl = to_axl(drm);
+	struct drm_axl_vm_create *args = data;
+	struct drm_gem_object *resv;
+	struct axl_vm *vm;
+	int err;
+
+	err = check_create(axl, args);
+	if (err)
+		return err;
+	vm = kzalloc(sizeof(*vm), GFP_KERNEL);
+	if (!vm)
+		return -ENOMEM;
+	vm->axl = axl;
+	kref_init(&vm->ref);
+	err = axl_mmu_init(&vm->mmu, &mmu_ops, axl);
+	if (err)
+		goto err_free;
+	resv = drm_gpuvm_resv_object_alloc(drm);
+	if (!resv) {
+		err = -ENOMEM;
+		goto err_mmu;
+	}
+	mutex_init(&vm->lock);
+	drm_gpuvm_init(&vm->base, "axl", 0, drm, resv, 0, 1ull << AXL_VA_BITS, args->kernel_va, args->kernel_size,
+		       &vm_ops);
+	drm_gem_object_put(resv);
+	atomic_inc(&axl->num_vms);
+	mutex_lock(&axl->objects);
+	err = xa_alloc(&priv->vms, &args->vm, vm, XA_LIMIT(1, AXL_MAX_HANDLES), GFP_KERNEL);
+	mutex_unlock(&axl->objects);
+	if (err)
+		axl_vm_put(vm);
+	return err;
+
+err_mmu:
+	axl_mmu_fini(&vm->mmu);
+err_free:
+	kfree(vm);
+	return err;
+}
+
+int axl_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct axl_file *priv = file->driver_priv;
+	struct axl_device *axl = to_axl(drm);
+	struct drm_axl_vm_destroy *args = data;
+	struct axl_vm *vm;
+
+	if (args->flags)
+		return axl_refuse(axl, -EINVAL, "flags %#x", args->flags);
+	mutex_lock(&axl->objects);
+	vm = xa_load(&priv->vms, args->vm);
+	if (!vm || READ_ONCE(vm->contexts)) {
+		mutex_unlock(&axl->objects);
+		return vm ? axl_refuse(axl, -EBUSY, "contexts use vm %u", args->vm)
+			  : axl_refuse(axl, -ENOENT, "vm %u", args->vm);
+	}
+	xa_erase(&priv->vms, args->vm);
+	mutex_unlock(&axl->objects);
+	axl_vm_put(vm);
+	return 0;
+}
+
+/* ---- the ioctl ---- */
+
+static int check_op(struct axl_device *axl, const struct drm_axl_bind_op *op)
+{
+	bool unmap = op->op == DRM_AXL_BIND_UNMAP;
+
+	if (op->op > DRM_AXL_BIND_MAP_USER || op->pad)
+		return axl_refuse(axl, -EINVAL, "op %u, pad %u", op->op, op->pad);
+	if ((op->va | op->offset | op->size) % AXL_PAGE_BYTES || !op->size)
+		return axl_refuse(axl, -EINVAL, "alignment: va %#llx, offset %#llx, size %#llx", op->va, op->offset, op->size);
+	if (op->va >> AXL_VA_BITS || op->size > (1ull << AXL_VA_BITS) - op->va)
+		return axl_refuse(axl, -EINVAL, "va %#llx, size %#llx", op->va, op->size);
+	if (unmap && (op->flags || op->handle || op->offset))
+		return axl_refuse(axl, -EINVAL, "an unmap with flags, handle or offset");
+	if (!unmap && (!op->flags || op->flags & ~7u))
+		return axl_refuse(axl, -EINVAL, "rights %#x", op->flags);
+	if (op->op == DRM_AXL_BIND_MAP_USER && (op->handle || op->size > 1ull << 40))
+		return axl_refuse(axl, -EINVAL, "a map of user memory with handle %u, size %#llx", op->handle, op->size);
+	return 0;
+}
+
+static int bind_locked(struct axl_vm *vm, const struct drm_axl_bind_op *ops, u32 count, struct axl_mapping **mappings,
+		       struct drm_file *file)
+{
+	bool unmapped = false;
+	int err = 0;
+	u32 done;
+
+	for (done = 0; done < count; done++) {
+		if (ops[done].op == DRM_AXL_BIND_UNMAP)
+			err = prepare_unmap(vm, &ops[done], &mappings[done]);
+		else
+			err = prepare_map(vm, &ops[done], file, &mappings[done]);
+		if (err)
+			goto err_undo;
+	}
+	for (u32 i = 0; i < count; i++) {
+		commit(vm, &ops[i], mappings[i]);
+		unmapped |= ops[i].op == DRM_AXL_BIND_UNMAP;
+	}
+	if (!unmapped)
+		return 0;
+	/* Pairs with the device's next walk: the entries are gone before it is told. */
+	dma_wmb();
+	err = axl_tlb_invalidate(vm->axl, vm->contexts);
+	/* A device that does not answer may still reach what was mapped: better lost than somebody else's. */
+	for (u32 i = 0; i < count && !(err && !drm_dev_is_unplugged(&vm->axl->drm)); i++)
+		if (ops[i].op == DRM_AXL_BIND_UNMAP)
+			mapping_free(vm, mappings[i]);
+	return err;
+
+err_undo:
+	while (done--)
+		undo(vm, &ops[done], mappings[done]);
+	return err;
+}
+
 int axl_vm_bind_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	struct axl_device *axl = to_axl(drm);
 	struct drm_axl_vm_bind *args = data;
 	struct drm_axl_bind_op *ops;
+	struct axl_mapping **mappings;
 	struct axl_vm *vm;
 	int err = 0, idx;
-	u32 done = 0;
 
 	if (args->flags || args->stride != sizeof(*ops) || !args->num_ops || args->num_ops > MAX_OPS)
 		return axl_refuse(axl, -EINVAL, "flags %#x, stride %u, num_ops %u", args->flags, args->stride, args->num_ops);
@@ -337,27 +470,31 @@ int axl_vm_bind_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 		return PTR_ERR(ops);
 	for (u32 i = 0; i < args->num_ops && !err; i++)
 		err = check_op(axl, &ops[i]);
-	vm = err ? NULL : vm_get(file->driver_priv, args->vm);
-	if (!err && !vm)
-		err = axl_refuse(axl, -ENOENT, "vm %u", args->vm);
 	if (err)
-		goto out_free;
+		goto out_ops;
+	mappings = kcalloc(args->num_ops, sizeof(*mappings), GFP_KERNEL);
+	if (!mappings) {
+		err = -ENOMEM;
+		goto out_ops;
+	}
+	vm = axl_vm_get(file->driver_priv, args->vm);
+	if (!vm) {
+		err = axl_refuse(axl, -ENOENT, "vm %u", args->vm);
+		goto out_mappings;
+	}
 	if (!drm_dev_enter(drm, &idx)) {
 		err = -ENODEV;
 		goto out_vm;
 	}
 	mutex_lock(&vm->lock);
-	for (; done < args->num_ops && !err; done++)
-		err = apply(vm, &ops[done], file);
-	/* All or none: maps that were made are taken back; an unmap can not be, so it is only taken alone. */
-	for (u32 i = done - 1; err && i-- > 0;)
-		if (ops[i].op == DRM_AXL_BIND_MAP)
-			unmap_locked(vm, &ops[i]);
+	err = bind_locked(vm, ops, args->num_ops, mappings, file);
 	mutex_unlock(&vm->lock);
 	drm_dev_exit(idx);
 out_vm:
 	axl_vm_put(vm);
-out_free:
+out_mappings:
+	kfree(mappings);
+out_ops:
 	kfree(ops);
 	return err;
 }

@@ -257,7 +257,7 @@ static int kernel_memory_destroy(void *memory)
 static int kernel_space_create(void *device, void **space)
 {
 	struct kernel_space *s = calloc(1, sizeof(*s));
-	struct drm_axl_vm args = {0};
+	struct drm_axl_vm_create args = {0};
 	int err;
 
 	if (!s)
@@ -276,7 +276,7 @@ static int kernel_space_create(void *device, void **space)
 static int kernel_space_destroy(void *space)
 {
 	struct kernel_space *s = space;
-	struct drm_axl_vm args = {.vm = s->vm};
+	struct drm_axl_vm_destroy args = {.vm = s->vm};
 	int err = call(s->device->fd, DRM_IOCTL_AXL_VM_DESTROY, &args);
 
 	if (!err)

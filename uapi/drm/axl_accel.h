@@ -38,6 +38,10 @@ extern "C" {
 #define DRM_AXL_QUEUE_QUERY 0x0b
 #define DRM_AXL_QUEUE_RESET 0x0c
 #define DRM_AXL_WAIT 0x0d
+#define DRM_AXL_SUBMIT 0x0e
+#define DRM_AXL_FENCE_EXPORT 0x0f
+#define DRM_AXL_FENCE_IMPORT 0x10
+#define DRM_AXL_EVENT_CONFIG 0x11
 
 /**
  * struct drm_axl_dev_info - what a device is
@@ -157,19 +161,36 @@ struct drm_axl_bo_info {
 };
 
 /**
- * struct drm_axl_vm - create an address space (all zero in, @vm out), or destroy @vm
+ * struct drm_axl_vm_create - create an address space
+ * @vm: handle, out
+ * @flags: zero
+ * @kernel_va: start of a range that the driver places its own objects in, a multiple of 2 MiB; zero with @kernel_size 0
+ * @kernel_size: bytes, a multiple of 2 MiB; 0: none, then SUBMIT is refused for its contexts
+ *
+ * All other addresses are the user's to choose.
+ */
+struct drm_axl_vm_create {
+	__u32 vm;
+	__u32 flags;
+	__u64 kernel_va;
+	__u64 kernel_size;
+};
+
+/**
+ * struct drm_axl_vm_destroy - destroy an address space
  * @vm: handle
  * @flags: zero
  *
- * Destroying one that contexts use: -EBUSY.
+ * -EBUSY: contexts use it.
  */
-struct drm_axl_vm {
+struct drm_axl_vm_destroy {
 	__u32 vm;
 	__u32 flags;
 };
 
 #define DRM_AXL_BIND_MAP 0
 #define DRM_AXL_BIND_UNMAP 1
+#define DRM_AXL_BIND_MAP_USER 2
 
 #define DRM_AXL_BIND_READ 0x1
 #define DRM_AXL_BIND_WRITE 0x2
@@ -177,16 +198,17 @@ struct drm_axl_vm {
 
 /**
  * struct drm_axl_bind_op - one change of an address space
- * @op: DRM_AXL_BIND_MAP or UNMAP
- * @flags: DRM_AXL_BIND_READ, WRITE, EXEC of a MAP; zero of an UNMAP
- * @handle: GEM handle of a MAP; zero of an UNMAP
+ * @op: DRM_AXL_BIND_MAP, MAP_USER or UNMAP
+ * @flags: DRM_AXL_BIND_READ, WRITE, EXEC of a map; zero of an UNMAP
+ * @handle: GEM handle of a MAP, else zero
  * @pad: zero
  * @va: device address, a multiple of 4096
- * @offset: in the buffer, a multiple of 4096; zero of an UNMAP
+ * @offset: of a MAP: in the buffer; of a MAP_USER: address of the caller's memory; multiples of 4096; zero of an UNMAP
  * @size: bytes, a multiple of 4096
  *
- * A MAP over something that is mapped: -EEXIST. An UNMAP takes exactly one earlier MAP away, else -ENOENT; one that a
- * queue's ring or index page lies in: -EBUSY.
+ * A map over something that is mapped: -EEXIST; into the driver's own range: -EINVAL. A MAP_USER pins the pages until the
+ * UNMAP; they count for RLIMIT_MEMLOCK (-ENOMEM), and memory that can't be written can only be mapped for reading (-EFAULT).
+ * An UNMAP takes exactly one earlier map away, else -ENOENT; one that a queue's ring or index page lies in: -EBUSY.
  */
 struct drm_axl_bind_op {
 	__u32 op;
@@ -216,10 +238,12 @@ struct drm_axl_vm_bind {
 	__u64 ops;
 };
 
+#define DRM_AXL_CTX_SUBMIT 0x1 /* SUBMIT will be used: the driver makes a queue of its own in the VM's kernel range */
+
 /**
  * struct drm_axl_ctx_create - create a context, the owner of queues
  * @vm: handle of its address space
- * @flags: zero
+ * @flags: DRM_AXL_CTX_*
  * @ctx: handle, out
  * @pad: zero
  * @doorbell_offset: for mmap() of its doorbell page, write only, out
@@ -330,12 +354,122 @@ struct drm_axl_wait {
 	__u32 pad;
 };
 
+#define DRM_AXL_SYNC_TIMELINE 0x1 /* @point of a timeline syncobj; else a binary one and @point 0 */
+
+/**
+ * struct drm_axl_sync - a syncobj that is waited for or signalled
+ * @handle: syncobj
+ * @flags: DRM_AXL_SYNC_*
+ * @point: of a timeline
+ */
+struct drm_axl_sync {
+	__u32 handle;
+	__u32 flags;
+	__u64 point;
+};
+
+/**
+ * struct drm_axl_submit - run packets through the kernel's scheduler, after and before other fences
+ * @ctx: handle of a context that was created with DRM_AXL_CTX_SUBMIT
+ * @flags: zero
+ * @packets: user pointer to union axl_packet[@num_packets], copied once; no WAIT packets
+ * @num_packets: 1 to 16
+ * @num_in: syncobjs to wait for, at most 64
+ * @in: user pointer to struct drm_axl_sync
+ * @num_out: syncobjs to signal, at most 64
+ * @pad: zero
+ * @out: user pointer to struct drm_axl_sync
+ *
+ * Jobs of a context run in the order of the calls. A job that faults or passes the watchdog ends with an error in its fence (-EIO,
+ * -ETIME), its remaining packets are not run, and the context's next job runs.
+ */
+struct drm_axl_submit {
+	__u32 ctx;
+	__u32 flags;
+	__u64 packets;
+	__u32 num_packets;
+	__u32 num_in;
+	__u64 in;
+	__u32 num_out;
+	__u32 pad;
+	__u64 out;
+};
+
+/**
+ * struct drm_axl_fence_export - give a syncobj the fence of a queue's progress
+ * @queue: handle of a queue with AXL_QUEUE_BOUNDED: a FREE queue might never come to it (-EINVAL)
+ * @pad: zero
+ * @index: status.retired that is waited for, at most a ring ahead (-EINVAL)
+ * @sync: the syncobj; its fence ends with -EIO when the queue faults before @index, -ECANCELED when a reset drops that packet, and
+ *	  -ETIME after ten seconds (one that was never submitted, say): then the queue is reset too
+ */
+struct drm_axl_fence_export {
+	__u32 queue;
+	__u32 pad;
+	__u64 index;
+	struct drm_axl_sync sync;
+};
+
+/**
+ * struct drm_axl_fence_import - store a value when a syncobj signals
+ * @sync: what is waited for; it has a fence already, else -EINVAL
+ * @handle: GEM handle of the buffer that is written
+ * @pad: zero
+ * @offset: in the buffer, a multiple of 8
+ * @value: 64 bits, stored when the fence signals, with or without an error
+ *
+ * A WAIT packet of a queue that looks at that word goes on then. The buffer lives until the store is done.
+ */
+struct drm_axl_fence_import {
+	struct drm_axl_sync sync;
+	__u32 handle;
+	__u32 pad;
+	__u64 offset;
+	__u64 value;
+};
+
+#define DRM_AXL_EVENT_MASK_FAULT 0x1
+#define DRM_AXL_EVENT_MASK_RESET 0x2
+
+/**
+ * struct drm_axl_event_config - ask for events of this file's queues, read from the file descriptor
+ * @mask: DRM_AXL_EVENT_MASK_*; 0: none
+ * @pad: zero
+ */
+struct drm_axl_event_config {
+	__u32 mask;
+	__u32 pad;
+};
+
+#define DRM_AXL_EVENT_FAULT 0x80000000 /* a queue stands FAULTED */
+#define DRM_AXL_EVENT_RESET 0x80000001 /* a queue was reset by the driver */
+
+/**
+ * struct drm_axl_event - what read() of the file gives (struct drm_event first); a full queue of events drops the newest
+ * @type: DRM_AXL_EVENT_*
+ * @length: sizeof(struct drm_axl_event)
+ * @queue: handle
+ * @cause: enum axl_cause
+ * @packet: index of the packet
+ * @address: of the fault
+ * @cycle: of the device
+ */
+struct drm_axl_event {
+	__u32 type;
+	__u32 length;
+	__u32 queue;
+	__u32 cause;
+	__u64 packet;
+	__u64 address;
+	__u64 cycle;
+};
+
 #define DRM_IOCTL_AXL_DEV_QUERY DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_DEV_QUERY, struct drm_axl_dev_query)
 #define DRM_IOCTL_AXL_GET_TIME DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_GET_TIME, struct drm_axl_get_time)
 #define DRM_IOCTL_AXL_BO_CREATE DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_BO_CREATE, struct drm_axl_bo_create)
 #define DRM_IOCTL_AXL_BO_INFO DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_BO_INFO, struct drm_axl_bo_info)
-#define DRM_IOCTL_AXL_VM_CREATE DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_VM_CREATE, struct drm_axl_vm)
-#define DRM_IOCTL_AXL_VM_DESTROY DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_VM_DESTROY, struct drm_axl_vm)
+#define DRM_IOCTL_AXL_VM_CREATE DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_VM_CREATE, struct drm_axl_vm_create)
+#define DRM_IOCTL_AXL_VM_DESTROY DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_VM_DESTROY, struct drm_axl_vm_destroy)
 #define DRM_IOCTL_AXL_VM_BIND DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_VM_BIND, struct drm_axl_vm_bind)
 #define DRM_IOCTL_AXL_CTX_CREATE DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_CTX_CREATE, struct drm_axl_ctx_create)
 #define DRM_IOCTL_AXL_CTX_DESTROY DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_CTX_DESTROY, struct drm_axl_ctx_destroy)
@@ -344,6 +478,10 @@ struct drm_axl_wait {
 #define DRM_IOCTL_AXL_QUEUE_QUERY DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_QUEUE_QUERY, struct drm_axl_queue_query)
 #define DRM_IOCTL_AXL_QUEUE_RESET DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_QUEUE_RESET, struct drm_axl_queue_op)
 #define DRM_IOCTL_AXL_WAIT DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_WAIT, struct drm_axl_wait)
+#define DRM_IOCTL_AXL_SUBMIT DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_SUBMIT, struct drm_axl_submit)
+#define DRM_IOCTL_AXL_FENCE_EXPORT DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_FENCE_EXPORT, struct drm_axl_fence_export)
+#define DRM_IOCTL_AXL_FENCE_IMPORT DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_FENCE_IMPORT, struct drm_axl_fence_import)
+#define DRM_IOCTL_AXL_EVENT_CONFIG DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_EVENT_CONFIG, struct drm_axl_event_config)
 
 #if defined(__cplusplus)
 }

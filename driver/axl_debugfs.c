@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What there is, for people (debugfs) and for tools (fdinfo). */
+#include <linux/seq_file.h>
+#include <drm/drm_debugfs.h>
+#include <drm/drm_print.h>
+
+#include "axl_drv.h"
+
+/* Counts that go back to where they were when everybody has gone. */
+static int objects_show(struct seq_file *m, void *data)
+{
+	struct drm_debugfs_entry *entry = m->private;
+	struct axl_device *axl = to_axl(entry->dev);
+	unsigned int ctxs = 0, queues = 0;
+	struct drm_mm_node *node;
+	u64 local = 0;
+
+	mutex_lock(&axl->objects);
+	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
+		for (unsigned int s = 0; axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT; s++) {
+			ctxs += !s;
+			queues += !!axl->ctxs[c]->queues[s];
+		}
+	mutex_unlock(&axl->objects);
+	mutex_lock(&axl->local_lock);
+	drm_mm_for_each_node(node, &axl->local_mm)
+		local += node->size;
+	mutex_unlock(&axl->local_lock);
+	seq_printf(m, "vms %d\ncontexts %u\nqueues %u\nlocal_bytes %llu\npending_fences %d\n", atomic_read(&axl->num_vms),
+		   ctxs, queues, local, atomic_read(&axl->pending_fences));
+	return 0;
+}
+
+static int queues_show(struct seq_file *m, void *data)
+{
+	struct drm_debugfs_entry *entry = m->private;
+	struct axl_device *axl = to_axl(entry->dev);
+
+	mutex_lock(&axl->objects);
+	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
+		for (unsigned int s = 0; axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT; s++) {
+			struct axl_queue *queue = axl->ctxs[c]->queues[s];
+
+			if (queue)
+				seq_printf(m, "context %u queue %u%s: state %u error %u retired %llu busy %llu generation %llu\n", c,
+					   queue->number, queue->kernel ? " (kernel)" : "", queue->status->state,
+					   queue->status->error, queue->status->retired, queue->status->busy_cycles,
+					   queue->status->generation);
+		}
+	mutex_unlock(&axl->objects);
+	return 0;
+}
+
+static int counters_show(struct seq_file *m, void *data)
+{
+	struct drm_debugfs_entry *entry = m->private;
+	struct axl_device *axl = to_axl(entry->dev);
+
+	seq_printf(m, "resets %lld\nlost_interrupts %lld\nwedged %d\n", (s64)atomic64_read(&axl->resets),
+		   (s64)atomic64_read(&axl->lost_interrupts), axl->wedged);
+	return 0;
+}
+
+static const struct drm_debugfs_info files[] = {
+	{ "axl_objects", objects_show, 0 },
+	{ "axl_queues", queues_show, 0 },
+	{ "axl_counters", counters_show, 0 },
+};
+
+void axl_debugfs_init(struct axl_device *axl)
+{
+	drm_debugfs_add_files(&axl->drm, files, ARRAY_SIZE(files));
+}
+
+/* Cycles are counted by the device, for each queue: work that went past the kernel is in them. */
+void axl_show_fdinfo(struct drm_printer *p, struct drm_file *file)
+{
+	struct axl_file *priv = file->driver_priv;
+	struct axl_device *axl = priv->axl;
+	u64 busy;
+	int idx;
+
+	mutex_lock(&axl->objects);
+	busy = priv->busy_cycles;
+	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
+		for (unsigned int s = 0; axl->ctxs[c] && axl->ctxs[c]->file == priv && s < AXL_QUEUES_PER_CONTEXT; s++)
+			if (axl->ctxs[c]->queues[s])
+				busy += READ_ONCE(axl->ctxs[c]->queues[s]->status->busy_cycles);
+	mutex_unlock(&axl->objects);
+	drm_printf(p, "drm-cycles-npu:\t%llu\n", busy);
+	if (drm_dev_enter(&axl->drm, &idx)) {
+		drm_printf(p, "drm-total-cycles-npu:\t%llu\n", axl_read64(axl, AXL_REG_CYCLES));
+		drm_dev_exit(idx);
+	}
+	if (axl->info.clock_khz)
+		drm_printf(p, "drm-engine-npu:\t%llu ns\n", mul_u64_u32_div(busy, 1000000, axl->info.clock_khz));
+	drm_printf(p, "drm-maxfreq-npu:\t%u KHz\n", axl->info.clock_khz);
+	drm_show_memory_stats(p, file);
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory maps of the file: doorbell and status pages of contexts, below the offsets of buffers.
+ *
+ * Pages are put in by the fault handler only, under map_lock, and all are taken away under the same lock when a context goes or the
+ * device does. Whoever touches one afterwards finds a page of his own that means nothing: no signal, and nobody else's doorbell.
+ */
+#include <linux/mm.h>
+
+#include "axl_drv.h"
+
+/* A context handle in the middle, room for a host with 64 KiB pages. */
+#define DOORBELLS (1ull << 30)
+#define STATUS (1ull << 31)
+#define HANDLE_SHIFT 16
+
+u64 axl_doorbell_offset(u32 handle)
+{
+	return DOORBELLS | (u64)handle << HANDLE_SHIFT;
+}
+
+u64 axl_status_offset(u32 handle)
+{
+	return STATUS | (u64)handle << HANDLE_SHIFT;
+}
+
+static u32 handle_of(u64 offset)
+{
+	return (offset & (DOORBELLS - 1)) >> HANDLE_SHIFT;
+}
+
+/* map_lock is held; the context stays while it is. */
+static struct axl_ctx *context_at(struct axl_file *priv, u64 offset)
+{
+	lockdep_assert_held(&priv->axl->map_lock);
+	return xa_load(&priv->ctxs, handle_of(offset));
+}
+
+/* For mappings with VM_PFNMAP. */
+vm_fault_t axl_mmap_dummy(struct vm_fault *vmf)
+{
+	struct drm_file *file = vmf->vma->vm_file->private_data;
+	struct axl_file *priv = file->driver_priv;
+
+	return vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(priv->dummy));
+}
+
+static vm_fault_t insert(struct vm_fault *vmf, struct axl_file *priv)
+{
+	u64 offset = (u64)vmf->vma->vm_pgoff << PAGE_SHIFT;
+	struct axl_ctx *ctx = context_at(priv, offset);
+	vm_fault_t ret;
+	int idx;
+
+	if (!ctx || !drm_dev_enter(&priv->axl->drm, &idx))
+		return axl_mmap_dummy(vmf);
+	if (offset & STATUS)
+		ret = vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(ctx->status_page));
+	else
+		ret = vmf_insert_pfn(vmf->vma, vmf->address,
+				     (priv->axl->doorbells + (u64)ctx->number * AXL_DOORBELL_STRIDE) >> PAGE_SHIFT);
+	drm_dev_exit(idx);
+	return ret;
+}
+
+static vm_fault_t page_fault(struct vm_fault *vmf)
+{
+	struct drm_file *file = vmf->vma->vm_file->private_data;
+	struct axl_file *priv = file->driver_priv;
+	vm_fault_t ret;
+
+	mutex_lock(&priv->axl->map_lock);
+	ret = insert(vmf, priv);
+	mutex_unlock(&priv->axl->map_lock);
+	return ret;
+}
+
+static const struct vm_operations_struct page_vm_ops = {
+	.fault = page_fault,
+};
+
+/* Those of other contexts come back with their next fault. map_lock is held. */
+void axl_mmap_revoke(struct axl_device *axl)
+{
+	lockdep_assert_held(&axl->map_lock);
+	unmap_mapping_range(axl->drm.anon_inode->i_mapping, DOORBELLS, STATUS + DOORBELLS, 1);
+}
+
+int axl_mmap(struct file *filp, struct vm_area_struct *vma)
+{
+	struct drm_file *file = filp->private_data;
+	struct axl_file *priv = file->driver_priv;
+	u64 offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
+	bool status = offset & STATUS, known;
+
+	if (offset >= 1ull << 32)
+		return drm_gem_mmap(filp, vma);
+	if (drm_dev_is_unplugged(file->minor->dev))
+		return -ENODEV;
+	if (!(offset & STATUS) == !(offset & DOORBELLS) || offset & ((1u << HANDLE_SHIFT) - 1) ||
+	    vma->vm_end - vma->vm_start != PAGE_SIZE || !(vma->vm_flags & VM_SHARED))
+		return axl_refuse(priv->axl, -EINVAL, "offset %#llx, %lu bytes", offset, vma->vm_end - vma->vm_start);
+	if (vma->vm_flags & (status ? VM_WRITE | VM_EXEC : VM_READ | VM_EXEC))
+		return axl_refuse(priv->axl, -EACCES, "a %s page can't be mapped like that", status ? "status" : "doorbell");
+	mutex_lock(&priv->axl->map_lock);
+	known = context_at(priv, offset);
+	mutex_unlock(&priv->axl->map_lock);
+	if (!known)
+		return axl_refuse(priv->axl, -ENOENT, "context %u", handle_of(offset));
+	vm_flags_mod(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP | VM_IO | VM_PFNMAP,
+		     status ? VM_MAYWRITE | VM_MAYEXEC : VM_MAYREAD | VM_MAYEXEC);
+	if (!status)
+		vma->vm_page_prot = pgprot_noncached(vma->vm_page_prot);
+	vma->vm_ops = &page_vm_ops;
+	return 0;
+}
