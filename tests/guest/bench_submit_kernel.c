@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a packet costs through the user-mode queue of the driver, all in one run:
+ *
+ *	bench_submit_kernel [PACKETS]		20000 of each kind
+ *
+ * - CPU time of the producer a packet, in batches of 1 and of 64: slots taken and filled, index published, doorbell if
+ *asked for
+ * - a packet to its end and back, by polling the status page and by the WAIT ioctl: wall and CPU time of the caller
+ * - doorbells a packet with 64 in flight, as the device counts them (COUNT_DOORBELLS)
+ * - packets a second with the doorbells that the event index asks for, and with one for each batch whether asked for or
+ *not
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "guest.h"
+
+#define SLOTS 1024u
+
+struct cost {
+	double cpu, wall;
+	uint64_t doorbells;
+};
+
+static double seconds(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static void die(const char *what, int err)
+{
+	fprintf(stderr, "%s: %s\n", what, strerror(-err));
+	exit(1);
+}
+
+/* Wait for room by the status page, as a producer does. */
+static void make_room(struct guest *guest, uint64_t packets)
+{
+	const struct axl_queue_status *status = guest_status(guest);
+
+	while (guest->head + packets - __atomic_load_n(&status->retired, __ATOMIC_ACQUIRE) > guest->slots)
+		if (status->state == AXL_QUEUE_FAULTED)
+			die("queue", -5);
+}
+
+static struct cost begin(struct guest *guest)
+{
+	struct drm_axl_counters counters;
+	int err = guest_counters(guest->fd, &counters);
+
+	if (err)
+		die("DEV_QUERY", err);
+	return (struct cost){.cpu = seconds(CLOCK_THREAD_CPUTIME_ID),
+			     .wall = seconds(CLOCK_MONOTONIC),
+			     .doorbells = counters.doorbells};
+}
+
+static struct cost end(struct guest *guest, struct cost start)
+{
+	struct cost now = begin(guest);
+
+	return (struct cost){now.cpu - start.cpu, now.wall - start.wall, now.doorbells - start.doorbells};
+}
+
+static void finish(struct guest *guest)
+{
+	int err = guest_poll(guest, guest->head, 60 * SECOND);
+
+	if (err)
+		die("poll", err);
+}
+
+/* CPU time of the submission alone: the ring has room for all of a round before the clock starts. */
+static void submission(struct guest *guest, long packets, long batch)
+{
+	const long round = SLOTS - SLOTS % batch;
+	double cpu = 0;
+	long done = 0;
+
+	for (; done < packets; done += round) {
+		double before;
+
+		finish(guest);
+		before = seconds(CLOCK_THREAD_CPUTIME_ID);
+		for (long i = 0; i < round; i += batch) {
+			for (long k = 0; k < batch; k++)
+				guest_nop(guest);
+			guest_submit(guest);
+		}
+		cpu += seconds(CLOCK_THREAD_CPUTIME_ID) - before;
+	}
+	finish(guest);
+	printf("submission, batches of %2ld:           %8.1f ns of CPU a packet\n", batch, cpu * 1e9 / (double)done);
+}
+
+/* A batch, its end, the next batch. */
+static void completion(struct guest *guest, long packets, long batch, bool poll)
+{
+	struct cost cost = begin(guest);
+	long done = 0;
+
+	for (; done < packets; done += batch) {
+		int err;
+
+		for (long k = 0; k < batch; k++)
+			guest_nop(guest);
+		guest_submit(guest);
+		err = poll ? guest_poll(guest, guest->head, 60 * SECOND) : guest_wait(guest, guest->head, 60 * SECOND);
+		if (err)
+			die(poll ? "poll" : "WAIT", err);
+	}
+	cost = end(guest, cost);
+	printf("completion by %s, batches of %2ld:   %8.1f us a batch, %8.1f us of CPU a batch\n",
+	       poll ? "polling" : "WAIT   ", batch, cost.wall * 1e6 * (double)batch / (double)done,
+	       cost.cpu * 1e6 * (double)batch / (double)done);
+}
+
+/* Submissions of @batch with @flight packets on their way all the time. */
+static struct cost stream(struct guest *guest, long packets, long batch, long flight)
+{
+	struct cost cost;
+
+	finish(guest);
+	cost = begin(guest);
+	for (long done = 0; done < packets; done += batch) {
+		make_room(guest, (uint64_t)(SLOTS - flight + batch));
+		for (long k = 0; k < batch; k++)
+			guest_nop(guest);
+		guest_submit(guest);
+	}
+	finish(guest);
+	return end(guest, cost);
+}
+
+static void throughput(struct guest *guest, long packets, long batch, bool always)
+{
+	struct cost cost;
+
+	guest->always_ring = always;
+	cost = stream(guest, packets, batch, 64);
+	guest->always_ring = false;
+	printf("64 in flight, batches of %2ld, doorbells %s: %10.0f packets a second, %8.4f doorbells a packet\n",
+	       batch, always ? "always  " : "if asked", (double)packets / cost.wall,
+	       (double)cost.doorbells / (double)packets);
+}
+
+int main(int argc, char **argv)
+{
+	long packets = argc > 1 ? atol(argv[1]) : 20000;
+	const struct guest_options options = {.slots = SLOTS};
+	struct guest guest;
+	int err;
+
+	if (packets < 1) {
+		fprintf(stderr, "usage: bench_submit_kernel [PACKETS]\n");
+		return 2;
+	}
+	err = guest_create(&guest, &options);
+	if (err)
+		die("queue", err);
+	stream(&guest, 2000, 1, 64);
+	submission(&guest, packets, 1);
+	submission(&guest, packets, 64);
+	for (int poll = 1; poll >= 0; poll--) {
+		completion(&guest, packets / 10 + 1, 1, poll);
+		completion(&guest, packets, 64, poll);
+	}
+	for (long batch = 1; batch <= 16; batch *= 16) {
+		throughput(&guest, packets, batch, false);
+		throughput(&guest, packets, batch, true);
+	}
+	err = guest_job(&guest, 1);
+	if (err)
+		die("the job at the end", err);
+	return guest_destroy(&guest) ? 1 : 0;
+}
