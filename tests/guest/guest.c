@@ -530,28 +530,33 @@ void guest_sleep(int64_t ns)
 }
 
 static __thread sigjmp_buf landing;
+static __thread volatile sig_atomic_t armed;
 
-static void land(int signal)
+/* The handler is the process', the access a thread's: a signal of anything else ends the program, as it would without.
+ */
+static void land(int number)
 {
-	siglongjmp(landing, signal);
+	if (armed)
+		siglongjmp(landing, number);
+	signal(number, SIG_DFL);
 }
 
-/* Run one access with both signals caught. */
+/* Run one access with both signals caught. The handler stays, since another thread can be in here as well. */
 static int caught(volatile uint64_t *at, uint64_t *value, bool write)
 {
-	struct sigaction old[2], action = {.sa_handler = land};
-	int signal;
+	struct sigaction action = {.sa_handler = land};
+	int number;
 
-	sigaction(SIGBUS, &action, &old[0]);
-	sigaction(SIGSEGV, &action, &old[1]);
-	signal = sigsetjmp(landing, 1);
-	if (!signal && write)
+	sigaction(SIGBUS, &action, NULL);
+	sigaction(SIGSEGV, &action, NULL);
+	number = sigsetjmp(landing, 1);
+	armed = !number;
+	if (!number && write)
 		*at = *value;
-	else if (!signal)
+	else if (!number)
 		*value = *at;
-	sigaction(SIGBUS, &old[0], NULL);
-	sigaction(SIGSEGV, &old[1], NULL);
-	return signal;
+	armed = 0;
+	return number;
 }
 
 int guest_load(const volatile uint64_t *at, uint64_t *value)
