@@ -141,6 +141,7 @@ static int ctx_create(struct axl_file *priv, struct axl_ctx *ctx, struct drm_axl
 	err = take_number(ctx);
 	if (err)
 		return err;
+	ctx->id = ++axl->last_id;
 	err = alloc_status(ctx);
 	if (err)
 		return err;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Probe and removal, files, the table of ioctls. */
+#include <linux/compat.h>
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
 #include <drm/drm_accel.h>
@@ -113,12 +114,40 @@ static const struct drm_ioctl_desc axl_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(AXL_EVENT_CONFIG, axl_event_config_ioctl, 0),
 };
 
+/* drm_ioctl() passes over what a longer struct of a newer program says at its end: nobody shall be taken to have said it. */
+static long axl_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	unsigned int nr = _IOC_NR(cmd) - DRM_COMMAND_BASE, size = _IOC_SIZE(cmd), known;
+	struct drm_file *file = filp->private_data;
+	int zero;
+
+	if (_IOC_NR(cmd) >= DRM_COMMAND_BASE && nr < ARRAY_SIZE(axl_ioctls)) {
+		known = _IOC_SIZE(axl_ioctls[nr].cmd);
+		zero = size > known ? check_zeroed_user((void __user *)arg + known, size - known) : 1;
+		if (zero <= 0)
+			return zero ?: axl_refuse(to_axl(file->minor->dev), -E2BIG, "call %#x with %u bytes", nr, size);
+	}
+	return drm_ioctl(filp, cmd, arg);
+}
+
+#ifdef CONFIG_COMPAT
+/* Our structs are the same for 32-bit programs; some of DRM's own are not. */
+static long axl_compat_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	if (_IOC_NR(cmd) < DRM_COMMAND_BASE || _IOC_NR(cmd) >= DRM_COMMAND_END)
+		return drm_compat_ioctl(filp, cmd, arg);
+	return axl_ioctl(filp, cmd, (unsigned long)compat_ptr(arg));
+}
+#else
+#define axl_compat_ioctl NULL
+#endif
+
 static const struct file_operations axl_fops = {
 	.owner = THIS_MODULE,
 	.open = accel_open,
 	.release = drm_release,
-	.unlocked_ioctl = drm_ioctl,
-	.compat_ioctl = drm_compat_ioctl,
+	.unlocked_ioctl = axl_ioctl,
+	.compat_ioctl = axl_compat_ioctl,
 	.poll = drm_poll,
 	.read = drm_read,
 	.llseek = noop_llseek,
@@ -218,6 +247,7 @@ static int axl_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	err = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(52));
 	if (err)
 		return dev_err_probe(&pdev->dev, err, "DMA mask\n");
+	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
 	err = map_bars(axl);
 	if (err)
 		return err;

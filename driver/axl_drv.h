@@ -44,6 +44,7 @@
 #define AXL_FAULT_RECORDS 64
 #define AXL_DEFAULT_WATCHDOG 4000000 /* units of 1024 cycles: four seconds at 1 GHz */
 #define AXL_SUBMIT_SLOTS 64
+#define AXL_DROPS 64 /* resets of a queue whose dropped packets are remembered */
 
 struct axl_user_pages;
 struct axl_submit_queue;
@@ -70,6 +71,7 @@ struct axl_mapping {
  * struct axl_ctx - a hardware context
  * @number: of the hardware; the doorbell page's too
  * @handle: in the file
+ * @id: of this context alone, never given twice
  * @queues: by slot, under axl_device.irq_lock
  * @submit: the kernel's own queue, or NULL
  */
@@ -80,6 +82,7 @@ struct axl_ctx {
 	struct axl_file *file;
 	unsigned int number;
 	u32 handle;
+	unsigned long id;
 	struct page *status_page;
 	struct axl_status_page *status;
 	dma_addr_t status_dma;
@@ -95,9 +98,10 @@ struct axl_ctx {
  * @bounded: its progress may back fences
  * @kernel: the driver's own (SUBMIT): its faults are the scheduler's affair
  * @dead: destroyed, or the device is gone: no status will change any more
- * @lock: protects @fences, @reported and the writes of status->notify
+ * @lock: protects @fences, @reported, @dropped and the writes of status->notify
  * @fences: struct axl_fence, pending
  * @reported: the fault it stands in has been told
+ * @dropped, @num_dropped: what status->dropped was after each of the last resets, a ring
  * @fence_context, @fence_seqno: of its dma_fences
  */
 struct axl_queue {
@@ -114,6 +118,8 @@ struct axl_queue {
 	spinlock_t lock;
 	struct list_head fences;
 	bool reported;
+	u64 dropped[AXL_DROPS];
+	unsigned int num_dropped;
 	u64 fence_context;
 	atomic64_t fence_seqno;
 };
@@ -180,6 +186,7 @@ struct axl_device {
 	wait_queue_head_t irq; /* an interrupt came, or something ended */
 	spinlock_t irq_lock;
 	struct axl_ctx *ctxs[AXL_MAX_CONTEXTS];
+	unsigned long last_id; /* of a context; under objects */
 	u32 fault_read;
 	struct axl_fault_record *faults; /* the last of each queue */
 	DECLARE_BITMAP(has_fault, AXL_MAX_QUEUES);
@@ -253,6 +260,7 @@ int axl_queue_reset_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 struct axl_queue *axl_queue_add(struct axl_ctx *ctx, struct axl_queue_desc *desc);
 void axl_queue_kill(struct axl_queue *queue);
 int axl_queue_recover(struct axl_queue *queue);
+bool axl_queue_dropped(const struct axl_queue *queue, u64 after, u64 until);
 void axl_queue_expire(struct axl_queue *queue);
 struct axl_queue *axl_queue_get(struct axl_file *priv, u32 handle);
 void axl_queue_put(struct axl_queue *queue);

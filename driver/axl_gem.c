@@ -1,15 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Buffers: system memory through the shmem helper, local memory through a window of BAR4. */
 #include <linux/io.h>
+#include <linux/mm.h>
 #include <drm/drm_gem.h>
 
 #include "axl_drv.h"
+
+/* Through a dma-buf too. */
+static int system_mmap(struct drm_gem_object *gem, struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_SHARED ? drm_gem_shmem_object_mmap(gem, vma) : -EINVAL;
+}
+
+static const struct drm_gem_object_funcs system_funcs = {
+	.free = drm_gem_shmem_object_free,
+	.print_info = drm_gem_shmem_object_print_info,
+	.pin = drm_gem_shmem_object_pin,
+	.unpin = drm_gem_shmem_object_unpin,
+	.get_sg_table = drm_gem_shmem_object_get_sg_table,
+	.vmap = drm_gem_shmem_object_vmap,
+	.vunmap = drm_gem_shmem_object_vunmap,
+	.mmap = system_mmap,
+	.vm_ops = &drm_gem_shmem_vm_ops,
+};
 
 struct drm_gem_object *axl_gem_create_object(struct drm_device *drm, size_t size)
 {
 	struct axl_bo *bo = kzalloc(sizeof(*bo), GFP_KERNEL);
 
-	return bo ? &bo->base.base : ERR_PTR(-ENOMEM);
+	if (!bo)
+		return ERR_PTR(-ENOMEM);
+	bo->base.base.funcs = &system_funcs;
+	return &bo->base.base;
 }
 
 static void local_free(struct drm_gem_object *gem)
@@ -106,6 +128,9 @@ int axl_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 		return axl_refuse(axl, -EINVAL, "size %llu", args->size);
 	if (args->flags & ~DRM_AXL_BO_LOCAL || args->handle)
 		return axl_refuse(axl, -EINVAL, "flags %#x, handle %u", args->flags, args->handle);
+	/* Its pages would be pinned all at once. */
+	if (!(args->flags & DRM_AXL_BO_LOCAL) && size >> PAGE_SHIFT > totalram_pages())
+		return axl_refuse(axl, -ENOMEM, "size %llu: more than the machine has", args->size);
 	if (!drm_dev_enter(drm, &idx))
 		return -ENODEV;
 	if (args->flags & DRM_AXL_BO_LOCAL) {

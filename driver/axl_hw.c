@@ -139,6 +139,37 @@ static int command_or_reset(struct axl_device *axl, enum axl_command cmd, u64 ar
 	return err;
 }
 
+/* ---- faults ---- */
+
+/* Records to the queues they are of; returns whether there were any. */
+static bool drain_faults(struct axl_device *axl)
+{
+	unsigned long flags;
+	bool any;
+	u32 write;
+
+	spin_lock_irqsave(&axl->irq_lock, flags);
+	write = axl_read(axl, AXL_REG_FAULT_WRITE);
+	/* Never more than the ring has, whatever the register says. */
+	if (write - axl->fault_read > AXL_FAULT_RECORDS)
+		axl->fault_read = write - AXL_FAULT_RECORDS;
+	any = axl->fault_read != write;
+	for (; axl->fault_read != write; axl->fault_read++) {
+		struct axl_fault_record *record = &axl->fault_ring[axl->fault_read % AXL_FAULT_RECORDS];
+		u32 queue = READ_ONCE(record->queue);
+
+		if (queue < AXL_MAX_QUEUES) {
+			axl->faults[queue] = *record;
+			set_bit(queue, axl->has_fault);
+		}
+	}
+	writel(write, axl->regs + AXL_REG_FAULT_READ);
+	spin_unlock_irqrestore(&axl->irq_lock, flags);
+	return any;
+}
+
+/* ---- commands by name ---- */
+
 int axl_context_update(struct axl_device *axl, unsigned int number, const struct axl_context_desc *desc)
 {
 	int err;
@@ -159,6 +190,8 @@ int axl_queue_start(struct axl_device *axl, unsigned int number, const struct ax
 
 	mutex_lock(&axl->command_lock);
 	axl->queue_table[number] = *desc;
+	/* What is still on its way is of the number's last owner. */
+	drain_faults(axl);
 	clear_bit(number, axl->has_fault);
 	dma_wmb();
 	err = command_or_reset(axl, AXL_CMD_QUEUE_START, number);
@@ -208,31 +241,6 @@ int axl_tlb_invalidate(struct axl_device *axl, u64 contexts)
 }
 
 /* ---- interrupts ---- */
-
-/* Records to the queues they are of; returns whether there were any. Hard interrupt context. */
-static bool drain_faults(struct axl_device *axl)
-{
-	u32 write = axl_read(axl, AXL_REG_FAULT_WRITE);
-	bool any;
-
-	spin_lock(&axl->irq_lock);
-	/* Never more than the ring has, whatever the register says. */
-	if (write - axl->fault_read > AXL_FAULT_RECORDS)
-		axl->fault_read = write - AXL_FAULT_RECORDS;
-	any = axl->fault_read != write;
-	for (; axl->fault_read != write; axl->fault_read++) {
-		struct axl_fault_record *record = &axl->fault_ring[axl->fault_read % AXL_FAULT_RECORDS];
-		u32 queue = READ_ONCE(record->queue);
-
-		if (queue < AXL_MAX_QUEUES) {
-			axl->faults[queue] = *record;
-			set_bit(queue, axl->has_fault);
-		}
-	}
-	spin_unlock(&axl->irq_lock);
-	writel(write, axl->regs + AXL_REG_FAULT_READ);
-	return any;
-}
 
 static u64 contexts_of(unsigned int vector)
 {

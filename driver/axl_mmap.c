@@ -52,7 +52,8 @@ static vm_fault_t insert(struct vm_fault *vmf, struct axl_file *priv)
 	vm_fault_t ret;
 	int idx;
 
-	if (!ctx || !drm_dev_enter(&priv->axl->drm, &idx))
+	/* The handle may be another context's by now. */
+	if (!ctx || ctx->id != (unsigned long)vmf->vma->vm_private_data || !drm_dev_enter(&priv->axl->drm, &idx))
 		return axl_mmap_dummy(vmf);
 	if (offset & STATUS)
 		ret = vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(ctx->status_page));
@@ -91,26 +92,32 @@ int axl_mmap(struct file *filp, struct vm_area_struct *vma)
 	struct drm_file *file = filp->private_data;
 	struct axl_file *priv = file->driver_priv;
 	u64 offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
-	bool status = offset & STATUS, known;
+	bool status = offset & STATUS;
+	struct axl_ctx *ctx;
+	unsigned long id;
 
-	if (offset >= 1ull << 32)
-		return drm_gem_mmap(filp, vma);
 	if (drm_dev_is_unplugged(file->minor->dev))
 		return -ENODEV;
+	if (!(vma->vm_flags & VM_SHARED))
+		return axl_refuse(priv->axl, -EINVAL, "a private mapping of offset %#llx", offset);
+	if (offset >= 1ull << 32)
+		return drm_gem_mmap(filp, vma);
 	if (!(offset & STATUS) == !(offset & DOORBELLS) || offset & ((1u << HANDLE_SHIFT) - 1) ||
-	    vma->vm_end - vma->vm_start != PAGE_SIZE || !(vma->vm_flags & VM_SHARED))
+	    vma->vm_end - vma->vm_start != PAGE_SIZE)
 		return axl_refuse(priv->axl, -EINVAL, "offset %#llx, %lu bytes", offset, vma->vm_end - vma->vm_start);
+	mutex_lock(&priv->axl->map_lock);
+	ctx = context_at(priv, offset);
+	id = ctx ? ctx->id : 0;
+	mutex_unlock(&priv->axl->map_lock);
+	if (!ctx)
+		return axl_refuse(priv->axl, -EINVAL, "offset %#llx: no context %u", offset, handle_of(offset));
 	if (vma->vm_flags & (status ? VM_WRITE | VM_EXEC : VM_READ | VM_EXEC))
 		return axl_refuse(priv->axl, -EACCES, "a %s page can't be mapped like that", status ? "status" : "doorbell");
-	mutex_lock(&priv->axl->map_lock);
-	known = context_at(priv, offset);
-	mutex_unlock(&priv->axl->map_lock);
-	if (!known)
-		return axl_refuse(priv->axl, -ENOENT, "context %u", handle_of(offset));
 	vm_flags_mod(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP | VM_IO | VM_PFNMAP,
 		     status ? VM_MAYWRITE | VM_MAYEXEC : VM_MAYREAD | VM_MAYEXEC);
 	if (!status)
 		vma->vm_page_prot = pgprot_noncached(vma->vm_page_prot);
+	vma->vm_private_data = (void *)id;
 	vma->vm_ops = &page_vm_ops;
 	return 0;
 }

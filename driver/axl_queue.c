@@ -143,16 +143,26 @@ void axl_queue_notify(struct axl_queue *queue, u64 index)
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
 
+/* Whether a reset dropped one of the packets (after, until]; queue->lock is held, or what came before is not asked for. */
+bool axl_queue_dropped(const struct axl_queue *queue, u64 after, u64 until)
+{
+	u64 last = READ_ONCE(queue->status->dropped);
+
+	if (last > after && last <= until)
+		return true;
+	for (unsigned int i = 0; i < min_t(unsigned int, READ_ONCE(queue->num_dropped), AXL_DROPS); i++)
+		if (queue->dropped[i] > after && queue->dropped[i] <= until)
+			return true;
+	return false;
+}
+
 /* 0, an error, or -EINPROGRESS. */
 static int outcome(const struct axl_queue *queue, const struct axl_fence *fence)
 {
 	u32 state = smp_load_acquire(&queue->status->state);
-	u64 dropped;
 
-	if (smp_load_acquire(&queue->status->retired) >= fence->until) {
-		dropped = READ_ONCE(queue->status->dropped);
-		return dropped > fence->after && dropped <= fence->until ? -ECANCELED : 0;
-	}
+	if (smp_load_acquire(&queue->status->retired) >= fence->until)
+		return axl_queue_dropped(queue, fence->after, fence->until) ? -ECANCELED : 0;
 	if (READ_ONCE(queue->dead))
 		return -ENODEV;
 	/* Of the driver's own queue the scheduler drops the packet and goes on. */
@@ -232,9 +242,13 @@ int axl_queue_recover(struct axl_queue *queue)
 {
 	int err = axl_queue_restart(queue->ctx->axl, queue->number);
 	unsigned long flags;
+	u64 dropped;
 
 	spin_lock_irqsave(&queue->lock, flags);
 	queue->reported = false;
+	dropped = READ_ONCE(queue->status->dropped);
+	if (dropped && (!queue->num_dropped || queue->dropped[(queue->num_dropped - 1) % AXL_DROPS] != dropped))
+		queue->dropped[queue->num_dropped++ % AXL_DROPS] = dropped;
 	spin_unlock_irqrestore(&queue->lock, flags);
 	axl_queue_progress(queue);
 	return err;

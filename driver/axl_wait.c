@@ -19,7 +19,7 @@ static s32 outcome(const struct wait *wait)
 	u32 state = smp_load_acquire(&status->state);
 
 	if (smp_load_acquire(&status->retired) >= wait->index)
-		return wait->index && READ_ONCE(status->dropped) == wait->index ? -ECANCELED : 0;
+		return wait->index && axl_queue_dropped(wait->queue, wait->index - 1, wait->index) ? -ECANCELED : 0;
 	if (READ_ONCE(wait->queue->dead) || drm_dev_is_unplugged(&wait->queue->ctx->axl->drm))
 		return -ENODEV;
 	return state == AXL_QUEUE_FAULTED ? -EIO : -ETIME;

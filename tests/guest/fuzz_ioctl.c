@@ -140,7 +140,7 @@ union args {
 	struct drm_axl_dev_query query;
 	struct drm_axl_bo_create bo_create;
 	struct drm_axl_bo_info bo_info;
-	struct drm_axl_vm vm;
+	struct drm_axl_vm_create vm;
 	struct drm_axl_vm_bind bind;
 	struct drm_axl_ctx_create ctx_create;
 	struct drm_axl_ctx_destroy ctx_destroy;

@@ -168,7 +168,7 @@ int guest_queue_create(struct guest *guest, const struct guest_options *options,
 
 int guest_create_on(struct guest *guest, int fd, const struct guest_options *options)
 {
-	struct drm_axl_vm vm = {0};
+	struct drm_axl_vm_create vm = {0};
 	int err;
 
 	*guest = (struct guest){.fd = fd, .slots = options && options->slots ? options->slots : 64};
@@ -222,7 +222,7 @@ static int destroy_context(struct guest *guest)
 
 int guest_destroy(struct guest *guest)
 {
-	struct drm_axl_vm vm = {.vm = guest->vm};
+	struct drm_axl_vm_create vm = {.vm = guest->vm};
 	struct guest_bo *bos[] = {&guest->ring_bo, &guest->index_bo, &guest->code_bo, &guest->data_bo};
 	int first = 0, err;
 
@@ -597,7 +597,7 @@ unsigned int guest_local_room(uint64_t size)
 unsigned int guest_context_room(void)
 {
 	struct drm_axl_ctx_create args = {0};
-	struct drm_axl_vm vm = {0};
+	struct drm_axl_vm_create vm = {0};
 	int fd = guest_open();
 	unsigned int count = 0;
 

@@ -56,13 +56,13 @@ static bool secret_is_whole(const struct guest_bo *bo)
 /* Address spaces, contexts and queues with handles that no other file has. */
 static int tell_handles(struct guest *guest)
 {
-	struct drm_axl_vm vm = {0};
+	struct drm_axl_vm_create vm = {0};
 	struct drm_axl_ctx_create ctx = {0};
 	uint32_t slot;
 	int queue = 0, err = 0;
 
 	while (vm.vm < FOREIGN && !err) {
-		vm = (struct drm_axl_vm){0};
+		vm = (struct drm_axl_vm_create){0};
 		err = guest_ioctl(guest->fd, DRM_IOCTL_AXL_VM_CREATE, &vm);
 	}
 	while (ctx.ctx < FOREIGN && !err) {
@@ -417,7 +417,7 @@ static void handles_count_for_their_file(void **state)
 	struct guest *guest = *state;
 	uint32_t handles[] = {shared->vm, shared->ctx, shared->queue};
 	struct drm_axl_ctx_create ctx = {.vm = handles[0]};
-	struct drm_axl_vm vm = {.vm = handles[0]};
+	struct drm_axl_vm_create vm = {.vm = handles[0]};
 	struct drm_axl_bind_op op = {.op = DRM_AXL_BIND_UNMAP, .va = SYSTEM_SECRET, .size = SECRET_BYTES};
 	struct drm_axl_vm_bind bind = {.vm = handles[0], .num_ops = 1, .stride = sizeof(op), .ops = (uintptr_t)&op};
 	struct drm_axl_ctx_destroy destroy = {.ctx = handles[1]};
@@ -558,6 +558,10 @@ static void prime_mappings_are_the_buffers(void **state)
 
 		assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_AXL_BO_CREATE, &create), 0);
 		info.handle = prime.handle = create.handle;
+		if (flags & DRM_AXL_BO_LOCAL) {
+			assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime), -EOPNOTSUPP);
+			break;
+		}
 		assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime), 0);
 		words = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, prime.fd, 0);
 		assert_true(words != MAP_FAILED);

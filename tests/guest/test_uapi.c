@@ -18,7 +18,7 @@ union args {
 	struct drm_axl_get_time time;
 	struct drm_axl_bo_create bo_create;
 	struct drm_axl_bo_info bo_info;
-	struct drm_axl_vm vm;
+	struct drm_axl_vm_create vm;
 	struct drm_axl_vm_bind bind;
 	struct drm_axl_ctx_create ctx_create;
 	struct drm_axl_ctx_destroy ctx_destroy;
@@ -61,12 +61,12 @@ static void good_bo_info(struct guest *guest, union args *args)
 static void good_vm_create(struct guest *guest, union args *args)
 {
 	(void)guest;
-	args->vm = (struct drm_axl_vm){0};
+	args->vm = (struct drm_axl_vm_create){0};
 }
 
 static void good_vm_destroy(struct guest *guest, union args *args)
 {
-	args->vm = (struct drm_axl_vm){0};
+	args->vm = (struct drm_axl_vm_create){0};
 	assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_AXL_VM_CREATE, &args->vm), 0);
 }
 
@@ -143,8 +143,8 @@ static const struct call {
 	CALL(time, GET_TIME, get_time, 8),
 	CALL(bo_create, BO_CREATE, bo_create, 8),
 	CALL(bo_info, BO_INFO, bo_info, 8),
-	CALL(vm_create, VM_CREATE, vm, 4),
-	CALL(vm_destroy, VM_DESTROY, vm, 4),
+	CALL(vm_create, VM_CREATE, vm_create, 4),
+	CALL(vm_destroy, VM_DESTROY, vm_destroy, 4),
 	CALL(bind, VM_BIND, vm_bind, 24),
 	CALL(ctx_create, CTX_CREATE, ctx_create, 4),
 	CALL(ctx_destroy, CTX_DESTROY, ctx_destroy, 4),
@@ -261,7 +261,7 @@ static void an_unknown_ioctl_is_refused(void **state)
 	struct guest *guest = *state;
 	union args args = {0};
 
-	for (unsigned int nr = DRM_AXL_WAIT + 1; nr < DRM_COMMAND_END - DRM_COMMAND_BASE; nr++) {
+	for (unsigned int nr = DRM_AXL_EVENT_CONFIG + 1; nr < DRM_COMMAND_END - DRM_COMMAND_BASE; nr++) {
 		int err = guest_ioctl(guest->fd, DRM_IOWR(DRM_COMMAND_BASE + nr, union args), &args);
 
 		assert_true(err == -EINVAL || err == -ENOTTY);
@@ -398,7 +398,7 @@ static void vm_create(void **state)
 static void vm_destroy(void **state)
 {
 	struct guest *guest = *state;
-	struct drm_axl_vm twice = {0};
+	struct drm_axl_vm_create twice = {0};
 
 	ACCEPTED(guest, vm_destroy, );
 	REFUSED(guest, vm_destroy, -EINVAL, args.vm.flags = 1);
@@ -415,11 +415,11 @@ static void vm_destroy(void **state)
 static void address_spaces_run_out_with_an_error(void **state)
 {
 	struct guest *guest = *state;
-	struct drm_axl_vm vm = {0};
+	struct drm_axl_vm_create vm = {0};
 	int err, count = 0;
 
 	while (!(err = guest_ioctl(guest->fd, DRM_IOCTL_AXL_VM_CREATE, &vm)) && count++ < 5000)
-		vm = (struct drm_axl_vm){0};
+		vm = (struct drm_axl_vm_create){0};
 	assert_true(count >= 64 && count < 5000);
 	assert_true(err == -ENOSPC || err == -EBUSY || err == -ENOMEM);
 	assert_int_equal(vm.vm, 0);
