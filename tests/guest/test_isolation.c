@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -410,6 +411,97 @@ static void doorbells_reach_their_own_queues_only(void **state)
 		assert_int_equal(guest->status->queue[slot].retired, 0);
 }
 
+/* ---- page tables ---- */
+
+#define FLIP 0x50000000ull /* a multiple of 2 MiB */
+#define LARGE (2ull << 20)
+
+struct flipper {
+	struct guest *guest;
+	volatile bool stop;
+	volatile int err;
+	unsigned long rounds;
+};
+
+/* A small page and then a large one at one address, again and again: the table of the small one goes away each time. */
+static void *flip_tables(void *arg)
+{
+	struct flipper *flipper = arg;
+	struct guest *guest = flipper->guest;
+	struct guest_bo small, large;
+	int err = guest_bo_create(guest->fd, PAGE, 0, &small);
+
+	if (!err)
+		err = guest_bo_create(guest->fd, LARGE, DRM_AXL_BO_LOCAL, &large);
+	while (!err && !flipper->stop) {
+		err = guest_bind(guest, small.handle, FLIP + PAGE, PAGE, DRM_AXL_BIND_READ);
+		if (!err)
+			err = guest_unbind(guest, FLIP + PAGE, PAGE);
+		if (!err)
+			err = guest_bind(guest, large.handle, FLIP, LARGE, DRM_AXL_BIND_READ);
+		if (!err)
+			err = guest_unbind(guest, FLIP, LARGE);
+		flipper->rounds++;
+	}
+	flipper->err = err;
+	return NULL;
+}
+
+/* Somebody else, who makes tables that lead to the secret all the time. */
+static void *make_tables(void *arg)
+{
+	struct flipper *flipper = arg;
+	struct guest owner = {.fd = guest_open()};
+	struct guest_bo secret = {0};
+	int err = owner.fd < 0 ? owner.fd : guest_bo_map(owner.fd, LARGE, 0, &secret);
+
+	for (uint64_t w = 0; !err && w < LARGE / 8; w++)
+		((uint64_t *)secret.data)[w] = SECRET;
+	while (!err && !flipper->stop) {
+		struct drm_axl_vm vm = {0};
+
+		err = guest_ioctl(owner.fd, DRM_IOCTL_AXL_VM_CREATE, &vm);
+		owner.vm = vm.vm;
+		for (uint64_t i = 0; i < 256 && !err && !flipper->stop; i++, flipper->rounds++)
+			err = guest_bind(&owner, secret.handle, i * LARGE, LARGE, DRM_AXL_BIND_READ);
+		if (!err)
+			err = guest_ioctl(owner.fd, DRM_IOCTL_AXL_VM_DESTROY, &vm);
+	}
+	flipper->err = err;
+	guest_bo_destroy(owner.fd, &secret);
+	close(owner.fd);
+	return NULL;
+}
+
+/* The device may be in the middle of a walk when a table goes: then it must not become another's. */
+static void a_walk_does_not_end_in_a_table_that_went_away(void **state)
+{
+	struct guest *guest = *state;
+	struct flipper mine = {.guest = guest}, theirs = {0};
+	uint64_t *seen = guest_at(guest, GUEST_SCRATCH);
+	int64_t deadline = guest_in(guest_setting("AXL_LOOPS", 50) * SECOND / 5);
+	unsigned long tries = 0, found = 0;
+	pthread_t threads[2];
+
+	assert_int_equal(pthread_create(&threads[0], NULL, flip_tables, &mine), 0);
+	assert_int_equal(pthread_create(&threads[1], NULL, make_tables, &theirs), 0);
+	for (; guest_now() < deadline && !mine.err && !theirs.err; tries++) {
+		seen[0] = 0;
+		guest_copy(guest, GUEST_SCRATCH, FLIP, 64);
+		if (guest_poll(guest, guest_submit(guest), 20 * SECOND) == -EIO && guest_reset(guest))
+			break;
+		found += seen[0] == SECRET;
+	}
+	mine.stop = theirs.stop = true;
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	memset(seen, 0, 64);
+	if (found || mine.err || theirs.err)
+		fail_msg("%lu tries, %lu and %lu tables: the secret %lu times (%d, %d)", tries, mine.rounds,
+			 theirs.rounds, found, mine.err, theirs.err);
+	good_job(guest);
+}
+
 /* ---- the kernel's side ---- */
 
 static void handles_count_for_their_file(void **state)
@@ -672,6 +764,7 @@ int main(void)
 		ATTACK(a_ring_does_not_lie_in_foreign_memory),
 		ATTACK(the_scratchpad_tells_nothing),
 		ATTACK(doorbells_reach_their_own_queues_only),
+		ATTACK(a_walk_does_not_end_in_a_table_that_went_away),
 		ATTACK(handles_count_for_their_file),
 		ATTACK(buffers_count_for_their_file),
 		ATTACK(flink_names_lead_nowhere),
