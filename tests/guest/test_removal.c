@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The device is taken from the driver, and given back, while files are open, jobs run, threads wait and pages are
+ * mapped: everybody gets an error, nobody a signal, and afterwards a new file works. AXL_LOOPS / 10 times each. What is
+ * wrong here mostly takes the kernel with it: a program of its own, to be run last.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "check.h"
+
+#define DRIVER "/sys/bus/pci/drivers/axl"
+
+static char address[64];
+
+static int loops(void)
+{
+	return (int)guest_setting("AXL_LOOPS", 50) / 10 + 1;
+}
+
+/* ---- sysfs ---- */
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t written;
+
+	if (fd < 0)
+		return -errno;
+	written = write(fd, text, strlen(text));
+	close(fd);
+	return written < 0 ? -errno : 0;
+}
+
+/* The PCI address of the first device that the driver has. */
+static int find_device(void **state)
+{
+	DIR *folder = opendir(DRIVER);
+	struct dirent *entry;
+
+	(void)state;
+	while (folder && (entry = readdir(folder)))
+		if (!strncmp(entry->d_name, "0000:", 5))
+			snprintf(address, sizeof(address), "%.60s", entry->d_name);
+	if (folder)
+		closedir(folder);
+	return *address ? 0 : -1;
+}
+
+static void take_away(void)
+{
+	assert_int_equal(write_file(DRIVER "/unbind", address), 0);
+}
+
+/* The minor is taken anew: an old file that is still open keeps its number. */
+static void give_back(void)
+{
+	int64_t deadline = guest_in(20 * SECOND);
+	DIR *folder;
+	struct dirent *entry;
+	char path[PATH_MAX] = "";
+
+	assert_int_equal(write_file(DRIVER "/bind", address), 0);
+	while (!*path && guest_now() < deadline) {
+		char name[PATH_MAX];
+
+		snprintf(name, sizeof(name), "/sys/bus/pci/devices/%s/accel", address);
+		folder = opendir(name);
+		while (folder && (entry = readdir(folder)))
+			if (!strncmp(entry->d_name, "accel", 5))
+				snprintf(path, sizeof(path), "/dev/accel/%.32s", entry->d_name);
+		if (folder)
+			closedir(folder);
+	}
+	setenv("AXL_NODE", path, 1);
+	for (int fd = -1; fd < 0 && guest_now() < deadline; fd < 0 ? (void)0 : (void)close(fd))
+		fd = guest_open();
+}
+
+/* ---- tests ---- */
+
+static int begin(void **state)
+{
+	(void)state;
+	alarm((unsigned int)guest_setting("AXL_TIMEOUT", 300));
+	check_taint = guest_taint();
+	return 0;
+}
+
+static int finish(void **state)
+{
+	struct guest guest;
+
+	(void)state;
+	assert_int_equal(guest_create(&guest, NULL), 0);
+	assert_int_equal(guest_job(&guest, 1), 0);
+	assert_int_equal(guest_destroy(&guest), 0);
+	assert_true(guest_taint() == check_taint);
+	alarm(0);
+	return 0;
+}
+
+#define REMOVAL(name) cmocka_unit_test_setup_teardown(name, begin, finish)
+
+static void nobody_has_it_open(void **state)
+{
+	(void)state;
+	for (int i = 0; i < loops(); i++) {
+		struct guest guest;
+
+		assert_int_equal(guest_create(&guest, NULL), 0);
+		assert_int_equal(guest_job(&guest, 1), 0);
+		assert_int_equal(guest_destroy(&guest), 0);
+		take_away();
+		give_back();
+	}
+}
+
+static void an_open_file_gets_errors(void **state)
+{
+	(void)state;
+	for (int i = 0; i < loops(); i++) {
+		struct drm_axl_get_time time = {0};
+		struct drm_axl_vm vm = {0};
+		struct guest_bo bo;
+		struct guest guest;
+		int fd = guest_open();
+
+		assert_true(fd >= 0);
+		assert_int_equal(guest_create(&guest, NULL), 0);
+		take_away();
+		assert_int_equal(guest_ioctl(fd, DRM_IOCTL_AXL_GET_TIME, &time), -ENODEV);
+		assert_int_equal(guest_ioctl(fd, DRM_IOCTL_AXL_VM_CREATE, &vm), -ENODEV);
+		assert_int_equal(guest_bo_create(guest.fd, 4096, 0, &bo), -ENODEV);
+		assert_int_equal(guest_reset(&guest), -ENODEV);
+		assert_int_equal(guest_wait(&guest, 1, SECOND), -ENODEV);
+		close(fd);
+		guest_destroy(&guest);
+		give_back();
+	}
+}
+
+/* Pages of a device that is gone: memory that means nothing. */
+static void mappings_give_no_signal(void **state)
+{
+	(void)state;
+	for (int i = 0; i < loops(); i++) {
+		struct guest_bo local;
+		struct guest guest;
+		uint64_t value;
+
+		assert_int_equal(guest_create(&guest, NULL), 0);
+		assert_int_equal(guest_bo_map(guest.fd, 4096, DRM_AXL_BO_LOCAL, &local), 0);
+		*(volatile uint64_t *)local.data = 1;
+		take_away();
+		assert_int_equal(guest_store(guest.doorbells, 0), 0);
+		assert_int_equal(guest_load((const uint64_t *)guest.status, &value), 0);
+		assert_int_equal(guest_load(guest.index_bo.data, &value), 0);
+		guest_load(local.data, &value);
+		guest_bo_destroy(guest.fd, &local);
+		guest_destroy(&guest);
+		give_back();
+	}
+}
+
+struct waiter {
+	struct guest *guest;
+	int result;
+};
+
+static void *wait_for_long(void *arg)
+{
+	struct waiter *waiter = arg;
+
+	waiter->result = guest_wait(waiter->guest, waiter->guest->head, 60 * SECOND);
+	return NULL;
+}
+
+/* With a job that never ends, and a thread that sleeps on it. */
+static void a_sleeper_learns_of_it(void **state)
+{
+	(void)state;
+	for (int i = 0; i < loops(); i++) {
+		struct guest_program program;
+		struct guest guest;
+		struct waiter waiter = {.guest = &guest, .result = 1};
+		int64_t begin_ns;
+		pthread_t thread;
+
+		assert_int_equal(guest_create(&guest, NULL), 0);
+		guest_program_endless(&program);
+		guest_run(&guest, &program, 0);
+		guest_submit(&guest);
+		assert_int_equal(pthread_create(&thread, NULL, wait_for_long, &waiter), 0);
+		guest_sleep(i % 3 * 5 * MILLISECOND);
+		take_away();
+		begin_ns = guest_now();
+		pthread_join(thread, NULL);
+		assert_int_equal(waiter.result, -ENODEV);
+		assert_true(guest_now() - begin_ns < 2 * SECOND);
+		guest_destroy(&guest);
+		give_back();
+	}
+}
+
+/* A process that is killed while, or right after, the device goes. */
+static void processes_end_beside_it(void **state)
+{
+	(void)state;
+	for (int i = 0; i < loops(); i++) {
+		int pid = fork();
+
+		if (!pid) {
+			struct guest guest;
+			int err = guest_create(&guest, NULL);
+
+			for (uint32_t k = 0; !err; k++)
+				err = guest_job(&guest, k);
+			_exit(err == -ENODEV || err == -EIO ? 0 : 1);
+		}
+		guest_sleep(50 * MILLISECOND);
+		take_away();
+		if (i % 2)
+			kill(pid, SIGKILL);
+		assert_int_equal(guest_reap(pid, 30 * SECOND), i % 2 ? -EINTR : 0);
+		give_back();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		REMOVAL(nobody_has_it_open),     REMOVAL(an_open_file_gets_errors), REMOVAL(mappings_give_no_signal),
+		REMOVAL(a_sleeper_learns_of_it), REMOVAL(processes_end_beside_it),
+	};
+
+	return check_run("removal", tests, find_device, NULL);
+}
