@@ -229,24 +229,22 @@ int axl_ctx_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	return ctx ? 0 : axl_refuse(axl, -ENOENT, "context %u", args->ctx);
 }
 
-/* Nothing is mapped any more: a mapping holds the file. */
+/* The file is closed, or the device goes. The objects lock is held. */
 void axl_file_release(struct axl_file *priv)
 {
 	struct axl_ctx *ctx;
 	struct axl_vm *vm;
 	unsigned long handle;
 
-	mutex_lock(&priv->axl->objects);
+	lockdep_assert_held(&priv->axl->objects);
 	xa_for_each(&priv->ctxs, handle, ctx) {
+		mutex_lock(&priv->axl->map_lock);
 		xa_erase(&priv->ctxs, handle);
+		mutex_unlock(&priv->axl->map_lock);
 		ctx_kill(priv, ctx);
 	}
 	xa_for_each(&priv->vms, handle, vm) {
 		xa_erase(&priv->vms, handle);
 		axl_vm_put(vm);
 	}
-	mutex_unlock(&priv->axl->objects);
-	xa_destroy(&priv->ctxs);
-	xa_destroy(&priv->queues);
-	xa_destroy(&priv->vms);
 }

@@ -11,7 +11,7 @@ static int objects_show(struct seq_file *m, void *data)
 {
 	struct drm_debugfs_entry *entry = m->private;
 	struct axl_device *axl = to_axl(entry->dev);
-	unsigned int ctxs = 0, queues = 0;
+	unsigned int vms, ctxs = 0, queues = 0;
 	struct drm_mm_node *node;
 	u64 local = 0;
 
@@ -22,11 +22,14 @@ static int objects_show(struct seq_file *m, void *data)
 			queues += !!axl->ctxs[c]->queues[s];
 		}
 	mutex_unlock(&axl->objects);
+	mutex_lock(&axl->vms_lock);
+	vms = list_count_nodes(&axl->vms);
+	mutex_unlock(&axl->vms_lock);
 	mutex_lock(&axl->local_lock);
 	drm_mm_for_each_node(node, &axl->local_mm)
 		local += node->size;
 	mutex_unlock(&axl->local_lock);
-	seq_printf(m, "vms %d\ncontexts %u\nqueues %u\nlocal_bytes %llu\npending_fences %d\n", atomic_read(&axl->num_vms),
+	seq_printf(m, "vms %u\ncontexts %u\nqueues %u\nlocal_bytes %llu\npending_fences %d\n", vms,
 		   ctxs, queues, local, atomic_read(&axl->pending_fences));
 	return 0;
 }

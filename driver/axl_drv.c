@@ -28,6 +28,9 @@ static int axl_open(struct drm_device *drm, struct drm_file *file)
 	xa_init_flags(&priv->queues, XA_FLAGS_ALLOC1);
 	INIT_LIST_HEAD(&priv->stores);
 	file->driver_priv = priv;
+	mutex_lock(&priv->axl->objects);
+	list_add_tail(&priv->link, &priv->axl->files);
+	mutex_unlock(&priv->axl->objects);
 	return 0;
 }
 
@@ -36,7 +39,13 @@ static void axl_postclose(struct drm_device *drm, struct drm_file *file)
 	struct axl_file *priv = file->driver_priv;
 
 	axl_fence_release(priv);
+	mutex_lock(&priv->axl->objects);
+	list_del(&priv->link);
 	axl_file_release(priv);
+	mutex_unlock(&priv->axl->objects);
+	xa_destroy(&priv->ctxs);
+	xa_destroy(&priv->queues);
+	xa_destroy(&priv->vms);
 	put_page(priv->dummy);
 	kfree(priv);
 }
@@ -161,7 +170,7 @@ static const struct drm_driver axl_driver = {
 	.open = axl_open,
 	.postclose = axl_postclose,
 	.gem_create_object = axl_gem_create_object,
-	.gem_prime_import_sg_table = drm_gem_shmem_prime_import_sg_table,
+	.gem_prime_import_sg_table = axl_gem_import,
 	.show_fdinfo = axl_show_fdinfo,
 	.ioctls = axl_ioctls,
 	.num_ioctls = ARRAY_SIZE(axl_ioctls),
@@ -194,8 +203,12 @@ static int init_software(struct axl_device *axl)
 
 	spin_lock_init(&axl->irq_lock);
 	init_waitqueue_head(&axl->irq);
+	INIT_LIST_HEAD(&axl->files);
+	INIT_LIST_HEAD(&axl->vms);
+	INIT_LIST_HEAD(&axl->bos);
 	INIT_DELAYED_WORK(&axl->poll, axl_fence_poll);
-	err = drmm_mutex_init(&axl->drm, &axl->objects) ?: drmm_mutex_init(&axl->drm, &axl->map_lock) ?:
+	err = drmm_mutex_init(&axl->drm, &axl->objects) ?: drmm_mutex_init(&axl->drm, &axl->vms_lock) ?:
+	      drmm_mutex_init(&axl->drm, &axl->bo_lock) ?: drmm_mutex_init(&axl->drm, &axl->map_lock) ?:
 	      drmm_mutex_init(&axl->drm, &axl->local_lock) ?: drmm_mutex_init(&axl->drm, &axl->command_lock) ?:
 	      drmm_mutex_init(&axl->drm, &axl->store_lock);
 	if (err)
@@ -213,13 +226,15 @@ static int init_software(struct axl_device *axl)
 static int map_bars(struct axl_device *axl)
 {
 	struct pci_dev *pdev = axl->pdev;
-	int err = pcim_iomap_regions(pdev, BIT(0) | BIT(2) | BIT(4), "axl");
+	int err = pcim_iomap_regions(pdev, BIT(0) | BIT(2), "axl");
 
 	if (err)
 		return dev_err_probe(&pdev->dev, err, "BARs\n");
+	/* Local memory is mapped piece by piece, when it is needed: it may be larger than the kernel likes to map. */
+	if (!devm_request_mem_region(&pdev->dev, pci_resource_start(pdev, 4), pci_resource_len(pdev, 4), "axl"))
+		return dev_err_probe(&pdev->dev, -EBUSY, "BAR4\n");
 	axl->regs = pcim_iomap_table(pdev)[0];
 	axl->doorbells_map = pcim_iomap_table(pdev)[2];
-	axl->local_map = pcim_iomap_table(pdev)[4];
 	axl->doorbells = pci_resource_start(pdev, 2);
 	axl->local = pci_resource_start(pdev, 4);
 	if (pci_resource_len(pdev, 0) < AXL_BAR0_BYTES ||
@@ -270,14 +285,24 @@ err_hw:
 	return err;
 }
 
-/* Files stay open, their calls answer -ENODEV; fences end, sleepers wake. */
+/*
+ * Files stay open, with their buffers; their calls answer -ENODEV. Everything that the device knows of or that is mapped for it goes
+ * now, while it can still be told: contexts, queues, what is bound. Fences end, sleepers wake.
+ */
 static void axl_remove(struct pci_dev *pdev)
 {
 	struct axl_device *axl = pci_get_drvdata(pdev);
+	struct axl_file *file;
 
 	drm_dev_unplug(&axl->drm);
 	axl_hw_fini(axl);
-	axl_queues_abandon(axl);
+	mutex_lock(&axl->objects);
+	list_for_each_entry(file, &axl->files, link)
+		axl_file_release(file);
+	mutex_unlock(&axl->objects);
+	axl_vms_abandon(axl);
+	axl_bos_abandon(axl);
+	cancel_delayed_work_sync(&axl->poll);
 	wake_up_all(&axl->irq);
 }
 

@@ -5,7 +5,9 @@
  *
  * Locks, outermost first:
  *	axl_device.objects	who exists: handles, hardware numbers, the files' tables
+ *	axl_device.vms_lock	the list of VMs
  *	axl_vm.lock		an address space: its mappings and page tables
+ *	axl_device.bo_lock	the list of buffers
  *	(mmap_lock, reservation locks)
  *	axl_device.map_lock	doorbell and status pages: which context's they are
  *	axl_device.command_lock	the mailbox and the tables that its commands read; nothing is allocated under it
@@ -49,9 +51,10 @@
 struct axl_user_pages;
 struct axl_submit_queue;
 
-/* @lock: protects base's mappings, @mmu, @contexts: a bit for each hardware context that is attached to it */
+/* @link: axl_device.vms; @lock: protects base's mappings, @mmu, @contexts: a bit for each hardware context that is attached to it */
 struct axl_vm {
 	struct drm_gpuvm base;
+	struct list_head link;
 	struct axl_device *axl;
 	struct kref ref;
 	struct mutex lock;
@@ -136,6 +139,7 @@ struct axl_fence {
 
 /* @dummy: what doorbell, status and local memory mappings show when what they were of is gone */
 struct axl_file {
+	struct list_head link; /* axl_device.files */
 	struct axl_device *axl;
 	struct drm_file *drm;
 	struct page *dummy;
@@ -147,8 +151,10 @@ struct axl_file {
 	struct list_head stores; /* FENCE_IMPORT; under store_lock */
 };
 
+/* @link: axl_device.bos, if it is in system memory; @node: in local memory, else */
 struct axl_bo {
 	struct drm_gem_shmem_object base;
+	struct list_head link;
 	struct drm_mm_node node;
 	bool local;
 };
@@ -164,12 +170,16 @@ struct axl_device {
 	struct pci_dev *pdev;
 	void __iomem *regs;
 	void __iomem *doorbells_map;
-	void __iomem *local_map;
 	phys_addr_t doorbells;
 	phys_addr_t local;
 	struct drm_axl_dev_info info;
 
 	struct mutex objects;
+	struct list_head files;
+	struct mutex vms_lock;
+	struct list_head vms;
+	struct mutex bo_lock;
+	struct list_head bos;
 	struct mutex map_lock;
 	struct mutex local_lock; /* protects local_mm */
 	struct drm_mm local_mm;
@@ -196,7 +206,6 @@ struct axl_device {
 	atomic_t pending_fences;
 	struct workqueue_struct *stores;
 	struct mutex store_lock; /* protects axl_file.stores */
-	atomic_t num_vms;
 	atomic64_t resets;
 	atomic64_t lost_interrupts; /* found by looking */
 };
@@ -226,6 +235,9 @@ int axl_hw_resume(struct axl_device *axl);
 
 /* axl_gem.c */
 struct drm_gem_object *axl_gem_create_object(struct drm_device *drm, size_t size);
+struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf_attachment *attach, struct sg_table *sgt);
+void __iomem *axl_local_map(struct axl_bo *bo, u64 offset, u64 size);
+void axl_bos_abandon(struct axl_device *axl);
 int axl_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 
@@ -240,6 +252,7 @@ int axl_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *fi
 int axl_vm_bind_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 struct axl_vm *axl_vm_get(struct axl_file *priv, u32 handle);
 void axl_vm_put(struct axl_vm *vm);
+void axl_vms_abandon(struct axl_device *axl);
 int axl_vm_pin(struct axl_vm *vm, u64 va, u64 size, u64 bits);
 void axl_vm_unpin(struct axl_vm *vm, u64 va, u64 size);
 int axl_vm_map_kernel(struct axl_vm *vm, u64 va, dma_addr_t address, u64 size, u64 bits);
@@ -266,7 +279,6 @@ struct axl_queue *axl_queue_get(struct axl_file *priv, u32 handle);
 void axl_queue_put(struct axl_queue *queue);
 void axl_queue_progress(struct axl_queue *queue);
 void axl_queue_notify(struct axl_queue *queue, u64 index);
-void axl_queues_abandon(struct axl_device *axl);
 void axl_progress_contexts(struct axl_device *axl, u64 contexts);
 
 /* axl_fence.c */

@@ -179,7 +179,7 @@ out_exit:
 
 /*
  * A store that waits for a fence. Two references: the file's list, and the callback or its work.
- * @map: of the buffer, when it is in system memory
+ * @map: of the buffer, when it is in system memory; @io: of its page, when it is in local memory
  */
 struct store {
 	struct kref ref;
@@ -190,6 +190,7 @@ struct store {
 	struct dma_fence *fence;
 	struct drm_gem_object *gem;
 	struct iosys_map map;
+	void __iomem *io;
 	u64 offset;
 	u64 value;
 };
@@ -200,6 +201,8 @@ static void store_release(struct kref *ref)
 
 	if (store->map.vaddr)
 		drm_gem_vunmap_unlocked(store->gem, &store->map);
+	if (store->io)
+		iounmap(store->io);
 	dma_fence_put(store->fence);
 	drm_gem_object_put(store->gem);
 	kfree(store);
@@ -214,7 +217,7 @@ static void do_store(struct store *store)
 		/* Whoever sees the value sees what came before the fence. */
 		smp_store_release((u64 *)(store->map.vaddr + store->offset), store->value);
 	} else if (drm_dev_enter(&axl->drm, &idx)) {
-		writeq(store->value, axl->local_map + to_axl_bo(store->gem)->node.start + store->offset);
+		writeq(store->value, store->io + (store->offset & ~PAGE_MASK));
 		drm_dev_exit(idx);
 	}
 }
@@ -274,11 +277,14 @@ static int import(struct store *store, const struct drm_axl_fence_import *args, 
 	err = drm_syncobj_find_fence(file, args->sync.handle, args->sync.point, 0, &store->fence);
 	if (err)
 		return axl_refuse(priv->axl, err, "syncobj %u, point %llu", args->sync.handle, args->sync.point);
-	if (!to_axl_bo(store->gem)->local) {
+	if (to_axl_bo(store->gem)->local) {
+		store->io = axl_local_map(to_axl_bo(store->gem), store->offset & PAGE_MASK, PAGE_SIZE);
+		err = store->io ? 0 : -ENOMEM;
+	} else {
 		err = drm_gem_vmap_unlocked(store->gem, &store->map);
-		if (err)
-			return err;
 	}
+	if (err)
+		return err;
 	mutex_lock(&priv->axl->store_lock);
 	store->file = priv;
 	list_add_tail(&store->link, &priv->stores);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Buffers: system memory through the shmem helper, local memory through a window of BAR4. */
+#include <linux/dma-mapping.h>
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <drm/drm_gem.h>
 
 #include "axl_drv.h"
+
+#define CLEAR_BYTES (4u << 20)
 
 /* Through a dma-buf too. */
 static int system_mmap(struct drm_gem_object *gem, struct vm_area_struct *vma)
@@ -12,8 +15,18 @@ static int system_mmap(struct drm_gem_object *gem, struct vm_area_struct *vma)
 	return vma->vm_flags & VM_SHARED ? drm_gem_shmem_object_mmap(gem, vma) : -EINVAL;
 }
 
+static void system_free(struct drm_gem_object *gem)
+{
+	struct axl_device *axl = to_axl(gem->dev);
+
+	mutex_lock(&axl->bo_lock);
+	list_del(&to_axl_bo(gem)->link);
+	mutex_unlock(&axl->bo_lock);
+	drm_gem_shmem_object_free(gem);
+}
+
 static const struct drm_gem_object_funcs system_funcs = {
-	.free = drm_gem_shmem_object_free,
+	.free = system_free,
 	.print_info = drm_gem_shmem_object_print_info,
 	.pin = drm_gem_shmem_object_pin,
 	.unpin = drm_gem_shmem_object_unpin,
@@ -31,7 +44,48 @@ struct drm_gem_object *axl_gem_create_object(struct drm_device *drm, size_t size
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
 	bo->base.base.funcs = &system_funcs;
+	INIT_LIST_HEAD(&bo->link);
 	return &bo->base.base;
+}
+
+static void system_list(struct axl_device *axl, struct drm_gem_object *gem)
+{
+	mutex_lock(&axl->bo_lock);
+	list_add_tail(&to_axl_bo(gem)->link, &axl->bos);
+	mutex_unlock(&axl->bo_lock);
+}
+
+struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf_attachment *attach, struct sg_table *sgt)
+{
+	struct drm_gem_object *gem = drm_gem_shmem_prime_import_sg_table(drm, attach, sgt);
+
+	if (!IS_ERR(gem))
+		system_list(to_axl(drm), gem);
+	return gem;
+}
+
+/* The device goes: buffers stay, with what is in them, but not mapped for it. What was imported goes with its last handle. */
+void axl_bos_abandon(struct axl_device *axl)
+{
+	struct axl_bo *bo;
+
+	mutex_lock(&axl->bo_lock);
+	list_for_each_entry(bo, &axl->bos, link) {
+		struct drm_gem_shmem_object *shmem = &bo->base;
+		struct sg_table *sgt;
+
+		dma_resv_lock(shmem->base.resv, NULL);
+		sgt = shmem->base.import_attach ? NULL : shmem->sgt;
+		if (sgt) {
+			shmem->sgt = NULL;
+			dma_unmap_sgtable(axl->drm.dev, sgt, DMA_BIDIRECTIONAL, 0);
+			sg_free_table(sgt);
+			kfree(sgt);
+			drm_gem_shmem_put_pages(shmem);
+		}
+		dma_resv_unlock(shmem->base.resv);
+	}
+	mutex_unlock(&axl->bo_lock);
 }
 
 static void local_free(struct drm_gem_object *gem)
@@ -92,6 +146,28 @@ static const struct drm_gem_object_funcs local_funcs = {
 	.vm_ops = &local_vm_ops,
 };
 
+/* What another owner left there is nobody's business. */
+static int clear_local(struct axl_device *axl, u64 start, u64 size)
+{
+	for (u64 done = 0, part; done < size; done += part) {
+		void __iomem *map;
+
+		part = min_t(u64, size - done, CLEAR_BYTES);
+		map = ioremap_wc(axl->local + start + done, part);
+		if (!map)
+			return -ENOMEM;
+		memset_io(map, 0, part);
+		iounmap(map);
+	}
+	return 0;
+}
+
+/* A part of a buffer in local memory, for the kernel; iounmap() it. NULL: no memory. */
+void __iomem *axl_local_map(struct axl_bo *bo, u64 offset, u64 size)
+{
+	return ioremap_wc(to_axl(bo->base.base.dev)->local + bo->node.start + offset, size);
+}
+
 static struct drm_gem_object *create_local(struct axl_device *axl, u64 size)
 {
 	u64 align = size >= AXL_LARGE_PAGE_BYTES ? AXL_LARGE_PAGE_BYTES : PAGE_SIZE;
@@ -105,14 +181,21 @@ static struct drm_gem_object *create_local(struct axl_device *axl, u64 size)
 	mutex_lock(&axl->local_lock);
 	err = drm_mm_insert_node_generic(&axl->local_mm, &bo->node, size, align, 0, DRM_MM_INSERT_LOW);
 	mutex_unlock(&axl->local_lock);
-	if (err) {
-		kfree(bo);
-		return ERR_PTR(err);
-	}
-	/* What another owner left there is nobody's business. */
-	memset_io(axl->local_map + bo->node.start, 0, size);
+	if (err)
+		goto err_free;
+	err = clear_local(axl, bo->node.start, size);
+	if (err)
+		goto err_node;
 	drm_gem_private_object_init(&axl->drm, &bo->base.base, size);
 	return &bo->base.base;
+
+err_node:
+	mutex_lock(&axl->local_lock);
+	drm_mm_remove_node(&bo->node);
+	mutex_unlock(&axl->local_lock);
+err_free:
+	kfree(bo);
+	return ERR_PTR(err);
 }
 
 int axl_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
@@ -138,6 +221,8 @@ int axl_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	} else {
 		shmem = drm_gem_shmem_create(drm, size);
 		gem = IS_ERR(shmem) ? ERR_CAST(shmem) : &shmem->base;
+		if (!IS_ERR(gem))
+			system_list(axl, gem);
 	}
 	drm_dev_exit(idx);
 	if (IS_ERR(gem))

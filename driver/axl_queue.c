@@ -266,20 +266,6 @@ void axl_progress_contexts(struct axl_device *axl, u64 contexts)
 	spin_unlock_irqrestore(&axl->irq_lock, flags);
 }
 
-/* The device is gone: no queue will move any more. */
-void axl_queues_abandon(struct axl_device *axl)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&axl->irq_lock, flags);
-	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
-		for (unsigned int s = 0; axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT; s++)
-			if (axl->ctxs[c]->queues[s])
-				WRITE_ONCE(axl->ctxs[c]->queues[s]->dead, true);
-	spin_unlock_irqrestore(&axl->irq_lock, flags);
-	axl_progress_contexts(axl, ~0ull);
-}
-
 /* ---- ioctls ---- */
 
 static int check_create(struct axl_device *axl, const struct drm_axl_queue_create *args)

@@ -282,12 +282,11 @@ static const struct drm_gpuvm_ops vm_ops = {
 	.vm_free = vm_free,
 };
 
-static void vm_release(struct kref *ref)
+/* No context refers to it: the device walks nothing of it. */
+static void clear(struct axl_vm *vm)
 {
-	struct axl_vm *vm = container_of(ref, struct axl_vm, ref);
 	struct drm_gpuva *va, *next;
 
-	/* No context refers to it: the device walks nothing of it. */
 	drm_gpuvm_for_each_va_safe(va, next, &vm->base) {
 		if (va == &vm->base.kernel_alloc_node)
 			continue;
@@ -295,9 +294,32 @@ static void vm_release(struct kref *ref)
 		mapping_free(vm, to_mapping(va));
 	}
 	axl_mmu_fini(&vm->mmu);
+}
+
+static void vm_release(struct kref *ref)
+{
+	struct axl_vm *vm = container_of(ref, struct axl_vm, ref);
+
+	mutex_lock(&vm->axl->vms_lock);
+	list_del(&vm->link);
+	mutex_unlock(&vm->axl->vms_lock);
+	clear(vm);
 	mutex_destroy(&vm->lock);
-	atomic_dec(&vm->axl->num_vms);
 	drm_gpuvm_put(&vm->base);
+}
+
+/* The device goes, and with it what is mapped for it; the VMs themselves go with their last user. */
+void axl_vms_abandon(struct axl_device *axl)
+{
+	struct axl_vm *vm;
+
+	mutex_lock(&axl->vms_lock);
+	list_for_each_entry(vm, &axl->vms, link) {
+		mutex_lock(&vm->lock);
+		clear(vm);
+		mutex_unlock(&vm->lock);
+	}
+	mutex_unlock(&axl->vms_lock);
 }
 
 void axl_vm_put(struct axl_vm *vm)
@@ -331,18 +353,14 @@ static int check_create(struct axl_device *axl, const struct drm_axl_vm_create *
 	return 0;
 }
 
-int axl_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+static int vm_create(struct axl_file *priv, struct drm_axl_vm_create *args)
 {
-	struct axl_file *priv = file->driver_priv;
-	struct axl_device *axl = to_axl(drm);
-	struct drm_axl_vm_create *args = data;
+	struct axl_device *axl = priv->axl;
+	struct drm_device *drm = &axl->drm;
 	struct drm_gem_object *resv;
 	struct axl_vm *vm;
 	int err;
 
-	err = check_create(axl, args);
-	if (err)
-		return err;
 	vm = kzalloc(sizeof(*vm), GFP_KERNEL);
 	if (!vm)
 		return -ENOMEM;
@@ -360,7 +378,9 @@ int axl_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	drm_gpuvm_init(&vm->base, "axl", 0, drm, resv, 0, 1ull << AXL_VA_BITS, args->kernel_va, args->kernel_size,
 		       &vm_ops);
 	drm_gem_object_put(resv);
-	atomic_inc(&axl->num_vms);
+	mutex_lock(&axl->vms_lock);
+	list_add_tail(&vm->link, &axl->vms);
+	mutex_unlock(&axl->vms_lock);
 	mutex_lock(&axl->objects);
 	err = xa_alloc(&priv->vms, &args->vm, vm, XA_LIMIT(1, AXL_MAX_HANDLES), GFP_KERNEL);
 	mutex_unlock(&axl->objects);
@@ -372,6 +392,20 @@ err_mmu:
 	axl_mmu_fini(&vm->mmu);
 err_free:
 	kfree(vm);
+	return err;
+}
+
+int axl_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	int err, idx;
+
+	err = check_create(to_axl(drm), data);
+	if (err)
+		return err;
+	if (!drm_dev_enter(drm, &idx))
+		return -ENODEV;
+	err = vm_create(file->driver_priv, data);
+	drm_dev_exit(idx);
 	return err;
 }
 

@@ -458,7 +458,7 @@ static void *make_tables(void *arg)
 	for (uint64_t w = 0; !err && w < LARGE / 8; w++)
 		((uint64_t *)secret.data)[w] = SECRET;
 	while (!err && !flipper->stop) {
-		struct drm_axl_vm vm = {0};
+		struct drm_axl_vm_create vm = {0};
 
 		err = guest_ioctl(owner.fd, DRM_IOCTL_AXL_VM_CREATE, &vm);
 		owner.vm = vm.vm;

@@ -127,7 +127,7 @@ static void an_open_file_gets_errors(void **state)
 	(void)state;
 	for (int i = 0; i < loops(); i++) {
 		struct drm_axl_get_time time = {0};
-		struct drm_axl_vm vm = {0};
+		struct drm_axl_vm_create vm = {0};
 		struct guest_bo bo;
 		struct guest guest;
 		int fd = guest_open();
@@ -214,7 +214,7 @@ static void processes_end_beside_it(void **state)
 {
 	(void)state;
 	for (int i = 0; i < loops(); i++) {
-		int pid = fork();
+		int pid = fork(), result;
 
 		if (!pid) {
 			struct guest guest;
@@ -228,7 +228,9 @@ static void processes_end_beside_it(void **state)
 		take_away();
 		if (i % 2)
 			kill(pid, SIGKILL);
-		assert_int_equal(guest_reap(pid, 30 * SECOND), i % 2 ? -EINTR : 0);
+		/* The signal may find it at its end. */
+		result = guest_reap(pid, 30 * SECOND);
+		assert_true(!result || (i % 2 && result == -EINTR));
 		give_back();
 	}
 }
