@@ -46,6 +46,7 @@
 #define AXL_FAULT_RECORDS 64
 #define AXL_DEFAULT_WATCHDOG 4000000 /* units of 1024 cycles: four seconds at 1 GHz */
 #define AXL_SUBMIT_SLOTS 64
+#define AXL_SUBMIT_WATCHDOG 1000000 /* one second at 1 GHz */
 #define AXL_DROPS 64 /* resets of a queue whose dropped packets are remembered */
 
 struct axl_user_pages;
@@ -228,6 +229,7 @@ int axl_queue_start(struct axl_device *axl, unsigned int number, const struct ax
 int axl_queue_restart(struct axl_device *axl, unsigned int number);
 void axl_queue_off(struct axl_device *axl, unsigned int number);
 int axl_tlb_invalidate(struct axl_device *axl, u64 contexts);
+bool axl_drain_faults(struct axl_device *axl);
 int axl_hw_init(struct axl_device *axl);
 void axl_hw_fini(struct axl_device *axl);
 int axl_hw_suspend(struct axl_device *axl);

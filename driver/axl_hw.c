@@ -142,7 +142,7 @@ static int command_or_reset(struct axl_device *axl, enum axl_command cmd, u64 ar
 /* ---- faults ---- */
 
 /* Records to the queues they are of; returns whether there were any. */
-static bool drain_faults(struct axl_device *axl)
+bool axl_drain_faults(struct axl_device *axl)
 {
 	unsigned long flags;
 	bool any;
@@ -191,7 +191,7 @@ int axl_queue_start(struct axl_device *axl, unsigned int number, const struct ax
 	mutex_lock(&axl->command_lock);
 	axl->queue_table[number] = *desc;
 	/* What is still on its way is of the number's last owner. */
-	drain_faults(axl);
+	axl_drain_faults(axl);
 	clear_bit(number, axl->has_fault);
 	dma_wmb();
 	err = command_or_reset(axl, AXL_CMD_QUEUE_START, number);
@@ -262,7 +262,7 @@ static irqreturn_t axl_irq(int irq, void *data)
 	writel(1u << vector, axl->regs + AXL_REG_IRQ_PENDING);
 	if (!vector) {
 		writel(AXL_IRQ_FAULT | AXL_IRQ_COMMAND, axl->regs + AXL_REG_IRQ_CAUSE);
-		if (drain_faults(axl))
+		if (axl_drain_faults(axl))
 			axl_progress_contexts(axl, ~0ull);
 	} else {
 		contexts = axl_read64(axl, AXL_REG_IRQ_CONTEXTS) & contexts_of(vector);

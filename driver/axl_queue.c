@@ -400,7 +400,7 @@ int axl_queue_query_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	struct axl_fault_record *record;
 	struct axl_queue *queue;
 	unsigned long flags;
-	int err = 0;
+	int err = 0, idx;
 
 	if (args->valid)
 		return axl_refuse(axl, -EINVAL, "an output that is not zero");
@@ -411,6 +411,11 @@ int axl_queue_query_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	if (!record) {
 		axl_queue_put(queue);
 		return -ENOMEM;
+	}
+	/* Who polls sees the fault before the interrupt comes. */
+	if (drm_dev_enter(drm, &idx)) {
+		axl_drain_faults(axl);
+		drm_dev_exit(idx);
 	}
 	spin_lock_irqsave(&axl->irq_lock, flags);
 	args->valid = !queue->dead && test_bit(queue->number, axl->has_fault);

@@ -141,6 +141,8 @@ static enum drm_gpu_sched_stat timedout_job(struct drm_sched_job *base)
 		axl_queue_recover(queue);
 		drm_dev_exit(idx);
 	}
+	/* Nothing is sent again: run_job() gives the fences back that drm_sched_stop() has taken off the jobs. */
+	drm_sched_resubmit_jobs(&kq->sched);
 	drm_sched_start(&kq->sched AXL_SCHED_START_ERRNO);
 	return AXL_SCHED_STAT_RESET;
 }
@@ -176,7 +178,7 @@ static int init_sched(struct axl_submit_queue *kq)
 #ifdef AXL_HAVE_SCHED_INIT_ARGS
 	const struct drm_sched_init_args args = {
 		.ops = &sched_ops,
-		.num_rqs = 1,
+		.num_rqs = DRM_SCHED_PRIORITY_COUNT,
 		.credit_limit = AXL_SUBMIT_SLOTS,
 		.timeout = JOB_TIMEOUT,
 		.timeout_wq = axl->recovery,
@@ -186,7 +188,7 @@ static int init_sched(struct axl_submit_queue *kq)
 
 	err = drm_sched_init(&kq->sched, &args);
 #else
-	err = drm_sched_init(&kq->sched, &sched_ops, NULL, 1, AXL_SUBMIT_SLOTS, 0, JOB_TIMEOUT, axl->recovery, NULL, "axl",
+	err = drm_sched_init(&kq->sched, &sched_ops, NULL, DRM_SCHED_PRIORITY_COUNT, AXL_SUBMIT_SLOTS, 0, JOB_TIMEOUT, axl->recovery, NULL, "axl",
 			     axl->drm.dev);
 #endif
 	if (err)
@@ -205,7 +207,7 @@ static int add_queue(struct axl_ctx *ctx, struct axl_submit_queue *kq)
 		.index = kq->va + AXL_PAGE_BYTES,
 		.flags = AXL_QUEUE_BOUNDED,
 		.priority = 1,
-		.watchdog = AXL_DEFAULT_WATCHDOG,
+		.watchdog = AXL_SUBMIT_WATCHDOG,
 	};
 	struct axl_queue *queue = axl_queue_add(ctx, &desc);
 

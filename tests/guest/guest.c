@@ -168,7 +168,7 @@ int guest_queue_create(struct guest *guest, const struct guest_options *options,
 
 int guest_create_on(struct guest *guest, int fd, const struct guest_options *options)
 {
-	struct drm_axl_vm_create vm = {0};
+	struct drm_axl_vm_create vm = {.kernel_va = GUEST_KERNEL, .kernel_size = AXL_LARGE_PAGE_BYTES};
 	int err;
 
 	*guest = (struct guest){.fd = fd, .slots = options && options->slots ? options->slots : 64};

@@ -25,6 +25,7 @@
 #define GUEST_CODE 0x310000ull
 #define GUEST_DATA 0x400000ull
 #define GUEST_NOWHERE 0x7000000000ull
+#define GUEST_KERNEL 0x10000000000ull /* the driver's range */
 #define GUEST_CODE_BYTES 0x10000u
 #define GUEST_DATA_BYTES 0x40000u
 

@@ -37,7 +37,7 @@ for program in "$build"/tests/bench/submit "$build"/tests/unit/accel/test_* "$bu
 	[ -f "$program" ] && [ -x "$program" ] && put "$program"
 done
 ! command -v strace >/dev/null || put "$(command -v strace)"
-cp "$here"/guest/* "$root/bin/"
+cp "$here"/guest/* "$top/tests/bench/submit_syscalls.sh" "$root/bin/"
 cp -r "$top/tests/models/digits" "$root/tests/"
 for file in ${VM_FILES:-}; do cp -rL "$file" "$root/data/"; done
 

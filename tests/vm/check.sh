@@ -1,0 +1,51 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The driver on real kernels: boots a guest with the distribution's kernel and one with the checked kernel, and runs suite's lines in
+# each. Prints a line for every test; the last one is "vm: N passed, N failed".
+#	check.sh BUILD [KERNEL…]	KERNEL: stock, debug (default: both)
+set -u
+build=$1
+shift
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+# What the guest's device has to give: the outputs and cycles of the in-process one.
+mkdir "$work/expected"
+for precision in fp32 fp16 int8; do
+	mkdir "$work/expected/$precision"
+	"$build/accel" run "$top/tests/models/digits/digits.onnx" --precision $precision --seed 7 --save "$work/expected/$precision" |
+		sed -n 's/^total: \([0-9]*\) device cycles.*/\1/p' >"$work/expected/$precision/cycles"
+done
+
+for kind in "${@:-stock debug}"; do
+	for kernel in $kind; do
+		sed -n "/^[^#]/s/^\(both\|$kernel\)  *//p" "$here/suite" >"$work/suite"
+		cp "$here/reports" "$work/reports"
+		begin=$(date +%s)
+		VM_TIMEOUT=1500 VM_FILES="$work/suite $work/reports $work/expected" sh "$here/vm.sh" "$build" "$kernel" suite \
+			>"$work/output" 2>"$work/errors"
+		status=$?
+		cat "$work/output"
+		[ "$status" = 0 ] || tail -60 "$work/errors"
+		while read -r name _; do
+			if grep -qx "=== result $name 0" "$work/output"; then
+				echo "ok $kernel: $name"
+				passed=$((passed + 1))
+			else
+				echo "FAILED $kernel: $name"
+				failed=$((failed + 1))
+			fi
+		done <"$work/suite"
+		if [ "$status" != 0 ]; then
+			echo "FAILED $kernel: the guest's end ($status)"
+			failed=$((failed + 1))
+		fi
+		echo "$kernel: $(($(date +%s) - begin)) seconds"
+	done
+done
+echo "vm: $passed passed, $failed failed"
+[ "$failed" = 0 ]
