@@ -300,7 +300,10 @@ void axl_push(struct producer *producer, const void *packet)
 
 void axl_wait_retired(const struct producer *producer, uint64_t retired)
 {
-	QTEST_WAIT(__atomic_load_n(&producer->status->retired, __ATOMIC_ACQUIRE) >= retired);
+	QTEST_WAIT(__atomic_load_n(&producer->status->retired, __ATOMIC_ACQUIRE) >= retired || producer->status->error);
+	if (producer->status->error)
+		fail_msg("queue %u: cause %u at packet %llu", producer->number, producer->status->error,
+			 (unsigned long long)producer->status->retired);
 }
 
 void axl_wait_state(const struct producer *producer, enum axl_queue_state state)

@@ -21,9 +21,10 @@ enum {
 	MESSAGE = 0x4000, /* + vector: what an MSI-X message stores */
 	RIG_CONTEXTS = 4, /* that axl_context() can set up */
 };
+/* Each under its own entry of the root table. */
 #define USER_VA 0x7000000000ull
 #define LOCAL_VA 0x9000000000ull /* the first 2 MiB of local memory */
-#define PAGE_VA 0xa000000000ull  /* 512 pages that a test maps itself */
+#define PAGE_VA 0x11000000000ull /* 512 pages that a test maps itself */
 #define RIG_RIGHTS (AXL_PTE_VALID | AXL_PTE_READ | AXL_PTE_WRITE | AXL_PTE_EXEC)
 /* The usual device; more options may follow. */
 #define RIG_DEVICE "-device axl,id=npu,addr=04.0,mem=4M,threads=1"
