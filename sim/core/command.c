@@ -16,7 +16,10 @@ static bool read_entry(struct device *device, const uint64_t *table, uint64_t nu
 	pthread_mutex_lock(&device->lock);
 	address = *table;
 	pthread_mutex_unlock(&device->lock);
-	from = address ? device->ops->map(device->opaque, address + number * size, size, false) : NULL;
+	/* A table at the end of the address space does not go on at its start. */
+	if (!address || address + number * size < address)
+		return false;
+	from = device->ops->map(device->opaque, address + number * size, size, false);
 	if (!from)
 		return false;
 	memcpy(entry, from, size);
@@ -111,6 +114,8 @@ static enum axl_command_result queue_begin(struct device *device, struct queue *
 	if (!good_descriptor(device, number, &desc))
 		return AXL_CMD_BAD_DESCRIPTOR;
 	page = (struct axl_status_page *)(void *)device->contexts[desc.context].status;
+	if (!desc.watchdog)
+		desc.watchdog = device->config.watchdog;
 	*queue = (struct queue){.desc = desc, .status = &page->queue[desc.slot], .turn = ++device->turns};
 	/* The status page is the driver's: its words are what a queue goes on from. */
 	queue->retired = __atomic_load_n(&queue->status->retired, __ATOMIC_ACQUIRE);

@@ -45,7 +45,8 @@ void device_interrupt(struct device *device, unsigned int vector, uint32_t cause
 
 /* ---- commands and resets, on the device's thread ---- */
 
-void device_reset(struct device *device)
+/* Queues and contexts, and with them every pointer into host memory. Nothing is published: who reads it is gone. */
+static void drop_host_memory(struct device *device)
 {
 	for (unsigned int q = 0; q < device->num_live; q++) {
 		queue_abandon(&device->queues[q]);
@@ -58,6 +59,11 @@ void device_reset(struct device *device)
 	}
 	engine_scrub(device->engine);
 	device->tile_context = AXL_MAX_CONTEXTS;
+}
+
+void device_reset(struct device *device)
+{
+	drop_host_memory(device);
 	device->packets = device->doorbells = device->faults = device->tlb_misses = 0;
 	device->busy = device->dram_bytes = device->host_bytes = 0;
 	pthread_mutex_lock(&device->lock);
@@ -84,6 +90,15 @@ static void run_command(struct device *device)
 	device_interrupt(device, 0, AXL_IRQ_COMMAND, 0);
 }
 
+static void revoke(struct device *device)
+{
+	unsigned int wanted = atomic_load(&device->revokes_wanted);
+
+	drop_host_memory(device);
+	/* Pairs with the load of device_revoked(): every access came before. */
+	atomic_store(&device->revokes_done, wanted);
+}
+
 void device_attend(struct device *device)
 {
 	unsigned int wants = atomic_load_explicit(&device->attention, memory_order_relaxed);
@@ -91,15 +106,21 @@ void device_attend(struct device *device)
 	if (!wants)
 		return;
 	wants = atomic_exchange(&device->attention, wants & ATTENTION_QUIT);
-	if (wants & ATTENTION_RESET) {
+	if (wants & (ATTENTION_RESET | ATTENTION_REVOKE)) {
 		/* The engine is inside one of the queues that go: it comes back first. */
 		if (device->running) {
 			device->verdict = VERDICT_DROP;
 			device->running->execution = NULL;
-			atomic_fetch_or(&device->attention, ATTENTION_RESET);
+			atomic_fetch_or(&device->attention, wants);
 			return;
 		}
-		device_reset(device);
+		if (wants & ATTENTION_REVOKE)
+			revoke(device);
+		if (wants & ATTENTION_RESET)
+			device_reset(device);
+		/* A reset takes a command that waited with it; it is not run on what was reset. */
+		else if (wants & ATTENTION_COMMAND)
+			run_command(device);
 	} else if (wants & ATTENTION_COMMAND) {
 		run_command(device);
 	}
@@ -231,8 +252,9 @@ int device_create(const struct device_config *config, const struct device_host_o
 	d->config = *config;
 	d->ops = ops;
 	d->opaque = opaque;
-	d->local = mmap(NULL, config->engine.mem_bytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	d->local = config->local ? config->local
+				 : mmap(NULL, config->engine.mem_bytes, PROT_READ | PROT_WRITE,
+					MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (d->local == MAP_FAILED)
 		goto err_free;
 	err = engine_create(&config->engine, config->threads, &d->engine);
@@ -259,7 +281,8 @@ err_lock:
 err_engine:
 	engine_destroy(d->engine);
 err_unmap:
-	munmap(d->local, config->engine.mem_bytes);
+	if (!config->local)
+		munmap(d->local, config->engine.mem_bytes);
 err_free:
 	free(d);
 	return err;
@@ -279,7 +302,8 @@ void device_destroy(struct device *device)
 	for (unsigned int q = 0; q < device->num_live; q++)
 		queue_abandon(&device->queues[q]);
 	engine_destroy(device->engine);
-	munmap(device->local, device->config.engine.mem_bytes);
+	if (!device->config.local)
+		munmap(device->local, device->config.engine.mem_bytes);
 	pthread_cond_destroy(&device->wake);
 	pthread_mutex_destroy(&device->lock);
 	free(device);
@@ -288,6 +312,20 @@ void device_destroy(struct device *device)
 void *device_local_memory(struct device *device)
 {
 	return device->local;
+}
+
+void device_revoke(struct device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	device->revokes_wanted++;
+	atomic_fetch_or(&device->attention, ATTENTION_REVOKE);
+	pthread_cond_signal(&device->wake);
+	pthread_mutex_unlock(&device->lock);
+}
+
+bool device_revoked(struct device *device)
+{
+	return atomic_load(&device->revokes_done) == atomic_load(&device->revokes_wanted);
 }
 
 void device_doorbell(struct device *device, uint64_t offset)

@@ -35,6 +35,8 @@ struct device_config {
 	bool race_check;      /* as AXL_CONTROL_RACE_CHECK from the start */
 	bool passive;         /* no thread of its own: device_run() does the work */
 	unsigned int spin_us; /* how long the device polls its rings before it sleeps and wants a doorbell */
+	uint32_t watchdog;    /* for queues whose descriptor names none, in its units; 0: no limit */
+	void *local;          /* engine.mem_bytes of zeroed memory that outlives the device; NULL: it has its own */
 };
 
 /* Limits beyond the contract's: what a packet may make the device allocate (AXL_CAUSE_PACKET). */
@@ -52,6 +54,13 @@ uint64_t device_reg_read(struct device *device, uint64_t offset, unsigned int si
 void device_reg_write(struct device *device, uint64_t offset, uint64_t value, unsigned int size);
 /* BAR2: a store at @offset. Any thread. */
 void device_doorbell(struct device *device, uint64_t offset);
+/*
+ * Take all host memory away, for bus master off, power states and resets from outside: queues and contexts are gone,
+ * and nothing is written about it. Registers stay. Any thread; does not wait: what the map callback gave is in use
+ * until device_revoked(). Until then the callback may be called, and has to answer.
+ */
+void device_revoke(struct device *device);
+bool device_revoked(struct device *device);
 /* BAR4: local memory, engine.mem_bytes of it, zero at start and never moved. */
 void *device_local_memory(struct device *device);
 

@@ -22,6 +22,7 @@ enum attention {
 	ATTENTION_DOORBELL = 4,
 	ATTENTION_CONTROL = 8,
 	ATTENTION_QUIT = 16,
+	ATTENTION_REVOKE = 32,
 };
 
 /* What has been asked of the execution that the engine runs. */
@@ -94,6 +95,7 @@ struct device {
 	/* Counters: written by the device's thread, read by any. */
 	_Atomic uint64_t cycles, packets, doorbells, faults, tlb_misses, busy, dram_bytes, host_bytes;
 	atomic_bool idle;
+	atomic_uint revokes_wanted, revokes_done; /* wanted: under @lock */
 
 	/* The device's thread only. */
 	struct mmu mmu;
