@@ -2,143 +2,62 @@
 /*
  * AXL neural-network accelerator: the PCI function over the device core (sim/core).
  *
- * The core computes on its own threads. Register writes and doorbells reach it directly: they only latch and wake, no vCPU
- * waits for work. What the core wants of QEMU (guest memory by bus address, interrupts) goes through bottom halves in the
- * main loop, guarded against re-entrancy. Only RAM is ever handed out: a transfer can not reach a register, its own included.
+ * The core computes on its own threads. Register writes and doorbells reach it directly: they only latch and wake, no
+ * vCPU waits for work. What the core wants of QEMU goes through bottom halves in the main loop, guarded against
+ * re-entrancy: guest memory in axl-dma.c, interrupts in axl-irq.c.
  */
-#include "qemu/osdep.h"
+#include "hw/misc/axl/axl.h"
+
 #include "qapi/error.h"
-#include "qemu/main-loop.h"
 #include "qemu/module.h"
-#include "qemu/thread.h"
 #include "qemu/units.h"
-#include "exec/memory.h"
 #include "hw/pci/msix.h"
-#include "hw/pci/pci_device.h"
+#include "hw/pci/pci.h"
 #include "hw/pci/pcie.h"
+#include "hw/pci/pcie_aer.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
 
-#include <axl/axl_regs.h>
-
-#include "sim/core/device.h"
-
-#define TYPE_AXL "axl"
-OBJECT_DECLARE_SIMPLE_TYPE(AxlState, AXL)
-
 enum { AXL_BAR_REGS = 0, AXL_BAR_MSIX = 1, AXL_BAR_DOORBELLS = 2, AXL_BAR_LOCAL = 4 };
 
-/* A question of the device's thread to the main loop: one at a time. */
-typedef struct AxlMapRequest {
-    uint64_t addr, size;
-    bool write, pending;
-    void *answer;
-} AxlMapRequest;
+#define AXL_AER_OFFSET PCI_CONFIG_SPACE_SIZE
+#define AXL_MAX_THREADS 64
+#define AXL_MIN_MEM (2 * MiB)
+#define AXL_MAX_MEM (1 * TiB)
 
-struct AxlState {
-    PCIDevice parent;
-
-    /* properties */
-    char *target;
-    uint32_t tiles;
-    uint64_t mem;
-    uint32_t threads;
-
-    struct device *device;
-    MemoryRegion regs, doorbells, local;
-    QEMUBH *map_bh, *irq_bh;
-    QemuMutex lock; /* map, closing */
-    QemuCond answered;
-    AxlMapRequest map;
-    bool closing;
-    uint32_t irqs; /* atomic: vectors to raise */
-};
-
-/* ---- what the core asks of the machine ---- */
-
-static void axl_map_bh(void *opaque)
+static unsigned axl_power_state(AxlState *s)
 {
-    AxlState *s = opaque;
-    AddressSpace *as = pci_get_address_space(&s->parent);
-    hwaddr xlat, len;
-    MemoryRegion *mr;
-
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        if (!s->map.pending) {
-            return;
-        }
-        s->map.answer = NULL;
-        len = s->map.size;
-        if (pci_get_word(s->parent.config + PCI_COMMAND) & PCI_COMMAND_MASTER) {
-            RCU_READ_LOCK_GUARD();
-            mr = address_space_translate(as, s->map.addr, &xlat, &len, s->map.write, MEMTXATTRS_UNSPECIFIED);
-            if (len == s->map.size && memory_access_is_direct(mr, s->map.write, MEMTXATTRS_UNSPECIFIED)) {
-                s->map.answer = (uint8_t *)memory_region_get_ram_ptr(mr) + xlat;
-            }
-        }
-        s->map.pending = false;
-        qemu_cond_broadcast(&s->answered);
-    }
+    return pci_get_word(s->parent.config + s->parent.pm_cap + PCI_PM_CTRL) & PCI_PM_CTRL_STATE_MASK;
 }
 
-/* On the device's thread. */
-static void *axl_map(void *opaque, uint64_t addr, uint64_t size, bool write)
+bool axl_on_bus(AxlState *s)
 {
-    AxlState *s = opaque;
-    void *answer = NULL;
-
-    qemu_mutex_lock(&s->lock);
-    if (!s->closing) {
-        s->map = (AxlMapRequest){ .addr = addr, .size = size, .write = write, .pending = true };
-        qemu_bh_schedule(s->map_bh);
-        while (s->map.pending && !s->closing) {
-            qemu_cond_wait(&s->answered, &s->lock);
-        }
-        answer = s->closing ? NULL : s->map.answer;
-    }
-    qemu_mutex_unlock(&s->lock);
-    return answer;
+    return s->link && !axl_power_state(s) &&
+           pci_get_word(s->parent.config + PCI_COMMAND) & PCI_COMMAND_MASTER;
 }
-
-static void axl_irq_bh(void *opaque)
-{
-    AxlState *s = opaque;
-    uint32_t vectors = qatomic_xchg(&s->irqs, 0);
-
-    for (unsigned v = 0; v < AXL_NUM_VECTORS; v++) {
-        if (vectors >> v & 1) {
-            msix_notify(&s->parent, v);
-        }
-    }
-}
-
-static void axl_irq(void *opaque, unsigned int vector)
-{
-    AxlState *s = opaque;
-
-    qatomic_or(&s->irqs, 1u << vector);
-    qemu_bh_schedule(s->irq_bh);
-}
-
-static const struct device_host_ops axl_host_ops = {
-    .map = axl_map,
-    .irq = axl_irq,
-};
 
 /* ---- BARs ---- */
+
+/* The BARs are still mapped for a moment when the device has gone: who held the region before comes late. */
+static bool axl_answers(AxlState *s)
+{
+    return s->device && s->link;
+}
 
 static uint64_t axl_regs_read(void *opaque, hwaddr addr, unsigned size)
 {
     AxlState *s = opaque;
 
-    return device_reg_read(s->device, addr, size);
+    return axl_answers(s) ? device_reg_read(s->device, addr, size) : UINT64_MAX;
 }
 
 static void axl_regs_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
 {
     AxlState *s = opaque;
 
-    device_reg_write(s->device, addr, value, size);
+    if (axl_answers(s)) {
+        device_reg_write(s->device, addr, value, size);
+    }
 }
 
 static const MemoryRegionOps axl_regs_ops = {
@@ -152,7 +71,7 @@ static const MemoryRegionOps axl_regs_ops = {
 
 static uint64_t axl_doorbell_read(void *opaque, hwaddr addr, unsigned size)
 {
-    return 0;
+    return axl_answers(opaque) ? 0 : UINT64_MAX;
 }
 
 static void axl_doorbell_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
@@ -160,7 +79,7 @@ static void axl_doorbell_write(void *opaque, hwaddr addr, uint64_t value, unsign
     AxlState *s = opaque;
 
     /* The contract's stores are whole words at the start of a slot; anything else rings nothing. */
-    if (size >= 4 && addr % 8 == 0) {
+    if (axl_answers(s) && size >= 4 && addr % 8 == 0) {
         device_doorbell(s->device, addr);
     }
 }
@@ -173,19 +92,117 @@ static const MemoryRegionOps axl_doorbell_ops = {
     .impl = { .min_access_size = 1, .max_access_size = 8, .unaligned = true },
 };
 
-/* ---- life ---- */
-
-static void axl_reset(DeviceState *dev)
+static uint64_t axl_down_read(void *opaque, hwaddr addr, unsigned size)
 {
-    AxlState *s = AXL(dev);
+    return UINT64_MAX;
+}
 
-    device_reg_write(s->device, AXL_REG_CONTROL, AXL_CONTROL_RESET, 4);
+static void axl_down_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
+{
+}
+
+static const MemoryRegionOps axl_down_ops = {
+    .read = axl_down_read,
+    .write = axl_down_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = { .min_access_size = 1, .max_access_size = 8, .unaligned = true },
+    .impl = { .min_access_size = 1, .max_access_size = 8, .unaligned = true },
+};
+
+static void axl_add_down_region(AxlState *s, MemoryRegion *down, MemoryRegion *bar, const char *name)
+{
+    memory_region_init_io(down, OBJECT(s), &axl_down_ops, s, name, memory_region_size(bar));
+    memory_region_set_enabled(down, !s->link);
+    memory_region_add_subregion_overlap(bar, 0, down, 2);
+}
+
+static bool axl_init_bars(AxlState *s, Error **errp)
+{
+    PCIDevice *pci = &s->parent;
+    uint64_t mem = memory_region_size(&s->local);
+
+    memory_region_init_io(&s->regs, OBJECT(s), &axl_regs_ops, s, "axl-regs", AXL_BAR0_BYTES);
+    memory_region_init_io(&s->doorbells, OBJECT(s), &axl_doorbell_ops, s, "axl-doorbells",
+                          (uint64_t)AXL_MAX_CONTEXTS * AXL_DOORBELL_STRIDE);
+    memory_region_init(&s->local_bar, OBJECT(s), "axl-local-bar", mem);
+    pci_register_bar(pci, AXL_BAR_REGS, PCI_BASE_ADDRESS_SPACE_MEMORY, &s->regs);
+    pci_register_bar(pci, AXL_BAR_DOORBELLS,
+                     PCI_BASE_ADDRESS_SPACE_MEMORY | PCI_BASE_ADDRESS_MEM_TYPE_64, &s->doorbells);
+    pci_register_bar(pci, AXL_BAR_LOCAL,
+                     PCI_BASE_ADDRESS_SPACE_MEMORY | PCI_BASE_ADDRESS_MEM_TYPE_64 |
+                     PCI_BASE_ADDRESS_MEM_PREFETCH, &s->local_bar);
+    if (msix_init_exclusive_bar(pci, AXL_NUM_VECTORS, AXL_BAR_MSIX, errp)) {
+        return false;
+    }
+    for (unsigned v = 0; v < AXL_NUM_VECTORS; v++) {
+        msix_vector_use(pci, v);
+    }
+    memory_region_add_subregion(&s->local_bar, 0, &s->local);
+    axl_add_down_region(s, &s->local_down, &s->local_bar, "axl-local-down");
+    axl_add_down_region(s, &s->msix_down, &pci->msix_exclusive_bar, "axl-msix-down");
+    return true;
+}
+
+/* ---- configuration space ---- */
+
+static uint32_t axl_read_config(PCIDevice *pci, uint32_t addr, int len)
+{
+    return AXL(pci)->link ? pci_default_read_config(pci, addr, len) : UINT32_MAX;
 }
 
 static void axl_write_config(PCIDevice *pci, uint32_t addr, uint32_t value, int len)
 {
+    AxlState *s = AXL(pci);
+    bool on_bus = axl_on_bus(s);
+    unsigned power = axl_power_state(s);
+
+    if (!s->link) {
+        return;
+    }
     pci_default_write_config(pci, addr, value, len);
+    pcie_aer_write_config(pci, addr, value, len);
     pcie_cap_flr_write_config(pci, addr, value, len);
+    /* No_Soft_Reset is 0: the way back from D3hot is a reset. */
+    if (power && !axl_power_state(s)) {
+        pci_device_reset(pci);
+    }
+    /* When the write has ended, so has every access of the device. */
+    if (on_bus && !axl_on_bus(s)) {
+        axl_dma_revoke(s);
+    }
+}
+
+static bool axl_init_capabilities(AxlState *s, Error **errp)
+{
+    PCIDevice *pci = &s->parent;
+
+    if (pci_pm_init(pci, 0, errp) < 0) {
+        return false;
+    }
+    pci_set_word(pci->config + pci->pm_cap + PCI_PM_PMC, 3); /* version 1.2, D0 and D3 only, no PME */
+    pci_set_word(pci->wmask + pci->pm_cap + PCI_PM_CTRL, PCI_PM_CTRL_STATE_MASK);
+    if (pcie_endpoint_cap_init(pci, 0) < 0) {
+        error_setg(errp, "axl: no room for the PCIe capability");
+        return false;
+    }
+    pcie_cap_flr_init(pci);
+    pcie_cap_deverr_init(pci);
+    if (pcie_aer_init(pci, PCI_ERR_VER, AXL_AER_OFFSET, PCI_ERR_SIZEOF, errp) < 0) {
+        pcie_cap_exit(pci);
+        return false;
+    }
+    return true;
+}
+
+/* ---- life ---- */
+
+static void axl_reset_hold(Object *obj, ResetType type)
+{
+    AxlState *s = AXL(obj);
+
+    axl_dma_revoke(s);
+    axl_irq_reset(s);
+    device_reg_write(s->device, AXL_REG_CONTROL, AXL_CONTROL_RESET, 4);
 }
 
 static bool axl_configure(AxlState *s, struct device_config *config, Error **errp)
@@ -193,97 +210,154 @@ static bool axl_configure(AxlState *s, struct device_config *config, Error **err
     const struct engine_config *engine = engine_config_find(s->target ? s->target : "axl-edge");
 
     if (!engine) {
-        error_setg(errp, "axl: no target '%s'", s->target);
+        error_setg(errp, "axl: 'target' names no device: '%s'", s->target);
         return false;
     }
-    *config = (struct device_config){ .engine = *engine, .threads = s->threads, .timing = true, .spin_us = 50 };
+    *config = (struct device_config){
+        .engine = *engine,
+        .threads = s->threads,
+        .timing = s->timing,
+        .race_check = s->race_check,
+        .spin_us = s->spin_us,
+        .watchdog = s->watchdog,
+    };
     if (s->tiles) {
         config->engine.tiles = s->tiles;
     }
     if (s->mem) {
         config->engine.mem_bytes = s->mem;
     }
-    if (config->engine.tiles > AXL_MAX_TILES || s->threads > 64) {
-        error_setg(errp, "axl: at most %d tiles and 64 threads", AXL_MAX_TILES);
+    if (config->engine.tiles > AXL_MAX_TILES) {
+        error_setg(errp, "axl: 'tiles' is %" PRIu32 ", at most %d are possible", s->tiles, AXL_MAX_TILES);
         return false;
     }
-    if (config->engine.mem_bytes < 2 * MiB || !is_power_of_2(config->engine.mem_bytes)) {
-        error_setg(errp, "axl: mem is a power of two of at least 2 MiB");
+    if (s->threads > AXL_MAX_THREADS) {
+        error_setg(errp, "axl: 'threads' is %" PRIu32 ", at most %d are possible", s->threads, AXL_MAX_THREADS);
+        return false;
+    }
+    if (s->spin_us > 1000000) {
+        error_setg(errp, "axl: 'spin-us' is %" PRIu32 ", at most a second is possible", s->spin_us);
+        return false;
+    }
+    if (config->engine.mem_bytes < AXL_MIN_MEM || config->engine.mem_bytes > AXL_MAX_MEM ||
+        !is_power_of_2(config->engine.mem_bytes)) {
+        error_setg(errp, "axl: 'mem' is no power of two from 2 MiB to 1 TiB");
         return false;
     }
     return true;
 }
 
+static const struct device_host_ops axl_host_ops = {
+    .map = axl_dma_map,
+    .irq = axl_irq_raise,
+};
+
+static bool axl_create_device(AxlState *s, struct device_config *config, Error **errp)
+{
+    int err;
+
+    /* QEMU's RAM, because it outlives the device: others may have it mapped, and vCPUs write to it until they look. */
+    if (!memory_region_init_ram_flags_nomigrate(&s->local, OBJECT(s), "axl-local", config->engine.mem_bytes,
+                                                RAM_NORESERVE, errp)) {
+        return false;
+    }
+    config->local = memory_region_get_ram_ptr(&s->local);
+    err = device_create(config, &axl_host_ops, s, &s->device);
+    if (err) {
+        error_setg_errno(errp, -err, "axl: the device can not be created");
+        return false;
+    }
+    return true;
+}
+
+static void axl_destroy_device(AxlState *s)
+{
+    /* The device's thread may wait for a bottom half that will not run any more. */
+    axl_dma_close(s);
+    device_destroy(s->device);
+    s->device = NULL;
+    axl_irq_finish(s);
+    axl_dma_finish(s);
+}
+
 static void axl_realize(PCIDevice *pci, Error **errp)
 {
     AxlState *s = AXL(pci);
-    DeviceState *dev = DEVICE(pci);
     struct device_config config;
-    int err;
 
     if (!axl_configure(s, &config, errp)) {
         return;
     }
-    qemu_mutex_init(&s->lock);
-    qemu_cond_init(&s->answered);
-    s->map_bh = qemu_bh_new_guarded(axl_map_bh, s, &dev->mem_reentrancy_guard);
-    s->irq_bh = qemu_bh_new_guarded(axl_irq_bh, s, &dev->mem_reentrancy_guard);
-    err = device_create(&config, &axl_host_ops, s, &s->device);
-    if (err) {
-        error_setg_errno(errp, -err, "axl: the device can not be created");
-        goto err_locks;
+    /* First what the core's thread may call. */
+    if (!axl_init_capabilities(s, errp)) {
+        return;
     }
-    memory_region_init_io(&s->regs, OBJECT(s), &axl_regs_ops, s, "axl-regs", AXL_BAR0_BYTES);
-    memory_region_init_io(&s->doorbells, OBJECT(s), &axl_doorbell_ops, s, "axl-doorbells",
-                          (uint64_t)AXL_MAX_CONTEXTS * AXL_DOORBELL_STRIDE);
-    memory_region_init_ram_ptr(&s->local, OBJECT(s), "axl-local", config.engine.mem_bytes,
-                               device_local_memory(s->device));
-    pci_register_bar(pci, AXL_BAR_REGS, PCI_BASE_ADDRESS_SPACE_MEMORY, &s->regs);
-    pci_register_bar(pci, AXL_BAR_DOORBELLS, PCI_BASE_ADDRESS_SPACE_MEMORY | PCI_BASE_ADDRESS_MEM_TYPE_64, &s->doorbells);
-    pci_register_bar(pci, AXL_BAR_LOCAL,
-                     PCI_BASE_ADDRESS_SPACE_MEMORY | PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH,
-                     &s->local);
-    if (msix_init_exclusive_bar(pci, AXL_NUM_VECTORS, AXL_BAR_MSIX, errp)) {
+    axl_dma_init(s);
+    axl_irq_init(s);
+    if (!axl_create_device(s, &config, errp)) {
         goto err_device;
     }
-    for (unsigned v = 0; v < AXL_NUM_VECTORS; v++) {
-        msix_vector_use(pci, v);
+    if (!axl_init_bars(s, errp)) {
+        goto err_device;
     }
-    if (pcie_endpoint_cap_init(pci, 0) < 0) {
-        error_setg(errp, "axl: no room for the PCIe capability");
-        goto err_msix;
-    }
-    pcie_cap_flr_init(pci);
     return;
 
-err_msix:
-    msix_uninit_exclusive_bar(pci);
 err_device:
-    device_destroy(s->device);
-    s->device = NULL;
-err_locks:
-    qemu_bh_delete(s->map_bh);
-    qemu_bh_delete(s->irq_bh);
-    qemu_cond_destroy(&s->answered);
-    qemu_mutex_destroy(&s->lock);
+    axl_destroy_device(s);
+    pcie_aer_exit(pci);
+    pcie_cap_exit(pci);
 }
 
 static void axl_exit(PCIDevice *pci)
 {
     AxlState *s = AXL(pci);
 
-    /* The device's thread may wait for a bottom half that will not run any more. */
-    qemu_mutex_lock(&s->lock);
-    s->closing = true;
-    qemu_cond_broadcast(&s->answered);
-    qemu_mutex_unlock(&s->lock);
-    device_destroy(s->device);
-    qemu_bh_delete(s->map_bh);
-    qemu_bh_delete(s->irq_bh);
-    pcie_cap_exit(pci);
+    axl_destroy_device(s);
+    /* Each holds the device through its owner: nothing would ever free it. */
+    memory_region_del_subregion(&s->local_bar, &s->local);
+    memory_region_del_subregion(&s->local_bar, &s->local_down);
+    memory_region_del_subregion(&pci->msix_exclusive_bar, &s->msix_down);
     msix_uninit_exclusive_bar(pci);
-    qemu_cond_destroy(&s->answered);
-    qemu_mutex_destroy(&s->lock);
+    pcie_aer_exit(pci);
+    pcie_cap_exit(pci);
+}
+
+/* ---- properties ---- */
+
+static bool axl_get_link(Object *obj, Error **errp)
+{
+    return AXL(obj)->link;
+}
+
+/* Down: as if the card had been pulled out. It comes back as it would be plugged in: reset. */
+static void axl_set_link(Object *obj, bool up, Error **errp)
+{
+    AxlState *s = AXL(obj);
+
+    if (up == s->link) {
+        return;
+    }
+    s->link = up;
+    if (!s->device) {
+        return;
+    }
+    memory_region_set_enabled(&s->local_down, !up);
+    memory_region_set_enabled(&s->msix_down, !up);
+    if (up) {
+        pci_device_reset(&s->parent);
+    } else {
+        axl_irq_reset(s);
+        axl_dma_revoke(s);
+    }
+}
+
+static void axl_instance_init(Object *obj)
+{
+    AxlState *s = AXL(obj);
+
+    s->link = true;
+    object_property_add_bool(obj, "link", axl_get_link, axl_set_link);
+    object_property_add_uint64_ptr(obj, "interrupts-sent", &s->interrupts_sent, OBJ_PROP_FLAG_READ);
 }
 
 static const Property axl_properties[] = {
@@ -291,6 +365,10 @@ static const Property axl_properties[] = {
     DEFINE_PROP_UINT32("tiles", AxlState, tiles, 0),
     DEFINE_PROP_SIZE("mem", AxlState, mem, 0),
     DEFINE_PROP_UINT32("threads", AxlState, threads, 0),
+    DEFINE_PROP_UINT32("spin-us", AxlState, spin_us, 50),
+    DEFINE_PROP_UINT32("watchdog", AxlState, watchdog, 0),
+    DEFINE_PROP_BOOL("timing", AxlState, timing, true),
+    DEFINE_PROP_BOOL("race-check", AxlState, race_check, false),
 };
 
 /* Tiles, queues and local memory would all have to travel: not written. */
@@ -303,17 +381,19 @@ static void axl_class_init(ObjectClass *class, void *data)
 {
     DeviceClass *dc = DEVICE_CLASS(class);
     PCIDeviceClass *pc = PCI_DEVICE_CLASS(class);
+    ResettableClass *rc = RESETTABLE_CLASS(class);
 
     pc->realize = axl_realize;
     pc->exit = axl_exit;
+    pc->config_read = axl_read_config;
     pc->config_write = axl_write_config;
     pc->vendor_id = AXL_PCI_VENDOR;
     pc->device_id = AXL_PCI_DEVICE;
     pc->class_id = AXL_PCI_CLASS >> 8;
     pc->revision = 1;
+    rc->phases.hold = axl_reset_hold;
     dc->desc = "AXL neural-network accelerator";
     dc->vmsd = &vmstate_axl;
-    device_class_set_legacy_reset(dc, axl_reset);
     device_class_set_props(dc, axl_properties);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
@@ -323,6 +403,7 @@ static const TypeInfo axl_types[] = {
         .name = TYPE_AXL,
         .parent = TYPE_PCI_DEVICE,
         .instance_size = sizeof(AxlState),
+        .instance_init = axl_instance_init,
         .class_init = axl_class_init,
         .interfaces = (InterfaceInfo[]) {
             { INTERFACE_PCIE_DEVICE },

@@ -2,6 +2,7 @@
 /* See qtest.h. The protocol is QEMU's docs/devel/testing/qtest.rst: a line each way, numbers in hexadecimal. */
 #include "tests/qemu/qtest.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -259,6 +260,31 @@ char *qtest_refusal(const char *args)
 	remove_folder(qt);
 	free(qt);
 	return text;
+}
+
+static unsigned int count_entries(const struct qtest *qt, const char *folder)
+{
+	unsigned int count = 0;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)qt->pid, folder);
+	dir = opendir(path);
+	assert_non_null(dir);
+	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+unsigned int qtest_threads(const struct qtest *qt)
+{
+	return count_entries(qt, "task");
+}
+
+unsigned int qtest_descriptors(const struct qtest *qt)
+{
+	return count_entries(qt, "fd");
 }
 
 /* ---- lines ---- */

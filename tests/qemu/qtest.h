@@ -37,6 +37,10 @@ void qtest_stop(struct qtest *qt);
 /* What a QEMU that does not start says; fails when it does start. Free it. */
 char *qtest_refusal(const char *args);
 
+/* Of the process: what a leak would make more of. */
+unsigned int qtest_threads(const struct qtest *qt);
+unsigned int qtest_descriptors(const struct qtest *qt);
+
 void qtest_out(struct qtest *qt, uint16_t port, uint32_t value, unsigned int size);
 uint32_t qtest_in(struct qtest *qt, uint16_t port, unsigned int size);
 /* One access of @size 1, 2, 4 or 8 to the machine's address space. */

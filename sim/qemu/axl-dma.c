@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * AXL accelerator: guest memory for the core.
+ *
+ * The core's thread asks for a pointer, the main loop answers: address spaces, bus-master state and IOMMUs are looked at
+ * under the BQL only. Nothing but RAM is ever handed out, so that no transfer can reach a register, the device's own
+ * included (CVE-2021-3929 and its kind): there is no path by which a transfer re-enters a device model.
+ *
+ * The core keeps a pointer until the driver invalidates it. Until the core has let go of everything, the memory regions
+ * are held, so that memory which is unplugged does not go away under it.
+ */
+#include "hw/misc/axl/axl.h"
+
+#include "hw/pci/pci.h"
+
+#define REVOKE_POLL_US 20
+
+/* The BQL and s->lock are held. */
+static void axl_dma_answer(AxlState *s)
+{
+    AddressSpace *as = pci_get_address_space(&s->parent);
+    hwaddr xlat, len = s->map.size;
+    MemoryRegion *mr;
+
+    s->map.answer = NULL;
+    if (axl_on_bus(s)) {
+        RCU_READ_LOCK_GUARD();
+        mr = address_space_translate(as, s->map.addr, &xlat, &len, s->map.write,
+                                     MEMTXATTRS_UNSPECIFIED);
+        if (len == s->map.size &&
+            memory_access_is_direct(mr, s->map.write, MEMTXATTRS_UNSPECIFIED)) {
+            if (g_hash_table_add(s->pins, mr)) {
+                memory_region_ref(mr);
+            }
+            s->map.answer = (uint8_t *)memory_region_get_ram_ptr(mr) + xlat;
+        }
+    }
+    s->map.pending = false;
+    qemu_cond_broadcast(&s->answered);
+}
+
+static void axl_dma_bh(void *opaque)
+{
+    AxlState *s = opaque;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (s->map.pending) {
+            axl_dma_answer(s);
+        }
+    }
+}
+
+/* On the device's thread, without the BQL. */
+void *axl_dma_map(void *opaque, uint64_t addr, uint64_t size, bool write)
+{
+    AxlState *s = opaque;
+    void *answer = NULL;
+
+    qemu_mutex_lock(&s->lock);
+    if (!s->closing) {
+        s->map = (AxlMapRequest){ .addr = addr, .size = size, .write = write, .pending = true };
+        qemu_bh_schedule(s->map_bh);
+        while (s->map.pending && !s->closing) {
+            qemu_cond_wait(&s->answered, &s->lock);
+        }
+        answer = s->closing ? NULL : s->map.answer;
+    }
+    qemu_mutex_unlock(&s->lock);
+    return answer;
+}
+
+static void axl_dma_unpin(gpointer mr, gpointer value, gpointer opaque)
+{
+    memory_region_unref(mr);
+}
+
+void axl_dma_revoke(AxlState *s)
+{
+    if (!s->device) {
+        return;
+    }
+    device_revoke(s->device);
+    while (!device_revoked(s->device)) {
+        /* The bottom half does not run while the BQL is held here: what the core asks is answered on the spot. */
+        WITH_QEMU_LOCK_GUARD(&s->lock) {
+            if (s->map.pending) {
+                axl_dma_answer(s);
+            }
+        }
+        g_usleep(REVOKE_POLL_US);
+    }
+    g_hash_table_foreach(s->pins, axl_dma_unpin, NULL);
+    g_hash_table_remove_all(s->pins);
+}
+
+void axl_dma_init(AxlState *s)
+{
+    qemu_mutex_init(&s->lock);
+    qemu_cond_init(&s->answered);
+    s->closing = false;
+    s->map = (AxlMapRequest){ 0 };
+    s->pins = g_hash_table_new(NULL, NULL);
+    s->map_bh = qemu_bh_new_guarded(axl_dma_bh, s, &DEVICE(s)->mem_reentrancy_guard);
+}
+
+void axl_dma_close(AxlState *s)
+{
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->closing = true;
+        qemu_cond_broadcast(&s->answered);
+    }
+}
+
+void axl_dma_finish(AxlState *s)
+{
+    g_hash_table_foreach(s->pins, axl_dma_unpin, NULL);
+    g_clear_pointer(&s->pins, g_hash_table_destroy);
+    qemu_bh_delete(s->map_bh);
+    qemu_cond_destroy(&s->answered);
+    qemu_mutex_destroy(&s->lock);
+}

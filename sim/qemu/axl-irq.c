@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* AXL accelerator: from the core's threads to MSI-X, which only the main loop may send. */
+#include "hw/misc/axl/axl.h"
+
+#include "hw/pci/msix.h"
+
+static void axl_irq_send(AxlState *s, unsigned vector)
+{
+    if (axl_on_bus(s)) {
+        s->interrupts_sent++;
+        msix_notify(&s->parent, vector);
+    }
+}
+
+static void axl_irq_bh(void *opaque)
+{
+    AxlState *s = opaque;
+    uint32_t vectors = qatomic_xchg(&s->irqs, 0);
+
+    for (unsigned v = 0; v < AXL_NUM_VECTORS; v++) {
+        if (vectors >> v & 1) {
+            axl_irq_send(s, v);
+        }
+    }
+}
+
+/* On any thread. */
+void axl_irq_raise(void *opaque, unsigned int vector)
+{
+    AxlState *s = opaque;
+
+    qatomic_or(&s->irqs, 1u << vector);
+    qemu_bh_schedule(s->irq_bh);
+}
+
+void axl_irq_reset(AxlState *s)
+{
+    qatomic_set(&s->irqs, 0);
+}
+
+void axl_irq_init(AxlState *s)
+{
+    s->irq_bh = qemu_bh_new_guarded(axl_irq_bh, s, &DEVICE(s)->mem_reentrancy_guard);
+}
+
+void axl_irq_finish(AxlState *s)
+{
+    qemu_bh_delete(s->irq_bh);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * AXL accelerator: state shared by the files of the PCI function.
+ *
+ * Locking: the BQL guards everything that is not marked. The core's threads come in through the host operations
+ * (axl-dma.c, axl-irq.c) without it and touch only what is marked.
+ */
+#ifndef HW_MISC_AXL_H
+#define HW_MISC_AXL_H
+
+#include "qemu/osdep.h"
+#include "qemu/main-loop.h"
+#include "qemu/thread.h"
+#include "qemu/timer.h"
+#include "exec/memory.h"
+#include "hw/pci/pci_device.h"
+
+#include <axl/axl_regs.h>
+
+#include "sim/core/device.h"
+
+#define TYPE_AXL "axl"
+OBJECT_DECLARE_SIMPLE_TYPE(AxlState, AXL)
+
+/* A question of the device's thread to the main loop: one at a time. */
+typedef struct AxlMapRequest {
+    uint64_t addr, size;
+    bool write, pending;
+    void *answer;
+} AxlMapRequest;
+
+struct AxlState {
+    PCIDevice parent;
+
+    /* properties */
+    char *target;
+    uint32_t tiles;
+    uint64_t mem;
+    uint32_t threads;
+    uint32_t spin_us;
+    uint32_t watchdog;
+    bool timing;
+    bool race_check;
+
+    struct device *device; /* NULL: not realized, or gone; BARs read as all ones then */
+    bool link;             /* false: surprise-removed as far as the bus can tell */
+    MemoryRegion regs, doorbells, local_bar, local;
+    MemoryRegion local_down, msix_down; /* over what no handler guards, while the link is down */
+
+    /* axl-dma.c */
+    QEMUBH *map_bh;
+    QemuMutex lock; /* map, closing */
+    QemuCond answered;
+    AxlMapRequest map;
+    bool closing;
+    GHashTable *pins; /* memory regions that the core may have pointers into */
+
+    /* axl-irq.c */
+    QEMUBH *irq_bh;
+    uint32_t irqs;           /* atomic: vectors to raise */
+    uint64_t interrupts_sent;
+};
+
+/* The function may use the bus: bus master, D0, link up. */
+bool axl_on_bus(AxlState *s);
+
+/* ---- axl-dma.c: pointers into guest memory for the core ---- */
+void axl_dma_init(AxlState *s);
+/* After the core is gone. */
+void axl_dma_finish(AxlState *s);
+/* No request is answered any more but with a refusal: the core's threads can be joined. */
+void axl_dma_close(AxlState *s);
+/* The core has no pointer into guest memory when this returns. Waits for an instruction's end at most. */
+void axl_dma_revoke(AxlState *s);
+void *axl_dma_map(void *opaque, uint64_t addr, uint64_t size, bool write); /* device_host_ops.map */
+
+/* ---- axl-irq.c ---- */
+void axl_irq_init(AxlState *s);
+void axl_irq_finish(AxlState *s);
+void axl_irq_reset(AxlState *s); /* forget what has not been sent */
+void axl_irq_raise(void *opaque, unsigned int vector); /* device_host_ops.irq */
+
+#endif

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Power states, error reporting, a card that is pulled out, one that is unplugged: with work in flight, because that is
+ * when a driver gets it wrong.
+ */
+#include <linux/pci_regs.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/qemu/axl_rig.h"
+
+static struct qtest qt;
+static struct axl the_axl;
+static struct axl *axl = &the_axl;
+static struct producer queue;
+
+static void open_queue(void)
+{
+	axl_context(axl, 0);
+	queue = axl_queue(axl, 0, 0, 0, 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	axl_start(axl, &qt, "");
+	open_queue();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	qtest_stop(&qt);
+	return 0;
+}
+
+static int setup_port(void **state)
+{
+	(void)state;
+	/* PCIe's own hot-plug, not ACPI's: there is no firmware here to speak it. */
+	qtest_start(&qt, "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off "
+			 "-device pcie-root-port,id=rp,addr=03.0,chassis=1,slot=1 "
+			 "-device axl,id=npu,bus=rp,mem=4M,threads=1");
+	axl_open_port(&qt);
+	axl_attach(axl, &qt, 0, 1, 0);
+	axl_bring_up(axl);
+	open_queue();
+	return 0;
+}
+
+/* Copies of a megabyte each, more than the device has done when the caller goes on. */
+static void push_much(uint64_t page)
+{
+	struct axl_packet_copy copy = axl_copy(LOCAL_VA, user_va(page), 1 << 20);
+
+	for (int i = 0; i < RING_SLOTS; i++)
+		axl_push(&queue, &copy);
+}
+
+/* Nothing in the queue's status entry or its index page changes any more. */
+static void assert_silent(void)
+{
+	uint64_t retired = queue.status->retired, read = queue.index->read, event = queue.status->event;
+
+	for (int i = 0; i < 100; i++)
+		qtest_pause();
+	assert_int_equal(queue.status->retired, retired);
+	assert_int_equal(queue.index->read, read);
+	assert_int_equal(queue.status->event, event);
+}
+
+/* ---- power ---- */
+
+static uint16_t power_register(void)
+{
+	uint16_t cap = axl_capability(axl, PCI_CAP_ID_PM);
+
+	assert_true(cap);
+	return (uint16_t)(cap + PCI_PM_CTRL);
+}
+
+static void it_has_d0_and_d3hot_and_nothing_between(void **state)
+{
+	uint16_t at = power_register();
+
+	(void)state;
+	assert_int_equal(axl_config(axl, (uint16_t)(at - PCI_PM_CTRL + PCI_PM_PMC), 2) &
+				 (PCI_PM_CAP_D1 | PCI_PM_CAP_D2 | PCI_PM_CAP_PME_MASK),
+			 0);
+	assert_int_equal(axl_config(axl, at, 2), 0);
+	axl_set_config(axl, at, 1, 2);
+	assert_int_equal(axl_config(axl, at, 2) & PCI_PM_CTRL_STATE_MASK, 0);
+	axl_set_config(axl, at, 2, 2);
+	assert_int_equal(axl_config(axl, at, 2) & PCI_PM_CTRL_STATE_MASK, 0);
+	axl_set_config(axl, at, 3, 2);
+	assert_int_equal(axl_config(axl, at, 2) & PCI_PM_CTRL_STATE_MASK, 3);
+}
+
+static void in_d3hot_it_is_silent_and_d0_is_a_reset(void **state)
+{
+	uint64_t page = qtest_alloc(&qt, 1 << 20);
+	uint16_t at = power_register();
+
+	(void)state;
+	axl_assert_works(&queue);
+	axl_write(axl, AXL_REG_IRQ_MASK, 0x100);
+	push_much(page);
+	axl_set_config(axl, at, 3, 2);
+	memset((void *)(uintptr_t)axl->messages, 0, 64);
+	assert_silent();
+	for (int v = 0; v < AXL_NUM_VECTORS; v++)
+		assert_int_equal(axl->messages[v], 0);
+	/* The BARs do not answer. */
+	assert_int_not_equal((uint32_t)axl_read(axl, AXL_REG_ID), AXL_ID_MAGIC);
+	axl_set_config(axl, at, 0, 2);
+	assert_int_equal(axl_config(axl, at, 2) & PCI_PM_CTRL_STATE_MASK, 0);
+	axl_place_bars(axl);
+	axl_enable_msix(axl);
+	QTEST_WAIT(axl_read(axl, AXL_REG_STATUS) & AXL_STATUS_READY);
+	assert_int_equal(axl_read(axl, AXL_REG_IRQ_MASK), 0);
+	assert_int_equal(axl_read(axl, AXL_REG_CONTEXT_TABLE), 0);
+	axl_bring_up(axl);
+	open_queue();
+	axl_assert_works(&queue);
+}
+
+static void a_reset_under_work_leaves_nothing_on_its_way(void **state)
+{
+	uint64_t page = qtest_alloc(&qt, 1 << 20);
+	uint16_t control = (uint16_t)(axl_capability(axl, PCI_CAP_ID_EXP) + PCI_EXP_DEVCTL);
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		push_much(page);
+		axl_set_config(axl, control, PCI_EXP_DEVCTL_BCR_FLR, 2);
+		assert_silent();
+		axl_place_bars(axl);
+		axl_enable_msix(axl);
+		axl_bring_up(axl);
+		queue.index->write = queue.index->read = 0;
+		memset(axl->status[0], 0, sizeof(*axl->status[0]));
+		assert_int_equal(axl_command(axl, AXL_CMD_CONTEXT_UPDATE, 0), AXL_CMD_OK);
+		assert_int_equal(axl_command(axl, AXL_CMD_QUEUE_START, 0), AXL_CMD_OK);
+	}
+	axl_assert_works(&queue);
+}
+
+/* ---- errors of the link ---- */
+
+static void errors_can_be_reported(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t bit;
+	} errors[] = {{"INTN", PCI_ERR_UNC_INTN},
+		      {"POISON_TLP", PCI_ERR_UNC_POISON_TLP},
+		      {"COMP_TIME", PCI_ERR_UNC_COMP_TIME},
+		      {"MALF_TLP", PCI_ERR_UNC_MALF_TLP}};
+	uint16_t aer = axl_extended_capability(axl, PCI_EXT_CAP_ID_ERR),
+		 status = (uint16_t)(aer + PCI_ERR_UNCOR_STATUS);
+
+	(void)state;
+	assert_int_equal(aer, 0x100);
+	assert_int_equal(axl_config(axl, status, 4), 0);
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		char command[64];
+
+		snprintf(command, sizeof(command), "pcie_aer_inject_error npu %s", errors[i].name);
+		qtest_hmp(&qt, command);
+		assert_true(axl_config(axl, status, 4) & errors[i].bit);
+		axl_set_config(axl, status, errors[i].bit, 4); /* write 1 to clear */
+		assert_int_equal(axl_config(axl, status, 4), 0);
+	}
+	axl_assert_works(&queue);
+}
+
+static void a_card_that_is_pulled_out_answers_with_ones(void **state)
+{
+	uint64_t page = qtest_alloc(&qt, 1 << 20);
+	uint32_t word = 0x12345678;
+
+	(void)state;
+	qtest_write(&qt, axl->local, &word, 4);
+	push_much(page);
+	qtest_qom_set(&qt, RIG_PATH, "link", "false");
+	assert_int_equal(qtest_qom_get(&qt, RIG_PATH, "link"), 0);
+	memset((void *)(uintptr_t)axl->messages, 0, 64);
+	assert_silent();
+	assert_int_equal(axl_config(axl, PCI_VENDOR_ID, 4), 0xffffffff);
+	assert_int_equal(axl_config(axl, 0x100, 4), 0xffffffff);
+	assert_int_equal(axl_read(axl, AXL_REG_ID), 0xffffffff);
+	assert_true(qtest_load(&qt, axl->regs + AXL_REG_CYCLES, 8) == ~0ull);
+	assert_true(qtest_load(&qt, axl->doorbells, 8) == ~0ull);
+	assert_int_equal(qtest_load(&qt, axl->msix, 4), 0xffffffff);
+	assert_int_equal(qtest_load(&qt, axl->local, 4), 0xffffffff);
+	/* Writes go nowhere. */
+	axl_set_config(axl, PCI_COMMAND, 0, 2);
+	axl_write(axl, AXL_REG_CONTROL, AXL_CONTROL_RESET);
+	qtest_store(&qt, axl->local, 0, 4);
+	qtest_store(&qt, axl->msix, 0, 4);
+	qtest_store(&qt, axl->doorbells, 1, 8);
+	assert_silent();
+	for (int v = 0; v < AXL_NUM_VECTORS; v++)
+		assert_int_equal(axl->messages[v], 0);
+	/* Plugged in again it is a device after power-on. */
+	qtest_qom_set(&qt, RIG_PATH, "link", "true");
+	assert_int_equal(axl_config(axl, PCI_VENDOR_ID, 2), AXL_PCI_VENDOR);
+	assert_int_equal(axl_config(axl, PCI_BASE_ADDRESS_0, 4), 0);
+	axl_place_bars(axl);
+	axl_enable_msix(axl);
+	axl_bring_up(axl);
+	open_queue();
+	axl_assert_works(&queue);
+}
+
+/* ---- plugging ---- */
+
+static void power_slot_off(void)
+{
+	struct axl port = {.qt = &qt, .devfn = 3 << 3};
+	uint16_t at = (uint16_t)(axl_capability(&port, PCI_CAP_ID_EXP) + PCI_EXP_SLTCTL);
+	uint16_t control = (uint16_t)axl_config(&port, at, 2);
+
+	control = (uint16_t)((control & ~PCI_EXP_SLTCTL_PIC) | PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PWR_IND_OFF);
+	axl_set_config(&port, at, control, 2);
+}
+
+/* As a guest answers the attention button. */
+static void unplug(void)
+{
+	qtest_qmp_ok(&qt, "{'execute':'device_del','arguments':{'id':'npu'}}");
+	power_slot_off();
+	qtest_qmp_event(&qt, "DEVICE_DELETED", "\"npu\"");
+}
+
+static void plug(void)
+{
+	axl_open_port(&qt);
+	qtest_qmp_ok(&qt, "{'execute':'device_add','arguments':{'driver':'axl','id':'npu','bus':'rp','mem':4194304,"
+			  "'threads':1}}");
+}
+
+static void behind_a_port_it_works_as_anywhere(void **state)
+{
+	uint16_t cap = axl_capability(axl, PCI_CAP_ID_EXP);
+
+	(void)state;
+	axl_assert_works(&queue);
+	assert_int_equal(axl_config(axl, (uint16_t)(cap + PCI_EXP_FLAGS), 2) & PCI_EXP_FLAGS_TYPE,
+			 PCI_EXP_TYPE_ENDPOINT << 4);
+}
+
+static void it_can_be_unplugged_with_work_in_flight(void **state)
+{
+	uint64_t page = qtest_alloc(&qt, 1 << 20);
+
+	(void)state;
+	push_much(page);
+	unplug();
+	assert_silent();
+	assert_int_equal(config_read(&qt, 1, 0, PCI_VENDOR_ID, 4), 0xffffffff);
+	plug();
+	axl_attach(axl, &qt, 0, 1, 0);
+	axl_bring_up(axl);
+	open_queue();
+	axl_assert_works(&queue);
+}
+
+static void two_hundred_rounds_of_plugging_leave_nothing_behind(void **state)
+{
+	uint64_t page = qtest_alloc(&qt, 1 << 20), word = qtest_alloc(&qt, 4096), start;
+	unsigned int before = 0;
+
+	(void)state;
+	for (int round = 0; round < 200; round++) {
+		struct axl_packet_fence wait = axl_wait(user_va(word), 1);
+
+		start = qt.next;
+		/* In turn: idle, copying, in a WAIT that never comes true, with a command just begun. */
+		if (round % 4 == 1)
+			push_much(page);
+		if (round % 4 == 2)
+			axl_push(&queue, &wait);
+		if (round % 4 == 3)
+			axl_write(axl, AXL_REG_COMMAND, AXL_CMD_CONTEXT_UPDATE);
+		unplug();
+		plug();
+		axl_attach(axl, &qt, 0, 1, 0);
+		axl_bring_up(axl);
+		open_queue();
+		axl_assert_works(&queue);
+		if (round == 20)
+			before = qtest_descriptors(&qt);
+		qt.next = start; /* the next device has the same memory */
+	}
+	/* Event descriptors, sockets, threads' pipes: none more than after the first rounds. */
+	assert_true(qtest_descriptors(&qt) <= before);
+	assert_true(qtest_threads(&qt) <= 8);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define PORT_TEST(name) cmocka_unit_test_setup_teardown(name, setup_port, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(it_has_d0_and_d3hot_and_nothing_between),
+		TEST(in_d3hot_it_is_silent_and_d0_is_a_reset),
+		TEST(a_reset_under_work_leaves_nothing_on_its_way),
+		TEST(errors_can_be_reported),
+		TEST(a_card_that_is_pulled_out_answers_with_ones),
+		PORT_TEST(behind_a_port_it_works_as_anywhere),
+		PORT_TEST(it_can_be_unplugged_with_work_in_flight),
+		PORT_TEST(two_hundred_rounds_of_plugging_leave_nothing_behind),
+	};
+
+	if (!qtest_binary())
+		return 77;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
