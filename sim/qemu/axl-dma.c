@@ -12,6 +12,7 @@
 #include "hw/misc/axl/axl.h"
 
 #include "hw/pci/pci.h"
+#include "hw/misc/axl/trace-axl.h"
 
 #define REVOKE_POLL_US 20
 
@@ -34,6 +35,11 @@ static void axl_dma_answer(AxlState *s)
             }
             s->map.answer = (uint8_t *)memory_region_get_ram_ptr(mr) + xlat;
         }
+    }
+    if (s->map.answer) {
+        trace_axl_dma_map(s, s->map.addr, s->map.size, s->map.write, s->map.answer);
+    } else {
+        trace_axl_dma_refused(s, s->map.addr, s->map.size, s->map.write);
     }
     s->map.pending = false;
     qemu_cond_broadcast(&s->answered);
@@ -79,6 +85,7 @@ void axl_dma_revoke(AxlState *s)
     if (!s->device) {
         return;
     }
+    trace_axl_dma_revoke(s);
     device_revoke(s->device);
     while (!device_revoked(s->device)) {
         /* The bottom half does not run while the BQL is held here: what the core asks is answered on the spot. */
@@ -89,6 +96,7 @@ void axl_dma_revoke(AxlState *s)
         }
         g_usleep(REVOKE_POLL_US);
     }
+    trace_axl_dma_revoked(s, g_hash_table_size(s->pins));
     g_hash_table_foreach(s->pins, axl_dma_unpin, NULL);
     g_hash_table_remove_all(s->pins);
 }

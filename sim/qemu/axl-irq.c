@@ -3,13 +3,17 @@
 #include "hw/misc/axl/axl.h"
 
 #include "hw/pci/msix.h"
+#include "hw/misc/axl/trace-axl.h"
 
 static void axl_irq_send(AxlState *s, unsigned vector)
 {
-    if (axl_on_bus(s)) {
-        s->interrupts_sent++;
-        msix_notify(&s->parent, vector);
+    if (!axl_on_bus(s)) {
+        trace_axl_irq_off_bus(s, vector);
+        return;
     }
+    trace_axl_irq_send(s, vector);
+    s->interrupts_sent++;
+    msix_notify(&s->parent, vector);
 }
 
 static void axl_irq_bh(void *opaque)

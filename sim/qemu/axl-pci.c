@@ -17,6 +17,7 @@
 #include "hw/pci/pcie_aer.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
+#include "hw/misc/axl/trace-axl.h"
 
 enum { AXL_BAR_REGS = 0, AXL_BAR_MSIX = 1, AXL_BAR_DOORBELLS = 2, AXL_BAR_LOCAL = 4 };
 
@@ -30,10 +31,14 @@ static unsigned axl_power_state(AxlState *s)
     return pci_get_word(s->parent.config + s->parent.pm_cap + PCI_PM_CTRL) & PCI_PM_CTRL_STATE_MASK;
 }
 
+static bool axl_bus_master(AxlState *s)
+{
+    return pci_get_word(s->parent.config + PCI_COMMAND) & PCI_COMMAND_MASTER;
+}
+
 bool axl_on_bus(AxlState *s)
 {
-    return s->link && !axl_power_state(s) &&
-           pci_get_word(s->parent.config + PCI_COMMAND) & PCI_COMMAND_MASTER;
+    return s->link && !axl_power_state(s) && axl_bus_master(s);
 }
 
 /* ---- BARs ---- */
@@ -47,8 +52,15 @@ static bool axl_answers(AxlState *s)
 static uint64_t axl_regs_read(void *opaque, hwaddr addr, unsigned size)
 {
     AxlState *s = opaque;
+    uint64_t value = UINT64_MAX;
 
-    return axl_answers(s) ? device_reg_read(s->device, addr, size) : UINT64_MAX;
+    if (axl_answers(s)) {
+        value = device_reg_read(s->device, addr, size);
+        trace_axl_reg_read(s, addr, size, value);
+    } else {
+        trace_axl_bar_refused(s, "regs", addr, size);
+    }
+    return value;
 }
 
 static void axl_regs_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
@@ -56,7 +68,10 @@ static void axl_regs_write(void *opaque, hwaddr addr, uint64_t value, unsigned s
     AxlState *s = opaque;
 
     if (axl_answers(s)) {
+        trace_axl_reg_write(s, addr, size, value);
         device_reg_write(s->device, addr, value, size);
+    } else {
+        trace_axl_bar_refused(s, "regs", addr, size);
     }
 }
 
@@ -80,7 +95,10 @@ static void axl_doorbell_write(void *opaque, hwaddr addr, uint64_t value, unsign
 
     /* The contract's stores are whole words at the start of a slot; anything else rings nothing. */
     if (axl_answers(s) && size >= 4 && addr % 8 == 0) {
+        trace_axl_doorbell(s, addr / AXL_DOORBELL_STRIDE, addr % AXL_DOORBELL_STRIDE / 8);
         device_doorbell(s->device, addr);
+    } else {
+        trace_axl_bar_refused(s, "doorbells", addr, size);
     }
 }
 
@@ -153,7 +171,7 @@ static uint32_t axl_read_config(PCIDevice *pci, uint32_t addr, int len)
 static void axl_write_config(PCIDevice *pci, uint32_t addr, uint32_t value, int len)
 {
     AxlState *s = AXL(pci);
-    bool on_bus = axl_on_bus(s);
+    bool on_bus = axl_on_bus(s), master = axl_bus_master(s);
     unsigned power = axl_power_state(s);
 
     if (!s->link) {
@@ -162,6 +180,12 @@ static void axl_write_config(PCIDevice *pci, uint32_t addr, uint32_t value, int 
     pci_default_write_config(pci, addr, value, len);
     pcie_aer_write_config(pci, addr, value, len);
     pcie_cap_flr_write_config(pci, addr, value, len);
+    if (power != axl_power_state(s)) {
+        trace_axl_power(s, power, axl_power_state(s));
+    }
+    if (master != axl_bus_master(s)) {
+        trace_axl_bus_master(s, axl_bus_master(s));
+    }
     /* No_Soft_Reset is 0: the way back from D3hot is a reset. */
     if (power && !axl_power_state(s)) {
         pci_device_reset(pci);
@@ -200,6 +224,7 @@ static void axl_reset_hold(Object *obj, ResetType type)
 {
     AxlState *s = AXL(obj);
 
+    trace_axl_reset(s);
     axl_dma_revoke(s);
     axl_irq_reset(s);
     device_reg_write(s->device, AXL_REG_CONTROL, AXL_CONTROL_RESET, 4);
@@ -300,6 +325,7 @@ static void axl_realize(PCIDevice *pci, Error **errp)
     if (!axl_init_bars(s, errp)) {
         goto err_device;
     }
+    trace_axl_realize(s, config.engine.tiles, config.engine.mem_bytes);
     return;
 
 err_device:
@@ -312,6 +338,7 @@ static void axl_exit(PCIDevice *pci)
 {
     AxlState *s = AXL(pci);
 
+    trace_axl_exit(s);
     axl_destroy_device(s);
     /* Each holds the device through its owner: nothing would ever free it. */
     memory_region_del_subregion(&s->local_bar, &s->local);
@@ -337,6 +364,7 @@ static void axl_set_link(Object *obj, bool up, Error **errp)
     if (up == s->link) {
         return;
     }
+    trace_axl_link(s, up);
     s->link = up;
     if (!s->device) {
         return;

@@ -262,6 +262,23 @@ char *qtest_refusal(const char *args)
 	return text;
 }
 
+char *qtest_log(const struct qtest *qt)
+{
+	char path[96], *text = NULL;
+	size_t size = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/log", qt->folder);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	if (getdelim(&text, &size, 0, file) < 0) {
+		free(text);
+		text = strdup("");
+	}
+	fclose(file);
+	return text;
+}
+
 static unsigned int count_entries(const struct qtest *qt, const char *folder)
 {
 	unsigned int count = 0;

@@ -37,6 +37,8 @@ void qtest_stop(struct qtest *qt);
 /* What a QEMU that does not start says; fails when it does start. Free it. */
 char *qtest_refusal(const char *args);
 
+/* What it has printed so far, traces included; free it. */
+char *qtest_log(const struct qtest *qt);
 /* Of the process: what a leak would make more of. */
 unsigned int qtest_threads(const struct qtest *qt);
 unsigned int qtest_descriptors(const struct qtest *qt);

@@ -303,6 +303,40 @@ static void two_hundred_rounds_of_plugging_leave_nothing_behind(void **state)
 	assert_true(qtest_threads(&qt) <= 8);
 }
 
+/* ---- traces ---- */
+
+static void each_change_of_state_is_traced(void **state)
+{
+	static const char *const names[] = {
+		"axl_realize ",    "axl_reset ",       "axl_reg_read ",   "axl_reg_write ",   "axl_doorbell ",
+		"axl_dma_map ",    "axl_dma_refused ", "axl_dma_revoke ", "axl_dma_revoked ", "axl_irq_send ",
+		"axl_bus_master ", "axl_power ",       "axl_link ",       "axl_bar_refused ",
+	};
+	struct axl_packet_fill onto_registers;
+	char *log;
+
+	(void)state;
+	axl_start(axl, &qt, " -trace axl_*");
+	open_queue();
+	axl_assert_works(&queue);
+	QTEST_WAIT(queue.status->event == 1);
+	axl_assert_works(&queue); /* this one rings */
+	onto_registers = axl_fill(axl_map_page(axl, 0, 0, axl->regs | RIG_RIGHTS), 4, 0);
+	axl_run_faulting(&queue, &onto_registers);
+	axl_bus_master(axl, false);
+	axl_set_config(axl, power_register(), 3, 2);
+	axl_set_config(axl, power_register(), 0, 2);
+	axl_place_bars(axl);
+	qtest_qom_set(&qt, RIG_PATH, "link", "false");
+	axl_read(axl, AXL_REG_ID);
+	log = qtest_log(&qt);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strstr(log, names[i]))
+			fail_msg("no %s in the trace", names[i]);
+	free(log);
+	qtest_stop(&qt);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -313,6 +347,7 @@ int main(void)
 		TEST(a_reset_under_work_leaves_nothing_on_its_way),
 		TEST(errors_can_be_reported),
 		TEST(a_card_that_is_pulled_out_answers_with_ones),
+		cmocka_unit_test(each_change_of_state_is_traced),
 		PORT_TEST(behind_a_port_it_works_as_anywhere),
 		PORT_TEST(it_can_be_unplugged_with_work_in_flight),
 		PORT_TEST(two_hundred_rounds_of_plugging_leave_nothing_behind),
