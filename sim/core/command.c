@@ -82,9 +82,13 @@ static enum axl_command_result context_update(struct device *device, uint64_t nu
 
 static enum axl_command_result tlb_invalidate(struct device *device, uint64_t number)
 {
+	uint64_t value = 0;
+
 	if (number >= AXL_MAX_CONTEXTS)
 		return AXL_CMD_BAD_ARGUMENT;
-	mmu_invalidate(&device->mmu, (unsigned int)number);
+	mmu_forget(&device->mmu, (unsigned int)number);
+	if (!device_fault(device, DEVICE_SITE_INVALIDATE, 0, &value))
+		mmu_invalidate(&device->mmu, (unsigned int)number);
 	return AXL_CMD_OK;
 }
 

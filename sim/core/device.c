@@ -68,7 +68,28 @@ void device_reset(struct device *device)
 	device->busy = device->dram_bytes = device->host_bytes = 0;
 	pthread_mutex_lock(&device->lock);
 	registers_reset(device);
-	device->ready = 1;
+	device->ready = !device->ready_at;
+	pthread_mutex_unlock(&device->lock);
+}
+
+/* How long the reset that comes takes. */
+static void time_reset(struct device *device)
+{
+	uint64_t delay = 0;
+
+	device->ready_at = 0;
+	if (device_fault(device, DEVICE_SITE_RESET, 0, &delay))
+		device->ready_at = delay == ~0ull ? ~0ull : now_ns() + delay * 1000;
+}
+
+static void end_slow_reset(struct device *device)
+{
+	if (!device->ready_at || now_ns() < device->ready_at)
+		return;
+	device->ready_at = 0;
+	pthread_mutex_lock(&device->lock);
+	/* Unless another reset was asked for meanwhile. */
+	device->ready = !(atomic_load(&device->attention) & ATTENTION_RESET);
 	pthread_mutex_unlock(&device->lock);
 }
 
@@ -106,21 +127,19 @@ void device_attend(struct device *device)
 	if (!wants)
 		return;
 	wants = atomic_exchange(&device->attention, wants & ATTENTION_QUIT);
-	if (wants & (ATTENTION_RESET | ATTENTION_REVOKE)) {
-		/* The engine is inside one of the queues that go: it comes back first. */
-		if (device->running) {
-			device->verdict = VERDICT_DROP;
-			device->running->execution = NULL;
-			atomic_fetch_or(&device->attention, wants);
-			return;
-		}
-		if (wants & ATTENTION_REVOKE)
-			revoke(device);
-		if (wants & ATTENTION_RESET)
-			device_reset(device);
-		/* A reset takes a command that waited with it; it is not run on what was reset. */
-		else if (wants & ATTENTION_COMMAND)
-			run_command(device);
+	/* The engine is inside one of the queues that go: it comes back first. */
+	if (wants & (ATTENTION_RESET | ATTENTION_REVOKE) && device->running) {
+		device->verdict = VERDICT_DROP;
+		device->running->execution = NULL;
+		atomic_fetch_or(&device->attention, wants);
+		return;
+	}
+	if (wants & ATTENTION_REVOKE)
+		revoke(device);
+	if (wants & ATTENTION_RESET) {
+		/* Takes a command that waited with it. */
+		time_reset(device);
+		device_reset(device);
 	} else if (wants & ATTENTION_COMMAND) {
 		run_command(device);
 	}
@@ -143,6 +162,7 @@ static bool pass(struct device *device)
 	bool moved;
 
 	device_attend(device);
+	end_slow_reset(device);
 	if (!device_enabled(device))
 		return false;
 	moved = queue_front_pass(device);
@@ -218,7 +238,8 @@ static void *thread_main(void *arg)
 			}
 		}
 		device->idle = queue_all_idle(device);
-		sleep_for_attention(device, device_enabled(device) && queue_waits_for_memory(device));
+		sleep_for_attention(device, (device->ready_at && device->ready_at != ~0ull) ||
+						    (device_enabled(device) && queue_waits_for_memory(device)));
 	}
 	return NULL;
 }

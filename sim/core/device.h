@@ -16,16 +16,32 @@
 
 struct device;
 
+/* Where a front end can make the device misbehave, for tests of those who have to live with it. */
+enum device_fault_site {
+	DEVICE_SITE_FETCH,      /* a packet was copied: the byte and bits of value are flipped in the copy */
+	DEVICE_SITE_PACKET,     /* a packet that needs no tile never ends; cycles go by */
+	DEVICE_SITE_PIPE,       /* a command buffer never ends, and holds the tiles */
+	DEVICE_SITE_RETIRE,     /* the status page's retired index is value too high from here on */
+	DEVICE_SITE_RESET,      /* READY comes value microseconds late; ~0: never */
+	DEVICE_SITE_INVALIDATE, /* TLB_INVALIDATE does nothing and says that it did */
+	DEVICE_NUM_SITES
+};
+
 /*
  * Host side; bus addresses are what descriptors and page tables hold.
  * @map:  a pointer to [addr, addr + size) of bus memory; NULL when that is not (all) memory. Called by the device's
  * thread only. The pointer stays valid until a command that takes it away has ended: TLB_INVALIDATE or CONTEXT_UPDATE
  * for what page tables lead to, CONTEXT_UPDATE for a status page, a register write for tables and the fault ring.
  * @irq:  raise MSI-X vector. Called from any thread, without locks of the device held; may call device_reg_*().
+ * @fault: may be NULL. True: fail here; *value says how (enum device_fault_site). The device's thread.
+ * @stale: may be NULL. An access goes through a translation that the driver told the device to forget: a bug of the
+ * device, or DEVICE_SITE_INVALIDATE. The device's thread.
  */
 struct device_host_ops {
 	void *(*map)(void *opaque, uint64_t addr, uint64_t size, bool write);
 	void (*irq)(void *opaque, unsigned int vector);
+	bool (*fault)(void *opaque, enum device_fault_site site, unsigned int queue, uint64_t *value);
+	void (*stale)(void *opaque, unsigned int context, uint64_t va);
 };
 
 struct device_config {

@@ -51,6 +51,8 @@ struct execution {
  * @moved, @spent: COPY, FILL: bytes done and cycles that they took
  * @stopping: QUEUE_STOP came while its command buffer ran
  * @interrupt: a packet that asked for one has retired
+ * @hung: the packet in hand never ends (DEVICE_SITE_PACKET)
+ * @excess: what the status page's retired index says too much (DEVICE_SITE_RETIRE)
  */
 struct queue {
 	struct axl_queue_desc desc;
@@ -58,7 +60,8 @@ struct queue {
 	enum axl_queue_state state;
 	uint64_t read, written, retired;
 	union axl_packet packet;
-	bool busy, stopping, interrupt;
+	bool busy, stopping, interrupt, hung;
+	uint64_t excess;
 	uint64_t moved, spent;
 	uint64_t cycles; /* busy_cycles */
 	uint64_t slice;  /* cycles used since its turn began */
@@ -104,6 +107,7 @@ struct device {
 	unsigned int num_live; /* queues below this number may be in use */
 	struct queue *running; /* whose execution the engine runs */
 	enum verdict verdict;
+	uint64_t ready_at;         /* a reset that is slow: when it ends, ns; ~0: never; 0: none */
 	unsigned int tile_context; /* whose data lies in the tiles; AXL_MAX_CONTEXTS: nobody's */
 	uint64_t turns;
 	unsigned int checks;
@@ -116,6 +120,11 @@ void device_attend(struct device *device);
 void device_interrupt(struct device *device, unsigned int vector, uint32_t cause, uint64_t contexts);
 /* Out of reset, and CONTROL.ENABLE: queues may be looked at. */
 bool device_enabled(struct device *device);
+
+static inline bool device_fault(struct device *device, enum device_fault_site site, unsigned int queue, uint64_t *value)
+{
+	return device->ops->fault && device->ops->fault(device->opaque, site, queue, value);
+}
 
 /* ---- command.c ---- */
 enum axl_command_result device_command(struct device *device, enum axl_command command, uint64_t arg);

@@ -26,7 +26,13 @@ void mmu_invalidate(struct mmu *mmu, unsigned int number)
 void mmu_attach(struct mmu *mmu, unsigned int number, uint64_t root)
 {
 	mmu->root[number] = root;
+	mmu_forget(mmu, number);
 	mmu_invalidate(mmu, number);
+}
+
+void mmu_forget(struct mmu *mmu, unsigned int number)
+{
+	mmu->epoch[number]++;
 }
 
 static int refuse(struct engine_fault *fault, enum axl_cause cause, enum axl_access access, unsigned int level,
@@ -100,12 +106,14 @@ static int look_up(struct mmu_context *context, uint64_t va, enum axl_access acc
 	if (va >> AXL_VA_BITS)
 		return refuse(fault, AXL_CAUSE_NOT_MAPPED, access, AXL_TABLE_LEVELS - 1, va);
 	if (entry->key != key) {
-		struct mmu_entry walked = {.key = key};
+		struct mmu_entry walked = {.key = key, .epoch = mmu->epoch[context->number]};
 		int err = walk(mmu, context->number, va, access, &walked, fault);
 
 		if (err)
 			return err;
 		*entry = walked;
+	} else if (entry->epoch != mmu->epoch[context->number] && mmu->ops->stale) {
+		mmu->ops->stale(mmu->opaque, context->number, va);
 	}
 	if (!(entry->rights & needs[access]))
 		return refuse(fault, AXL_CAUSE_PERMISSION, access, entry->bytes == AXL_PAGE_BYTES ? 0 : 1, va);

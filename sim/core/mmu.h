@@ -19,6 +19,7 @@ struct mmu_entry {
 	uint64_t key;
 	uint8_t *host;
 	uint32_t bytes;
+	uint32_t epoch; /* of the context when it was walked */
 	uint8_t rights; /* AXL_PTE_* bits of the leaf */
 };
 
@@ -28,6 +29,7 @@ struct mmu {
 	uint8_t *local;
 	uint64_t local_bytes;
 	uint32_t generation[AXL_MAX_CONTEXTS];
+	uint32_t epoch[AXL_MAX_CONTEXTS]; /* counts what the driver asked, generation what was done about it */
 	uint64_t root[AXL_MAX_CONTEXTS];
 	struct mmu_entry cache[MMU_CACHE_ENTRIES];
 	struct tlb tlb;
@@ -44,6 +46,8 @@ void mmu_init(struct mmu *mmu, const struct device_host_ops *ops, void *opaque, 
 /* Give context @number its root table; forgets what was cached for it. */
 void mmu_attach(struct mmu *mmu, unsigned int number, uint64_t root);
 void mmu_invalidate(struct mmu *mmu, unsigned int number);
+/* The driver wants everything of the context forgotten; who uses an older translation from here on is reported. */
+void mmu_forget(struct mmu *mmu, unsigned int number);
 
 /* Translate for the engine: struct engine_memory_ops.translate with a struct mmu_context. Counts in the modelled TLB.
  */

@@ -7,6 +7,7 @@
 
 #define COPY_CHUNK (1u << 20) /* bytes between two looks at commands and other queues */
 #define PACKET_CYCLES 32
+#define HANG_CYCLES 1024 /* a packet that hangs takes, between two looks at the rest */
 
 static int malformed(struct engine_fault *fault, uint64_t value)
 {
@@ -272,7 +273,14 @@ int packet_check(const struct queue *queue, struct engine_fault *fault)
 
 enum packet_result packet_run(struct device *device, struct queue *queue, struct engine_fault *fault)
 {
-	enum packet_result result = packets[queue->packet.header.opcode].run(device, queue, fault);
+	enum packet_result result;
+
+	if (queue->hung) {
+		queue->spent += HANG_CYCLES;
+		queue_spend(device, queue, HANG_CYCLES);
+		return too_long(queue, fault) ? PACKET_FAULT : PACKET_AGAIN;
+	}
+	result = packets[queue->packet.header.opcode].run(device, queue, fault);
 
 	if (result == PACKET_DONE)
 		queue_spend(device, queue, PACKET_CYCLES);

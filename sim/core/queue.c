@@ -57,13 +57,14 @@ void queue_retire(struct device *device, struct queue *queue)
 void queue_publish(struct device *device, struct queue *queue)
 {
 	struct axl_queue_status *status = queue->status;
-	uint64_t before = __atomic_load_n(&status->retired, __ATOMIC_RELAXED), notify;
+	uint64_t before = __atomic_load_n(&status->retired, __ATOMIC_RELAXED) - queue->excess, notify;
 
 	if (before == queue->retired)
 		return;
+	device_fault(device, DEVICE_SITE_RETIRE, (unsigned int)(queue - device->queues), &queue->excess);
 	__atomic_store_n(&status->busy_cycles, queue->cycles, __ATOMIC_RELAXED);
 	/* Pairs with the acquire of everybody who polls it: what the packets wrote is visible first. */
-	__atomic_store_n(&status->retired, queue->retired, __ATOMIC_RELEASE);
+	__atomic_store_n(&status->retired, queue->retired + queue->excess, __ATOMIC_RELEASE);
 	/* Full barrier: pairs with the sleeper's, between its store of notify and its last look at retired. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	notify = __atomic_load_n(&status->notify, __ATOMIC_RELAXED);
@@ -97,6 +98,18 @@ static int store_read_index(struct device *device, struct queue *queue, struct e
 	return err;
 }
 
+/* What is to go wrong with the packet that was copied. */
+static void inject(struct device *device, struct queue *queue)
+{
+	unsigned int number = (unsigned int)(queue - device->queues);
+	uint64_t value = 0;
+
+	if (device_fault(device, DEVICE_SITE_FETCH, number, &value))
+		queue->packet.bytes[value % AXL_PACKET_BYTES] ^= (uint8_t)(1 + value / AXL_PACKET_BYTES % 255);
+	queue->hung = queue->packet.header.opcode != AXL_PKT_EXECUTE &&
+		      device_fault(device, DEVICE_SITE_PACKET, number, &value);
+}
+
 /* Take the next packet in hand. 0: there is none; 1: it is there; -EFAULT. */
 static int fetch(struct device *device, struct queue *queue, struct engine_fault *fault)
 {
@@ -124,6 +137,7 @@ static int fetch(struct device *device, struct queue *queue, struct engine_fault
 	if (err)
 		return err;
 	queue->read++;
+	inject(device, queue);
 	queue->busy = true;
 	queue->moved = queue->spent = 0;
 	return 1;

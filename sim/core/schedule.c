@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "sim/core/device_internal.h"
 
@@ -197,9 +198,29 @@ static void end(struct device *device, struct queue *queue, struct engine_fault 
 		end_turn(device, queue);
 }
 
+/* In the engine's place: never ends by itself, and can be killed at any time. */
+static int hang(struct device *device, struct execution *execution, struct engine_fault *fault)
+{
+	struct axl_exec_stats *stats = &execution->stats;
+	const struct timespec pause = {.tv_nsec = 20000};
+
+	if (!stats->end)
+		stats->start = stats->end = execution->job.start;
+	while (attend_running(device) != ENGINE_KILL) {
+		stats->end += SLICE_UNIT;
+		if (execution->job.watchdog && stats->end - stats->start > execution->job.watchdog) {
+			fault->cause = AXL_CAUSE_WATCHDOG;
+			return -EFAULT;
+		}
+		nanosleep(&pause, NULL);
+	}
+	return -ECANCELED;
+}
+
 static void run(struct device *device, struct queue *queue)
 {
 	struct execution *execution = queue->execution;
+	uint64_t value = 0;
 	struct engine_fault fault = {0};
 	int err;
 
@@ -212,7 +233,10 @@ static void run(struct device *device, struct queue *queue)
 	pthread_mutex_unlock(&device->lock);
 	device->running = queue;
 	device->verdict = VERDICT_NONE;
-	err = engine_run(device->engine, &execution->job, &execution->state, &execution->stats, &fault);
+	if (device_fault(device, DEVICE_SITE_PIPE, (unsigned int)(queue - device->queues), &value))
+		err = hang(device, execution, &fault);
+	else
+		err = engine_run(device->engine, &execution->job, &execution->state, &execution->stats, &fault);
 	device->running = NULL;
 	if (device->verdict == VERDICT_DROP) {
 		/* The queue has been reset meanwhile, and may be another by now: only the execution is left. */
