@@ -11,6 +11,7 @@
  */
 #include "hw/misc/axl/axl.h"
 
+#include "qemu/error-report.h"
 #include "hw/pci/pci.h"
 #include "hw/misc/axl/trace-axl.h"
 
@@ -20,11 +21,15 @@
 static void axl_dma_answer(AxlState *s)
 {
     AddressSpace *as = pci_get_address_space(&s->parent);
+    const AxlFaultPoint point = {
+        .site = AXL_FAULT_MAP, .queue = -1, .vector = -1, .address = s->map.addr, .size = s->map.size,
+    };
+    uint64_t unused;
     hwaddr xlat, len = s->map.size;
     MemoryRegion *mr;
 
     s->map.answer = NULL;
-    if (axl_on_bus(s)) {
+    if (axl_on_bus(s) && axl_fault_at(&s->fault, &point, &unused) == AXL_FAULT_NONE) {
         RCU_READ_LOCK_GUARD();
         mr = address_space_translate(as, s->map.addr, &xlat, &len, s->map.write,
                                      MEMTXATTRS_UNSPECIFIED);
@@ -73,6 +78,17 @@ void *axl_dma_map(void *opaque, uint64_t addr, uint64_t size, bool write)
     }
     qemu_mutex_unlock(&s->lock);
     return answer;
+}
+
+/* On the device's thread. The first of a flood is enough to look for. */
+void axl_dma_stale(void *opaque, unsigned int context, uint64_t va)
+{
+    AxlState *s = opaque;
+
+    trace_axl_dma_stale(s, context, va);
+    if (!qatomic_fetch_inc(&s->violations)) {
+        warn_report("axl: context %u uses 0x%" PRIx64 " through a translation that it was told to forget", context, va);
+    }
 }
 
 static void axl_dma_unpin(gpointer mr, gpointer value, gpointer opaque)

@@ -41,6 +41,48 @@ bool axl_on_bus(AxlState *s)
     return s->link && !axl_power_state(s) && axl_bus_master(s);
 }
 
+AxlFaultAction axl_fault_here(AxlState *s, AxlFaultSite site, int queue, int vector, uint64_t *value)
+{
+    const AxlFaultPoint point = { .site = site, .queue = queue, .vector = vector };
+
+    return axl_fault_at(&s->fault, &point, value);
+}
+
+static bool axl_fault_core(void *opaque, enum device_fault_site site, unsigned int queue, uint64_t *value)
+{
+    static const AxlFaultSite sites[DEVICE_NUM_SITES] = {
+        [DEVICE_SITE_FETCH] = AXL_FAULT_FETCH,
+        [DEVICE_SITE_PACKET] = AXL_FAULT_PACKET,
+        [DEVICE_SITE_PIPE] = AXL_FAULT_PIPE,
+        [DEVICE_SITE_RETIRE] = AXL_FAULT_RETIRE,
+        [DEVICE_SITE_RESET] = AXL_FAULT_RESET,
+        [DEVICE_SITE_INVALIDATE] = AXL_FAULT_INVALIDATE,
+    };
+
+    return axl_fault_here(opaque, sites[site], queue, -1, value) != AXL_FAULT_NONE;
+}
+
+/* Down: as if the card had been pulled out. It comes back as it would be plugged in: reset. */
+static void axl_change_link(AxlState *s, bool up)
+{
+    if (up == s->link) {
+        return;
+    }
+    trace_axl_link(s, up);
+    s->link = up;
+    if (!s->device) {
+        return;
+    }
+    memory_region_set_enabled(&s->local_down, !up);
+    memory_region_set_enabled(&s->msix_down, !up);
+    if (up) {
+        pci_device_reset(&s->parent);
+    } else {
+        axl_irq_reset(s);
+        axl_dma_revoke(s);
+    }
+}
+
 /* ---- BARs ---- */
 
 /* The BARs are still mapped for a moment when the device has gone: who held the region before comes late. */
@@ -52,8 +94,18 @@ static bool axl_answers(AxlState *s)
 static uint64_t axl_regs_read(void *opaque, hwaddr addr, unsigned size)
 {
     AxlState *s = opaque;
-    uint64_t value = UINT64_MAX;
+    uint64_t value = UINT64_MAX, unused;
+    AxlFaultAction action = AXL_FAULT_NONE;
 
+    if (axl_answers(s)) {
+        action = axl_fault_here(s, AXL_FAULT_READ, -1, -1, &unused);
+    }
+    if (action == AXL_FAULT_ONES) {
+        return value;
+    }
+    if (action == AXL_FAULT_LINK_DOWN) {
+        axl_change_link(s, false);
+    }
     if (axl_answers(s)) {
         value = device_reg_read(s->device, addr, size);
         trace_axl_reg_read(s, addr, size, value);
@@ -275,6 +327,8 @@ static bool axl_configure(AxlState *s, struct device_config *config, Error **err
 static const struct device_host_ops axl_host_ops = {
     .map = axl_dma_map,
     .irq = axl_irq_raise,
+    .fault = axl_fault_core,
+    .stale = axl_dma_stale,
 };
 
 static bool axl_create_device(AxlState *s, struct device_config *config, Error **errp)
@@ -356,27 +410,9 @@ static bool axl_get_link(Object *obj, Error **errp)
     return AXL(obj)->link;
 }
 
-/* Down: as if the card had been pulled out. It comes back as it would be plugged in: reset. */
 static void axl_set_link(Object *obj, bool up, Error **errp)
 {
-    AxlState *s = AXL(obj);
-
-    if (up == s->link) {
-        return;
-    }
-    trace_axl_link(s, up);
-    s->link = up;
-    if (!s->device) {
-        return;
-    }
-    memory_region_set_enabled(&s->local_down, !up);
-    memory_region_set_enabled(&s->msix_down, !up);
-    if (up) {
-        pci_device_reset(&s->parent);
-    } else {
-        axl_irq_reset(s);
-        axl_dma_revoke(s);
-    }
+    axl_change_link(AXL(obj), up);
 }
 
 static void axl_instance_init(Object *obj)
@@ -386,6 +422,10 @@ static void axl_instance_init(Object *obj)
     s->link = true;
     object_property_add_bool(obj, "link", axl_get_link, axl_set_link);
     object_property_add_uint64_ptr(obj, "interrupts-sent", &s->interrupts_sent, OBJ_PROP_FLAG_READ);
+    object_property_add_uint64_ptr(obj, "dma-violations", &s->violations, OBJ_PROP_FLAG_READ);
+    object_initialize_child(obj, "fault", &s->fault, TYPE_AXL_FAULT);
+    object_property_add_alias(obj, "fault-rules", OBJECT(&s->fault), "rules");
+    object_property_add_alias(obj, "fault-seed", OBJECT(&s->fault), "seed");
 }
 
 static const Property axl_properties[] = {

@@ -14,6 +14,7 @@
 #include "qemu/timer.h"
 #include "exec/memory.h"
 #include "hw/pci/pci_device.h"
+#include "hw/misc/axl/axl-fault.h"
 
 #include <axl/axl_regs.h>
 
@@ -43,6 +44,7 @@ struct AxlState {
     bool race_check;
 
     struct device *device; /* NULL: not realized, or gone; BARs read as all ones then */
+    AxlFault fault;
     bool link;             /* false: surprise-removed as far as the bus can tell */
     MemoryRegion regs, doorbells, local_bar, local;
     MemoryRegion local_down, msix_down; /* over what no handler guards, while the link is down */
@@ -53,11 +55,14 @@ struct AxlState {
     QemuCond answered;
     AxlMapRequest map;
     bool closing;
+    uint64_t violations; /* atomic: accesses through translations that were to be forgotten */
     GHashTable *pins; /* memory regions that the core may have pointers into */
 
     /* axl-irq.c */
     QEMUBH *irq_bh;
     uint32_t irqs;           /* atomic: vectors to raise */
+    QEMUTimer *later[AXL_NUM_VECTORS]; /* interrupts that a fault holds back, */
+    int64_t due[AXL_NUM_VECTORS];      /* and when they come, 0: none */
     uint64_t interrupts_sent;
 };
 
@@ -72,7 +77,11 @@ void axl_dma_finish(AxlState *s);
 void axl_dma_close(AxlState *s);
 /* The core has no pointer into guest memory when this returns. Waits for an instruction's end at most. */
 void axl_dma_revoke(AxlState *s);
+void axl_dma_stale(void *opaque, unsigned int context, uint64_t va); /* device_host_ops.stale */
 void *axl_dma_map(void *opaque, uint64_t addr, uint64_t size, bool write); /* device_host_ops.map */
+
+/* Asks the fault object; queue and vector < 0 where there is none. */
+AxlFaultAction axl_fault_here(AxlState *s, AxlFaultSite site, int queue, int vector, uint64_t *value);
 
 /* ---- axl-irq.c ---- */
 void axl_irq_init(AxlState *s);
