@@ -68,7 +68,8 @@ void device_reset(struct device *device)
 	device->busy = device->dram_bytes = device->host_bytes = 0;
 	pthread_mutex_lock(&device->lock);
 	registers_reset(device);
-	device->ready = !device->ready_at;
+	/* A reset that was asked for meanwhile would take what is written after READY. */
+	device->ready = !device->ready_at && !(atomic_load(&device->attention) & ATTENTION_RESET);
 	pthread_mutex_unlock(&device->lock);
 }
 

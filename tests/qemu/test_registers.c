@@ -301,6 +301,21 @@ static void local_memory_is_its_window(void **state)
 	assert_memory_equal(pattern, back, 64);
 }
 
+/* READY is of the last reset: what is written after it is seen stays, whatever came before. */
+static void two_resets_in_a_row_end_with_the_second(void **state)
+{
+	struct axl *axl = *state;
+
+	for (uint32_t round = 1; round <= 500; round++) {
+		axl_write(axl, AXL_REG_CONTROL, AXL_CONTROL_RESET);
+		axl_reset(axl);
+		axl_write(axl, AXL_REG_COMMAND_ARG, round);
+		assert_int_equal(axl_command(axl, AXL_CMD_TLB_INVALIDATE, round),
+				 round < AXL_MAX_CONTEXTS ? AXL_CMD_OK : AXL_CMD_BAD_ARGUMENT);
+		assert_int_equal(axl_read(axl, AXL_REG_COMMAND_ARG), round);
+	}
+}
+
 /* ---- resets from the bus ---- */
 
 static void function_level_reset_is_a_reset(void **state)
@@ -367,6 +382,7 @@ int main(void)
 		TEST(other_sizes_and_unaligned_accesses_read_ones_and_write_nothing),
 		TEST(doorbells_read_zero_and_count_only_whole_stores),
 		TEST(local_memory_is_its_window),
+		TEST(two_resets_in_a_row_end_with_the_second),
 		TEST(function_level_reset_is_a_reset),
 		TEST(a_machine_reset_is_a_reset),
 	};
