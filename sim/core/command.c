@@ -73,6 +73,7 @@ static enum axl_command_result context_update(struct device *device, uint64_t nu
 	}
 	context->valid = desc.valid;
 	context->status = status;
+	context->status_address = desc.status;
 	context->memory = (struct mmu_context){&device->mmu, (unsigned int)number};
 	mmu_attach(&device->mmu, (unsigned int)number, desc.valid ? desc.page_table : 0);
 	if (device->tile_context == number)

@@ -121,6 +121,50 @@ static void revoke(struct device *device)
 	atomic_store(&device->revokes_done, wanted);
 }
 
+/* The status page of @context is where it is now; without one its queues can tell nobody anything. */
+static void find_status_page(struct device *device, unsigned int number)
+{
+	struct context *context = &device->contexts[number];
+	struct axl_status_page *page = device->ops->map(device->opaque, context->status_address, sizeof(*page), true);
+
+	for (unsigned int q = 0; q < device->num_live; q++) {
+		struct queue *queue = &device->queues[q];
+
+		if (queue->desc.context != number || queue->state == AXL_QUEUE_OFF)
+			continue;
+		if (page) {
+			queue->status = &page->queue[queue->desc.slot];
+			continue;
+		}
+		if (device->running == queue) {
+			device->verdict = VERDICT_DROP;
+			queue->execution = NULL;
+		}
+		queue_abandon(queue);
+		queue->state = AXL_QUEUE_OFF;
+	}
+	context->status = (uint8_t *)page;
+	context->valid = page != NULL;
+}
+
+static void refresh(struct device *device)
+{
+	unsigned int wanted = atomic_load(&device->revokes_wanted);
+
+	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++) {
+		mmu_forget(&device->mmu, c);
+		mmu_invalidate(&device->mmu, c);
+	}
+	/*
+	 * Pairs with the load of device_revoked(). The status pages are not touched before they have been found again,
+	 * which takes the main loop: it must not wait for that.
+	 */
+	atomic_store(&device->revokes_done, wanted);
+	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
+		if (device->contexts[c].valid)
+			find_status_page(device, c);
+}
+
 void device_attend(struct device *device)
 {
 	unsigned int wants = atomic_load_explicit(&device->attention, memory_order_relaxed);
@@ -137,6 +181,8 @@ void device_attend(struct device *device)
 	}
 	if (wants & ATTENTION_REVOKE)
 		revoke(device);
+	else if (wants & ATTENTION_REFRESH)
+		refresh(device);
 	if (wants & ATTENTION_RESET) {
 		/* Takes a command that waited with it. */
 		time_reset(device);
@@ -336,13 +382,23 @@ void *device_local_memory(struct device *device)
 	return device->local;
 }
 
-void device_revoke(struct device *device)
+static void ask_for_pointers(struct device *device, enum attention how)
 {
 	pthread_mutex_lock(&device->lock);
 	device->revokes_wanted++;
-	atomic_fetch_or(&device->attention, ATTENTION_REVOKE);
+	atomic_fetch_or(&device->attention, how);
 	pthread_cond_signal(&device->wake);
 	pthread_mutex_unlock(&device->lock);
+}
+
+void device_revoke(struct device *device)
+{
+	ask_for_pointers(device, ATTENTION_REVOKE);
+}
+
+void device_refresh(struct device *device)
+{
+	ask_for_pointers(device, ATTENTION_REFRESH);
 }
 
 bool device_revoked(struct device *device)

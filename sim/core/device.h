@@ -76,6 +76,11 @@ void device_doorbell(struct device *device, uint64_t offset);
  * until device_revoked(). Until then the callback may be called, and has to answer.
  */
 void device_revoke(struct device *device);
+/*
+ * Let go of every pointer and ask for them again as they are needed: the host's own translations change. Queues go on;
+ * those whose status page can not be reached any more are gone. Waiting is as with device_revoke().
+ */
+void device_refresh(struct device *device);
 bool device_revoked(struct device *device);
 /* BAR4: local memory, engine.mem_bytes of it, zero at start and never moved. */
 void *device_local_memory(struct device *device);

@@ -23,6 +23,7 @@ enum attention {
 	ATTENTION_CONTROL = 8,
 	ATTENTION_QUIT = 16,
 	ATTENTION_REVOKE = 32,
+	ATTENTION_REFRESH = 64,
 };
 
 /* What has been asked of the execution that the engine runs. */
@@ -71,7 +72,8 @@ struct queue {
 
 struct context {
 	bool valid;
-	uint8_t *status; /* the status page */
+	uint8_t *status; /* the status page, and its bus address */
+	uint64_t status_address;
 	struct mmu_context memory;
 };
 
