@@ -6,8 +6,9 @@
  * under the BQL only. Nothing but RAM is ever handed out, so that no transfer can reach a register, the device's own
  * included (CVE-2021-3929 and its kind): there is no path by which a transfer re-enters a device model.
  *
- * The core keeps a pointer until the driver invalidates it. Until the core has let go of everything, the memory regions
- * are held, so that memory which is unplugged does not go away under it.
+ * The core keeps a pointer until the driver invalidates it. When what it leads to changes without the driver's word to
+ * the device (an IOMMU unmaps, memory is unplugged, a BAR that it lies in moves) the core is made to ask again before the
+ * change is complete. Until the core has let go of everything, the memory regions are held as well.
  */
 #include "hw/misc/axl/axl.h"
 
@@ -96,13 +97,12 @@ static void axl_dma_unpin(gpointer mr, gpointer value, gpointer opaque)
     memory_region_unref(mr);
 }
 
-void axl_dma_revoke(AxlState *s)
+static void axl_dma_wait(AxlState *s)
 {
-    if (!s->device) {
-        return;
-    }
-    trace_axl_dma_revoke(s);
-    device_revoke(s->device);
+    GHashTable *old = s->pins;
+
+    /* What is asked for from here on is held anew. */
+    s->pins = g_hash_table_new(NULL, NULL);
     while (!device_revoked(s->device)) {
         /* The bottom half does not run while the BQL is held here: what the core asks is answered on the spot. */
         WITH_QEMU_LOCK_GUARD(&s->lock) {
@@ -112,9 +112,89 @@ void axl_dma_revoke(AxlState *s)
         }
         g_usleep(REVOKE_POLL_US);
     }
-    trace_axl_dma_revoked(s, g_hash_table_size(s->pins));
-    g_hash_table_foreach(s->pins, axl_dma_unpin, NULL);
-    g_hash_table_remove_all(s->pins);
+    trace_axl_dma_revoked(s, g_hash_table_size(old));
+    g_hash_table_foreach(old, axl_dma_unpin, NULL);
+    g_hash_table_destroy(old);
+}
+
+void axl_dma_revoke(AxlState *s)
+{
+    if (s->device) {
+        trace_axl_dma_revoke(s);
+        device_revoke(s->device);
+        axl_dma_wait(s);
+    }
+}
+
+void axl_dma_refresh(AxlState *s)
+{
+    if (s->device) {
+        trace_axl_dma_refresh(s);
+        device_refresh(s->device);
+        axl_dma_wait(s);
+    }
+}
+
+/* ---- what happens to the address space ---- */
+
+static void axl_dma_iommu_unmap(IOMMUNotifier *n, IOMMUTLBEntry *entry)
+{
+    AxlIommu *iommu = container_of(n, AxlIommu, notifier);
+
+    trace_axl_dma_unmap(iommu->dev, entry->iova, entry->addr_mask);
+    axl_dma_refresh(iommu->dev);
+}
+
+static void axl_dma_region_add(MemoryListener *listener, MemoryRegionSection *section)
+{
+    AxlState *s = container_of(listener, AxlState, listener);
+    Error *err = NULL;
+    AxlIommu *iommu;
+
+    if (!memory_region_is_iommu(section->mr)) {
+        return;
+    }
+    iommu = g_new0(AxlIommu, 1);
+    iommu->dev = s;
+    iommu->mr = IOMMU_MEMORY_REGION(section->mr);
+    iommu_notifier_init(&iommu->notifier, axl_dma_iommu_unmap, IOMMU_NOTIFIER_UNMAP, section->offset_within_region,
+                        section->offset_within_region + int128_get64(section->size) - 1,
+                        memory_region_iommu_attrs_to_index(iommu->mr, MEMTXATTRS_UNSPECIFIED));
+    if (memory_region_register_iommu_notifier(section->mr, &iommu->notifier, &err)) {
+        /* The guest may have switched this on: no reason to end the machine. axl_dma_answer() refuses such memory. */
+        warn_report_err(err);
+        g_free(iommu);
+        return;
+    }
+    QLIST_INSERT_HEAD(&s->iommus, iommu, next);
+}
+
+static void axl_dma_region_del(MemoryListener *listener, MemoryRegionSection *section)
+{
+    AxlState *s = container_of(listener, AxlState, listener);
+    AxlIommu *iommu, *after;
+
+    QLIST_FOREACH_SAFE(iommu, &s->iommus, next, after) {
+        if (MEMORY_REGION(iommu->mr) == section->mr &&
+            iommu->notifier.start == section->offset_within_region) {
+            memory_region_unregister_iommu_notifier(section->mr, &iommu->notifier);
+            QLIST_REMOVE(iommu, next);
+            g_free(iommu);
+            s->stale_view = true;
+        }
+    }
+    s->stale_view |= g_hash_table_contains(s->pins, section->mr);
+}
+
+/* All of a change is known: the regions that take the place of what went are there. */
+static void axl_dma_commit(MemoryListener *listener)
+{
+    AxlState *s = container_of(listener, AxlState, listener);
+
+    if (s->stale_view) {
+        s->stale_view = false;
+        axl_dma_refresh(s);
+    }
 }
 
 void axl_dma_init(AxlState *s)
@@ -125,10 +205,20 @@ void axl_dma_init(AxlState *s)
     s->map = (AxlMapRequest){ 0 };
     s->pins = g_hash_table_new(NULL, NULL);
     s->map_bh = qemu_bh_new_guarded(axl_dma_bh, s, &DEVICE(s)->mem_reentrancy_guard);
+    QLIST_INIT(&s->iommus);
+    s->stale_view = false;
+    s->listener = (MemoryListener) {
+        .name = "axl",
+        .region_add = axl_dma_region_add,
+        .region_del = axl_dma_region_del,
+        .commit = axl_dma_commit,
+    };
+    memory_listener_register(&s->listener, pci_get_address_space(&s->parent));
 }
 
 void axl_dma_close(AxlState *s)
 {
+    memory_listener_unregister(&s->listener);
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         s->closing = true;
         qemu_cond_broadcast(&s->answered);

@@ -30,6 +30,14 @@ typedef struct AxlMapRequest {
     void *answer;
 } AxlMapRequest;
 
+/* A part of the function's address space that an IOMMU translates. */
+typedef struct AxlIommu {
+    AxlState *dev;
+    IOMMUMemoryRegion *mr;
+    IOMMUNotifier notifier;
+    QLIST_ENTRY(AxlIommu) next;
+} AxlIommu;
+
 struct AxlState {
     PCIDevice parent;
 
@@ -56,6 +64,9 @@ struct AxlState {
     AxlMapRequest map;
     bool closing;
     uint64_t violations; /* atomic: accesses through translations that were to be forgotten */
+    MemoryListener listener; /* of the function's address space */
+    QLIST_HEAD(, AxlIommu) iommus;
+    bool stale_view;  /* a region that the core may have pointers into has gone from it */
     GHashTable *pins; /* memory regions that the core may have pointers into */
 
     /* axl-irq.c */
@@ -79,6 +90,9 @@ void axl_dma_close(AxlState *s);
 void axl_dma_revoke(AxlState *s);
 void axl_dma_stale(void *opaque, unsigned int context, uint64_t va); /* device_host_ops.stale */
 void *axl_dma_map(void *opaque, uint64_t addr, uint64_t size, bool write); /* device_host_ops.map */
+
+/* The core asks anew for every pointer that it uses from here on. Waits as axl_dma_revoke() does. */
+void axl_dma_refresh(AxlState *s);
 
 /* Asks the fault object; queue and vector < 0 where there is none. */
 AxlFaultAction axl_fault_here(AxlState *s, AxlFaultSite site, int queue, int vector, uint64_t *value);

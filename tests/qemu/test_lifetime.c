@@ -303,6 +303,47 @@ static void two_hundred_rounds_of_plugging_leave_nothing_behind(void **state)
 	assert_true(qtest_threads(&qt) <= 8);
 }
 
+/*
+ * A device that writes into its neighbour's local memory, over the bus: a card may do that. When that memory moves or
+ * goes, so does the way to it, though nobody told the writer.
+ */
+static void memory_of_a_neighbour_that_goes_is_gone(void **state)
+{
+	struct axl neighbour;
+	struct axl_packet_fill fill;
+	uint32_t word = 0;
+
+	(void)state;
+	qtest_start(&qt, "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off "
+			 "-device axl,id=writer,addr=05.0,mem=4M,threads=1 "
+			 "-device pcie-root-port,id=rp,addr=03.0,chassis=1,slot=1 "
+			 "-device axl,id=npu,bus=rp,mem=4M,threads=1");
+	axl_open_port(&qt);
+	axl_attach(&neighbour, &qt, 0, 1, 0);
+	axl_attach(axl, &qt, 1, 0, 5 << 3);
+	axl_bring_up(axl);
+	open_queue();
+	fill = axl_fill(axl_map_page(axl, 0, 0, neighbour.local | RIG_RIGHTS), 4, 0x1234);
+	axl_run(&queue, &fill);
+	qtest_read(&qt, neighbour.local, &word, 4);
+	assert_int_equal(word, 0x1234);
+	/* It moves up by its size: what was its first page is nothing now. */
+	neighbour.local += 4 << 20;
+	axl_place_bars(&neighbour);
+	fill.pattern = 0x5678;
+	assert_int_equal(axl_run_faulting(&queue, &fill).cause, AXL_CAUSE_BUS);
+	qtest_read(&qt, neighbour.local, &word, 4);
+	assert_int_equal(word, 0x1234);
+	axl_recover(&queue);
+	fill.dst = axl_map_page(axl, 0, 0, neighbour.local | RIG_RIGHTS);
+	axl_run(&queue, &fill);
+	unplug();
+	assert_int_equal(axl_run_faulting(&queue, &fill).cause, AXL_CAUSE_BUS);
+	axl_recover(&queue);
+	axl_assert_works(&queue);
+	qtest_stop(&qt);
+}
+
 /* ---- traces ---- */
 
 static void each_change_of_state_is_traced(void **state)
@@ -347,6 +388,7 @@ int main(void)
 		TEST(a_reset_under_work_leaves_nothing_on_its_way),
 		TEST(errors_can_be_reported),
 		TEST(a_card_that_is_pulled_out_answers_with_ones),
+		cmocka_unit_test(memory_of_a_neighbour_that_goes_is_gone),
 		cmocka_unit_test(each_change_of_state_is_traced),
 		PORT_TEST(behind_a_port_it_works_as_anywhere),
 		PORT_TEST(it_can_be_unplugged_with_work_in_flight),
