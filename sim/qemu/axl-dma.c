@@ -150,6 +150,7 @@ static void axl_dma_region_add(MemoryListener *listener, MemoryRegionSection *se
     AxlState *s = container_of(listener, AxlState, listener);
     Error *err = NULL;
     AxlIommu *iommu;
+    Int128 last;
 
     if (!memory_region_is_iommu(section->mr)) {
         return;
@@ -157,8 +158,10 @@ static void axl_dma_region_add(MemoryListener *listener, MemoryRegionSection *se
     iommu = g_new0(AxlIommu, 1);
     iommu->dev = s;
     iommu->mr = IOMMU_MEMORY_REGION(section->mr);
+    /* All 2^64 bytes of a region have no size in 64 bits; their last one has an address. */
+    last = int128_add(int128_make64(section->offset_within_region), int128_sub(section->size, int128_one()));
     iommu_notifier_init(&iommu->notifier, axl_dma_iommu_unmap, IOMMU_NOTIFIER_UNMAP, section->offset_within_region,
-                        section->offset_within_region + int128_get64(section->size) - 1,
+                        int128_get64(last),
                         memory_region_iommu_attrs_to_index(iommu->mr, MEMTXATTRS_UNSPECIFIED));
     if (memory_region_register_iommu_notifier(section->mr, &iommu->notifier, &err)) {
         /* The guest may have switched this on: no reason to end the machine. axl_dma_answer() refuses such memory. */

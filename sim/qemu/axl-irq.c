@@ -25,9 +25,11 @@ static void axl_irq_timer(void *opaque)
     for (unsigned v = 0; v < AXL_NUM_VECTORS; v++) {
         if (s->due[v] && s->due[v] <= now) {
             s->due[v] = 0;
-            axl_irq_notify(s, v);
+            s->overdue |= 1u << v;
         }
     }
+    /* Not from here: a timer has no guard against a message that is addressed to the device itself. */
+    qemu_bh_schedule(s->irq_bh);
 }
 
 static void axl_irq_later(AxlState *s, unsigned vector, uint64_t us)
@@ -59,9 +61,13 @@ static void axl_irq_send(AxlState *s, unsigned vector)
 static void axl_irq_bh(void *opaque)
 {
     AxlState *s = opaque;
-    uint32_t vectors = qatomic_xchg(&s->irqs, 0);
+    uint32_t vectors = qatomic_xchg(&s->irqs, 0), overdue = s->overdue;
 
+    s->overdue = 0;
     for (unsigned v = 0; v < AXL_NUM_VECTORS; v++) {
+        if (overdue >> v & 1) {
+            axl_irq_notify(s, v);
+        }
         if (vectors >> v & 1) {
             axl_irq_send(s, v);
         }
@@ -80,6 +86,7 @@ void axl_irq_raise(void *opaque, unsigned int vector)
 void axl_irq_reset(AxlState *s)
 {
     qatomic_set(&s->irqs, 0);
+    s->overdue = 0;
     for (unsigned v = 0; v < AXL_NUM_VECTORS; v++) {
         timer_del(s->later[v]);
         s->due[v] = 0;

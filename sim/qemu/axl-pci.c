@@ -276,6 +276,9 @@ static void axl_reset_hold(Object *obj, ResetType type)
 {
     AxlState *s = AXL(obj);
 
+    if (!s->device) {
+        return;
+    }
     trace_axl_reset(s);
     axl_dma_revoke(s);
     axl_irq_reset(s);

@@ -74,6 +74,7 @@ struct AxlState {
     uint32_t irqs;           /* atomic: vectors to raise */
     QEMUTimer *later[AXL_NUM_VECTORS]; /* interrupts that a fault holds back, */
     int64_t due[AXL_NUM_VECTORS];      /* and when they come, 0: none */
+    uint32_t overdue;                  /* whose time has come */
     uint64_t interrupts_sent;
 };
 

@@ -225,6 +225,35 @@ static void dma_onto_bars_faults_and_never_arrives(void **state)
 	axl_assert_works(&queue);
 }
 
+/* An MSI-X message is a store wherever its address says. */
+static void a_message_onto_the_device_itself_is_blocked(void **state)
+{
+	const uint64_t targets[] = {axl->regs + AXL_REG_COMMAND_ARG, axl->regs + AXL_REG_IRQ_MASK, axl->msix + 8,
+				    axl->doorbells};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+		uint64_t doorbells = axl_read(axl, AXL_REG_COUNT_DOORBELLS);
+		uint32_t data = (uint32_t)qtest_load(&qt, axl->msix + 8, 4);
+
+		qtest_store(&qt, axl->msix + PCI_MSIX_ENTRY_LOWER_ADDR, targets[i], 4);
+		axl_write(axl, AXL_REG_IRQ_PENDING, ~0u);
+		assert_int_equal(axl_command(axl, AXL_CMD_TLB_INVALIDATE, 5), AXL_CMD_OK);
+		QTEST_WAIT(axl_read(axl, AXL_REG_IRQ_PENDING) & 1);
+		/* Late ones come out of a timer. */
+		qtest_qom_set(&qt, RIG_PATH, "fault-rules", "'site=msix,action=duplicate'");
+		assert_int_equal(axl_command(axl, AXL_CMD_TLB_INVALIDATE, 5), AXL_CMD_OK);
+		QTEST_WAIT(qtest_qom_get(&qt, RIG_PATH "/fault", "injected-msix") > i);
+		qtest_clock_step(&qt, 2000000);
+		qtest_qom_set(&qt, RIG_PATH, "fault-rules", "''");
+		assert_int_equal(axl_read(axl, AXL_REG_COMMAND_ARG), 5);
+		assert_int_equal(axl_read(axl, AXL_REG_IRQ_MASK), 0);
+		assert_int_equal(axl_read(axl, AXL_REG_COUNT_DOORBELLS), doorbells);
+		assert_int_equal(qtest_load(&qt, axl->msix + 8, 4), data);
+	}
+	axl_assert_works(&queue);
+}
+
 static void tables_and_rings_on_bars_are_refused(void **state)
 {
 	struct axl_context_desc good = axl->contexts[0];
@@ -422,6 +451,7 @@ int main(void)
 		TEST(malformed_page_tables_fault),
 		TEST(a_page_that_is_taken_away_is_gone_after_the_invalidation),
 		TEST(dma_onto_bars_faults_and_never_arrives),
+		TEST(a_message_onto_the_device_itself_is_blocked),
 		TEST(tables_and_rings_on_bars_are_refused),
 		TEST(a_fault_ring_that_is_no_memory_drops_records_and_counts),
 		TEST(a_full_fault_ring_drops_records_and_counts),

@@ -271,6 +271,35 @@ static void it_can_be_unplugged_with_work_in_flight(void **state)
 	axl_assert_works(&queue);
 }
 
+static void a_plug_that_fails_leaves_nothing_behind(void **state)
+{
+	static const char *const bad[] = {"'tiles':9",       "'threads':65",      "'mem':3",
+					  "'target':'none'", "'spin-us':9999999", "'fault-rules':'site=moon'"};
+	unsigned int descriptors = 0, threads = 0;
+
+	(void)state;
+	unplug();
+	axl_open_port(&qt);
+	for (int round = 0; round < 60; round++) {
+		const char *answer =
+			qtest_qmp(&qt, "{'execute':'device_add','arguments':{'driver':'axl','id':'npu','bus':'rp',%s}}",
+				  bad[round % 6]);
+
+		assert_non_null(strstr(answer, "\"error\""));
+		if (round == 6) {
+			descriptors = qtest_descriptors(&qt);
+			threads = qtest_threads(&qt);
+		}
+	}
+	assert_true(qtest_descriptors(&qt) <= descriptors);
+	assert_true(qtest_threads(&qt) <= threads);
+	plug();
+	axl_attach(axl, &qt, 0, 1, 0);
+	axl_bring_up(axl);
+	open_queue();
+	axl_assert_works(&queue);
+}
+
 static void two_hundred_rounds_of_plugging_leave_nothing_behind(void **state)
 {
 	uint64_t page = qtest_alloc(&qt, 1 << 20), word = qtest_alloc(&qt, 4096), start;
@@ -392,6 +421,7 @@ int main(void)
 		cmocka_unit_test(each_change_of_state_is_traced),
 		PORT_TEST(behind_a_port_it_works_as_anywhere),
 		PORT_TEST(it_can_be_unplugged_with_work_in_flight),
+		PORT_TEST(a_plug_that_fails_leaves_nothing_behind),
 		PORT_TEST(two_hundred_rounds_of_plugging_leave_nothing_behind),
 	};
 

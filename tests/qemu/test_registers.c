@@ -44,6 +44,30 @@ static void identity_is_that_of_the_contract(void **state)
 	assert_int_equal(axl_config(axl, PCI_HEADER_TYPE, 1), PCI_HEADER_TYPE_NORMAL);
 }
 
+static void the_header_is_this_byte_for_byte(void **state)
+{
+	struct axl *axl = *state;
+	const uint32_t bars[] = {(uint32_t)axl->regs,          (uint32_t)axl->msix,
+				 (uint32_t)axl->doorbells | 4, 0,
+				 (uint32_t)axl->local | 0xc,   0};
+	uint32_t expected[16] = {
+		AXL_PCI_VENDOR | AXL_PCI_DEVICE << 16,
+		PCI_STATUS_CAP_LIST << 16 | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER,
+		AXL_PCI_CLASS << 8 | 1,
+		0,
+		[11] = 0x11001af4,                           /* QEMU's own subsystem */
+		[13] = axl_capability(axl, PCI_CAP_ID_MSIX), /* the last that was added is the first of the list */
+	};
+
+	memcpy(&expected[4], bars, sizeof(bars));
+	for (uint16_t i = 0; i < 64; i++) {
+		uint8_t byte = (uint8_t)(expected[i / 4] >> 8 * (i % 4));
+
+		if (axl_config(axl, i, 1) != byte)
+			fail_msg("byte 0x%02x is 0x%02x, not 0x%02x", i, axl_config(axl, i, 1), byte);
+	}
+}
+
 static uint32_t size_mask(struct axl *axl, uint16_t bar)
 {
 	uint32_t mask, before = axl_config(axl, bar, 4);
@@ -372,6 +396,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(identity_is_that_of_the_contract),
+		TEST(the_header_is_this_byte_for_byte),
 		TEST(bars_have_the_sizes_and_kinds_of_the_contract),
 		TEST(msix_has_a_vector_for_each_of_the_contract),
 		TEST(it_is_a_pcie_endpoint_with_function_level_reset),
