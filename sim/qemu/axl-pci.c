@@ -279,7 +279,9 @@ static void axl_reset_hold(Object *obj, ResetType type)
     if (!s->device) {
         return;
     }
-    trace_axl_reset(s);
+    /* PCI leaves the bit set while it resets the function because of it. */
+    trace_axl_reset(s, pci_get_word(s->parent.config + s->parent.exp.exp_cap + PCI_EXP_DEVCTL) &
+                           PCI_EXP_DEVCTL_BCR_FLR);
     axl_dma_revoke(s);
     axl_irq_reset(s);
     device_reg_write(s->device, AXL_REG_CONTROL, AXL_CONTROL_RESET, 4);

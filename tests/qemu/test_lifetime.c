@@ -378,9 +378,10 @@ static void memory_of_a_neighbour_that_goes_is_gone(void **state)
 static void each_change_of_state_is_traced(void **state)
 {
 	static const char *const names[] = {
-		"axl_realize ",    "axl_reset ",       "axl_reg_read ",   "axl_reg_write ",   "axl_doorbell ",
-		"axl_dma_map ",    "axl_dma_refused ", "axl_dma_revoke ", "axl_dma_revoked ", "axl_irq_send ",
-		"axl_bus_master ", "axl_power ",       "axl_link ",       "axl_bar_refused ",
+		"axl_realize ",     "axl_reset ",    "axl_reg_read ",    "axl_reg_write ",
+		"axl_doorbell ",    "axl_dma_map ",  "axl_dma_refused ", "axl_dma_revoke ",
+		"axl_dma_revoked ", "axl_irq_send ", "axl_bus_master ",  "function level 1",
+		"function level 0", "axl_power ",    "axl_link ",        "axl_bar_refused ",
 	};
 	struct axl_packet_fill onto_registers;
 	char *log;
@@ -396,6 +397,8 @@ static void each_change_of_state_is_traced(void **state)
 	axl_bus_master(axl, false);
 	axl_set_config(axl, power_register(), 3, 2);
 	axl_set_config(axl, power_register(), 0, 2);
+	axl_set_config(axl, (uint16_t)(axl_capability(axl, PCI_CAP_ID_EXP) + PCI_EXP_DEVCTL), PCI_EXP_DEVCTL_BCR_FLR,
+		       2);
 	axl_place_bars(axl);
 	qtest_qom_set(&qt, RIG_PATH, "link", "false");
 	axl_read(axl, AXL_REG_ID);
