@@ -84,6 +84,12 @@ static int walk(struct mmu *mmu, unsigned int number, uint64_t va, enum axl_acce
 		out->bytes = (uint32_t)bytes;
 		out->rights = (uint8_t)(entry & 0x3f);
 		out->host = reach(mmu, entry, bytes);
+		if (!out->host && level) {
+			/* One stretch of bus addresses may be many of this process, behind an IOMMU say. */
+			out->va = va & ~(uint64_t)(AXL_PAGE_BYTES - 1);
+			out->bytes = AXL_PAGE_BYTES;
+			out->host = reach(mmu, entry + (out->va & (AXL_LARGE_PAGE_BYTES - 1)), AXL_PAGE_BYTES);
+		}
 		return out->host ? 0 : refuse(fault, AXL_CAUSE_BUS, access, (unsigned int)level, va);
 	}
 }
@@ -116,7 +122,7 @@ static int look_up(struct mmu_context *context, uint64_t va, enum axl_access acc
 		mmu->ops->stale(mmu->opaque, context->number, va);
 	}
 	if (!(entry->rights & needs[access]))
-		return refuse(fault, AXL_CAUSE_PERMISSION, access, entry->bytes == AXL_PAGE_BYTES ? 0 : 1, va);
+		return refuse(fault, AXL_CAUSE_PERMISSION, access, entry->rights & AXL_PTE_LEAF ? 1 : 0, va);
 	*found = entry;
 	return 0;
 }
@@ -133,7 +139,7 @@ int mmu_translate(void *context, uint64_t va, enum axl_access access, struct eng
 	page->host = entry->host + (va - entry->va);
 	page->bytes = entry->va + entry->bytes - va;
 	page->local = entry->rights & AXL_PTE_LOCAL;
-	page->walk = (uint8_t)tlb_access(&c->mmu->tlb, va, entry->bytes != AXL_PAGE_BYTES);
+	page->walk = (uint8_t)tlb_access(&c->mmu->tlb, va, entry->rights & AXL_PTE_LEAF);
 	return 0;
 }
 

@@ -110,6 +110,43 @@ static void work_goes_through_the_translation(void **state)
 	axl_assert_works(&queue);
 }
 
+/* What the device's tables and the IOMMU give as one stretch is scattered in memory, as pages of a driver's buffer are.
+ */
+static void a_large_page_may_be_scattered_behind_it(void **state)
+{
+	uint64_t pages = qtest_alloc(&qt, 2 << 20);
+	uint64_t *large = qtest_at(&qt, axl->contexts[0].page_table);
+	const uint64_t va = 0x20000000000ull;
+	struct axl_packet_fill fill = axl_fill(va, 2 << 20, 0);
+	struct axl_packet_fence signal;
+
+	(void)state;
+	/* Under a root entry of its own: level 2, then the leaf in level 1. */
+	for (int level = 3; level > 1; level--) {
+		uint64_t table = qtest_alloc(&qt, 4096);
+
+		large[va >> (12 + 9 * level) & 511] = table | AXL_PTE_VALID;
+		large = qtest_at(&qt, table);
+	}
+	large[va >> 21 & 511] = WINDOW | RIG_RIGHTS | AXL_PTE_LEAF;
+	for (uint64_t i = 0; i < 512; i++)
+		window[i] = (pages + (511 - i) * 4096) | PTE_RW;
+	axl_run(&queue, &fill);
+	for (uint64_t i = 0; i < 512; i++) {
+		signal = axl_signal(va + i * 4096 + 8, i + 1);
+		axl_run(&queue, &signal);
+	}
+	for (uint64_t i = 0; i < 512; i++)
+		assert_int_equal(*(uint64_t *)qtest_at(&qt, pages + (511 - i) * 4096 + 8), i + 1);
+	/* A hole in it is a hole of one page. */
+	window[7] = 0;
+	invalidate(IOTLB_GLOBAL);
+	axl_run(&queue, &signal);
+	signal.address = va + 7 * 4096;
+	assert_int_equal(axl_run_faulting(&queue, &signal).level, 1);
+	assert_int_equal(queue.status->error, AXL_CAUSE_BUS);
+}
+
 static void a_page_that_moves_is_found_where_it_is(void **state)
 {
 	const uint64_t hows[] = {IOTLB_GLOBAL, IOTLB_DOMAIN | (uint64_t)DOMAIN << 32};
@@ -219,6 +256,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(work_goes_through_the_translation),
+		TEST(a_large_page_may_be_scattered_behind_it),
 		TEST(a_page_that_moves_is_found_where_it_is),
 		TEST(a_page_that_goes_faults),
 		TEST(a_page_may_go_while_it_is_written),
