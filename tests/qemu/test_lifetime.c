@@ -373,6 +373,47 @@ static void memory_of_a_neighbour_that_goes_is_gone(void **state)
 	qtest_stop(&qt);
 }
 
+/* ---- other machines, and no machine ---- */
+
+static void on_a_conventional_bus_it_works_too(void **state)
+{
+	(void)state;
+	axl_start(axl, &qt, " -machine pc");
+	open_queue();
+	axl_assert_works(&queue);
+	assert_int_equal(axl_config(axl, PCI_VENDOR_ID, 2), AXL_PCI_VENDOR);
+	qtest_stop(&qt);
+}
+
+/* A device that is made and thrown away unrealized: what tools do that list its properties. */
+static void it_can_be_looked_at_without_being_there(void **state)
+{
+	static const char *const names[] = {"tiles",  "mem",      "threads",     "target",
+					    "timing", "watchdog", "fault-rules", "link"};
+	const char *answer;
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		answer = qtest_qmp_ok(&qt, "{'execute':'device-list-properties','arguments':{'typename':'axl'}}");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char quoted[32];
+
+		snprintf(quoted, sizeof(quoted), "\"%s\"", names[i]);
+		assert_non_null(strstr(answer, quoted));
+	}
+	axl_assert_works(&queue);
+}
+
+static void it_does_not_migrate_and_says_so(void **state)
+{
+	const char *answer = qtest_qmp(&qt, "{'execute':'migrate','arguments':{'uri':'exec:cat'}}");
+
+	(void)state;
+	assert_non_null(strstr(answer, "axl"));
+	assert_non_null(strstr(answer, "non-migratable"));
+	axl_assert_works(&queue);
+}
+
 /* ---- traces ---- */
 
 static void each_change_of_state_is_traced(void **state)
@@ -421,6 +462,9 @@ int main(void)
 		TEST(errors_can_be_reported),
 		TEST(a_card_that_is_pulled_out_answers_with_ones),
 		cmocka_unit_test(memory_of_a_neighbour_that_goes_is_gone),
+		cmocka_unit_test(on_a_conventional_bus_it_works_too),
+		TEST(it_can_be_looked_at_without_being_there),
+		TEST(it_does_not_migrate_and_says_so),
 		cmocka_unit_test(each_change_of_state_is_traced),
 		PORT_TEST(behind_a_port_it_works_as_anywhere),
 		PORT_TEST(it_can_be_unplugged_with_work_in_flight),
