@@ -2,13 +2,17 @@
 /*
  * AXL accelerator: guest memory for the core.
  *
- * The core's thread asks for a pointer, the main loop answers: address spaces, bus-master state and IOMMUs are looked at
- * under the BQL only. Nothing but RAM is ever handed out, so that no transfer can reach a register, the device's own
- * included (CVE-2021-3929 and its kind): there is no path by which a transfer re-enters a device model.
+ * The core's thread asks for a pointer, the main loop answers: address spaces,
+ * bus-master state and IOMMUs are looked at under the BQL only. Nothing but RAM
+ * is ever handed out, so that no transfer can reach a register, the device's
+ * own included (CVE-2021-3929 and its kind): there is no path by which a
+ * transfer re-enters a device model.
  *
- * The core keeps a pointer until the driver invalidates it. When what it leads to changes without the driver's word to
- * the device (an IOMMU unmaps, memory is unplugged, a BAR that it lies in moves) the core is made to ask again before the
- * change is complete. Until the core has let go of everything, the memory regions are held as well.
+ * The core keeps a pointer until the driver invalidates it. When what it leads
+ * to changes without the driver's word to the device (an IOMMU unmaps, memory
+ * is unplugged, a BAR that it lies in moves) the core is made to ask again
+ * before the change is complete. Until the core has let go of everything, the
+ * memory regions are held as well.
  */
 #include "hw/misc/axl/axl.h"
 
@@ -23,14 +27,19 @@ static void axl_dma_answer(AxlState *s)
 {
     AddressSpace *as = pci_get_address_space(&s->parent);
     const AxlFaultPoint point = {
-        .site = AXL_FAULT_MAP, .queue = -1, .vector = -1, .address = s->map.addr, .size = s->map.size,
+        .site = AXL_FAULT_MAP,
+        .queue = -1,
+        .vector = -1,
+        .address = s->map.addr,
+        .size = s->map.size,
     };
     uint64_t unused;
     hwaddr xlat, len = s->map.size;
     MemoryRegion *mr;
 
     s->map.answer = NULL;
-    if (axl_on_bus(s) && axl_fault_at(&s->fault, &point, &unused) == AXL_FAULT_NONE) {
+    if (axl_on_bus(s) &&
+        axl_fault_at(&s->fault, &point, &unused) == AXL_FAULT_NONE) {
         RCU_READ_LOCK_GUARD();
         mr = address_space_translate(as, s->map.addr, &xlat, &len, s->map.write,
                                      MEMTXATTRS_UNSPECIFIED);
@@ -43,7 +52,8 @@ static void axl_dma_answer(AxlState *s)
         }
     }
     if (s->map.answer) {
-        trace_axl_dma_map(s, s->map.addr, s->map.size, s->map.write, s->map.answer);
+        trace_axl_dma_map(s, s->map.addr, s->map.size, s->map.write,
+                          s->map.answer);
     } else {
         trace_axl_dma_refused(s, s->map.addr, s->map.size, s->map.write);
     }
@@ -55,7 +65,8 @@ static void axl_dma_bh(void *opaque)
 {
     AxlState *s = opaque;
 
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
+    WITH_QEMU_LOCK_GUARD(&s->lock)
+    {
         if (s->map.pending) {
             axl_dma_answer(s);
         }
@@ -70,7 +81,9 @@ void *axl_dma_map(void *opaque, uint64_t addr, uint64_t size, bool write)
 
     qemu_mutex_lock(&s->lock);
     if (!s->closing) {
-        s->map = (AxlMapRequest){ .addr = addr, .size = size, .write = write, .pending = true };
+        s->map = (AxlMapRequest){
+            .addr = addr, .size = size, .write = write, .pending = true
+        };
         qemu_bh_schedule(s->map_bh);
         while (s->map.pending && !s->closing) {
             qemu_cond_wait(&s->answered, &s->lock);
@@ -88,7 +101,9 @@ void axl_dma_stale(void *opaque, unsigned int context, uint64_t va)
 
     trace_axl_dma_stale(s, context, va);
     if (!qatomic_fetch_inc(&s->violations)) {
-        warn_report("axl: context %u uses 0x%" PRIx64 " through a translation that it was told to forget", context, va);
+        warn_report("axl: context %u uses 0x%" PRIx64
+                    " through a translation that it was told to forget",
+                    context, va);
     }
 }
 
@@ -104,8 +119,12 @@ static void axl_dma_wait(AxlState *s)
     /* What is asked for from here on is held anew. */
     s->pins = g_hash_table_new(NULL, NULL);
     while (!device_revoked(s->device)) {
-        /* The bottom half does not run while the BQL is held here: what the core asks is answered on the spot. */
-        WITH_QEMU_LOCK_GUARD(&s->lock) {
+        /*
+         * The bottom half does not run while the BQL is held here: what the
+         * core asks is answered on the spot.
+         */
+        WITH_QEMU_LOCK_GUARD(&s->lock)
+        {
             if (s->map.pending) {
                 axl_dma_answer(s);
             }
@@ -145,7 +164,8 @@ static void axl_dma_iommu_unmap(IOMMUNotifier *n, IOMMUTLBEntry *entry)
     axl_dma_refresh(iommu->dev);
 }
 
-static void axl_dma_region_add(MemoryListener *listener, MemoryRegionSection *section)
+static void axl_dma_region_add(MemoryListener *listener,
+                               MemoryRegionSection *section)
 {
     AxlState *s = container_of(listener, AxlState, listener);
     Error *err = NULL;
@@ -158,13 +178,22 @@ static void axl_dma_region_add(MemoryListener *listener, MemoryRegionSection *se
     iommu = g_new0(AxlIommu, 1);
     iommu->dev = s;
     iommu->mr = IOMMU_MEMORY_REGION(section->mr);
-    /* All 2^64 bytes of a region have no size in 64 bits; their last one has an address. */
-    last = int128_add(int128_make64(section->offset_within_region), int128_sub(section->size, int128_one()));
-    iommu_notifier_init(&iommu->notifier, axl_dma_iommu_unmap, IOMMU_NOTIFIER_UNMAP, section->offset_within_region,
-                        int128_get64(last),
-                        memory_region_iommu_attrs_to_index(iommu->mr, MEMTXATTRS_UNSPECIFIED));
-    if (memory_region_register_iommu_notifier(section->mr, &iommu->notifier, &err)) {
-        /* The guest may have switched this on: no reason to end the machine. axl_dma_answer() refuses such memory. */
+    /*
+     * All 2^64 bytes of a region have no size in 64 bits; their last one has an
+     * address.
+     */
+    last = int128_add(int128_make64(section->offset_within_region),
+                      int128_sub(section->size, int128_one()));
+    iommu_notifier_init(
+        &iommu->notifier, axl_dma_iommu_unmap, IOMMU_NOTIFIER_UNMAP,
+        section->offset_within_region, int128_get64(last),
+        memory_region_iommu_attrs_to_index(iommu->mr, MEMTXATTRS_UNSPECIFIED));
+    if (memory_region_register_iommu_notifier(section->mr, &iommu->notifier,
+                                              &err)) {
+        /*
+         * The guest may have switched this on: no reason to end the machine.
+         * axl_dma_answer() refuses such memory.
+         */
         warn_report_err(err);
         g_free(iommu);
         return;
@@ -172,15 +201,18 @@ static void axl_dma_region_add(MemoryListener *listener, MemoryRegionSection *se
     QLIST_INSERT_HEAD(&s->iommus, iommu, next);
 }
 
-static void axl_dma_region_del(MemoryListener *listener, MemoryRegionSection *section)
+static void axl_dma_region_del(MemoryListener *listener,
+                               MemoryRegionSection *section)
 {
     AxlState *s = container_of(listener, AxlState, listener);
     AxlIommu *iommu, *after;
 
-    QLIST_FOREACH_SAFE(iommu, &s->iommus, next, after) {
+    QLIST_FOREACH_SAFE(iommu, &s->iommus, next, after)
+    {
         if (MEMORY_REGION(iommu->mr) == section->mr &&
             iommu->notifier.start == section->offset_within_region) {
-            memory_region_unregister_iommu_notifier(section->mr, &iommu->notifier);
+            memory_region_unregister_iommu_notifier(section->mr,
+                                                    &iommu->notifier);
             QLIST_REMOVE(iommu, next);
             g_free(iommu);
             s->stale_view = true;
@@ -189,7 +221,10 @@ static void axl_dma_region_del(MemoryListener *listener, MemoryRegionSection *se
     s->stale_view |= g_hash_table_contains(s->pins, section->mr);
 }
 
-/* All of a change is known: the regions that take the place of what went are there. */
+/*
+ * All of a change is known: the regions that take the place of what went are
+ * there.
+ */
 static void axl_dma_commit(MemoryListener *listener)
 {
     AxlState *s = container_of(listener, AxlState, listener);
@@ -207,10 +242,11 @@ void axl_dma_init(AxlState *s)
     s->closing = false;
     s->map = (AxlMapRequest){ 0 };
     s->pins = g_hash_table_new(NULL, NULL);
-    s->map_bh = qemu_bh_new_guarded(axl_dma_bh, s, &DEVICE(s)->mem_reentrancy_guard);
+    s->map_bh = qemu_bh_new_guarded(axl_dma_bh, s,
+                                    &DEVICE(s)->mem_reentrancy_guard);
     QLIST_INIT(&s->iommus);
     s->stale_view = false;
-    s->listener = (MemoryListener) {
+    s->listener = (MemoryListener){
         .name = "axl",
         .region_add = axl_dma_region_add,
         .region_del = axl_dma_region_del,
@@ -222,7 +258,8 @@ void axl_dma_init(AxlState *s)
 void axl_dma_close(AxlState *s)
 {
     memory_listener_unregister(&s->listener);
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
+    WITH_QEMU_LOCK_GUARD(&s->lock)
+    {
         s->closing = true;
         qemu_cond_broadcast(&s->answered);
     }

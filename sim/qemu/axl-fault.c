@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * AXL accelerator: rules of fault injection, their text, and which of them holds.
+ * AXL accelerator: rules of fault injection, their text, and which of them
+ * holds.
  *
  *   rules := rule { ";" rule }        rule := key "=" word { "," key "=" word }
  *
- * site and action are necessary. A rule holds for the events of its site that fit queue, vector and address; of these for
- * the nth alone, or for each with a probability in percent, and no more than count times. Everything random comes from
- * the seed, which starts again when rules or seed are set.
+ * site and action are necessary. A rule holds for the events of its site that
+ * fit queue, vector and address; of these for the nth alone, or for each with a
+ * probability in percent, and no more than count times. Everything random comes
+ * from the seed, which starts again when rules or seed are set.
  */
 #include "hw/misc/axl/axl-fault.h"
 
@@ -18,36 +20,34 @@
 #include "hw/misc/axl/trace-axl.h"
 
 #define AXL_FAULT_MAX_RULES 64
-#define AXL_FAULT_DELAY_US 1000
+#define AXL_FAULT_DELAY_US  1000
 
 static const char *const axl_fault_actions[AXL_FAULT_NUM_ACTIONS] = {
-    [AXL_FAULT_NONE] = "none",
-    [AXL_FAULT_DROP] = "drop",
-    [AXL_FAULT_DUPLICATE] = "duplicate",
-    [AXL_FAULT_DELAY] = "delay",
-    [AXL_FAULT_CORRUPT] = "corrupt",
-    [AXL_FAULT_HANG] = "hang",
-    [AXL_FAULT_WRONG] = "wrong",
-    [AXL_FAULT_SLOW] = "slow",
-    [AXL_FAULT_FAIL] = "fail",
-    [AXL_FAULT_REFUSE] = "refuse",
-    [AXL_FAULT_ONES] = "ones",
-    [AXL_FAULT_LINK_DOWN] = "link-down",
+    [AXL_FAULT_NONE] = "none",           [AXL_FAULT_DROP] = "drop",
+    [AXL_FAULT_DUPLICATE] = "duplicate", [AXL_FAULT_DELAY] = "delay",
+    [AXL_FAULT_CORRUPT] = "corrupt",     [AXL_FAULT_HANG] = "hang",
+    [AXL_FAULT_WRONG] = "wrong",         [AXL_FAULT_SLOW] = "slow",
+    [AXL_FAULT_FAIL] = "fail",           [AXL_FAULT_REFUSE] = "refuse",
+    [AXL_FAULT_ONES] = "ones",           [AXL_FAULT_LINK_DOWN] = "link-down",
 };
 
 static const struct {
     const char *name;
     uint32_t actions;
 } axl_fault_sites[AXL_FAULT_NUM_SITES] = {
-    [AXL_FAULT_MSIX] = { "msix", 1u << AXL_FAULT_DROP | 1u << AXL_FAULT_DUPLICATE | 1u << AXL_FAULT_DELAY },
+    [AXL_FAULT_MSIX] = { "msix", 1u << AXL_FAULT_DROP |
+                                     1u << AXL_FAULT_DUPLICATE |
+                                     1u << AXL_FAULT_DELAY },
     [AXL_FAULT_FETCH] = { "fetch", 1u << AXL_FAULT_CORRUPT },
     [AXL_FAULT_PACKET] = { "packet", 1u << AXL_FAULT_HANG },
     [AXL_FAULT_PIPE] = { "pipe", 1u << AXL_FAULT_HANG },
     [AXL_FAULT_RETIRE] = { "retire", 1u << AXL_FAULT_WRONG },
-    [AXL_FAULT_RESET] = { "reset", 1u << AXL_FAULT_SLOW | 1u << AXL_FAULT_FAIL },
+    [AXL_FAULT_RESET] = { "reset",
+                          1u << AXL_FAULT_SLOW | 1u << AXL_FAULT_FAIL },
     [AXL_FAULT_INVALIDATE] = { "invalidate", 1u << AXL_FAULT_DROP },
     [AXL_FAULT_MAP] = { "map", 1u << AXL_FAULT_REFUSE },
-    [AXL_FAULT_READ] = { "read", 1u << AXL_FAULT_ONES | 1u << AXL_FAULT_LINK_DOWN },
+    [AXL_FAULT_READ] = { "read",
+                         1u << AXL_FAULT_ONES | 1u << AXL_FAULT_LINK_DOWN },
 };
 
 /* ---- which rule holds ---- */
@@ -79,7 +79,8 @@ static bool axl_fault_strikes(AxlFault *fault, AxlFaultRule *rule)
         return false;
     }
     /* The high half: the low bits of this generator are its weak ones. */
-    return rule->probability >= 100 || (axl_fault_random(fault) >> 32) % 100 < rule->probability;
+    return rule->probability >= 100 ||
+           (axl_fault_random(fault) >> 32) % 100 < rule->probability;
 }
 
 static uint64_t axl_fault_value(AxlFault *fault, const AxlFaultRule *rule)
@@ -96,7 +97,8 @@ static uint64_t axl_fault_value(AxlFault *fault, const AxlFaultRule *rule)
     }
 }
 
-AxlFaultAction axl_fault_at(AxlFault *fault, const AxlFaultPoint *point, uint64_t *value)
+AxlFaultAction axl_fault_at(AxlFault *fault, const AxlFaultPoint *point,
+                            uint64_t *value)
 {
     QEMU_LOCK_GUARD(&fault->lock);
     for (unsigned i = 0; i < fault->num_rules; i++) {
@@ -109,8 +111,9 @@ AxlFaultAction axl_fault_at(AxlFault *fault, const AxlFaultPoint *point, uint64_
         fault->injected[rule->site]++;
         fault->total++;
         *value = axl_fault_value(fault, rule);
-        trace_axl_fault_injected(fault, axl_fault_sites[rule->site].name, axl_fault_actions[rule->action],
-                                 rule->seen, *value);
+        trace_axl_fault_injected(fault, axl_fault_sites[rule->site].name,
+                                 axl_fault_actions[rule->action], rule->seen,
+                                 *value);
         return rule->action;
     }
     return AXL_FAULT_NONE;
@@ -118,7 +121,8 @@ AxlFaultAction axl_fault_at(AxlFault *fault, const AxlFaultPoint *point, uint64_
 
 /* ---- text ---- */
 
-static bool axl_fault_parse_site(AxlFaultRule *rule, const char *word, Error **errp)
+static bool axl_fault_parse_site(AxlFaultRule *rule, const char *word,
+                                 Error **errp)
 {
     for (unsigned i = 0; i < AXL_FAULT_NUM_SITES; i++) {
         if (!strcmp(word, axl_fault_sites[i].name)) {
@@ -130,7 +134,8 @@ static bool axl_fault_parse_site(AxlFaultRule *rule, const char *word, Error **e
     return false;
 }
 
-static bool axl_fault_parse_action(AxlFaultRule *rule, const char *word, Error **errp)
+static bool axl_fault_parse_action(AxlFaultRule *rule, const char *word,
+                                   Error **errp)
 {
     for (unsigned i = AXL_FAULT_NONE + 1; i < AXL_FAULT_NUM_ACTIONS; i++) {
         if (!strcmp(word, axl_fault_actions[i])) {
@@ -142,7 +147,8 @@ static bool axl_fault_parse_action(AxlFaultRule *rule, const char *word, Error *
     return false;
 }
 
-static bool axl_fault_parse_number(AxlFaultRule *rule, const char *key, const char *word, Error **errp)
+static bool axl_fault_parse_number(AxlFaultRule *rule, const char *key,
+                                   const char *word, Error **errp)
 {
     const struct {
         const char *key;
@@ -169,7 +175,8 @@ static bool axl_fault_parse_number(AxlFaultRule *rule, const char *key, const ch
             return false;
         }
         if (number < keys[i].min || number > keys[i].max) {
-            error_setg(errp, "axl-fault: '%s' of '%s' is out of range", word, key);
+            error_setg(errp, "axl-fault: '%s' of '%s' is out of range", word,
+                       key);
             return false;
         }
         *keys[i].number = number;
@@ -181,7 +188,8 @@ static bool axl_fault_parse_number(AxlFaultRule *rule, const char *key, const ch
     return false;
 }
 
-static bool axl_fault_parse_rule(AxlFaultRule *rule, const char *text, Error **errp)
+static bool axl_fault_parse_rule(AxlFaultRule *rule, const char *text,
+                                 Error **errp)
 {
     g_auto(GStrv) terms = g_strsplit(text, ",", -1);
     bool site = false;
@@ -190,7 +198,10 @@ static bool axl_fault_parse_rule(AxlFaultRule *rule, const char *text, Error **e
         error_setg(errp, "axl-fault: '' is no rule");
         return false;
     }
-    *rule = (AxlFaultRule){ .queue = -1, .vector = -1, .probability = 100, .delay = AXL_FAULT_DELAY_US };
+    *rule = (AxlFaultRule){ .queue = -1,
+                            .vector = -1,
+                            .probability = 100,
+                            .delay = AXL_FAULT_DELAY_US };
     for (char **term = terms; *term; term++) {
         char *word = strchr(*term, '=');
 
@@ -213,11 +224,13 @@ static bool axl_fault_parse_rule(AxlFaultRule *rule, const char *text, Error **e
         }
     }
     if (!site || !rule->action) {
-        error_setg(errp, "axl-fault: '%s' has no %s", text, site ? "action" : "site");
+        error_setg(errp, "axl-fault: '%s' has no %s", text,
+                   site ? "action" : "site");
         return false;
     }
     if (!(axl_fault_sites[rule->site].actions >> rule->action & 1)) {
-        error_setg(errp, "axl-fault: no action '%s' at site '%s'", axl_fault_actions[rule->action],
+        error_setg(errp, "axl-fault: no action '%s' at site '%s'",
+                   axl_fault_actions[rule->action],
                    axl_fault_sites[rule->site].name);
         return false;
     }
@@ -239,7 +252,8 @@ static void axl_fault_set_rules(Object *obj, const char *text, Error **errp)
     g_autofree AxlFaultRule *rules = g_new0(AxlFaultRule, num);
 
     if (num > AXL_FAULT_MAX_RULES) {
-        error_setg(errp, "axl-fault: %u rules, at most %d are possible", num, AXL_FAULT_MAX_RULES);
+        error_setg(errp, "axl-fault: %u rules, at most %d are possible", num,
+                   AXL_FAULT_MAX_RULES);
         return;
     }
     /* All or none. */
@@ -268,7 +282,8 @@ static char *axl_fault_get_rules(Object *obj, Error **errp)
 
 /* ---- the object ---- */
 
-static void axl_fault_set_seed(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
+static void axl_fault_set_seed(Object *obj, Visitor *v, const char *name,
+                               void *opaque, Error **errp)
 {
     AxlFault *fault = AXL_FAULT(obj);
     uint64_t seed;
@@ -280,12 +295,14 @@ static void axl_fault_set_seed(Object *obj, Visitor *v, const char *name, void *
     }
 }
 
-static void axl_fault_get_number(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
+static void axl_fault_get_number(Object *obj, Visitor *v, const char *name,
+                                 void *opaque, Error **errp)
 {
     AxlFault *fault = AXL_FAULT(obj);
     uint64_t value;
 
-    WITH_QEMU_LOCK_GUARD(&fault->lock) {
+    WITH_QEMU_LOCK_GUARD(&fault->lock)
+    {
         value = *(uint64_t *)opaque;
     }
     visit_type_uint64(v, name, &value, errp);
@@ -297,12 +314,16 @@ static void axl_fault_init(Object *obj)
 
     qemu_mutex_init(&fault->lock);
     axl_fault_restart(fault);
-    object_property_add(obj, "seed", "uint64", axl_fault_get_number, axl_fault_set_seed, NULL, &fault->seed);
-    object_property_add(obj, "injected", "uint64", axl_fault_get_number, NULL, NULL, &fault->total);
+    object_property_add(obj, "seed", "uint64", axl_fault_get_number,
+                        axl_fault_set_seed, NULL, &fault->seed);
+    object_property_add(obj, "injected", "uint64", axl_fault_get_number, NULL,
+                        NULL, &fault->total);
     for (unsigned i = 0; i < AXL_FAULT_NUM_SITES; i++) {
-        g_autofree char *name = g_strdup_printf("injected-%s", axl_fault_sites[i].name);
+        g_autofree char *name = g_strdup_printf("injected-%s",
+                                                axl_fault_sites[i].name);
 
-        object_property_add(obj, name, "uint64", axl_fault_get_number, NULL, NULL, &fault->injected[i]);
+        object_property_add(obj, name, "uint64", axl_fault_get_number, NULL,
+                            NULL, &fault->injected[i]);
     }
 }
 
@@ -317,7 +338,8 @@ static void axl_fault_finalize(Object *obj)
 
 static void axl_fault_class_init(ObjectClass *class, void *data)
 {
-    object_class_property_add_str(class, "rules", axl_fault_get_rules, axl_fault_set_rules);
+    object_class_property_add_str(class, "rules", axl_fault_get_rules,
+                                  axl_fault_set_rules);
 }
 
 static const TypeInfo axl_fault_types[] = {

@@ -2,8 +2,9 @@
 /*
  * AXL accelerator: faults that a test injects at run time.
  *
- * An object "fault" below the device holds rules, a seed and counters. Every place that can fail asks it with what it
- * knows; the first rule that matches decides.
+ * An object "fault" below the device holds rules, a seed and counters. Every
+ * place that can fail asks it with what it knows; the first rule that matches
+ * decides.
  */
 #ifndef HW_MISC_AXL_FAULT_H
 #define HW_MISC_AXL_FAULT_H
@@ -54,12 +55,12 @@ typedef struct AxlFaultPoint {
 typedef struct AxlFaultRule {
     AxlFaultSite site;
     AxlFaultAction action;
-    int64_t queue, vector;        /* -1: any */
+    int64_t queue, vector; /* -1: any */
     bool has_address;
     uint64_t address;
-    uint64_t nth, count;          /* 0: every one, no limit */
-    uint64_t probability;         /* percent */
-    uint64_t delay;               /* us */
+    uint64_t nth, count;  /* 0: every one, no limit */
+    uint64_t probability; /* percent */
+    uint64_t delay;       /* us */
     bool has_value;
     uint64_t value;
     uint64_t seen, injected;
@@ -68,7 +69,7 @@ typedef struct AxlFaultRule {
 struct AxlFault {
     Object parent;
 
-    QemuMutex lock;       /* everything below: the core's threads ask as well */
+    QemuMutex lock; /* everything below: the core's threads ask as well */
     char *text;
     AxlFaultRule *rules;
     unsigned num_rules;
@@ -77,9 +78,10 @@ struct AxlFault {
 };
 
 /*
- * What is to happen at @point. @value: what the rule says, or by action: delay in us; a random number.
- * On any thread.
+ * What is to happen at @point. @value: what the rule says, or by action: delay
+ * in us; a random number. On any thread.
  */
-AxlFaultAction axl_fault_at(AxlFault *fault, const AxlFaultPoint *point, uint64_t *value);
+AxlFaultAction axl_fault_at(AxlFault *fault, const AxlFaultPoint *point,
+                            uint64_t *value);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* AXL accelerator: from the core's threads to MSI-X, which only the main loop may send. */
+/*
+ * AXL accelerator: from the core's threads to MSI-X, which only the main loop
+ * may send.
+ */
 #include "hw/misc/axl/axl.h"
 
 #include "hw/pci/msix.h"
@@ -28,7 +31,10 @@ static void axl_irq_timer(void *opaque)
             s->overdue |= 1u << v;
         }
     }
-    /* Not from here: a timer has no guard against a message that is addressed to the device itself. */
+    /*
+     * Not from here: a timer has no guard against a message that is addressed
+     * to the device itself.
+     */
     qemu_bh_schedule(s->irq_bh);
 }
 
@@ -99,7 +105,8 @@ void axl_irq_init(AxlState *s)
         s->later[v] = timer_new_ns(QEMU_CLOCK_VIRTUAL, axl_irq_timer, s);
         s->due[v] = 0;
     }
-    s->irq_bh = qemu_bh_new_guarded(axl_irq_bh, s, &DEVICE(s)->mem_reentrancy_guard);
+    s->irq_bh = qemu_bh_new_guarded(axl_irq_bh, s,
+                                    &DEVICE(s)->mem_reentrancy_guard);
 }
 
 void axl_irq_finish(AxlState *s)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * AXL neural-network accelerator: the PCI function over the device core (sim/core).
+ * AXL neural-network accelerator: the PCI function over the device core
+ * (sim/core).
  *
- * The core computes on its own threads. Register writes and doorbells reach it directly: they only latch and wake, no
- * vCPU waits for work. What the core wants of QEMU goes through bottom halves in the main loop, guarded against
+ * The core computes on its own threads. Register writes and doorbells reach it
+ * directly: they only latch and wake, no vCPU waits for work. What the core
+ * wants of QEMU goes through bottom halves in the main loop, guarded against
  * re-entrancy: guest memory in axl-dma.c, interrupts in axl-irq.c.
  */
 #include "hw/misc/axl/axl.h"
@@ -19,16 +21,22 @@
 #include "migration/vmstate.h"
 #include "hw/misc/axl/trace-axl.h"
 
-enum { AXL_BAR_REGS = 0, AXL_BAR_MSIX = 1, AXL_BAR_DOORBELLS = 2, AXL_BAR_LOCAL = 4 };
+enum {
+    AXL_BAR_REGS = 0,
+    AXL_BAR_MSIX = 1,
+    AXL_BAR_DOORBELLS = 2,
+    AXL_BAR_LOCAL = 4
+};
 
-#define AXL_AER_OFFSET PCI_CONFIG_SPACE_SIZE
+#define AXL_AER_OFFSET  PCI_CONFIG_SPACE_SIZE
 #define AXL_MAX_THREADS 64
-#define AXL_MIN_MEM (2 * MiB)
-#define AXL_MAX_MEM (1 * TiB)
+#define AXL_MIN_MEM     (2 * MiB)
+#define AXL_MAX_MEM     (1 * TiB)
 
 static unsigned axl_power_state(AxlState *s)
 {
-    return pci_get_word(s->parent.config + s->parent.pm_cap + PCI_PM_CTRL) & PCI_PM_CTRL_STATE_MASK;
+    return pci_get_word(s->parent.config + s->parent.pm_cap + PCI_PM_CTRL) &
+           PCI_PM_CTRL_STATE_MASK;
 }
 
 static bool axl_bus_master(AxlState *s)
@@ -41,14 +49,18 @@ bool axl_on_bus(AxlState *s)
     return s->link && !axl_power_state(s) && axl_bus_master(s);
 }
 
-AxlFaultAction axl_fault_here(AxlState *s, AxlFaultSite site, int queue, int vector, uint64_t *value)
+AxlFaultAction axl_fault_here(AxlState *s, AxlFaultSite site, int queue,
+                              int vector, uint64_t *value)
 {
-    const AxlFaultPoint point = { .site = site, .queue = queue, .vector = vector };
+    const AxlFaultPoint point = { .site = site,
+                                  .queue = queue,
+                                  .vector = vector };
 
     return axl_fault_at(&s->fault, &point, value);
 }
 
-static bool axl_fault_core(void *opaque, enum device_fault_site site, unsigned int queue, uint64_t *value)
+static bool axl_fault_core(void *opaque, enum device_fault_site site,
+                           unsigned int queue, uint64_t *value)
 {
     static const AxlFaultSite sites[DEVICE_NUM_SITES] = {
         [DEVICE_SITE_FETCH] = AXL_FAULT_FETCH,
@@ -59,10 +71,14 @@ static bool axl_fault_core(void *opaque, enum device_fault_site site, unsigned i
         [DEVICE_SITE_INVALIDATE] = AXL_FAULT_INVALIDATE,
     };
 
-    return axl_fault_here(opaque, sites[site], queue, -1, value) != AXL_FAULT_NONE;
+    return axl_fault_here(opaque, sites[site], queue, -1, value) !=
+           AXL_FAULT_NONE;
 }
 
-/* Down: as if the card had been pulled out. It comes back as it would be plugged in: reset. */
+/*
+ * Down: as if the card had been pulled out. It comes back as it would be
+ * plugged in: reset.
+ */
 static void axl_change_link(AxlState *s, bool up)
 {
     if (up == s->link) {
@@ -85,7 +101,10 @@ static void axl_change_link(AxlState *s, bool up)
 
 /* ---- BARs ---- */
 
-/* The BARs are still mapped for a moment when the device has gone: who held the region before comes late. */
+/*
+ * The BARs are still mapped for a moment when the device has gone: who held the
+ * region before comes late.
+ */
 static bool axl_answers(AxlState *s)
 {
     return s->device && s->link;
@@ -115,7 +134,8 @@ static uint64_t axl_regs_read(void *opaque, hwaddr addr, unsigned size)
     return value;
 }
 
-static void axl_regs_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
+static void axl_regs_write(void *opaque, hwaddr addr, uint64_t value,
+                           unsigned size)
 {
     AxlState *s = opaque;
 
@@ -131,7 +151,10 @@ static const MemoryRegionOps axl_regs_ops = {
     .read = axl_regs_read,
     .write = axl_regs_write,
     .endianness = DEVICE_LITTLE_ENDIAN,
-    /* The core refuses what the contract does not allow, with all ones; QEMU would refuse it with zeros. */
+    /*
+     * The core refuses what the contract does not allow, with all ones; QEMU
+     * would refuse it with zeros.
+     */
     .valid = { .min_access_size = 1, .max_access_size = 8, .unaligned = true },
     .impl = { .min_access_size = 1, .max_access_size = 8, .unaligned = true },
 };
@@ -141,13 +164,18 @@ static uint64_t axl_doorbell_read(void *opaque, hwaddr addr, unsigned size)
     return axl_answers(opaque) ? 0 : UINT64_MAX;
 }
 
-static void axl_doorbell_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
+static void axl_doorbell_write(void *opaque, hwaddr addr, uint64_t value,
+                               unsigned size)
 {
     AxlState *s = opaque;
 
-    /* The contract's stores are whole words at the start of a slot; anything else rings nothing. */
+    /*
+     * The contract's stores are whole words at the start of a slot; anything
+     * else rings nothing.
+     */
     if (axl_answers(s) && size >= 4 && addr % 8 == 0) {
-        trace_axl_doorbell(s, addr / AXL_DOORBELL_STRIDE, addr % AXL_DOORBELL_STRIDE / 8);
+        trace_axl_doorbell(s, addr / AXL_DOORBELL_STRIDE,
+                           addr % AXL_DOORBELL_STRIDE / 8);
         device_doorbell(s->device, addr);
     } else {
         trace_axl_bar_refused(s, "doorbells", addr, size);
@@ -167,7 +195,8 @@ static uint64_t axl_down_read(void *opaque, hwaddr addr, unsigned size)
     return UINT64_MAX;
 }
 
-static void axl_down_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
+static void axl_down_write(void *opaque, hwaddr addr, uint64_t value,
+                           unsigned size)
 {
 }
 
@@ -179,9 +208,11 @@ static const MemoryRegionOps axl_down_ops = {
     .impl = { .min_access_size = 1, .max_access_size = 8, .unaligned = true },
 };
 
-static void axl_add_down_region(AxlState *s, MemoryRegion *down, MemoryRegion *bar, const char *name)
+static void axl_add_down_region(AxlState *s, MemoryRegion *down,
+                                MemoryRegion *bar, const char *name)
 {
-    memory_region_init_io(down, OBJECT(s), &axl_down_ops, s, name, memory_region_size(bar));
+    memory_region_init_io(down, OBJECT(s), &axl_down_ops, s, name,
+                          memory_region_size(bar));
     memory_region_set_enabled(down, !s->link);
     memory_region_add_subregion_overlap(bar, 0, down, 2);
 }
@@ -191,16 +222,23 @@ static bool axl_init_bars(AxlState *s, Error **errp)
     PCIDevice *pci = &s->parent;
     uint64_t mem = memory_region_size(&s->local);
 
-    memory_region_init_io(&s->regs, OBJECT(s), &axl_regs_ops, s, "axl-regs", AXL_BAR0_BYTES);
-    memory_region_init_io(&s->doorbells, OBJECT(s), &axl_doorbell_ops, s, "axl-doorbells",
+    memory_region_init_io(&s->regs, OBJECT(s), &axl_regs_ops, s, "axl-regs",
+                          AXL_BAR0_BYTES);
+    memory_region_init_io(&s->doorbells, OBJECT(s), &axl_doorbell_ops, s,
+                          "axl-doorbells",
                           (uint64_t)AXL_MAX_CONTEXTS * AXL_DOORBELL_STRIDE);
     memory_region_init(&s->local_bar, OBJECT(s), "axl-local-bar", mem);
-    pci_register_bar(pci, AXL_BAR_REGS, PCI_BASE_ADDRESS_SPACE_MEMORY, &s->regs);
+    pci_register_bar(pci, AXL_BAR_REGS, PCI_BASE_ADDRESS_SPACE_MEMORY,
+                     &s->regs);
     pci_register_bar(pci, AXL_BAR_DOORBELLS,
-                     PCI_BASE_ADDRESS_SPACE_MEMORY | PCI_BASE_ADDRESS_MEM_TYPE_64, &s->doorbells);
+                     PCI_BASE_ADDRESS_SPACE_MEMORY |
+                         PCI_BASE_ADDRESS_MEM_TYPE_64,
+                     &s->doorbells);
     pci_register_bar(pci, AXL_BAR_LOCAL,
-                     PCI_BASE_ADDRESS_SPACE_MEMORY | PCI_BASE_ADDRESS_MEM_TYPE_64 |
-                     PCI_BASE_ADDRESS_MEM_PREFETCH, &s->local_bar);
+                     PCI_BASE_ADDRESS_SPACE_MEMORY |
+                         PCI_BASE_ADDRESS_MEM_TYPE_64 |
+                         PCI_BASE_ADDRESS_MEM_PREFETCH,
+                     &s->local_bar);
     if (msix_init_exclusive_bar(pci, AXL_NUM_VECTORS, AXL_BAR_MSIX, errp)) {
         return false;
     }
@@ -209,7 +247,8 @@ static bool axl_init_bars(AxlState *s, Error **errp)
     }
     memory_region_add_subregion(&s->local_bar, 0, &s->local);
     axl_add_down_region(s, &s->local_down, &s->local_bar, "axl-local-down");
-    axl_add_down_region(s, &s->msix_down, &pci->msix_exclusive_bar, "axl-msix-down");
+    axl_add_down_region(s, &s->msix_down, &pci->msix_exclusive_bar,
+                        "axl-msix-down");
     return true;
 }
 
@@ -217,10 +256,12 @@ static bool axl_init_bars(AxlState *s, Error **errp)
 
 static uint32_t axl_read_config(PCIDevice *pci, uint32_t addr, int len)
 {
-    return AXL(pci)->link ? pci_default_read_config(pci, addr, len) : UINT32_MAX;
+    return AXL(pci)->link ? pci_default_read_config(pci, addr, len)
+                          : UINT32_MAX;
 }
 
-static void axl_write_config(PCIDevice *pci, uint32_t addr, uint32_t value, int len)
+static void axl_write_config(PCIDevice *pci, uint32_t addr, uint32_t value,
+                             int len)
 {
     AxlState *s = AXL(pci);
     bool on_bus = axl_on_bus(s), master = axl_bus_master(s);
@@ -255,15 +296,18 @@ static bool axl_init_capabilities(AxlState *s, Error **errp)
     if (pci_pm_init(pci, 0, errp) < 0) {
         return false;
     }
-    pci_set_word(pci->config + pci->pm_cap + PCI_PM_PMC, 3); /* version 1.2, D0 and D3 only, no PME */
-    pci_set_word(pci->wmask + pci->pm_cap + PCI_PM_CTRL, PCI_PM_CTRL_STATE_MASK);
+    pci_set_word(pci->config + pci->pm_cap + PCI_PM_PMC,
+                 3); /* version 1.2, D0 and D3 only, no PME */
+    pci_set_word(pci->wmask + pci->pm_cap + PCI_PM_CTRL,
+                 PCI_PM_CTRL_STATE_MASK);
     if (pcie_endpoint_cap_init(pci, 0) < 0) {
         error_setg(errp, "axl: no room for the PCIe capability");
         return false;
     }
     pcie_cap_flr_init(pci);
     pcie_cap_deverr_init(pci);
-    if (pcie_aer_init(pci, PCI_ERR_VER, AXL_AER_OFFSET, PCI_ERR_SIZEOF, errp) < 0) {
+    if (pcie_aer_init(pci, PCI_ERR_VER, AXL_AER_OFFSET, PCI_ERR_SIZEOF, errp) <
+        0) {
         pcie_cap_exit(pci);
         return false;
     }
@@ -280,16 +324,19 @@ static void axl_reset_hold(Object *obj, ResetType type)
         return;
     }
     /* PCI leaves the bit set while it resets the function because of it. */
-    trace_axl_reset(s, pci_get_word(s->parent.config + s->parent.exp.exp_cap + PCI_EXP_DEVCTL) &
+    trace_axl_reset(s, pci_get_word(s->parent.config + s->parent.exp.exp_cap +
+                                    PCI_EXP_DEVCTL) &
                            PCI_EXP_DEVCTL_BCR_FLR);
     axl_dma_revoke(s);
     axl_irq_reset(s);
     device_reg_write(s->device, AXL_REG_CONTROL, AXL_CONTROL_RESET, 4);
 }
 
-static bool axl_configure(AxlState *s, struct device_config *config, Error **errp)
+static bool axl_configure(AxlState *s, struct device_config *config,
+                          Error **errp)
 {
-    const struct engine_config *engine = engine_config_find(s->target ? s->target : "axl-edge");
+    const struct engine_config *engine = engine_config_find(
+        s->target ? s->target : "axl-edge");
 
     if (!engine) {
         error_setg(errp, "axl: 'target' names no device: '%s'", s->target);
@@ -310,18 +357,24 @@ static bool axl_configure(AxlState *s, struct device_config *config, Error **err
         config->engine.mem_bytes = s->mem;
     }
     if (config->engine.tiles > AXL_MAX_TILES) {
-        error_setg(errp, "axl: 'tiles' is %" PRIu32 ", at most %d are possible", s->tiles, AXL_MAX_TILES);
+        error_setg(errp, "axl: 'tiles' is %" PRIu32 ", at most %d are possible",
+                   s->tiles, AXL_MAX_TILES);
         return false;
     }
     if (s->threads > AXL_MAX_THREADS) {
-        error_setg(errp, "axl: 'threads' is %" PRIu32 ", at most %d are possible", s->threads, AXL_MAX_THREADS);
+        error_setg(errp,
+                   "axl: 'threads' is %" PRIu32 ", at most %d are possible",
+                   s->threads, AXL_MAX_THREADS);
         return false;
     }
     if (s->spin_us > 1000000) {
-        error_setg(errp, "axl: 'spin-us' is %" PRIu32 ", at most a second is possible", s->spin_us);
+        error_setg(
+            errp, "axl: 'spin-us' is %" PRIu32 ", at most a second is possible",
+            s->spin_us);
         return false;
     }
-    if (config->engine.mem_bytes < AXL_MIN_MEM || config->engine.mem_bytes > AXL_MAX_MEM ||
+    if (config->engine.mem_bytes < AXL_MIN_MEM ||
+        config->engine.mem_bytes > AXL_MAX_MEM ||
         !is_power_of_2(config->engine.mem_bytes)) {
         error_setg(errp, "axl: 'mem' is no power of two from 2 MiB to 1 TiB");
         return false;
@@ -336,13 +389,18 @@ static const struct device_host_ops axl_host_ops = {
     .stale = axl_dma_stale,
 };
 
-static bool axl_create_device(AxlState *s, struct device_config *config, Error **errp)
+static bool axl_create_device(AxlState *s, struct device_config *config,
+                              Error **errp)
 {
     int err;
 
-    /* QEMU's RAM, because it outlives the device: others may have it mapped, and vCPUs write to it until they look. */
-    if (!memory_region_init_ram_flags_nomigrate(&s->local, OBJECT(s), "axl-local", config->engine.mem_bytes,
-                                                RAM_NORESERVE, errp)) {
+    /*
+     * QEMU's RAM, because it outlives the device: others may have it mapped,
+     * and vCPUs write to it until they look.
+     */
+    if (!memory_region_init_ram_flags_nomigrate(
+            &s->local, OBJECT(s), "axl-local", config->engine.mem_bytes,
+            RAM_NORESERVE, errp)) {
         return false;
     }
     config->local = memory_region_get_ram_ptr(&s->local);
@@ -356,7 +414,10 @@ static bool axl_create_device(AxlState *s, struct device_config *config, Error *
 
 static void axl_destroy_device(AxlState *s)
 {
-    /* The device's thread may wait for a bottom half that will not run any more. */
+    /*
+     * The device's thread may wait for a bottom half that will not run any
+     * more.
+     */
     axl_dma_close(s);
     device_destroy(s->device);
     s->device = NULL;
@@ -426,8 +487,10 @@ static void axl_instance_init(Object *obj)
 
     s->link = true;
     object_property_add_bool(obj, "link", axl_get_link, axl_set_link);
-    object_property_add_uint64_ptr(obj, "interrupts-sent", &s->interrupts_sent, OBJ_PROP_FLAG_READ);
-    object_property_add_uint64_ptr(obj, "dma-violations", &s->violations, OBJ_PROP_FLAG_READ);
+    object_property_add_uint64_ptr(obj, "interrupts-sent", &s->interrupts_sent,
+                                   OBJ_PROP_FLAG_READ);
+    object_property_add_uint64_ptr(obj, "dma-violations", &s->violations,
+                                   OBJ_PROP_FLAG_READ);
     object_initialize_child(obj, "fault", &s->fault, TYPE_AXL_FAULT);
     object_property_add_alias(obj, "fault-rules", OBJECT(&s->fault), "rules");
     object_property_add_alias(obj, "fault-seed", OBJECT(&s->fault), "seed");
@@ -478,10 +541,11 @@ static const TypeInfo axl_types[] = {
         .instance_size = sizeof(AxlState),
         .instance_init = axl_instance_init,
         .class_init = axl_class_init,
-        .interfaces = (InterfaceInfo[]) {
-            { INTERFACE_PCIE_DEVICE },
-            { },
-        },
+        .interfaces =
+            (InterfaceInfo[]){
+                { INTERFACE_PCIE_DEVICE },
+                {},
+            },
     },
 };
 

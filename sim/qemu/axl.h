@@ -2,8 +2,9 @@
 /*
  * AXL accelerator: state shared by the files of the PCI function.
  *
- * Locking: the BQL guards everything that is not marked. The core's threads come in through the host operations
- * (axl-dma.c, axl-irq.c) without it and touch only what is marked.
+ * Locking: the BQL guards everything that is not marked. The core's threads
+ * come in through the host operations (axl-dma.c, axl-irq.c) without it and
+ * touch only what is marked.
  */
 #ifndef HW_MISC_AXL_H
 #define HW_MISC_AXL_H
@@ -51,11 +52,13 @@ struct AxlState {
     bool timing;
     bool race_check;
 
-    struct device *device; /* NULL: not realized, or gone; BARs read as all ones then */
+    /* NULL: not realized, or gone; BARs read as all ones then. */
+    struct device *device;
     AxlFault fault;
-    bool link;             /* false: surprise-removed as far as the bus can tell */
+    bool link; /* false: surprise-removed as far as the bus can tell */
     MemoryRegion regs, doorbells, local_bar, local;
-    MemoryRegion local_down, msix_down; /* over what no handler guards, while the link is down */
+    /* Over what no handler guards, while the link is down. */
+    MemoryRegion local_down, msix_down;
 
     /* axl-dma.c */
     QEMUBH *map_bh;
@@ -63,15 +66,16 @@ struct AxlState {
     QemuCond answered;
     AxlMapRequest map;
     bool closing;
-    uint64_t violations; /* atomic: accesses through translations that were to be forgotten */
+    /* Atomic: accesses through translations that were to be forgotten. */
+    uint64_t violations;
     MemoryListener listener; /* of the function's address space */
     QLIST_HEAD(, AxlIommu) iommus;
-    bool stale_view;  /* a region that the core may have pointers into has gone from it */
     GHashTable *pins; /* memory regions that the core may have pointers into */
+    bool stale_view;  /* one of them has gone from the address space */
 
     /* axl-irq.c */
     QEMUBH *irq_bh;
-    uint32_t irqs;           /* atomic: vectors to raise */
+    uint32_t irqs;                     /* atomic: vectors to raise */
     QEMUTimer *later[AXL_NUM_VECTORS]; /* interrupts that a fault holds back, */
     int64_t due[AXL_NUM_VECTORS];      /* and when they come, 0: none */
     uint32_t overdue;                  /* whose time has come */
@@ -85,18 +89,28 @@ bool axl_on_bus(AxlState *s);
 void axl_dma_init(AxlState *s);
 /* After the core is gone. */
 void axl_dma_finish(AxlState *s);
-/* No request is answered any more but with a refusal: the core's threads can be joined. */
+/*
+ * No request is answered any more but with a refusal: the core's threads can be
+ * joined.
+ */
 void axl_dma_close(AxlState *s);
-/* The core has no pointer into guest memory when this returns. Waits for an instruction's end at most. */
+/*
+ * The core has no pointer into guest memory when this returns. Waits for an
+ * instruction's end at most.
+ */
 void axl_dma_revoke(AxlState *s);
-void axl_dma_stale(void *opaque, unsigned int context, uint64_t va); /* device_host_ops.stale */
-void *axl_dma_map(void *opaque, uint64_t addr, uint64_t size, bool write); /* device_host_ops.map */
-
-/* The core asks anew for every pointer that it uses from here on. Waits as axl_dma_revoke() does. */
+/*
+ * The core asks anew for every pointer that it uses from here on. Waits as
+ * axl_dma_revoke() does.
+ */
 void axl_dma_refresh(AxlState *s);
+/* device_host_ops.map, .stale */
+void *axl_dma_map(void *opaque, uint64_t addr, uint64_t size, bool write);
+void axl_dma_stale(void *opaque, unsigned int context, uint64_t va);
 
 /* Asks the fault object; queue and vector < 0 where there is none. */
-AxlFaultAction axl_fault_here(AxlState *s, AxlFaultSite site, int queue, int vector, uint64_t *value);
+AxlFaultAction axl_fault_here(AxlState *s, AxlFaultSite site, int queue,
+                              int vector, uint64_t *value);
 
 /* ---- axl-irq.c ---- */
 void axl_irq_init(AxlState *s);
