@@ -108,10 +108,11 @@ void axl_fence_poll(struct work_struct *work)
 	int before = atomic_read(&axl->pending_fences), idx;
 	struct axl_queue *queue;
 
-	axl_progress_contexts(axl, ~0ull);
-	if (atomic_read(&axl->pending_fences) < before)
-		atomic64_inc(&axl->lost_interrupts);
 	if (drm_dev_enter(&axl->drm, &idx)) {
+		axl_drain_faults(axl);
+		axl_progress_contexts(axl, ~0ull);
+		if (atomic_read(&axl->pending_fences) < before)
+			atomic64_inc(&axl->lost_interrupts);
 		queue = find_overdue(axl);
 		if (queue) {
 			drm_err(&axl->drm, "queue %u does not move: it is reset\n", queue->number);

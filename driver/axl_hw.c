@@ -257,12 +257,16 @@ static irqreturn_t axl_irq(int irq, void *data)
 	struct axl_device *axl = source->axl;
 	unsigned int vector = source->number;
 	u64 contexts;
+	bool faults;
 
 	/* Clear first, then look: what comes in between raises it again. */
 	writel(1u << vector, axl->regs + AXL_REG_IRQ_PENDING);
-	if (!vector) {
+	if (!vector)
 		writel(AXL_IRQ_FAULT | AXL_IRQ_COMMAND, axl->regs + AXL_REG_IRQ_CAUSE);
-		if (axl_drain_faults(axl))
+	/* A queue that stands has its record, whichever of the two interrupts comes first. */
+	faults = axl_drain_faults(axl);
+	if (!vector) {
+		if (faults)
 			axl_progress_contexts(axl, ~0ull);
 	} else {
 		contexts = axl_read64(axl, AXL_REG_IRQ_CONTEXTS) & contexts_of(vector);

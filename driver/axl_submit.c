@@ -17,6 +17,41 @@
 #define SPACE_BYTES (2 * AXL_PAGE_BYTES) /* ring and index page, in the VM's kernel range, by context number */
 #define JOB_TIMEOUT (10 * HZ)		 /* beyond the device's watchdog, which comes first */
 
+/*
+ * What others see of a job. Not the scheduler's own fence: that looks into the scheduler when it is asked for its name, and lives longer.
+ * It ends as the scheduler's does, in its callback.
+ */
+struct done {
+	struct dma_fence base;
+	spinlock_t lock; /* of @base */
+	struct dma_fence_cb cb;
+};
+
+static const char *done_driver(struct dma_fence *base)
+{
+	return "axl";
+}
+
+static const char *done_timeline(struct dma_fence *base)
+{
+	return "submit";
+}
+
+static const struct dma_fence_ops done_ops = {
+	.get_driver_name = done_driver,
+	.get_timeline_name = done_timeline,
+};
+
+static void done_cb(struct dma_fence *finished, struct dma_fence_cb *cb)
+{
+	struct done *done = container_of(cb, struct done, cb);
+
+	if (finished->error)
+		dma_fence_set_error(&done->base, finished->error);
+	dma_fence_signal(&done->base);
+	dma_fence_put(&done->base);
+}
+
 /* @ref: the context, and each job */
 struct axl_submit_queue {
 	struct kref ref;
@@ -29,6 +64,8 @@ struct axl_submit_queue {
 	dma_addr_t dma;
 	u64 va;
 	u64 write;
+	u64 fence_context;
+	u64 fence_seqno; /* under axl_device.objects */
 	atomic_t running; /* jobs that the scheduler has begun and not freed */
 	wait_queue_head_t idle;
 };
@@ -38,6 +75,7 @@ struct job {
 	struct drm_sched_job base;
 	struct axl_submit_queue *kq;
 	struct axl_fence *fence;
+	struct done *done; /* until it is armed */
 	bool begun;
 	bool emitted;
 	u64 first;
@@ -61,6 +99,7 @@ static void job_free(struct job *job)
 		dma_fence_put(&job->fence->base);
 	else
 		kfree(job->fence);
+	kfree(job->done);
 	if (job->begun && atomic_dec_and_test(&job->kq->running))
 		wake_up_all(&job->kq->idle);
 	if (job->kq)
@@ -235,6 +274,7 @@ int axl_submit_queue_create(struct axl_ctx *ctx)
 		return -ENOMEM;
 	kref_init(&kq->ref);
 	init_waitqueue_head(&kq->idle);
+	kq->fence_context = dma_fence_context_alloc(1);
 	kq->axl = axl;
 	kq->va = range->va.addr + (u64)ctx->number * SPACE_BYTES;
 	kq->ring = dma_alloc_coherent(&axl->pdev->dev, SPACE_BYTES, &kq->dma, GFP_KERNEL);
@@ -392,8 +432,10 @@ static struct job *job_create(struct axl_device *axl, const struct drm_axl_submi
 		return ERR_PTR(-ENOMEM);
 	__module_get(THIS_MODULE);
 	job->num_packets = args->num_packets;
+	BUILD_BUG_ON(offsetof(struct done, base)); /* dma_fence_free() frees it */
 	job->fence = axl_fence_alloc();
-	if (!job->fence)
+	job->done = kzalloc(sizeof(*job->done), GFP_KERNEL);
+	if (!job->fence || !job->done)
 		goto err_free;
 	err = -EFAULT;
 	if (copy_from_user(job->packets, u64_to_user_ptr(args->packets), args->num_packets * sizeof(job->packets[0])))
@@ -433,6 +475,7 @@ static int submit(struct axl_ctx *ctx, struct job *job, struct drm_file *file, c
 		  const struct drm_axl_sync *in, struct out *outs)
 {
 	struct axl_submit_queue *kq = ctx->submit;
+	struct done *done;
 	bool cookie;
 	int err;
 
@@ -450,7 +493,13 @@ static int submit(struct axl_ctx *ctx, struct job *job, struct drm_file *file, c
 	}
 	cookie = dma_fence_begin_signalling();
 	drm_sched_job_arm(&job->base);
-	outs_signal(outs, args->num_out, &job->base.s_fence->finished);
+	done = job->done;
+	job->done = NULL;
+	spin_lock_init(&done->lock);
+	dma_fence_init(&done->base, &done_ops, &done->lock, kq->fence_context, ++kq->fence_seqno);
+	outs_signal(outs, args->num_out, &done->base);
+	/* It takes the reference: armed a moment ago, it has not ended. */
+	WARN_ON(dma_fence_add_callback(&job->base.s_fence->finished, &done->cb, done_cb));
 	drm_sched_entity_push_job(&job->base);
 	dma_fence_end_signalling(cookie);
 	return 0;

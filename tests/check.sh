@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# make check: build plain, with ASan+UBSan, with TSan and with clang; run every suite; count.
+# make check: build plain, with ASan+UBSan, with TSan and with clang; run every suite; then the device in QEMU, and the driver in
+# guests of two kernels; count.
 # Ends with one line: N passed, N failed, N skipped. A skip says why. Exit status 0 only when nothing failed.
 #
 # Each meson test is counted once for each build it runs in. Tests report a skip by exit status 77, after printing the reason.
@@ -88,7 +89,7 @@ run_build() {
 	fi
 }
 
-suite_arguments=
+suite_arguments="--no-suite qemu"
 run_build "gcc" "$build"
 script "who includes whom" sh tests/includes.sh
 script "digits on the device" sh tests/models/digits/run.sh "$build"
@@ -99,6 +100,34 @@ suite_arguments="--suite unit --suite fuzz -t 4"
 CC=clang run_build "clang, ASan+UBSan, fuzzers" "$build-asan" -Db_sanitize=address,undefined -Db_lundef=false -Dfuzzers=true -Dbuildtype=debugoptimized
 suite_arguments="--suite threads -t 8"
 run_build "TSan" "$build-tsan" -Db_sanitize=thread -Dbuildtype=debugoptimized
+
+# The device in QEMU, and the driver on real kernels: QEMU and the checked kernel are built once and kept (AXL_CACHE).
+echo "== QEMU, kernels, driver"
+if assignments=$(sh tests/vm/environment.sh "$build" debug) && assignments=$(sh tests/vm/environment.sh "$build" stock); then
+	eval "$assignments"
+	AXL_QEMU=$QEMU
+	export AXL_QEMU
+	suite "the PCI function" "$build" --suite qemu
+	unset QEMU KERNEL MODULES AXL_KO
+	sh tests/vm/check.sh "$build" >"$build/vm.log" 2>&1
+	grep -E '^(ok|FAILED|figure|stock:|debug:)' "$build/vm.log"
+	result=$(tail -1 "$build/vm.log")
+	case $result in
+	"vm: "*)
+		passed=$((passed + $(echo "$result" | sed 's/vm: \([0-9]*\) passed.*/\1/')))
+		broken=$(echo "$result" | sed 's/.*, \([0-9]*\) failed/\1/')
+		failed=$((failed + broken))
+		[ "$broken" = 0 ] || tail -150 "$build/vm.log"
+		;;
+	*)
+		cat "$build/vm.log"
+		failed=$((failed + 1))
+		;;
+	esac
+else
+	echo "FAILED the test VM can not be made"
+	failed=$((failed + 1))
+fi
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

@@ -43,6 +43,7 @@ for file in ${VM_FILES:-}; do cp -rL "$file" "$root/data/"; done
 
 # The module, and those of the distribution's kernel that it needs, in the order in which they load.
 cp "$AXL_KO" "$root/modules/axl.ko"
+[ ! -f "${AXL_KO%/*}/axl_test.ko" ] || cp "${AXL_KO%/*}/axl_test.ko" "$root/modules/"
 : >"$root/modules/order"
 add_module() {
 	name=$(echo "$1" | tr - _)
