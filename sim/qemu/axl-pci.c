@@ -134,6 +134,22 @@ static uint64_t axl_regs_read(void *opaque, hwaddr addr, unsigned size)
     return value;
 }
 
+static void axl_trace_command(AxlState *s, uint64_t command)
+{
+    static const char *const names[] = {
+        [AXL_CMD_CONTEXT_UPDATE] = "CONTEXT_UPDATE",
+        [AXL_CMD_TLB_INVALIDATE] = "TLB_INVALIDATE",
+        [AXL_CMD_QUEUE_START] = "QUEUE_START",
+        [AXL_CMD_QUEUE_STOP] = "QUEUE_STOP",
+        [AXL_CMD_QUEUE_RESET] = "QUEUE_RESET",
+        [AXL_CMD_TILE_RESET] = "TILE_RESET",
+    };
+    const char *name = command < ARRAY_SIZE(names) ? names[command] : NULL;
+
+    trace_axl_command(s, name ?: "unknown",
+                      device_reg_read(s->device, AXL_REG_COMMAND_ARG, 8));
+}
+
 static void axl_regs_write(void *opaque, hwaddr addr, uint64_t value,
                            unsigned size)
 {
@@ -141,6 +157,10 @@ static void axl_regs_write(void *opaque, hwaddr addr, uint64_t value,
 
     if (axl_answers(s)) {
         trace_axl_reg_write(s, addr, size, value);
+        if (addr == AXL_REG_COMMAND && size == 4 &&
+            trace_event_get_state_backends(TRACE_AXL_COMMAND)) {
+            axl_trace_command(s, value);
+        }
         device_reg_write(s->device, addr, value, size);
     } else {
         trace_axl_bar_refused(s, "regs", addr, size);

@@ -419,10 +419,10 @@ static void it_does_not_migrate_and_says_so(void **state)
 static void each_change_of_state_is_traced(void **state)
 {
 	static const char *const names[] = {
-		"axl_realize ",     "axl_reset ",    "axl_reg_read ",    "axl_reg_write ",
-		"axl_doorbell ",    "axl_dma_map ",  "axl_dma_refused ", "axl_dma_revoke ",
-		"axl_dma_revoked ", "axl_irq_send ", "axl_bus_master ",  "function level 1",
-		"function level 0", "axl_power ",    "axl_link ",        "axl_bar_refused ",
+		"axl_realize ",     "axl_command ",     "CONTEXT_UPDATE 0x0", "QUEUE_START 0x0",  "axl_reset ",
+		"axl_reg_read ",    "axl_reg_write ",   "axl_doorbell ",      "axl_dma_map ",     "axl_dma_refused ",
+		"axl_dma_revoke ",  "axl_dma_revoked ", "axl_irq_send ",      "axl_bus_master ",  "function level 1",
+		"function level 0", "axl_power ",       "axl_link ",          "axl_bar_refused ",
 	};
 	struct axl_packet_fill onto_registers;
 	char *log;
