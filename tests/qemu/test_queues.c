@@ -371,6 +371,63 @@ static void three_devices_in_a_machine_work_apart(void **state)
 	qtest_stop(&qt);
 }
 
+/* ---- options ---- */
+
+static void start_with(const char *options, struct producer *queue)
+{
+	axl_start(axl, &qt, options);
+	axl_context(axl, 0);
+	*queue = axl_queue(axl, 0, 0, 0, 0);
+}
+
+static void a_queue_without_a_watchdog_has_the_devices(void **state)
+{
+	struct axl_packet_fill fill;
+	struct producer queue;
+
+	(void)state;
+	start_with(",watchdog=4", &queue);
+	axl_assert_works(&queue); /* short enough */
+	fill = axl_fill(user_va(qtest_alloc(&qt, 1 << 20)), 1 << 20, 1);
+	assert_int_equal(axl_run_faulting(&queue, &fill).cause, AXL_CAUSE_WATCHDOG);
+	qtest_stop(&qt);
+}
+
+static void without_timing_no_cycle_goes_by(void **state)
+{
+	struct producer queue;
+
+	(void)state;
+	start_with(",timing=off", &queue);
+	axl_assert_works(&queue);
+	assert_int_equal(axl_read(axl, AXL_REG_CYCLES), 0);
+	assert_int_equal(queue.status->busy_cycles, 0);
+	qtest_stop(&qt);
+}
+
+static void race_check_can_be_on_from_the_start(void **state)
+{
+	struct producer queue;
+
+	(void)state;
+	start_with(",race-check=on", &queue);
+	axl_reset(axl);
+	assert_int_equal(axl_read(axl, AXL_REG_CONTROL), AXL_CONTROL_RACE_CHECK);
+	qtest_stop(&qt);
+}
+
+static void a_device_that_never_spins_works(void **state)
+{
+	struct producer queue;
+
+	(void)state;
+	start_with(",spin-us=0,threads=4", &queue);
+	for (int i = 0; i < 50; i++)
+		axl_assert_works(&queue);
+	assert_int_equal(queue.status->retired, 50);
+	qtest_stop(&qt);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -391,6 +448,10 @@ int main(void)
 		TEST(a_ring_that_changes_while_it_is_fetched_can_not_escape_the_checks),
 		TEST(contexts_do_not_see_each_other),
 		cmocka_unit_test(three_devices_in_a_machine_work_apart),
+		cmocka_unit_test(a_queue_without_a_watchdog_has_the_devices),
+		cmocka_unit_test(without_timing_no_cycle_goes_by),
+		cmocka_unit_test(race_check_can_be_on_from_the_start),
+		cmocka_unit_test(a_device_that_never_spins_works),
 	};
 
 	if (!qtest_binary())
