@@ -591,7 +591,7 @@ static void ctx_create(void **state)
 	ACCEPTED(guest, ctx_create, );
 	REFUSED(guest, ctx_create, -ENOENT, args.ctx_create.vm = 0);
 	REFUSED(guest, ctx_create, -ENOENT, args.ctx_create.vm = 999);
-	REFUSED(guest, ctx_create, -EINVAL, args.ctx_create.flags = 1);
+	REFUSED(guest, ctx_create, -EINVAL, args.ctx_create.flags = 2);
 	REFUSED(guest, ctx_create, -EINVAL, args.ctx_create.flags = 0x80000000);
 	REFUSED(guest, ctx_create, -EINVAL, args.ctx_create.pad = 1);
 	REFUSED(guest, ctx_create, -EINVAL, args.ctx_create.ctx = 1);
