@@ -43,6 +43,12 @@ enum kind {
 	QUEUE_QUERY,
 	QUEUE_RESET,
 	WAIT,
+	SUBMIT,
+	FENCE_EXPORT,
+	FENCE_IMPORT,
+	EVENT_CONFIG,
+	SYNC_CREATE,
+	SYNC_DESTROY,
 	GEM_CLOSE,
 	PRIME_EXPORT,
 	PRIME_IMPORT,
@@ -52,16 +58,19 @@ enum kind {
 };
 
 static const char *const names[NUM_KINDS] = {
-	"DEV_QUERY",  "GET_TIME",     "BO_CREATE",    "BO_INFO",       "VM_CREATE",   "VM_DESTROY",  "VM_BIND",
-	"CTX_CREATE", "CTX_DESTROY",  "QUEUE_CREATE", "QUEUE_DESTROY", "QUEUE_QUERY", "QUEUE_RESET", "WAIT",
-	"GEM_CLOSE",  "PRIME_EXPORT", "PRIME_IMPORT", "MMAP",          "OPEN"};
+	"DEV_QUERY",    "GET_TIME",     "BO_CREATE",    "BO_INFO",       "VM_CREATE",   "VM_DESTROY",   "VM_BIND",
+	"CTX_CREATE",   "CTX_DESTROY",  "QUEUE_CREATE", "QUEUE_DESTROY", "QUEUE_QUERY", "QUEUE_RESET",  "WAIT",
+	"SUBMIT",       "FENCE_EXPORT", "FENCE_IMPORT", "EVENT_CONFIG",  "SYNC_CREATE", "SYNC_DESTROY", "GEM_CLOSE",
+	"PRIME_EXPORT", "PRIME_IMPORT", "MMAP",         "OPEN"};
 
 static const unsigned long requests[] = {
 	DRM_IOCTL_AXL_DEV_QUERY,      DRM_IOCTL_AXL_GET_TIME,      DRM_IOCTL_AXL_BO_CREATE,
 	DRM_IOCTL_AXL_BO_INFO,        DRM_IOCTL_AXL_VM_CREATE,     DRM_IOCTL_AXL_VM_DESTROY,
 	DRM_IOCTL_AXL_VM_BIND,        DRM_IOCTL_AXL_CTX_CREATE,    DRM_IOCTL_AXL_CTX_DESTROY,
 	DRM_IOCTL_AXL_QUEUE_CREATE,   DRM_IOCTL_AXL_QUEUE_DESTROY, DRM_IOCTL_AXL_QUEUE_QUERY,
-	DRM_IOCTL_AXL_QUEUE_RESET,    DRM_IOCTL_AXL_WAIT,          DRM_IOCTL_GEM_CLOSE,
+	DRM_IOCTL_AXL_QUEUE_RESET,    DRM_IOCTL_AXL_WAIT,          DRM_IOCTL_AXL_SUBMIT,
+	DRM_IOCTL_AXL_FENCE_EXPORT,   DRM_IOCTL_AXL_FENCE_IMPORT,  DRM_IOCTL_AXL_EVENT_CONFIG,
+	DRM_IOCTL_SYNCOBJ_CREATE,     DRM_IOCTL_SYNCOBJ_DESTROY,   DRM_IOCTL_GEM_CLOSE,
 	DRM_IOCTL_PRIME_HANDLE_TO_FD, DRM_IOCTL_PRIME_FD_TO_HANDLE};
 
 /* In memory that the processes share: what survives them. */
@@ -78,7 +87,7 @@ struct fuzzer {
 	unsigned int number;
 	volatile bool stop;
 	/* Objects that were made at one time or another. */
-	uint32_t bos[16], vms[4], ctxs[8], queues[16];
+	uint32_t bos[16], vms[4], ctxs[8], queues[16], syncs[8];
 	uint64_t offsets[16];
 };
 
@@ -110,8 +119,13 @@ static uint64_t odd_number(struct fuzzer *fuzzer)
 	return odd[draw(fuzzer) % (sizeof(odd) / sizeof(odd[0]))];
 }
 
-#define PICK(fuzzer, list) ((list)[draw(fuzzer) % (sizeof(list) / sizeof((list)[0]))])
-#define KEEP(fuzzer, list, value) (PICK(fuzzer, list) = (value))
+#define NUMBER(list) (sizeof(list) / sizeof((list)[0]))
+#define PICK(fuzzer, list) ((list)[draw(fuzzer) % NUMBER(list)])
+/* The first of a list is what the life began with: used more often, and given up less often, so that calls get
+ * somewhere. */
+#define KEEP(fuzzer, list, value) ((list)[1 + draw(fuzzer) % (NUMBER(list) - 1)] = (value))
+#define USE(fuzzer, list) (chance(fuzzer, 2) ? (list)[0] : PICK(fuzzer, list))
+#define GIVE_UP(fuzzer, list) (chance(fuzzer, 16) ? (list)[0] : (list)[1 + draw(fuzzer) % (NUMBER(list) - 1)])
 
 static void too_long(int signal)
 {
@@ -148,6 +162,12 @@ union args {
 	struct drm_axl_queue_op queue_op;
 	struct drm_axl_queue_query queue_query;
 	struct drm_axl_wait wait;
+	struct drm_axl_submit submit;
+	struct drm_axl_fence_export fence_export;
+	struct drm_axl_fence_import fence_import;
+	struct drm_axl_event_config event_config;
+	struct drm_syncobj_create sync_create;
+	struct drm_syncobj_destroy sync_destroy;
 	struct drm_gem_close close;
 	struct drm_prime_handle prime;
 	uint64_t words[16];
@@ -173,6 +193,12 @@ static struct drm_axl_vm_bind some_bind(struct fuzzer *fuzzer)
 			.size = PAGE << draw(fuzzer) % (chance(fuzzer, 4) ? 10 : 3),
 			.offset = map ? draw(fuzzer) % 4 * PAGE : 0,
 		};
+		/* Sometimes memory of the program itself. */
+		if (map && chance(fuzzer, 6)) {
+			ops[i].op = DRM_AXL_BIND_MAP_USER;
+			ops[i].handle = 0;
+			ops[i].offset = (uintptr_t)(chance(fuzzer, 2) ? extra : fuzzer->guest.data_bo.data);
+		}
 		/* Sometimes what its own queue lives on. */
 		if (chance(fuzzer, 30))
 			ops[i].va = GUEST_RING + draw(fuzzer) % 64 * 0x10000;
@@ -189,7 +215,7 @@ static struct drm_axl_wait some_wait(struct fuzzer *fuzzer)
 	struct drm_axl_wait_entry *entries = (void *)(extra + PAGE - count * sizeof(*entries));
 
 	for (unsigned int i = 0; i < count; i++)
-		entries[i] = (struct drm_axl_wait_entry){.queue = PICK(fuzzer, fuzzer->queues),
+		entries[i] = (struct drm_axl_wait_entry){.queue = USE(fuzzer, fuzzer->queues),
 							 .index = chance(fuzzer, 4) ? odd_number(fuzzer)
 										    : draw(fuzzer) % 200};
 	return (struct drm_axl_wait){.entries = (uintptr_t)entries,
@@ -199,9 +225,35 @@ static struct drm_axl_wait some_wait(struct fuzzer *fuzzer)
 					     chance(fuzzer, 2) ? 0 : guest_in((int64_t)(draw(fuzzer) % 3000000))};
 }
 
+static struct drm_axl_submit some_submit(struct fuzzer *fuzzer)
+{
+	unsigned int count = 1 + (unsigned int)(draw(fuzzer) % 4);
+	union axl_packet *packets = (void *)(extra + PAGE - 1024);
+	struct drm_axl_sync *syncs = (void *)(extra + PAGE - 2048);
+
+	for (unsigned int i = 0; i < count; i++) {
+		packets[i].fill = (struct axl_packet_fill){
+			.header.opcode = chance(fuzzer, 8) ? (uint8_t)(draw(fuzzer) % 8) : AXL_PKT_FILL,
+			.dst = GUEST_SCRATCH,
+			.size = draw(fuzzer) % 4096 * 4};
+		if (chance(fuzzer, 8))
+			packets[i].fill.dst = odd_number(fuzzer);
+		syncs[i] = (struct drm_axl_sync){.handle = PICK(fuzzer, fuzzer->syncs)};
+		if (chance(fuzzer, 8))
+			syncs[i] = (struct drm_axl_sync){syncs[i].handle, DRM_AXL_SYNC_TIMELINE, odd_number(fuzzer)};
+	}
+	return (struct drm_axl_submit){.ctx = PICK(fuzzer, fuzzer->ctxs),
+				       .num_packets = count,
+				       .packets = (uintptr_t)packets,
+				       .num_in = (uint32_t)(draw(fuzzer) % 2),
+				       .in = (uintptr_t)syncs,
+				       .num_out = (uint32_t)(draw(fuzzer) % count),
+				       .out = (uintptr_t)(syncs + 1)};
+}
+
 static struct drm_axl_queue_create some_queue(struct fuzzer *fuzzer)
 {
-	return (struct drm_axl_queue_create){.ctx = PICK(fuzzer, fuzzer->ctxs),
+	return (struct drm_axl_queue_create){.ctx = USE(fuzzer, fuzzer->ctxs),
 					     .slots = 8u << draw(fuzzer) % 5,
 					     .ring = GUEST_RING,
 					     .index = GUEST_INDEX,
@@ -229,33 +281,60 @@ static void fill_args(struct fuzzer *fuzzer, enum kind kind, union args *args)
 		args->bo_info.handle = PICK(fuzzer, fuzzer->bos);
 		break;
 	case VM_DESTROY:
-		args->vm.vm = PICK(fuzzer, fuzzer->vms);
+		args->vm.vm = GIVE_UP(fuzzer, fuzzer->vms);
 		break;
 	case VM_BIND:
 		args->bind = some_bind(fuzzer);
 		break;
+	case VM_CREATE:
+		args->vm.kernel_va = chance(fuzzer, 2) ? 0x200000000 : 0;
+		args->vm.kernel_size = args->vm.kernel_va ? (1 + draw(fuzzer) % 4) << 21 : 0;
+		break;
 	case CTX_CREATE:
-		args->ctx_create.vm = PICK(fuzzer, fuzzer->vms);
+		args->ctx_create.vm = USE(fuzzer, fuzzer->vms);
+		args->ctx_create.flags = (uint32_t)(draw(fuzzer) % 2);
+		break;
+	case SUBMIT:
+		args->submit = some_submit(fuzzer);
+		break;
+	case FENCE_EXPORT:
+		args->fence_export.queue = USE(fuzzer, fuzzer->queues);
+		args->fence_export.index = draw(fuzzer) % 100;
+		args->fence_export.sync.handle = PICK(fuzzer, fuzzer->syncs);
+		break;
+	case FENCE_IMPORT:
+		args->fence_import.sync.handle = PICK(fuzzer, fuzzer->syncs);
+		args->fence_import.handle = PICK(fuzzer, fuzzer->bos);
+		args->fence_import.offset = draw(fuzzer) % 512 * 8;
+		break;
+	case EVENT_CONFIG:
+		args->event_config.mask = (uint32_t)(draw(fuzzer) % 4);
+		break;
+	case SYNC_CREATE:
+		args->sync_create.flags = chance(fuzzer, 2) ? DRM_SYNCOBJ_CREATE_SIGNALED : 0;
+		break;
+	case SYNC_DESTROY:
+		args->sync_destroy.handle = PICK(fuzzer, fuzzer->syncs);
 		break;
 	case CTX_DESTROY:
-		args->ctx_destroy.ctx = PICK(fuzzer, fuzzer->ctxs);
+		args->ctx_destroy.ctx = GIVE_UP(fuzzer, fuzzer->ctxs);
 		break;
 	case QUEUE_CREATE:
 		args->queue_create = some_queue(fuzzer);
 		break;
 	case QUEUE_DESTROY:
 	case QUEUE_RESET:
-		args->queue_op.queue = PICK(fuzzer, fuzzer->queues);
+		args->queue_op.queue = USE(fuzzer, fuzzer->queues);
 		break;
 	case QUEUE_QUERY:
-		args->queue_query.queue = PICK(fuzzer, fuzzer->queues);
+		args->queue_query.queue = USE(fuzzer, fuzzer->queues);
 		args->queue_query.record = (uintptr_t)(extra + PAGE - sizeof(struct axl_fault_record));
 		break;
 	case WAIT:
 		args->wait = some_wait(fuzzer);
 		break;
 	case GEM_CLOSE:
-		args->close.handle = PICK(fuzzer, fuzzer->bos);
+		args->close.handle = GIVE_UP(fuzzer, fuzzer->bos);
 		break;
 	case PRIME_EXPORT:
 		args->prime.handle = PICK(fuzzer, fuzzer->bos);
@@ -284,6 +363,8 @@ static void keep_result(struct fuzzer *fuzzer, enum kind kind, const union args 
 		KEEP(fuzzer, fuzzer->offsets, args->ctx_create.status_offset);
 	} else if (kind == QUEUE_CREATE)
 		KEEP(fuzzer, fuzzer->queues, args->queue_create.queue);
+	else if (kind == SYNC_CREATE)
+		KEEP(fuzzer, fuzzer->syncs, args->sync_create.handle);
 	else if (kind == PRIME_IMPORT)
 		KEEP(fuzzer, fuzzer->bos, args->prime.handle);
 }
@@ -450,8 +531,8 @@ static void *disturb(void *arg)
 	extra = page_edge();
 	own.state ^= 0x5555555555555555ull;
 	while (!fuzzer->stop) {
-		static const enum kind kinds[] = {QUEUE_RESET, GEM_CLOSE, VM_BIND, CTX_CREATE,
-						  CTX_DESTROY, WAIT,      BO_INFO};
+		static const enum kind kinds[] = {QUEUE_RESET, SUBMIT,      FENCE_EXPORT, GEM_CLOSE, VM_BIND,
+						  CTX_CREATE,  CTX_DESTROY, WAIT,         BO_INFO};
 		union args args;
 		enum kind kind = PICK(&own, kinds);
 		int fd;
@@ -460,6 +541,7 @@ static void *disturb(void *arg)
 		memcpy(own.vms, fuzzer->vms, sizeof(own.vms));
 		memcpy(own.ctxs, fuzzer->ctxs, sizeof(own.ctxs));
 		memcpy(own.queues, fuzzer->queues, sizeof(own.queues));
+		memcpy(own.syncs, fuzzer->syncs, sizeof(own.syncs));
 		memcpy(own.offsets, fuzzer->offsets, sizeof(own.offsets));
 		map_something(&own, fuzzer->guest.fd);
 		fill_args(&own, kind, &args);
@@ -483,21 +565,19 @@ static void learn(struct fuzzer *fuzzer)
 
 	for (int i = 0; i < 16; i++) {
 		fuzzer->bos[i] = bos[i % 4];
-		fuzzer->queues[i] = guest->queue;
 		fuzzer->offsets[i] = i % 3 == 0   ? guest->doorbell_offset
 				     : i % 3 == 1 ? guest->status_offset
 						  : guest->data_bo.offset;
 	}
-	for (int i = 0; i < 8; i++)
-		fuzzer->ctxs[i] = guest->ctx;
-	for (int i = 0; i < 4; i++)
-		fuzzer->vms[i] = guest->vm;
+	fuzzer->queues[0] = guest->queue;
+	fuzzer->ctxs[0] = guest->ctx;
+	fuzzer->vms[0] = guest->vm;
 }
 
 /* One life: a file, some hundred calls, and an end of one kind or another. */
 static int live(struct fuzzer *fuzzer, int64_t deadline)
 {
-	const struct guest_options options = {.watchdog = 16};
+	const struct guest_options options = {.watchdog = 16, .flags = draw(fuzzer) % 2 ? AXL_QUEUE_BOUNDED : 0};
 	unsigned int calls = 200 + (unsigned int)(draw(fuzzer) % 800);
 	pthread_t thread;
 	int err = guest_create(&fuzzer->guest, &options);
@@ -510,11 +590,11 @@ static int live(struct fuzzer *fuzzer, int64_t deadline)
 	if (pthread_create(&thread, NULL, disturb, fuzzer))
 		return 7;
 	for (unsigned int i = 0; i < calls && guest_now() < deadline; i++) {
-		unsigned int what = (unsigned int)(draw(fuzzer) % 24);
+		unsigned int what = (unsigned int)(draw(fuzzer) % 31);
 
 		if (what < MMAP)
 			call(fuzzer, fuzzer->guest.fd, (enum kind)what);
-		else if (what < 21)
+		else if (what < 28)
 			use_ring(fuzzer);
 		else
 			map_something(fuzzer, fuzzer->guest.fd);
