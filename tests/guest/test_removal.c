@@ -209,7 +209,7 @@ static void a_sleeper_learns_of_it(void **state)
 	}
 }
 
-/* A process that is killed while, or right after, the device goes. */
+/* A process at work meets an error, one that is killed ends beside the device. */
 static void processes_end_beside_it(void **state)
 {
 	(void)state;
@@ -225,9 +225,10 @@ static void processes_end_beside_it(void **state)
 			_exit(err == -ENODEV || err == -EIO ? 0 : 1);
 		}
 		guest_sleep(50 * MILLISECOND);
-		take_away();
+		/* Its files are closed while the device goes. */
 		if (i % 2)
 			kill(pid, SIGKILL);
+		take_away();
 		/* The signal may find it at its end. */
 		result = guest_reap(pid, 30 * SECOND);
 		assert_true(!result || (i % 2 && result == -EINTR));
