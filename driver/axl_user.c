@@ -16,6 +16,11 @@ struct axl_user_pages {
 	struct sg_table sgt;
 };
 
+static enum dma_data_direction direction(const struct axl_user_pages *user)
+{
+	return user->write ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
+}
+
 static int pin(struct axl_user_pages *user, u64 address)
 {
 	unsigned int flags = FOLL_LONGTERM | (user->write ? FOLL_WRITE : 0);
@@ -59,7 +64,7 @@ struct axl_user_pages *axl_user_pages_get(struct axl_device *axl, u64 address, u
 	err = sg_alloc_table_from_pages(&user->sgt, user->pages, user->count, 0, size, GFP_KERNEL);
 	if (err)
 		goto err_pin;
-	err = dma_map_sgtable(&axl->pdev->dev, &user->sgt, DMA_BIDIRECTIONAL, 0);
+	err = dma_map_sgtable(&axl->pdev->dev, &user->sgt, direction(user), 0);
 	if (err)
 		goto err_sgt;
 	return user;
@@ -80,7 +85,7 @@ err_free:
 
 void axl_user_pages_put(struct axl_device *axl, struct axl_user_pages *user)
 {
-	dma_unmap_sgtable(&axl->pdev->dev, &user->sgt, DMA_BIDIRECTIONAL, 0);
+	dma_unmap_sgtable(&axl->pdev->dev, &user->sgt, direction(user), 0);
 	sg_free_table(&user->sgt);
 	unpin_user_pages_dirty_lock(user->pages, user->count, user->write);
 	account_locked_vm(user->mm, user->count, false);

@@ -236,6 +236,33 @@ static void bad_submissions_are_refused(void **state)
 	assert_int_equal(guest_job(guest, 1), 0);
 }
 
+/* Nothing of the user's goes into the range that the driver was given. */
+static void the_range_of_the_driver_is_its_own(void **state)
+{
+	struct guest *guest = *state;
+	const uint64_t space = 1ull << AXL_VA_BITS, range = GUEST_KERNEL, bytes = AXL_LARGE_PAGE_BYTES;
+	const uint64_t bad[][2] = {{range + PAGE, bytes}, {range, bytes + PAGE},      {range, 0},
+				   {space, bytes},        {space - bytes, 2 * bytes}, {range, ~0ull << 21}};
+	struct drm_axl_vm_create vm = {0};
+	struct drm_axl_ctx_create ctx = {.flags = DRM_AXL_CTX_SUBMIT};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		vm = (struct drm_axl_vm_create){.kernel_va = bad[i][0], .kernel_size = bad[i][1]};
+		assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_AXL_VM_CREATE, &vm), -EINVAL);
+	}
+	assert_int_equal(guest_bind(guest, guest->data_bo.handle, range, PAGE, DRM_AXL_BIND_READ), -EINVAL);
+	assert_int_equal(guest_bind(guest, guest->data_bo.handle, range - PAGE, 2 * PAGE, DRM_AXL_BIND_READ), -EINVAL);
+	assert_int_equal(guest_bind(guest, guest->data_bo.handle, range + bytes - PAGE, PAGE, DRM_AXL_BIND_READ),
+			 -EINVAL);
+	assert_int_equal(guest_bind(guest, guest->data_bo.handle, range - PAGE, PAGE, DRM_AXL_BIND_READ), 0);
+	assert_int_equal(guest_bind(guest, guest->data_bo.handle, range + bytes, PAGE, DRM_AXL_BIND_READ), 0);
+	vm = (struct drm_axl_vm_create){0};
+	assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_AXL_VM_CREATE, &vm), 0);
+	ctx.vm = vm.vm;
+	assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_AXL_CTX_CREATE, &ctx), -EINVAL);
+	assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_AXL_VM_DESTROY, &vm), 0);
+}
+
 /* ---- fences of queues ---- */
 
 static void a_bounded_queue_gives_fences(void **state)
@@ -565,6 +592,7 @@ int main(void)
 		CHECK(an_endless_job_fails_alone),
 		CHECK(a_context_goes_with_jobs_that_wait),
 		CHECK(bad_submissions_are_refused),
+		CHECK(the_range_of_the_driver_is_its_own),
 		CHECK(a_bounded_queue_gives_fences),
 		CHECK(a_fence_of_a_faulted_queue_has_its_error),
 		CHECK(a_fence_ends_with_its_queue),
