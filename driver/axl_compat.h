@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Forms that differ between kernel releases; the Kbuild finds out by compiling (AXL_HAVE_*), never by version. */
+/* Forms that differ between kernel releases; the Kbuild finds out by compiling (AXL_HAVE_*), never
+ * by version. */
 #ifndef AXL_COMPAT_H
 #define AXL_COMPAT_H
 

@@ -26,7 +26,7 @@ static int objects_show(struct seq_file *m, void *data)
 	vms = list_count_nodes(&axl->vms);
 	mutex_unlock(&axl->vms_lock);
 	mutex_lock(&axl->local_lock);
-	drm_mm_for_each_node(node, &axl->local_mm)
+	drm_mm_for_each_node (node, &axl->local_mm)
 		local += node->size;
 	mutex_unlock(&axl->local_lock);
 	seq_printf(m, "vms %u\ncontexts %u\nqueues %u\nlocal_bytes %llu\npending_fences %d\n", vms,
@@ -45,9 +45,12 @@ static int queues_show(struct seq_file *m, void *data)
 			struct axl_queue *queue = axl->ctxs[c]->queues[s];
 
 			if (queue)
-				seq_printf(m, "context %u queue %u%s: state %u error %u retired %llu busy %llu generation %llu\n", c,
-					   queue->number, queue->kernel ? " (kernel)" : "", queue->status->state,
-					   queue->status->error, queue->status->retired, queue->status->busy_cycles,
+				seq_printf(m,
+					   "context %u queue %u%s: state %u error %u retired %llu "
+					   "busy %llu generation %llu\n",
+					   c, queue->number, queue->kernel ? " (kernel)" : "",
+					   queue->status->state, queue->status->error,
+					   queue->status->retired, queue->status->busy_cycles,
 					   queue->status->generation);
 		}
 	mutex_unlock(&axl->objects);
@@ -59,8 +62,9 @@ static int counters_show(struct seq_file *m, void *data)
 	struct drm_debugfs_entry *entry = m->private;
 	struct axl_device *axl = to_axl(entry->dev);
 
-	seq_printf(m, "resets %lld\nlost_interrupts %lld\nwedged %d\n", (s64)atomic64_read(&axl->resets),
-		   (s64)atomic64_read(&axl->lost_interrupts), axl->wedged);
+	seq_printf(m, "resets %lld\nlost_interrupts %lld\nwedged %d\n",
+		   (s64)atomic64_read(&axl->resets), (s64)atomic64_read(&axl->lost_interrupts),
+		   axl->wedged);
 	return 0;
 }
 
@@ -86,7 +90,8 @@ void axl_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 	mutex_lock(&axl->objects);
 	busy = priv->busy_cycles;
 	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
-		for (unsigned int s = 0; axl->ctxs[c] && axl->ctxs[c]->file == priv && s < AXL_QUEUES_PER_CONTEXT; s++)
+		for (unsigned int s = 0;
+		     axl->ctxs[c] && axl->ctxs[c]->file == priv && s < AXL_QUEUES_PER_CONTEXT; s++)
 			if (axl->ctxs[c]->queues[s])
 				busy += READ_ONCE(axl->ctxs[c]->queues[s]->status->busy_cycles);
 	mutex_unlock(&axl->objects);
@@ -96,7 +101,8 @@ void axl_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 		drm_dev_exit(idx);
 	}
 	if (axl->info.clock_khz)
-		drm_printf(p, "drm-engine-npu:\t%llu ns\n", mul_u64_u32_div(busy, 1000000, axl->info.clock_khz));
+		drm_printf(p, "drm-engine-npu:\t%llu ns\n",
+			   mul_u64_u32_div(busy, 1000000, axl->info.clock_khz));
 	drm_printf(p, "drm-maxfreq-npu:\t%u KHz\n", axl->info.clock_khz);
 	drm_show_memory_stats(p, file);
 }

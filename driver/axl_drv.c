@@ -123,7 +123,8 @@ static const struct drm_ioctl_desc axl_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(AXL_EVENT_CONFIG, axl_event_config_ioctl, 0),
 };
 
-/* drm_ioctl() passes over what a longer struct of a newer program says at its end: nobody shall be taken to have said it. */
+/* drm_ioctl() passes over what a longer struct of a newer program says at its end: nobody shall be
+ * taken to have said it. */
 static long axl_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
 	unsigned int nr = _IOC_NR(cmd) - DRM_COMMAND_BASE, size = _IOC_SIZE(cmd), known;
@@ -132,9 +133,12 @@ static long axl_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 
 	if (_IOC_NR(cmd) >= DRM_COMMAND_BASE && nr < ARRAY_SIZE(axl_ioctls)) {
 		known = _IOC_SIZE(axl_ioctls[nr].cmd);
-		zero = size > known ? check_zeroed_user((void __user *)arg + known, size - known) : 1;
+		zero = size > known ? check_zeroed_user((void __user *)arg + known, size - known)
+				    : 1;
 		if (zero <= 0)
-			return zero ?: axl_refuse(to_axl(file->minor->dev), -E2BIG, "call %#x with %u bytes", nr, size);
+			return zero
+				       ?: axl_refuse(to_axl(file->minor->dev), -E2BIG,
+						     "call %#x with %u bytes", nr, size);
 	}
 	return drm_ioctl(filp, cmd, arg);
 }
@@ -166,7 +170,8 @@ static const struct file_operations axl_fops = {
 };
 
 static const struct drm_driver axl_driver = {
-	.driver_features = DRIVER_GEM | DRIVER_COMPUTE_ACCEL | DRIVER_GEM_GPUVA | DRIVER_SYNCOBJ | DRIVER_SYNCOBJ_TIMELINE,
+	.driver_features = DRIVER_GEM | DRIVER_COMPUTE_ACCEL | DRIVER_GEM_GPUVA | DRIVER_SYNCOBJ |
+			   DRIVER_SYNCOBJ_TIMELINE,
 	.open = axl_open,
 	.postclose = axl_postclose,
 	.gem_create_object = axl_gem_create_object,
@@ -207,10 +212,13 @@ static int init_software(struct axl_device *axl)
 	INIT_LIST_HEAD(&axl->vms);
 	INIT_LIST_HEAD(&axl->bos);
 	INIT_DELAYED_WORK(&axl->poll, axl_fence_poll);
-	err = drmm_mutex_init(&axl->drm, &axl->objects) ?: drmm_mutex_init(&axl->drm, &axl->vms_lock) ?:
-	      drmm_mutex_init(&axl->drm, &axl->bo_lock) ?: drmm_mutex_init(&axl->drm, &axl->map_lock) ?:
-	      drmm_mutex_init(&axl->drm, &axl->local_lock) ?: drmm_mutex_init(&axl->drm, &axl->command_lock) ?:
-	      drmm_mutex_init(&axl->drm, &axl->store_lock);
+	err = drmm_mutex_init(&axl->drm, &axl->objects)		     ?:
+		      drmm_mutex_init(&axl->drm, &axl->vms_lock)     ?:
+		      drmm_mutex_init(&axl->drm, &axl->bo_lock)	     ?:
+		      drmm_mutex_init(&axl->drm, &axl->map_lock)     ?:
+		      drmm_mutex_init(&axl->drm, &axl->local_lock)   ?:
+		      drmm_mutex_init(&axl->drm, &axl->command_lock) ?:
+		      drmm_mutex_init(&axl->drm, &axl->store_lock);
 	if (err)
 		return err;
 	err = drmm_add_action(&axl->drm, destroy_workqueues, NULL);
@@ -230,8 +238,10 @@ static int map_bars(struct axl_device *axl)
 
 	if (err)
 		return dev_err_probe(&pdev->dev, err, "BARs\n");
-	/* Local memory is mapped piece by piece, when it is needed: it may be larger than the kernel likes to map. */
-	if (!devm_request_mem_region(&pdev->dev, pci_resource_start(pdev, 4), pci_resource_len(pdev, 4), "axl"))
+	/* Local memory is mapped piece by piece, when it is needed: it may be larger than the
+	 * kernel likes to map. */
+	if (!devm_request_mem_region(&pdev->dev, pci_resource_start(pdev, 4),
+				     pci_resource_len(pdev, 4), "axl"))
 		return dev_err_probe(&pdev->dev, -EBUSY, "BAR4\n");
 	axl->regs = pcim_iomap_table(pdev)[0];
 	axl->doorbells_map = pcim_iomap_table(pdev)[2];
@@ -286,8 +296,9 @@ err_hw:
 }
 
 /*
- * Files stay open, with their buffers; their calls answer -ENODEV. Everything that the device knows of or that is mapped for it goes
- * now, while it can still be told: contexts, queues, what is bound. Fences end, sleepers wake.
+ * Files stay open, with their buffers; their calls answer -ENODEV. Everything that the device knows
+ * of or that is mapped for it goes now, while it can still be told: contexts, queues, what is
+ * bound. Fences end, sleepers wake.
  */
 static void axl_remove(struct pci_dev *pdev)
 {
@@ -297,7 +308,7 @@ static void axl_remove(struct pci_dev *pdev)
 	drm_dev_unplug(&axl->drm);
 	axl_hw_fini(axl);
 	mutex_lock(&axl->objects);
-	list_for_each_entry(file, &axl->files, link)
+	list_for_each_entry (file, &axl->files, link)
 		axl_file_release(file);
 	mutex_unlock(&axl->objects);
 	axl_vms_abandon(axl);
@@ -311,7 +322,8 @@ static void axl_shutdown(struct pci_dev *pdev)
 	axl_remove(pdev);
 }
 
-/* Pages of the BARs go, so that whoever stores to one waits in the fault handler until the device is back. */
+/* Pages of the BARs go, so that whoever stores to one waits in the fault handler until the device
+ * is back. */
 static int axl_suspend(struct device *dev)
 {
 	struct axl_device *axl = dev_get_drvdata(dev);
@@ -340,10 +352,8 @@ static int axl_resume(struct device *dev)
 
 static DEFINE_SIMPLE_DEV_PM_OPS(axl_pm, axl_suspend, axl_resume);
 
-static const struct pci_device_id axl_ids[] = {
-	{ PCI_DEVICE(AXL_PCI_VENDOR, AXL_PCI_DEVICE) },
-	{}
-};
+static const struct pci_device_id axl_ids[] = { { PCI_DEVICE(AXL_PCI_VENDOR, AXL_PCI_DEVICE) },
+						{} };
 MODULE_DEVICE_TABLE(pci, axl_ids);
 
 static struct pci_driver axl_pci_driver = {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Objects of the driver: device -> VM -> context -> queue. Each of the last three is counted: a handle of the file holds one
- * reference, a context one on its VM, a queue one on its context, and whoever works with one outside the locks holds one more.
+ * Objects of the driver: device -> VM -> context -> queue. Each of the last three is counted: a
+ *handle of the file holds one reference, a context one on its VM, a queue one on its context, and
+ *whoever works with one outside the locks holds one more.
  *
  * Locks, outermost first:
  *	axl_device.objects	who exists: handles, hardware numbers, the files' tables
@@ -10,10 +11,10 @@
  *	axl_device.bo_lock	the list of buffers
  *	(mmap_lock, reservation locks)
  *	axl_device.map_lock	doorbell and status pages: which context's they are
- *	axl_device.command_lock	the mailbox and the tables that its commands read; nothing is allocated under it
- *	axl_device.irq_lock	hardware number -> context, for the interrupt handler
- *	axl_queue.lock		fences of a queue, its notify word
- * From an interrupt to the signalling of a fence nothing but the last three is taken, and nothing is allocated.
+ *	axl_device.command_lock	the mailbox and the tables that its commands read; nothing is
+ *allocated under it axl_device.irq_lock	hardware number -> context, for the interrupt
+ *handler axl_queue.lock		fences of a queue, its notify word From an interrupt to the
+ *signalling of a fence nothing but the last three is taken, and nothing is allocated.
  */
 #ifndef AXL_DRV_H
 #define AXL_DRV_H
@@ -47,12 +48,13 @@
 #define AXL_DEFAULT_WATCHDOG 4000000 /* units of 1024 cycles: four seconds at 1 GHz */
 #define AXL_SUBMIT_SLOTS 64
 #define AXL_SUBMIT_WATCHDOG 1000000 /* one second at 1 GHz */
-#define AXL_DROPS 64 /* resets of a queue whose dropped packets are remembered */
+#define AXL_DROPS 64		    /* resets of a queue whose dropped packets are remembered */
 
 struct axl_user_pages;
 struct axl_submit_queue;
 
-/* @link: axl_device.vms; @lock: protects base's mappings, @mmu, @contexts: a bit for each hardware context that is attached to it */
+/* @link: axl_device.vms; @lock: protects base's mappings, @mmu, @contexts: a bit for each hardware
+ * context that is attached to it */
 struct axl_vm {
 	struct drm_gpuvm base;
 	struct list_head link;
@@ -128,7 +130,8 @@ struct axl_queue {
 	atomic64_t fence_seqno;
 };
 
-/* @after, @until: it signals when status.retired has come to @until; packets after @after are its own */
+/* @after, @until: it signals when status.retired has come to @until; packets after @after are its
+ * own */
 struct axl_fence {
 	struct dma_fence base;
 	spinlock_t lock; /* of @base: it may outlive its queue */
@@ -224,7 +227,8 @@ static inline struct axl_bo *to_axl_bo(struct drm_gem_object *gem)
 /* axl_hw.c */
 u32 axl_read(struct axl_device *axl, enum axl_reg reg);
 u64 axl_read64(struct axl_device *axl, enum axl_reg reg);
-int axl_context_update(struct axl_device *axl, unsigned int number, const struct axl_context_desc *desc);
+int axl_context_update(struct axl_device *axl, unsigned int number,
+		       const struct axl_context_desc *desc);
 int axl_queue_start(struct axl_device *axl, unsigned int number, const struct axl_queue_desc *desc);
 int axl_queue_restart(struct axl_device *axl, unsigned int number);
 void axl_queue_off(struct axl_device *axl, unsigned int number);
@@ -237,14 +241,16 @@ int axl_hw_resume(struct axl_device *axl);
 
 /* axl_gem.c */
 struct drm_gem_object *axl_gem_create_object(struct drm_device *drm, size_t size);
-struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf_attachment *attach, struct sg_table *sgt);
+struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf_attachment *attach,
+				      struct sg_table *sgt);
 void __iomem *axl_local_map(struct axl_bo *bo, u64 offset, u64 size);
 void axl_bos_abandon(struct axl_device *axl);
 int axl_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 
 /* axl_user.c */
-struct axl_user_pages *axl_user_pages_get(struct axl_device *axl, u64 address, u64 size, bool write);
+struct axl_user_pages *axl_user_pages_get(struct axl_device *axl, u64 address, u64 size,
+					  bool write);
 void axl_user_pages_put(struct axl_device *axl, struct axl_user_pages *user);
 struct sg_table *axl_user_pages_sgt(struct axl_user_pages *user);
 
@@ -285,7 +291,8 @@ void axl_progress_contexts(struct axl_device *axl, u64 contexts);
 
 /* axl_fence.c */
 struct axl_fence *axl_fence_alloc(void);
-void axl_fence_emit(struct axl_queue *queue, struct axl_fence *fence, u64 after, u64 until, unsigned long deadline);
+void axl_fence_emit(struct axl_queue *queue, struct axl_fence *fence, u64 after, u64 until,
+		    unsigned long deadline);
 bool axl_fence_overdue(const struct axl_fence *fence);
 void axl_fence_poll(struct work_struct *work);
 void axl_fence_release(struct axl_file *priv);
@@ -298,7 +305,8 @@ void axl_submit_queue_stop(struct axl_submit_queue *kq);
 void axl_submit_queue_destroy(struct axl_ctx *ctx);
 void axl_submit_fault(struct axl_queue *queue);
 int axl_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
-int axl_syncs_signal(struct drm_file *file, const struct drm_axl_sync *syncs, u32 count, struct dma_fence *fence);
+int axl_syncs_signal(struct drm_file *file, const struct drm_axl_sync *syncs, u32 count,
+		     struct dma_fence *fence);
 
 /* axl_wait.c */
 int axl_wait_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
@@ -318,10 +326,10 @@ void axl_event_send(struct axl_queue *queue, u32 type, const struct axl_fault_re
 void axl_debugfs_init(struct axl_device *axl);
 void axl_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 
-#define axl_refuse(axl, err, fmt, ...)                                                                                 \
-	({                                                                                                             \
-		drm_dbg_driver(&(axl)->drm, "%s: " fmt "\n", __func__, ##__VA_ARGS__);                                 \
-		(err);                                                                                                 \
+#define axl_refuse(axl, err, fmt, ...)                                                             \
+	({                                                                                         \
+		drm_dbg_driver(&(axl)->drm, "%s: " fmt "\n", __func__, ##__VA_ARGS__);             \
+		(err);                                                                             \
 	})
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dma_fences over the progress of a queue that comes to its end by construction (AXL_QUEUE_BOUNDED, or the driver's own), and syncobjs
- * turned into stores that queues can wait for.
+ * dma_fences over the progress of a queue that comes to its end by construction (AXL_QUEUE_BOUNDED,
+ * or the driver's own), and syncobjs turned into stores that queues can wait for.
  */
 #include <linux/dma-fence.h>
 #include <linux/slab.h>
@@ -28,7 +28,6 @@ static const struct dma_fence_ops fence_ops = {
 	.get_timeline_name = timeline_name,
 };
 
-
 /* Memory for axl_fence_emit(); kfree() it when it is not emitted. */
 struct axl_fence *axl_fence_alloc(void)
 {
@@ -39,10 +38,12 @@ struct axl_fence *axl_fence_alloc(void)
 }
 
 /*
- * Make @fence signal when @queue has retired @until packets; @deadline: jiffies after which the poll resets the queue, 0: never. The
- * caller keeps one reference, the queue takes another. Allocates nothing.
+ * Make @fence signal when @queue has retired @until packets; @deadline: jiffies after which the
+ * poll resets the queue, 0: never. The caller keeps one reference, the queue takes another.
+ * Allocates nothing.
  */
-void axl_fence_emit(struct axl_queue *queue, struct axl_fence *fence, u64 after, u64 until, unsigned long deadline)
+void axl_fence_emit(struct axl_queue *queue, struct axl_fence *fence, u64 after, u64 until,
+		    unsigned long deadline)
 {
 	struct axl_device *axl = queue->ctx->axl;
 	unsigned long flags;
@@ -74,7 +75,7 @@ static bool overdue(struct axl_queue *queue)
 	bool late = false;
 
 	lockdep_assert_held(&queue->lock);
-	list_for_each_entry(fence, &queue->fences, link)
+	list_for_each_entry (fence, &queue->fences, link)
 		late |= axl_fence_overdue(fence);
 	return late;
 }
@@ -86,7 +87,8 @@ static struct axl_queue *find_overdue(struct axl_device *axl)
 
 	spin_lock_irqsave(&axl->irq_lock, flags);
 	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS && !found; c++)
-		for (unsigned int s = 0; axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT && !found; s++) {
+		for (unsigned int s = 0; axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT && !found;
+		     s++) {
 			struct axl_queue *queue = axl->ctxs[c]->queues[s];
 
 			if (!queue)
@@ -100,7 +102,8 @@ static struct axl_queue *find_overdue(struct axl_device *axl)
 	return found;
 }
 
-/* While fences are pending: find what a lost interrupt would have told, step in where a queue does not move. */
+/* While fences are pending: find what a lost interrupt would have told, step in where a queue does
+ * not move. */
 void axl_fence_poll(struct work_struct *work)
 {
 	struct axl_device *axl = container_of(to_delayed_work(work), struct axl_device, poll);
@@ -166,7 +169,8 @@ int axl_fence_export_ioctl(struct drm_device *drm, void *data, struct drm_file *
 		err = -ENOMEM;
 		goto out_queue;
 	}
-	axl_fence_emit(queue, fence, args->index ? args->index - 1 : 0, args->index, jiffies + EXPORT_TIMEOUT);
+	axl_fence_emit(queue, fence, args->index ? args->index - 1 : 0, args->index,
+		       jiffies + EXPORT_TIMEOUT);
 	err = axl_syncs_signal(file, &args->sync, 1, &fence->base);
 	dma_fence_put(&fence->base);
 out_queue:
@@ -268,18 +272,22 @@ void axl_fence_release(struct axl_file *priv)
 	flush_workqueue(priv->axl->stores);
 }
 
-static int import(struct store *store, const struct drm_axl_fence_import *args, struct drm_file *file)
+static int import(struct store *store, const struct drm_axl_fence_import *args,
+		  struct drm_file *file)
 {
 	struct axl_file *priv = file->driver_priv;
 	int err;
 
 	if (store->gem->size < 8 || args->offset > store->gem->size - 8)
-		return axl_refuse(priv->axl, -EINVAL, "offset %#llx is outside the buffer", args->offset);
+		return axl_refuse(priv->axl, -EINVAL, "offset %#llx is outside the buffer",
+				  args->offset);
 	err = drm_syncobj_find_fence(file, args->sync.handle, args->sync.point, 0, &store->fence);
 	if (err)
-		return axl_refuse(priv->axl, err, "syncobj %u, point %llu", args->sync.handle, args->sync.point);
+		return axl_refuse(priv->axl, err, "syncobj %u, point %llu", args->sync.handle,
+				  args->sync.point);
 	if (to_axl_bo(store->gem)->local) {
-		store->io = axl_local_map(to_axl_bo(store->gem), store->offset & PAGE_MASK, PAGE_SIZE);
+		store->io =
+			axl_local_map(to_axl_bo(store->gem), store->offset & PAGE_MASK, PAGE_SIZE);
 		err = store->io ? 0 : -ENOMEM;
 	} else {
 		err = drm_gem_vmap_unlocked(store->gem, &store->map);
@@ -305,8 +313,9 @@ int axl_fence_import_ioctl(struct drm_device *drm, void *data, struct drm_file *
 
 	if (args->pad || args->sync.flags & ~DRM_AXL_SYNC_TIMELINE || args->offset % 8 ||
 	    (!(args->sync.flags & DRM_AXL_SYNC_TIMELINE) && args->sync.point))
-		return axl_refuse(axl, -EINVAL, "pad %u, flags %#x, offset %#llx, or a point of a binary syncobj", args->pad,
-				  args->sync.flags, args->offset);
+		return axl_refuse(axl, -EINVAL,
+				  "pad %u, flags %#x, offset %#llx, or a point of a binary syncobj",
+				  args->pad, args->sync.flags, args->offset);
 	store = kzalloc(sizeof(*store), GFP_KERNEL);
 	if (!store)
 		return -ENOMEM;

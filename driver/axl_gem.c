@@ -55,7 +55,8 @@ static void system_list(struct axl_device *axl, struct drm_gem_object *gem)
 	mutex_unlock(&axl->bo_lock);
 }
 
-struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf_attachment *attach, struct sg_table *sgt)
+struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf_attachment *attach,
+				      struct sg_table *sgt)
 {
 	struct drm_gem_object *gem = drm_gem_shmem_prime_import_sg_table(drm, attach, sgt);
 
@@ -64,13 +65,14 @@ struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf_att
 	return gem;
 }
 
-/* The device goes: buffers stay, with what is in them, but not mapped for it. What was imported goes with its last handle. */
+/* The device goes: buffers stay, with what is in them, but not mapped for it. What was imported
+ * goes with its last handle. */
 void axl_bos_abandon(struct axl_device *axl)
 {
 	struct axl_bo *bo;
 
 	mutex_lock(&axl->bo_lock);
-	list_for_each_entry(bo, &axl->bos, link) {
+	list_for_each_entry (bo, &axl->bos, link) {
 		struct drm_gem_shmem_object *shmem = &bo->base;
 		struct sg_table *sgt;
 
@@ -179,7 +181,8 @@ static struct drm_gem_object *create_local(struct axl_device *axl, u64 size)
 	bo->local = true;
 	bo->base.base.funcs = &local_funcs;
 	mutex_lock(&axl->local_lock);
-	err = drm_mm_insert_node_generic(&axl->local_mm, &bo->node, size, align, 0, DRM_MM_INSERT_LOW);
+	err = drm_mm_insert_node_generic(&axl->local_mm, &bo->node, size, align, 0,
+					 DRM_MM_INSERT_LOW);
 	mutex_unlock(&axl->local_lock);
 	if (err)
 		goto err_free;

@@ -64,8 +64,8 @@ static int reset(struct axl_device *axl)
 	u32 status;
 
 	writel(AXL_CONTROL_RESET, axl->regs + AXL_REG_CONTROL);
-	return readl_poll_timeout(axl->regs + AXL_REG_STATUS, status, status != ~0u && status & AXL_STATUS_READY, 100,
-				  1000000);
+	return readl_poll_timeout(axl->regs + AXL_REG_STATUS, status,
+				  status != ~0u && status & AXL_STATUS_READY, 100, 1000000);
 }
 
 static void program(struct axl_device *axl)
@@ -155,7 +155,8 @@ bool axl_drain_faults(struct axl_device *axl)
 		axl->fault_read = write - AXL_FAULT_RECORDS;
 	any = axl->fault_read != write;
 	for (; axl->fault_read != write; axl->fault_read++) {
-		struct axl_fault_record *record = &axl->fault_ring[axl->fault_read % AXL_FAULT_RECORDS];
+		struct axl_fault_record *record =
+			&axl->fault_ring[axl->fault_read % AXL_FAULT_RECORDS];
 		u32 queue = READ_ONCE(record->queue);
 
 		if (queue < AXL_MAX_QUEUES) {
@@ -170,7 +171,8 @@ bool axl_drain_faults(struct axl_device *axl)
 
 /* ---- commands by name ---- */
 
-int axl_context_update(struct axl_device *axl, unsigned int number, const struct axl_context_desc *desc)
+int axl_context_update(struct axl_device *axl, unsigned int number,
+		       const struct axl_context_desc *desc)
 {
 	int err;
 
@@ -224,7 +226,8 @@ void axl_queue_off(struct axl_device *axl, unsigned int number)
 	mutex_unlock(&axl->command_lock);
 }
 
-/* When it returns 0, the device has no translation of these contexts cached and no access under an old one in flight. */
+/* When it returns 0, the device has no translation of these contexts cached and no access under an
+ * old one in flight. */
 int axl_tlb_invalidate(struct axl_device *axl, u64 contexts)
 {
 	int err = 0;
@@ -271,7 +274,8 @@ static irqreturn_t axl_irq(int irq, void *data)
 	} else {
 		contexts = axl_read64(axl, AXL_REG_IRQ_CONTEXTS) & contexts_of(vector);
 		writeq(contexts, axl->regs + AXL_REG_IRQ_CONTEXTS);
-		/* Not only those that say so: the register may be read while a second one comes in. */
+		/* Not only those that say so: the register may be read while a second one comes in.
+		 */
 		axl_progress_contexts(axl, contexts_of(vector));
 	}
 	wake_up_all(&axl->irq);
@@ -280,7 +284,8 @@ static irqreturn_t axl_irq(int irq, void *data)
 
 static int request_irqs(struct axl_device *axl)
 {
-	int vectors = pci_alloc_irq_vectors(axl->pdev, AXL_NUM_VECTORS, AXL_NUM_VECTORS, PCI_IRQ_MSIX);
+	int vectors =
+		pci_alloc_irq_vectors(axl->pdev, AXL_NUM_VECTORS, AXL_NUM_VECTORS, PCI_IRQ_MSIX);
 
 	if (vectors < 0)
 		return vectors;
@@ -288,7 +293,8 @@ static int request_irqs(struct axl_device *axl)
 		int err;
 
 		axl->vectors[v] = (struct axl_vector){ axl, v };
-		err = devm_request_irq(&axl->pdev->dev, pci_irq_vector(axl->pdev, v), axl_irq, 0, "axl", &axl->vectors[v]);
+		err = devm_request_irq(&axl->pdev->dev, pci_irq_vector(axl->pdev, v), axl_irq, 0,
+				       "axl", &axl->vectors[v]);
 		if (err)
 			return err;
 	}
@@ -325,16 +331,16 @@ static int alloc_tables(struct axl_device *axl)
 {
 	struct device *dev = &axl->pdev->dev;
 
-	axl->context_table = dmam_alloc_coherent(dev, AXL_MAX_CONTEXTS * sizeof(*axl->context_table), &axl->context_dma,
-						 GFP_KERNEL);
+	axl->context_table = dmam_alloc_coherent(
+		dev, AXL_MAX_CONTEXTS * sizeof(*axl->context_table), &axl->context_dma, GFP_KERNEL);
 	if (!axl->context_table)
 		return -ENOMEM;
-	axl->queue_table =
-		dmam_alloc_coherent(dev, AXL_MAX_QUEUES * sizeof(*axl->queue_table), &axl->queue_dma, GFP_KERNEL);
+	axl->queue_table = dmam_alloc_coherent(dev, AXL_MAX_QUEUES * sizeof(*axl->queue_table),
+					       &axl->queue_dma, GFP_KERNEL);
 	if (!axl->queue_table)
 		return -ENOMEM;
-	axl->fault_ring =
-		dmam_alloc_coherent(dev, AXL_FAULT_RECORDS * sizeof(*axl->fault_ring), &axl->fault_dma, GFP_KERNEL);
+	axl->fault_ring = dmam_alloc_coherent(dev, AXL_FAULT_RECORDS * sizeof(*axl->fault_ring),
+					      &axl->fault_dma, GFP_KERNEL);
 	if (!axl->fault_ring)
 		return -ENOMEM;
 	axl->faults = devm_kcalloc(dev, AXL_MAX_QUEUES, sizeof(*axl->faults), GFP_KERNEL);
@@ -385,8 +391,9 @@ void axl_hw_fini(struct axl_device *axl)
 }
 
 /*
- * Stop at packet boundaries, then reset: what a queue has not begun it does after axl_hw_resume(). A packet that does not come to its
- * end in time is begun again then. The caller keeps everybody else away from the device.
+ * Stop at packet boundaries, then reset: what a queue has not begun it does after axl_hw_resume().
+ * A packet that does not come to its end in time is begun again then. The caller keeps everybody
+ * else away from the device.
  */
 int axl_hw_suspend(struct axl_device *axl)
 {
@@ -395,9 +402,11 @@ int axl_hw_suspend(struct axl_device *axl)
 
 	mutex_lock(&axl->command_lock);
 	writel(0, axl->regs + AXL_REG_CONTROL);
-	err = readl_poll_timeout(axl->regs + AXL_REG_STATUS, status, status & AXL_STATUS_IDLE, 100, 1000000);
+	err = readl_poll_timeout(axl->regs + AXL_REG_STATUS, status, status & AXL_STATUS_IDLE, 100,
+				 1000000);
 	if (err)
-		drm_notice(&axl->drm, "suspended in the middle of a packet, which will be begun again\n");
+		drm_notice(&axl->drm,
+			   "suspended in the middle of a packet, which will be begun again\n");
 	err = reset(axl);
 	mutex_unlock(&axl->command_lock);
 	return err;

@@ -2,8 +2,9 @@
 /*
  * Memory maps of the file: doorbell and status pages of contexts, below the offsets of buffers.
  *
- * Pages are put in by the fault handler only, under map_lock, and all are taken away under the same lock when a context goes or the
- * device does. Whoever touches one afterwards finds a page of his own that means nothing: no signal, and nobody else's doorbell.
+ * Pages are put in by the fault handler only, under map_lock, and all are taken away under the same
+ * lock when a context goes or the device does. Whoever touches one afterwards finds a page of his
+ * own that means nothing: no signal, and nobody else's doorbell.
  */
 #include <linux/mm.h>
 
@@ -53,13 +54,16 @@ static vm_fault_t insert(struct vm_fault *vmf, struct axl_file *priv)
 	int idx;
 
 	/* The handle may be another context's by now. */
-	if (!ctx || ctx->id != (unsigned long)vmf->vma->vm_private_data || !drm_dev_enter(&priv->axl->drm, &idx))
+	if (!ctx || ctx->id != (unsigned long)vmf->vma->vm_private_data ||
+	    !drm_dev_enter(&priv->axl->drm, &idx))
 		return axl_mmap_dummy(vmf);
 	if (offset & STATUS)
 		ret = vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(ctx->status_page));
 	else
-		ret = vmf_insert_pfn(vmf->vma, vmf->address,
-				     (priv->axl->doorbells + (u64)ctx->number * AXL_DOORBELL_STRIDE) >> PAGE_SHIFT);
+		ret = vmf_insert_pfn(
+			vmf->vma, vmf->address,
+			(priv->axl->doorbells + (u64)ctx->number * AXL_DOORBELL_STRIDE) >>
+				PAGE_SHIFT);
 	drm_dev_exit(idx);
 	return ret;
 }
@@ -104,15 +108,18 @@ int axl_mmap(struct file *filp, struct vm_area_struct *vma)
 		return drm_gem_mmap(filp, vma);
 	if (!(offset & STATUS) == !(offset & DOORBELLS) || offset & ((1u << HANDLE_SHIFT) - 1) ||
 	    vma->vm_end - vma->vm_start != PAGE_SIZE)
-		return axl_refuse(priv->axl, -EINVAL, "offset %#llx, %lu bytes", offset, vma->vm_end - vma->vm_start);
+		return axl_refuse(priv->axl, -EINVAL, "offset %#llx, %lu bytes", offset,
+				  vma->vm_end - vma->vm_start);
 	mutex_lock(&priv->axl->map_lock);
 	ctx = context_at(priv, offset);
 	id = ctx ? ctx->id : 0;
 	mutex_unlock(&priv->axl->map_lock);
 	if (!ctx)
-		return axl_refuse(priv->axl, -EINVAL, "offset %#llx: no context %u", offset, handle_of(offset));
+		return axl_refuse(priv->axl, -EINVAL, "offset %#llx: no context %u", offset,
+				  handle_of(offset));
 	if (vma->vm_flags & (status ? VM_WRITE | VM_EXEC : VM_READ | VM_EXEC))
-		return axl_refuse(priv->axl, -EACCES, "a %s page can't be mapped like that", status ? "status" : "doorbell");
+		return axl_refuse(priv->axl, -EACCES, "a %s page can't be mapped like that",
+				  status ? "status" : "doorbell");
 	vm_flags_mod(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP | VM_IO | VM_PFNMAP,
 		     status ? VM_MAYWRITE | VM_MAYEXEC : VM_MAYREAD | VM_MAYEXEC);
 	if (!status)

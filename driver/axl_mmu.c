@@ -83,7 +83,8 @@ static struct axl_table *directory(struct axl_mmu *mmu, u64 va, bool make)
 	return table;
 }
 
-/* Whether the 2 MiB around @va can be one page: where there is a table of small pages it stays one. */
+/* Whether the 2 MiB around @va can be one page: where there is a table of small pages it stays one.
+ */
 static bool is_large(const struct axl_table *dir, u64 va, u64 end, u64 address)
 {
 	return !((va | address) & (AXL_LARGE_PAGE_BYTES - 1)) && end - va >= AXL_LARGE_PAGE_BYTES &&
@@ -105,7 +106,8 @@ int axl_mmu_prepare(struct axl_mmu *mmu, u64 va, u64 size, u64 address)
 
 		if (!dir)
 			return -ENOMEM;
-		if (dir->child[i] || (address != AXL_MMU_SCATTERED && is_large(dir, at, end, address + (at - va))))
+		if (dir->child[i] ||
+		    (address != AXL_MMU_SCATTERED && is_large(dir, at, end, address + (at - va))))
 			continue;
 		/* Not hooked in yet: a large page that is about to go may be there. */
 		dir->child[i] = table_create(mmu, 0);
@@ -125,11 +127,13 @@ void axl_mmu_map(struct axl_mmu *mmu, u64 va, u64 size, u64 address, u64 bits)
 
 		next = chunk_end(at, end);
 		if (is_large(dir, at, end, address + (at - va))) {
-			WRITE_ONCE(dir->entries[i], (address + (at - va)) | bits | AXL_PTE_LEAF | AXL_PTE_VALID);
+			WRITE_ONCE(dir->entries[i],
+				   (address + (at - va)) | bits | AXL_PTE_LEAF | AXL_PTE_VALID);
 			continue;
 		}
 		for (u64 page = at; page < next; page += AXL_PAGE_BYTES)
-			WRITE_ONCE(dir->child[i]->entries[index_of(page, 0)], (address + (page - va)) | bits | AXL_PTE_VALID);
+			WRITE_ONCE(dir->child[i]->entries[index_of(page, 0)],
+				   (address + (page - va)) | bits | AXL_PTE_VALID);
 		/* Whoever finds the table finds what is in it. */
 		dma_wmb();
 		WRITE_ONCE(dir->entries[i], dir->child[i]->address | AXL_PTE_VALID);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Page tables of one address space. Memory only: no locks, no device, no objects; where tables come from is the caller's affair, so
- * that KUnit can be the caller.
+ * Page tables of one address space. Memory only: no locks, no device, no objects; where tables come
+ * from is the caller's affair, so that KUnit can be the caller.
  *
- * A change comes in two steps. axl_mmu_prepare() makes the tables that a mapping will need and may fail; axl_mmu_map() and
- * axl_mmu_clear() write entries, never allocate and never fail. Tables stay until the space goes: the device may be walking them.
+ * A change comes in two steps. axl_mmu_prepare() makes the tables that a mapping will need and may
+ * fail; axl_mmu_map() and axl_mmu_clear() write entries, never allocate and never fail. Tables stay
+ * until the space goes: the device may be walking them.
  */
 #ifndef AXL_MMU_H
 #define AXL_MMU_H
@@ -35,16 +36,19 @@ int axl_mmu_init(struct axl_mmu *mmu, const struct axl_mmu_ops *ops, void *opaqu
 void axl_mmu_fini(struct axl_mmu *mmu);
 
 /*
- * Tables for [@va, @va + @size), whole pages inside the space. @address: of memory that is contiguous, so that 2 MiB pages are used
- * where it and @va allow; AXL_MMU_SCATTERED: 4 KiB pages. -ENOMEM: nothing that is mapped has changed.
+ * Tables for [@va, @va + @size), whole pages inside the space. @address: of memory that is
+ * contiguous, so that 2 MiB pages are used where it and @va allow; AXL_MMU_SCATTERED: 4 KiB pages.
+ * -ENOMEM: nothing that is mapped has changed.
  */
 #define AXL_MMU_SCATTERED (~0ull)
 int axl_mmu_prepare(struct axl_mmu *mmu, u64 va, u64 size, u64 address);
 
-/* Map contiguous memory at @address; @bits: AXL_PTE_* but VALID, LEAF and the address. The range was prepared and is clear. */
+/* Map contiguous memory at @address; @bits: AXL_PTE_* but VALID, LEAF and the address. The range
+ * was prepared and is clear. */
 void axl_mmu_map(struct axl_mmu *mmu, u64 va, u64 size, u64 address, u64 bits);
 
-/* Clear the entries of a range that mappings cover exactly. The device may hold translations until it is told. */
+/* Clear the entries of a range that mappings cover exactly. The device may hold translations until
+ * it is told. */
 void axl_mmu_clear(struct axl_mmu *mmu, u64 va, u64 size);
 
 /* The entry for @va, and in *size how much it covers; 0: none. */

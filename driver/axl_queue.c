@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Queues: a ring of the user's bound to a hardware queue, and what the driver learns of its progress. */
+/* Queues: a ring of the user's bound to a hardware queue, and what the driver learns of its
+ * progress. */
 #include <linux/slab.h>
 
 #include "axl_drv.h"
@@ -54,11 +55,13 @@ static int take_number(struct axl_queue *queue)
 	while (queue->slot < AXL_QUEUES_PER_CONTEXT && queue->ctx->queues[queue->slot])
 		queue->slot++;
 	if (queue->slot == AXL_QUEUES_PER_CONTEXT)
-		return axl_refuse(axl, -ENOSPC, "all %u slots of the context are in use", AXL_QUEUES_PER_CONTEXT);
+		return axl_refuse(axl, -ENOSPC, "all %u slots of the context are in use",
+				  AXL_QUEUES_PER_CONTEXT);
 	return 0;
 }
 
-/* A queue that runs; the objects lock is held. Of @desc all but valid, context and slot is given. */
+/* A queue that runs; the objects lock is held. Of @desc all but valid, context and slot is given.
+ */
 struct axl_queue *axl_queue_add(struct axl_ctx *ctx, struct axl_queue_desc *desc)
 {
 	struct axl_queue *queue = kzalloc(sizeof(*queue), GFP_KERNEL);
@@ -130,7 +133,8 @@ static void notify_locked(struct axl_queue *queue, u64 index)
 	if (asked > READ_ONCE(queue->status->retired) && asked <= index)
 		return;
 	WRITE_ONCE(queue->status->notify, index);
-	/* Pairs with the device's barrier between its store of retired and its load of notify: the caller looks once more. */
+	/* Pairs with the device's barrier between its store of retired and its load of notify: the
+	 * caller looks once more. */
 	smp_mb();
 }
 
@@ -143,14 +147,16 @@ void axl_queue_notify(struct axl_queue *queue, u64 index)
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
 
-/* Whether a reset dropped one of the packets (after, until]; queue->lock is held, or what came before is not asked for. */
+/* Whether a reset dropped one of the packets (after, until]; queue->lock is held, or what came
+ * before is not asked for. */
 bool axl_queue_dropped(const struct axl_queue *queue, u64 after, u64 until)
 {
 	u64 last = READ_ONCE(queue->status->dropped);
 
 	if (last > after && last <= until)
 		return true;
-	for (unsigned int i = 0; i < min_t(unsigned int, READ_ONCE(queue->num_dropped), AXL_DROPS); i++)
+	for (unsigned int i = 0; i < min_t(unsigned int, READ_ONCE(queue->num_dropped), AXL_DROPS);
+	     i++)
 		if (queue->dropped[i] > after && queue->dropped[i] <= until)
 			return true;
 	return false;
@@ -192,8 +198,8 @@ static void report_fault(struct axl_queue *queue)
 		return;
 	}
 	queue->reported = true;
-	trace_axl_fault(&axl->drm, queue->number, queue->status->error, READ_ONCE(queue->status->retired),
-			record->address, record->cycle);
+	trace_axl_fault(&axl->drm, queue->number, queue->status->error,
+			READ_ONCE(queue->status->retired), record->address, record->cycle);
 	axl_event_send(queue, DRM_AXL_EVENT_FAULT, record);
 	if (queue->kernel)
 		axl_submit_fault(queue);
@@ -208,7 +214,7 @@ void axl_queue_progress(struct axl_queue *queue)
 	spin_lock_irqsave(&queue->lock, flags);
 	do {
 		earliest = ~0ull;
-		list_for_each_entry_safe(fence, next, &queue->fences, link) {
+		list_for_each_entry_safe (fence, next, &queue->fences, link) {
 			int result = outcome(queue, fence);
 
 			if (result != -EINPROGRESS)
@@ -231,7 +237,7 @@ void axl_queue_expire(struct axl_queue *queue)
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->lock, flags);
-	list_for_each_entry_safe(fence, next, &queue->fences, link)
+	list_for_each_entry_safe (fence, next, &queue->fences, link)
 		if (axl_fence_overdue(fence))
 			end_fence(queue, fence, -ETIME);
 	spin_unlock_irqrestore(&queue->lock, flags);
@@ -247,7 +253,8 @@ int axl_queue_recover(struct axl_queue *queue)
 	spin_lock_irqsave(&queue->lock, flags);
 	queue->reported = false;
 	dropped = READ_ONCE(queue->status->dropped);
-	if (dropped && (!queue->num_dropped || queue->dropped[(queue->num_dropped - 1) % AXL_DROPS] != dropped))
+	if (dropped && (!queue->num_dropped ||
+			queue->dropped[(queue->num_dropped - 1) % AXL_DROPS] != dropped))
 		queue->dropped[queue->num_dropped++ % AXL_DROPS] = dropped;
 	spin_unlock_irqrestore(&queue->lock, flags);
 	axl_queue_progress(queue);
@@ -260,7 +267,8 @@ void axl_progress_contexts(struct axl_device *axl, u64 contexts)
 
 	spin_lock_irqsave(&axl->irq_lock, flags);
 	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
-		for (unsigned int s = 0; contexts >> c & 1 && axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT; s++)
+		for (unsigned int s = 0;
+		     contexts >> c & 1 && axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT; s++)
 			if (axl->ctxs[c]->queues[s])
 				axl_queue_progress(axl->ctxs[c]->queues[s]);
 	spin_unlock_irqrestore(&axl->irq_lock, flags);
@@ -273,11 +281,14 @@ static int check_create(struct axl_device *axl, const struct drm_axl_queue_creat
 	if (args->queue || args->slot)
 		return axl_refuse(axl, -EINVAL, "an output that is not zero");
 	if (args->priority >= AXL_NUM_PRIORITIES || args->flags & ~AXL_QUEUE_BOUNDED)
-		return axl_refuse(axl, -EINVAL, "priority %u, flags %#x", args->priority, args->flags);
-	if (args->slots < AXL_RING_MIN_SLOTS || args->slots > AXL_RING_MAX_SLOTS || args->slots & (args->slots - 1))
+		return axl_refuse(axl, -EINVAL, "priority %u, flags %#x", args->priority,
+				  args->flags);
+	if (args->slots < AXL_RING_MIN_SLOTS || args->slots > AXL_RING_MAX_SLOTS ||
+	    args->slots & (args->slots - 1))
 		return axl_refuse(axl, -EINVAL, "%u slots", args->slots);
 	if (args->ring % AXL_PACKET_BYTES || args->index % AXL_PAGE_BYTES)
-		return axl_refuse(axl, -EINVAL, "alignment: ring %#llx, index %#llx", args->ring, args->index);
+		return axl_refuse(axl, -EINVAL, "alignment: ring %#llx, index %#llx", args->ring,
+				  args->index);
 	if (args->priority >= 2 && !capable(CAP_SYS_NICE))
 		return axl_refuse(axl, -EPERM, "priority %u needs CAP_SYS_NICE", args->priority);
 	return 0;
@@ -305,10 +316,14 @@ static int queue_create(struct axl_file *priv, struct drm_axl_queue_create *args
 		return axl_refuse(axl, -ENOENT, "context %u", args->ctx);
 	err = axl_vm_pin(ctx->vm, args->ring, bytes, AXL_PTE_READ);
 	if (err)
-		return axl_refuse(axl, err, "the ring of %#llx bytes at %#llx is not mapped for reading", bytes, args->ring);
+		return axl_refuse(axl, err,
+				  "the ring of %#llx bytes at %#llx is not mapped for reading",
+				  bytes, args->ring);
 	err = axl_vm_pin(ctx->vm, args->index, AXL_PAGE_BYTES, AXL_PTE_READ | AXL_PTE_WRITE);
 	if (err) {
-		axl_refuse(axl, err, "the index page at %#llx is not mapped for reading and writing", args->index);
+		axl_refuse(axl, err,
+			   "the index page at %#llx is not mapped for reading and writing",
+			   args->index);
 		goto err_ring;
 	}
 	err = xa_alloc(&priv->queues, &args->queue, NULL, XA_LIMIT(1, AXL_MAX_HANDLES), GFP_KERNEL);
@@ -421,7 +436,8 @@ int axl_queue_query_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	args->valid = !queue->dead && test_bit(queue->number, axl->has_fault);
 	*record = axl->faults[queue->number];
 	spin_unlock_irqrestore(&axl->irq_lock, flags);
-	if (args->valid && args->record && copy_to_user(u64_to_user_ptr(args->record), record, sizeof(*record)))
+	if (args->valid && args->record &&
+	    copy_to_user(u64_to_user_ptr(args->record), record, sizeof(*record)))
 		err = -EFAULT;
 	kfree(record);
 	axl_queue_put(queue);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Submission through the kernel: drm_sched puts jobs, in order, into a ring of the driver's own in the context. For work that has to
- * wait for fences of others, or that others wait for; a user-mode queue is the fast way.
+ * Submission through the kernel: drm_sched puts jobs, in order, into a ring of the driver's own in
+ * the context. For work that has to wait for fences of others, or that others wait for; a user-mode
+ * queue is the fast way.
  */
 #include <linux/dma-mapping.h>
 #include <linux/slab.h>
@@ -14,12 +15,14 @@
 #define MAX_PACKETS 16
 #define MAX_SYNCS 64
 #define RING_BYTES (AXL_SUBMIT_SLOTS * AXL_PACKET_BYTES)
-#define SPACE_BYTES (2 * AXL_PAGE_BYTES) /* ring and index page, in the VM's kernel range, by context number */
-#define JOB_TIMEOUT (10 * HZ)		 /* beyond the device's watchdog, which comes first */
+#define SPACE_BYTES                                                                                \
+	(2 * AXL_PAGE_BYTES)  /* ring and index page, in the VM's kernel range, by context number  \
+			       */
+#define JOB_TIMEOUT (10 * HZ) /* beyond the device's watchdog, which comes first */
 
 /*
- * What others see of a job. Not the scheduler's own fence: that looks into the scheduler when it is asked for its name, and lives longer.
- * It ends as the scheduler's does, in its callback.
+ * What others see of a job. Not the scheduler's own fence: that looks into the scheduler when it is
+ * asked for its name, and lives longer. It ends as the scheduler's does, in its callback.
  */
 struct done {
 	struct dma_fence base;
@@ -65,7 +68,7 @@ struct axl_submit_queue {
 	u64 va;
 	u64 write;
 	u64 fence_context;
-	u64 fence_seqno; /* under axl_device.objects */
+	u64 fence_seqno;  /* under axl_device.objects */
 	atomic_t running; /* jobs that the scheduler has begun and not freed */
 	wait_queue_head_t idle;
 };
@@ -158,7 +161,8 @@ static void skip_rest(struct axl_submit_queue *kq, struct job *job)
 	if (!job->emitted || at < job->first || at >= job->first + job->num_packets)
 		return;
 	while (++at < job->first + job->num_packets)
-		kq->ring[at % AXL_SUBMIT_SLOTS] = (union axl_packet){ .header.opcode = AXL_PKT_NOP };
+		kq->ring[at % AXL_SUBMIT_SLOTS] =
+			(union axl_packet){ .header.opcode = AXL_PKT_NOP };
 	wmb();
 }
 
@@ -172,15 +176,18 @@ static enum drm_gpu_sched_stat timedout_job(struct drm_sched_job *base)
 	int idx;
 
 	drm_sched_stop(&kq->sched, base);
-	if (job->emitted && !dma_fence_is_signaled(&job->fence->base) && drm_dev_enter(&kq->axl->drm, &idx)) {
+	if (job->emitted && !dma_fence_is_signaled(&job->fence->base) &&
+	    drm_dev_enter(&kq->axl->drm, &idx)) {
 		dma_fence_set_error(&job->fence->base, faulted ? -EIO : -ETIME);
 		if (!faulted)
-			drm_err(&kq->axl->drm, "a job of queue %u does not end: it is dropped\n", queue->number);
+			drm_err(&kq->axl->drm, "a job of queue %u does not end: it is dropped\n",
+				queue->number);
 		skip_rest(kq, job);
 		axl_queue_recover(queue);
 		drm_dev_exit(idx);
 	}
-	/* Nothing is sent again: run_job() gives the fences back that drm_sched_stop() has taken off the jobs. */
+	/* Nothing is sent again: run_job() gives the fences back that drm_sched_stop() has taken
+	 * off the jobs. */
 	drm_sched_resubmit_jobs(&kq->sched);
 	drm_sched_start(&kq->sched AXL_SCHED_START_ERRNO);
 	return AXL_SCHED_STAT_RESET;
@@ -227,7 +234,8 @@ static int init_sched(struct axl_submit_queue *kq)
 
 	err = drm_sched_init(&kq->sched, &args);
 #else
-	err = drm_sched_init(&kq->sched, &sched_ops, NULL, DRM_SCHED_PRIORITY_COUNT, AXL_SUBMIT_SLOTS, 0, JOB_TIMEOUT, axl->recovery, NULL, "axl",
+	err = drm_sched_init(&kq->sched, &sched_ops, NULL, DRM_SCHED_PRIORITY_COUNT,
+			     AXL_SUBMIT_SLOTS, 0, JOB_TIMEOUT, axl->recovery, NULL, "axl",
 			     axl->drm.dev);
 #endif
 	if (err)
@@ -286,8 +294,8 @@ int axl_submit_queue_create(struct axl_ctx *ctx)
 	err = axl_vm_map_kernel(ctx->vm, kq->va, kq->dma, AXL_PAGE_BYTES, AXL_PTE_READ);
 	if (err)
 		goto err_ring;
-	err = axl_vm_map_kernel(ctx->vm, kq->va + AXL_PAGE_BYTES, kq->dma + AXL_PAGE_BYTES, AXL_PAGE_BYTES,
-				AXL_PTE_READ | AXL_PTE_WRITE);
+	err = axl_vm_map_kernel(ctx->vm, kq->va + AXL_PAGE_BYTES, kq->dma + AXL_PAGE_BYTES,
+				AXL_PAGE_BYTES, AXL_PTE_READ | AXL_PTE_WRITE);
 	if (err)
 		goto err_map;
 	err = init_sched(kq);
@@ -337,8 +345,10 @@ void axl_submit_queue_destroy(struct axl_ctx *ctx)
 
 static int check_sync(struct axl_device *axl, const struct drm_axl_sync *sync)
 {
-	if (sync->flags & ~DRM_AXL_SYNC_TIMELINE || (!(sync->flags & DRM_AXL_SYNC_TIMELINE) && sync->point))
-		return axl_refuse(axl, -EINVAL, "syncobj %u: flags %#x, point %llu", sync->handle, sync->flags, sync->point);
+	if (sync->flags & ~DRM_AXL_SYNC_TIMELINE ||
+	    (!(sync->flags & DRM_AXL_SYNC_TIMELINE) && sync->point))
+		return axl_refuse(axl, -EINVAL, "syncobj %u: flags %#x, point %llu", sync->handle,
+				  sync->flags, sync->point);
 	return 0;
 }
 
@@ -396,7 +406,8 @@ static void outs_signal(struct out *outs, u32 count, struct dma_fence *fence)
 	}
 }
 
-int axl_syncs_signal(struct drm_file *file, const struct drm_axl_sync *syncs, u32 count, struct dma_fence *fence)
+int axl_syncs_signal(struct drm_file *file, const struct drm_axl_sync *syncs, u32 count,
+		     struct dma_fence *fence)
 {
 	struct out *outs = outs_prepare(file, syncs, count);
 
@@ -411,14 +422,16 @@ int axl_syncs_signal(struct drm_file *file, const struct drm_axl_sync *syncs, u3
 
 static struct drm_axl_sync *copy_syncs(u64 from, u32 count)
 {
-	return count ? memdup_array_user(u64_to_user_ptr(from), count, sizeof(struct drm_axl_sync)) : NULL;
+	return count ? memdup_array_user(u64_to_user_ptr(from), count, sizeof(struct drm_axl_sync))
+		     : NULL;
 }
 
 static int check_packets(struct axl_device *axl, const struct job *job)
 {
 	for (u32 i = 0; i < job->num_packets; i++)
 		if (job->packets[i].header.opcode == AXL_PKT_WAIT)
-			return axl_refuse(axl, -EINVAL, "packet %u is a WAIT: wait for a syncobj", i);
+			return axl_refuse(axl, -EINVAL, "packet %u is a WAIT: wait for a syncobj",
+					  i);
 	return 0;
 }
 
@@ -438,7 +451,8 @@ static struct job *job_create(struct axl_device *axl, const struct drm_axl_submi
 	if (!job->fence || !job->done)
 		goto err_free;
 	err = -EFAULT;
-	if (copy_from_user(job->packets, u64_to_user_ptr(args->packets), args->num_packets * sizeof(job->packets[0])))
+	if (copy_from_user(job->packets, u64_to_user_ptr(args->packets),
+			   args->num_packets * sizeof(job->packets[0])))
 		goto err_free;
 	err = check_packets(axl, job);
 	if (err)
@@ -450,7 +464,8 @@ err_free:
 	return ERR_PTR(err);
 }
 
-static int add_dependencies(struct job *job, struct drm_file *file, const struct drm_axl_sync *in, u32 count)
+static int add_dependencies(struct job *job, struct drm_file *file, const struct drm_axl_sync *in,
+			    u32 count)
 {
 	for (u32 i = 0; i < count; i++) {
 		struct dma_fence *fence;
@@ -461,18 +476,20 @@ static int add_dependencies(struct job *job, struct drm_file *file, const struct
 		if (!err)
 			err = drm_sched_job_add_dependency(&job->base, fence);
 		if (err)
-			return axl_refuse(job->kq->axl, err, "syncobj %u, point %llu to wait for: %d", in[i].handle,
+			return axl_refuse(job->kq->axl, err,
+					  "syncobj %u, point %llu to wait for: %d", in[i].handle,
 					  in[i].point, err);
 	}
 	return 0;
 }
 
 /*
- * Everything that can fail, then the job and its fence are there for good. The objects lock is held; the job is consumed when it
- * returns 0.
+ * Everything that can fail, then the job and its fence are there for good. The objects lock is
+ * held; the job is consumed when it returns 0.
  */
-static int submit(struct axl_ctx *ctx, struct job *job, struct drm_file *file, const struct drm_axl_submit *args,
-		  const struct drm_axl_sync *in, struct out *outs)
+static int submit(struct axl_ctx *ctx, struct job *job, struct drm_file *file,
+		  const struct drm_axl_submit *args, const struct drm_axl_sync *in,
+		  struct out *outs)
 {
 	struct axl_submit_queue *kq = ctx->submit;
 	struct done *done;
@@ -480,10 +497,12 @@ static int submit(struct axl_ctx *ctx, struct job *job, struct drm_file *file, c
 	int err;
 
 	if (!kq)
-		return axl_refuse(ctx->axl, -EINVAL, "context %u was created without DRM_AXL_CTX_SUBMIT", args->ctx);
+		return axl_refuse(ctx->axl, -EINVAL,
+				  "context %u was created without DRM_AXL_CTX_SUBMIT", args->ctx);
 	kref_get(&kq->ref);
 	job->kq = kq;
-	err = drm_sched_job_init(&job->base, &kq->entity, args->num_packets, NULL AXL_SCHED_CLIENT(file));
+	err = drm_sched_job_init(&job->base, &kq->entity, args->num_packets,
+				 NULL AXL_SCHED_CLIENT(file));
 	if (err)
 		return err;
 	err = add_dependencies(job, file, in, args->num_in);
@@ -506,8 +525,9 @@ static int submit(struct axl_ctx *ctx, struct job *job, struct drm_file *file, c
 }
 
 /* User memory is read before any lock is taken: it may take as long as it likes. */
-static int submit_copied(struct axl_device *axl, struct drm_file *file, const struct drm_axl_submit *args,
-			 const struct drm_axl_sync *in, const struct drm_axl_sync *out)
+static int submit_copied(struct axl_device *axl, struct drm_file *file,
+			 const struct drm_axl_submit *args, const struct drm_axl_sync *in,
+			 const struct drm_axl_sync *out)
 {
 	struct axl_file *priv = file->driver_priv;
 	struct axl_ctx *ctx;
@@ -525,7 +545,8 @@ static int submit_copied(struct axl_device *axl, struct drm_file *file, const st
 	}
 	mutex_lock(&axl->objects);
 	ctx = xa_load(&priv->ctxs, args->ctx);
-	err = ctx ? submit(ctx, job, file, args, in, outs) : axl_refuse(axl, -ENOENT, "context %u", args->ctx);
+	err = ctx ? submit(ctx, job, file, args, in, outs)
+		  : axl_refuse(axl, -ENOENT, "context %u", args->ctx);
 	mutex_unlock(&axl->objects);
 	outs_free(outs, args->num_out);
 	if (err)
@@ -540,10 +561,11 @@ int axl_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 	struct drm_axl_sync *in, *out;
 	int err, idx;
 
-	if (args->flags || args->pad || !args->num_packets || args->num_packets > MAX_PACKETS || args->num_in > MAX_SYNCS ||
-	    args->num_out > MAX_SYNCS)
-		return axl_refuse(axl, -EINVAL, "flags %#x, pad %u, %u packets, %u and %u syncobjs", args->flags, args->pad,
-				  args->num_packets, args->num_in, args->num_out);
+	if (args->flags || args->pad || !args->num_packets || args->num_packets > MAX_PACKETS ||
+	    args->num_in > MAX_SYNCS || args->num_out > MAX_SYNCS)
+		return axl_refuse(axl, -EINVAL, "flags %#x, pad %u, %u packets, %u and %u syncobjs",
+				  args->flags, args->pad, args->num_packets, args->num_in,
+				  args->num_out);
 	if (!drm_dev_enter(drm, &idx))
 		return -ENODEV;
 	in = copy_syncs(args->in, args->num_in);

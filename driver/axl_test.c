@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* KUnit tests of what is pure logic: page tables. A module of its own, axl_test.ko, on kernels with CONFIG_KUNIT. */
+/* KUnit tests of what is pure logic: page tables. A module of its own, axl_test.ko, on kernels with
+ * CONFIG_KUNIT. */
 #include <kunit/test.h>
 #include <linux/io.h>
 #include <linux/module.h>
@@ -67,7 +68,8 @@ static u64 walk(const struct axl_mmu *mmu, u64 va)
 static void expect(struct kunit *test, struct axl_mmu *mmu, u64 va, u64 size, u64 address)
 {
 	for (u64 at = 0; at < size; at += PAGE)
-		KUNIT_ASSERT_EQ_MSG(test, walk(mmu, va + at), address ? (address + at) | BITS | AXL_PTE_VALID : 0, "at %#llx",
+		KUNIT_ASSERT_EQ_MSG(test, walk(mmu, va + at),
+				    address ? (address + at) | BITS | AXL_PTE_VALID : 0, "at %#llx",
 				    va + at);
 }
 
@@ -77,7 +79,8 @@ static void small_pages(struct kunit *test)
 	struct axl_mmu mmu;
 
 	KUNIT_ASSERT_EQ(test, axl_mmu_init(&mmu, &source_ops, &source), 0);
-	KUNIT_ASSERT_EQ(test, axl_mmu_prepare(&mmu, LARGE - 3 * PAGE, 6 * PAGE, AXL_MMU_SCATTERED), 0);
+	KUNIT_ASSERT_EQ(test, axl_mmu_prepare(&mmu, LARGE - 3 * PAGE, 6 * PAGE, AXL_MMU_SCATTERED),
+			0);
 	expect(test, &mmu, LARGE - 3 * PAGE, 6 * PAGE, 0);
 	for (int i = 0; i < 6; i++)
 		axl_mmu_map(&mmu, LARGE - (3 - i) * PAGE, PAGE, 0x40000000 + i * 0x10000, BITS);
@@ -97,7 +100,9 @@ static void large_pages(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, axl_mmu_init(&mmu, &source_ops, &source), 0);
 	/* A page before, two large ones, a page behind: contiguous, and aligned alike. */
-	KUNIT_ASSERT_EQ(test, axl_mmu_prepare(&mmu, 4 * LARGE - PAGE, 2 * LARGE + 2 * PAGE, 8 * LARGE - PAGE), 0);
+	KUNIT_ASSERT_EQ(
+		test,
+		axl_mmu_prepare(&mmu, 4 * LARGE - PAGE, 2 * LARGE + 2 * PAGE, 8 * LARGE - PAGE), 0);
 	axl_mmu_map(&mmu, 4 * LARGE - PAGE, 2 * LARGE + 2 * PAGE, 8 * LARGE - PAGE, BITS);
 	expect(test, &mmu, 4 * LARGE - PAGE, 2 * LARGE + 2 * PAGE, 8 * LARGE - PAGE);
 	KUNIT_EXPECT_TRUE(test, axl_mmu_lookup(&mmu, 4 * LARGE, &covers) & AXL_PTE_LEAF);
@@ -211,11 +216,14 @@ static void random_changes(struct kunit *test)
 		state = state * 6364136223846793005ull + 1442695040888963407ull;
 		first = (state >> 33) % PAGES;
 		count = min((state >> 20) % 600 + 1, PAGES - first);
-		address = (1 + (state >> 40) % 1000) * (step % 2 ? LARGE : PAGE) + (step % 2 ? first % 512 * PAGE : 0);
+		address = (1 + (state >> 40) % 1000) * (step % 2 ? LARGE : PAGE) +
+			  (step % 2 ? first % 512 * PAGE : 0);
 		while (n < count && !model[first + n])
 			n++;
 		if (n) {
-			KUNIT_ASSERT_EQ(test, axl_mmu_prepare(&mmu, base + first * PAGE, n * PAGE, address), 0);
+			KUNIT_ASSERT_EQ(
+				test, axl_mmu_prepare(&mmu, base + first * PAGE, n * PAGE, address),
+				0);
 			axl_mmu_map(&mmu, base + first * PAGE, n * PAGE, address, BITS);
 			for (u64 i = 0; i < n; i++)
 				model[first + i] = address + i * PAGE;
@@ -230,7 +238,8 @@ static void random_changes(struct kunit *test)
 			memset(model + first, 0, n * sizeof(*model));
 		}
 		for (u64 i = 0; i < PAGES; i++)
-			KUNIT_ASSERT_EQ_MSG(test, walk(&mmu, base + i * PAGE), model[i] ? model[i] | BITS | AXL_PTE_VALID : 0,
+			KUNIT_ASSERT_EQ_MSG(test, walk(&mmu, base + i * PAGE),
+					    model[i] ? model[i] | BITS | AXL_PTE_VALID : 0,
 					    "step %d, page %llu", step, i);
 	}
 	axl_mmu_fini(&mmu);
@@ -238,14 +247,10 @@ static void random_changes(struct kunit *test)
 }
 
 static struct kunit_case cases[] = {
-	KUNIT_CASE(small_pages),
-	KUNIT_CASE(large_pages),
-	KUNIT_CASE(misaligned_memory),
-	KUNIT_CASE(small_pages_over_a_large_one),
-	KUNIT_CASE(the_ends_of_the_space),
-	KUNIT_CASE(no_memory),
-	KUNIT_CASE(random_changes),
-	{}
+	KUNIT_CASE(small_pages),	   KUNIT_CASE(large_pages),
+	KUNIT_CASE(misaligned_memory),	   KUNIT_CASE(small_pages_over_a_large_one),
+	KUNIT_CASE(the_ends_of_the_space), KUNIT_CASE(no_memory),
+	KUNIT_CASE(random_changes),	   {}
 };
 
 static struct kunit_suite suite = {

@@ -27,7 +27,8 @@ static int pin(struct axl_user_pages *user, u64 address)
 	unsigned long done = 0;
 
 	while (done < user->count) {
-		int got = pin_user_pages_fast(address + (done << PAGE_SHIFT), min(user->count - done, 1024ul), flags,
+		int got = pin_user_pages_fast(address + (done << PAGE_SHIFT),
+					      min(user->count - done, 1024ul), flags,
 					      user->pages + done);
 
 		if (got <= 0) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Address spaces. What is mapped where is kept in drm_gpuvm; the device reads it from the page tables (axl_mmu.h).
+ * Address spaces. What is mapped where is kept in drm_gpuvm; the device reads it from the page
+ * tables (axl_mmu.h).
  *
- * A VM_BIND is done in two steps, so that all of it happens or nothing: each operation is prepared (the only step that can fail, and
- * that can be taken back), then all are committed.
+ * A VM_BIND is done in two steps, so that all of it happens or nothing: each operation is prepared
+ * (the only step that can fail, and that can be taken back), then all are committed.
  */
 #include <linux/dmapool.h>
 #include <linux/scatterlist.h>
@@ -88,12 +89,14 @@ static int link_mapping(struct axl_vm *vm, struct axl_mapping *mapping, struct d
 
 static u64 bits_of(u32 flags)
 {
-	return (flags & DRM_AXL_BIND_READ ? AXL_PTE_READ : 0) | (flags & DRM_AXL_BIND_WRITE ? AXL_PTE_WRITE : 0) |
+	return (flags & DRM_AXL_BIND_READ ? AXL_PTE_READ : 0) |
+	       (flags & DRM_AXL_BIND_WRITE ? AXL_PTE_WRITE : 0) |
 	       (flags & DRM_AXL_BIND_EXEC ? AXL_PTE_EXEC : 0);
 }
 
 /* Its memory, held: a GEM object, or pages of the process. */
-static struct axl_mapping *mapping_create(struct axl_vm *vm, const struct drm_axl_bind_op *op, struct drm_file *file)
+static struct axl_mapping *mapping_create(struct axl_vm *vm, const struct drm_axl_bind_op *op,
+					  struct drm_file *file)
 {
 	struct axl_mapping *mapping = kzalloc(sizeof(*mapping), GFP_KERNEL);
 	struct drm_gem_object *gem = NULL;
@@ -103,7 +106,8 @@ static struct axl_mapping *mapping_create(struct axl_vm *vm, const struct drm_ax
 		return ERR_PTR(-ENOMEM);
 	mapping->bits = bits_of(op->flags);
 	if (op->op == DRM_AXL_BIND_MAP_USER) {
-		mapping->user = axl_user_pages_get(vm->axl, op->offset, op->size, op->flags & DRM_AXL_BIND_WRITE);
+		mapping->user = axl_user_pages_get(vm->axl, op->offset, op->size,
+						   op->flags & DRM_AXL_BIND_WRITE);
 		if (IS_ERR(mapping->user)) {
 			err = PTR_ERR(mapping->user);
 			goto err_free;
@@ -116,7 +120,8 @@ static struct axl_mapping *mapping_create(struct axl_vm *vm, const struct drm_ax
 		}
 		if (op->offset > gem->size || op->size > gem->size - op->offset) {
 			drm_gem_object_put(gem);
-			err = axl_refuse(vm->axl, -EINVAL, "beyond the buffer: offset %#llx, size %#llx", op->offset,
+			err = axl_refuse(vm->axl, -EINVAL,
+					 "beyond the buffer: offset %#llx, size %#llx", op->offset,
 					 op->size);
 			goto err_free;
 		}
@@ -171,14 +176,17 @@ static int prepare_map(struct axl_vm *vm, const struct drm_axl_bind_op *op, stru
 	return 0;
 }
 
-static int prepare_unmap(struct axl_vm *vm, const struct drm_axl_bind_op *op, struct axl_mapping **result)
+static int prepare_unmap(struct axl_vm *vm, const struct drm_axl_bind_op *op,
+			 struct axl_mapping **result)
 {
 	struct drm_gpuva *va = drm_gpuva_find(&vm->base, op->va, op->size);
 
 	if (!va || va == &vm->base.kernel_alloc_node)
-		return axl_refuse(vm->axl, -ENOENT, "no mapping of %#llx at %#llx", op->size, op->va);
+		return axl_refuse(vm->axl, -ENOENT, "no mapping of %#llx at %#llx", op->size,
+				  op->va);
 	if (to_mapping(va)->pins)
-		return axl_refuse(vm->axl, -EBUSY, "a queue's ring or index page lies at %#llx", op->va);
+		return axl_refuse(vm->axl, -EBUSY, "a queue's ring or index page lies at %#llx",
+				  op->va);
 	drm_gpuva_remove(va);
 	*result = to_mapping(va);
 	return 0;
@@ -203,16 +211,18 @@ static void commit(struct axl_vm *vm, const struct drm_axl_bind_op *op, struct a
 	if (op->op == DRM_AXL_BIND_UNMAP) {
 		axl_mmu_clear(&vm->mmu, va, size);
 	} else if (is_local(mapping)) {
-		axl_mmu_map(&vm->mmu, va, size, to_axl_bo(mapping->base.gem.obj)->node.start + mapping->base.gem.offset,
+		axl_mmu_map(&vm->mmu, va, size,
+			    to_axl_bo(mapping->base.gem.obj)->node.start + mapping->base.gem.offset,
 			    mapping->bits | AXL_PTE_LOCAL);
 	} else {
 		u64 skip = mapping->user ? 0 : mapping->base.gem.offset, done = 0;
 		struct sg_dma_page_iter iter;
 
-		for_each_sgtable_dma_page(sgt_of(mapping), &iter, skip >> PAGE_SHIFT) {
+		for_each_sgtable_dma_page (sgt_of(mapping), &iter, skip >> PAGE_SHIFT) {
 			if (done == size)
 				break;
-			axl_mmu_map(&vm->mmu, va + done, AXL_PAGE_BYTES, sg_page_iter_dma_address(&iter), mapping->bits);
+			axl_mmu_map(&vm->mmu, va + done, AXL_PAGE_BYTES,
+				    sg_page_iter_dma_address(&iter), mapping->bits);
 			done += AXL_PAGE_BYTES;
 		}
 	}
@@ -229,13 +239,14 @@ int axl_vm_pin(struct axl_vm *vm, u64 va, u64 size, u64 bits)
 	if (end < va || end > 1ull << AXL_VA_BITS)
 		return -EINVAL;
 	mutex_lock(&vm->lock);
-	drm_gpuvm_for_each_va_range(at, &vm->base, va, end) {
-		if (at == &vm->base.kernel_alloc_node || at->va.addr > reached || (to_mapping(at)->bits & bits) != bits)
+	drm_gpuvm_for_each_va_range (at, &vm->base, va, end) {
+		if (at == &vm->base.kernel_alloc_node || at->va.addr > reached ||
+		    (to_mapping(at)->bits & bits) != bits)
 			break;
 		reached = at->va.addr + at->va.range;
 	}
 	if (reached >= end)
-		drm_gpuvm_for_each_va_range(at, &vm->base, va, end)
+		drm_gpuvm_for_each_va_range (at, &vm->base, va, end)
 			to_mapping(at)->pins++;
 	mutex_unlock(&vm->lock);
 	return reached >= end ? 0 : -EFAULT;
@@ -246,7 +257,7 @@ void axl_vm_unpin(struct axl_vm *vm, u64 va, u64 size)
 	struct drm_gpuva *at;
 
 	mutex_lock(&vm->lock);
-	drm_gpuvm_for_each_va_range(at, &vm->base, va, va + size)
+	drm_gpuvm_for_each_va_range (at, &vm->base, va, va + size)
 		to_mapping(at)->pins--;
 	mutex_unlock(&vm->lock);
 }
@@ -287,7 +298,7 @@ static void clear(struct axl_vm *vm)
 {
 	struct drm_gpuva *va, *next;
 
-	drm_gpuvm_for_each_va_safe(va, next, &vm->base) {
+	drm_gpuvm_for_each_va_safe (va, next, &vm->base) {
 		if (va == &vm->base.kernel_alloc_node)
 			continue;
 		drm_gpuva_remove(va);
@@ -308,13 +319,14 @@ static void vm_release(struct kref *ref)
 	drm_gpuvm_put(&vm->base);
 }
 
-/* The device goes, and with it what is mapped for it; the VMs themselves go with their last user. */
+/* The device goes, and with it what is mapped for it; the VMs themselves go with their last user.
+ */
 void axl_vms_abandon(struct axl_device *axl)
 {
 	struct axl_vm *vm;
 
 	mutex_lock(&axl->vms_lock);
-	list_for_each_entry(vm, &axl->vms, link) {
+	list_for_each_entry (vm, &axl->vms, link) {
 		mutex_lock(&vm->lock);
 		clear(vm);
 		mutex_unlock(&vm->lock);
@@ -345,11 +357,13 @@ static int check_create(struct axl_device *axl, const struct drm_axl_vm_create *
 
 	if (args->flags || args->vm)
 		return axl_refuse(axl, -EINVAL, "flags %#x, vm %u", args->flags, args->vm);
-	if ((args->kernel_va | args->kernel_size) % AXL_LARGE_PAGE_BYTES || (args->kernel_va && !args->kernel_size))
-		return axl_refuse(axl, -EINVAL, "alignment: kernel range %#llx, %#llx", args->kernel_va,
-				  args->kernel_size);
+	if ((args->kernel_va | args->kernel_size) % AXL_LARGE_PAGE_BYTES ||
+	    (args->kernel_va && !args->kernel_size))
+		return axl_refuse(axl, -EINVAL, "alignment: kernel range %#llx, %#llx",
+				  args->kernel_va, args->kernel_size);
 	if (args->kernel_va >= space || args->kernel_size > space - args->kernel_va)
-		return axl_refuse(axl, -EINVAL, "kernel range %#llx, %#llx", args->kernel_va, args->kernel_size);
+		return axl_refuse(axl, -EINVAL, "kernel range %#llx, %#llx", args->kernel_va,
+				  args->kernel_size);
 	return 0;
 }
 
@@ -375,8 +389,8 @@ static int vm_create(struct axl_file *priv, struct drm_axl_vm_create *args)
 		goto err_mmu;
 	}
 	mutex_init(&vm->lock);
-	drm_gpuvm_init(&vm->base, "axl", 0, drm, resv, 0, 1ull << AXL_VA_BITS, args->kernel_va, args->kernel_size,
-		       &vm_ops);
+	drm_gpuvm_init(&vm->base, "axl", 0, drm, resv, 0, 1ull << AXL_VA_BITS, args->kernel_va,
+		       args->kernel_size, &vm_ops);
 	drm_gem_object_put(resv);
 	mutex_lock(&axl->vms_lock);
 	list_add_tail(&vm->link, &axl->vms);
@@ -440,7 +454,8 @@ static int check_op(struct axl_device *axl, const struct drm_axl_bind_op *op)
 	if (op->op > DRM_AXL_BIND_MAP_USER || op->pad)
 		return axl_refuse(axl, -EINVAL, "op %u, pad %u", op->op, op->pad);
 	if ((op->va | op->offset | op->size) % AXL_PAGE_BYTES || !op->size)
-		return axl_refuse(axl, -EINVAL, "alignment: va %#llx, offset %#llx, size %#llx", op->va, op->offset, op->size);
+		return axl_refuse(axl, -EINVAL, "alignment: va %#llx, offset %#llx, size %#llx",
+				  op->va, op->offset, op->size);
 	if (op->va >> AXL_VA_BITS || op->size > (1ull << AXL_VA_BITS) - op->va)
 		return axl_refuse(axl, -EINVAL, "va %#llx, size %#llx", op->va, op->size);
 	if (unmap && (op->flags || op->handle || op->offset))
@@ -448,12 +463,13 @@ static int check_op(struct axl_device *axl, const struct drm_axl_bind_op *op)
 	if (!unmap && (!op->flags || op->flags & ~7u))
 		return axl_refuse(axl, -EINVAL, "rights %#x", op->flags);
 	if (op->op == DRM_AXL_BIND_MAP_USER && (op->handle || op->size > 1ull << 40))
-		return axl_refuse(axl, -EINVAL, "a map of user memory with handle %u, size %#llx", op->handle, op->size);
+		return axl_refuse(axl, -EINVAL, "a map of user memory with handle %u, size %#llx",
+				  op->handle, op->size);
 	return 0;
 }
 
-static int bind_locked(struct axl_vm *vm, const struct drm_axl_bind_op *ops, u32 count, struct axl_mapping **mappings,
-		       struct drm_file *file)
+static int bind_locked(struct axl_vm *vm, const struct drm_axl_bind_op *ops, u32 count,
+		       struct axl_mapping **mappings, struct drm_file *file)
 {
 	bool unmapped = false;
 	int err = 0;
@@ -476,7 +492,8 @@ static int bind_locked(struct axl_vm *vm, const struct drm_axl_bind_op *ops, u32
 	/* Pairs with the device's next walk: the entries are gone before it is told. */
 	dma_wmb();
 	err = axl_tlb_invalidate(vm->axl, vm->contexts);
-	/* A device that does not answer may still reach what was mapped: better lost than somebody else's. */
+	/* A device that does not answer may still reach what was mapped: better lost than somebody
+	 * else's. */
 	for (u32 i = 0; i < count && !(err && !drm_dev_is_unplugged(&vm->axl->drm)); i++)
 		if (ops[i].op == DRM_AXL_BIND_UNMAP)
 			mapping_free(vm, mappings[i]);
@@ -497,8 +514,10 @@ int axl_vm_bind_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 	struct axl_vm *vm;
 	int err = 0, idx;
 
-	if (args->flags || args->stride != sizeof(*ops) || !args->num_ops || args->num_ops > MAX_OPS)
-		return axl_refuse(axl, -EINVAL, "flags %#x, stride %u, num_ops %u", args->flags, args->stride, args->num_ops);
+	if (args->flags || args->stride != sizeof(*ops) || !args->num_ops ||
+	    args->num_ops > MAX_OPS)
+		return axl_refuse(axl, -EINVAL, "flags %#x, stride %u, num_ops %u", args->flags,
+				  args->stride, args->num_ops);
 	ops = memdup_array_user(u64_to_user_ptr(args->ops), args->num_ops, sizeof(*ops));
 	if (IS_ERR(ops))
 		return PTR_ERR(ops);

@@ -19,7 +19,9 @@ static s32 outcome(const struct wait *wait)
 	u32 state = smp_load_acquire(&status->state);
 
 	if (smp_load_acquire(&status->retired) >= wait->index)
-		return wait->index && axl_queue_dropped(wait->queue, wait->index - 1, wait->index) ? -ECANCELED : 0;
+		return wait->index && axl_queue_dropped(wait->queue, wait->index - 1, wait->index)
+			       ? -ECANCELED
+			       : 0;
 	if (READ_ONCE(wait->queue->dead) || drm_dev_is_unplugged(&wait->queue->ctx->axl->drm))
 		return -ENODEV;
 	return state == AXL_QUEUE_FAULTED ? -EIO : -ETIME;
@@ -40,7 +42,8 @@ static u32 look(struct wait *waits, u32 count)
 	return ended;
 }
 
-static int sleep_until(struct axl_device *axl, struct wait *waits, u32 count, u32 enough, s64 deadline)
+static int sleep_until(struct axl_device *axl, struct wait *waits, u32 count, u32 enough,
+		       s64 deadline)
 {
 	for (;;) {
 		ktime_t slice = ktime_add(ktime_get(), ns_to_ktime(jiffies_to_nsecs(POLL)));
@@ -50,7 +53,8 @@ static int sleep_until(struct axl_device *axl, struct wait *waits, u32 count, u3
 
 		if (ktime_compare(left, 0) <= 0)
 			return look(waits, count) >= enough ? 0 : -ETIME;
-		err = wait_event_interruptible_hrtimeout(axl->irq, look(waits, count) >= enough, left);
+		err = wait_event_interruptible_hrtimeout(axl->irq, look(waits, count) >= enough,
+							 left);
 		if (err != -ETIME)
 			return err;
 		if (look(waits, count) >= enough) {
@@ -62,13 +66,15 @@ static int sleep_until(struct axl_device *axl, struct wait *waits, u32 count, u3
 	}
 }
 
-static int get_queues(struct axl_file *priv, const struct drm_axl_wait_entry *entries, struct wait *waits, u32 count)
+static int get_queues(struct axl_file *priv, const struct drm_axl_wait_entry *entries,
+		      struct wait *waits, u32 count)
 {
 	for (u32 i = 0; i < count; i++) {
 		waits[i].index = entries[i].index;
 		waits[i].queue = axl_queue_get(priv, entries[i].queue);
 		if (!waits[i].queue)
-			return axl_refuse(priv->axl, -ENOENT, "entry %u: queue %u", i, entries[i].queue);
+			return axl_refuse(priv->axl, -ENOENT, "entry %u: queue %u", i,
+					  entries[i].queue);
 	}
 	return 0;
 }
@@ -95,7 +101,8 @@ int axl_wait_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 	err = get_queues(file->driver_priv, entries, waits, count);
 	if (err)
 		goto out;
-	err = sleep_until(axl, waits, count, args->flags & DRM_AXL_WAIT_ALL ? count : 1, args->deadline_ns);
+	err = sleep_until(axl, waits, count, args->flags & DRM_AXL_WAIT_ALL ? count : 1,
+			  args->deadline_ns);
 	if (err && err != -ETIME)
 		goto out;
 	args->ended = 0;
