@@ -1,20 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Forms that differ between kernel releases; the Kbuild finds out by compiling (AXL_HAVE_*), never
- * by version. */
+/*
+ * Forms that differ between kernel releases; the Kbuild finds out by compiling (AXL_HAVE_*), never
+ * by version.
+ */
 #ifndef AXL_COMPAT_H
 #define AXL_COMPAT_H
 
-#ifdef AXL_HAVE_SCHED_CLIENT_ID
-#define AXL_SCHED_CLIENT(file) , (file)->client_id
-#else
-#define AXL_SCHED_CLIENT(file)
-#endif
+#include <drm/drm_file.h>
+#include <drm/gpu_scheduler.h>
 
-#ifdef AXL_HAVE_SCHED_START_ERRNO
-#define AXL_SCHED_START_ERRNO , 0
+static inline int axl_sched_job_init(struct drm_sched_job *job, struct drm_sched_entity *entity,
+				     u32 credits, struct drm_file *file)
+{
+#ifdef AXL_HAVE_SCHED_CLIENT_ID
+	return drm_sched_job_init(job, entity, credits, NULL, file->client_id);
 #else
-#define AXL_SCHED_START_ERRNO
+	return drm_sched_job_init(job, entity, credits, NULL);
 #endif
+}
+
+static inline void axl_sched_start(struct drm_gpu_scheduler *sched)
+{
+#ifdef AXL_HAVE_SCHED_START_ERRNO
+	drm_sched_start(sched, 0);
+#else
+	drm_sched_start(sched);
+#endif
+}
 
 #ifdef AXL_HAVE_SCHED_STAT_RESET
 #define AXL_SCHED_STAT_RESET DRM_GPU_SCHED_STAT_RESET

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Contexts: a hardware context, its status page, the queues in it. And what a file leaves behind.
+/*
+ * Contexts: a hardware context, its status page, the queues in it. And what a file leaves behind.
  */
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>
@@ -93,8 +94,10 @@ static void detach(struct axl_ctx *ctx)
 	ctx->vm->contexts &= ~(1ull << ctx->number);
 	mutex_unlock(&ctx->vm->lock);
 	publish(ctx, false);
-	/* Neither command nor reset was answered by a device that is there: what it may write to
-	 * stays mapped, for good. */
+	/*
+	 * Neither command nor reset was answered by a device that is there: what it may write to
+	 * stays mapped, for good.
+	 */
 	if (axl->wedged && !drm_dev_is_unplugged(&axl->drm)) {
 		get_page(ctx->status_page);
 		return;
@@ -123,7 +126,7 @@ static void ctx_kill(struct axl_file *priv, struct axl_ctx *ctx)
 
 	if (ctx->submit)
 		axl_submit_queue_destroy(ctx);
-	xa_for_each (&priv->queues, handle, queue)
+	xa_for_each(&priv->queues, handle, queue)
 		if (queue->ctx == ctx) {
 			xa_erase(&priv->queues, handle);
 			axl_queue_kill(queue);
@@ -242,13 +245,13 @@ void axl_file_release(struct axl_file *priv)
 	unsigned long handle;
 
 	lockdep_assert_held(&priv->axl->objects);
-	xa_for_each (&priv->ctxs, handle, ctx) {
+	xa_for_each(&priv->ctxs, handle, ctx) {
 		mutex_lock(&priv->axl->map_lock);
 		xa_erase(&priv->ctxs, handle);
 		mutex_unlock(&priv->axl->map_lock);
 		ctx_kill(priv, ctx);
 	}
-	xa_for_each (&priv->vms, handle, vm) {
+	xa_for_each(&priv->vms, handle, vm) {
 		xa_erase(&priv->vms, handle);
 		axl_vm_put(vm);
 	}

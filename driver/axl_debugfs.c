@@ -26,12 +26,22 @@ static int objects_show(struct seq_file *m, void *data)
 	vms = list_count_nodes(&axl->vms);
 	mutex_unlock(&axl->vms_lock);
 	mutex_lock(&axl->local_lock);
-	drm_mm_for_each_node (node, &axl->local_mm)
+	drm_mm_for_each_node(node, &axl->local_mm)
 		local += node->size;
 	mutex_unlock(&axl->local_lock);
 	seq_printf(m, "vms %u\ncontexts %u\nqueues %u\nlocal_bytes %llu\npending_fences %d\n", vms,
 		   ctxs, queues, local, atomic_read(&axl->pending_fences));
 	return 0;
+}
+
+static void show_queue(struct seq_file *m, const struct axl_queue *queue)
+{
+	const struct axl_queue_status *status = queue->status;
+
+	seq_printf(m, "context %u queue %u%s: ", queue->ctx->number, queue->number,
+		   queue->kernel ? " (kernel)" : "");
+	seq_printf(m, "state %u error %u retired %llu busy %llu generation %llu\n", status->state,
+		   status->error, status->retired, status->busy_cycles, status->generation);
 }
 
 static int queues_show(struct seq_file *m, void *data)
@@ -41,18 +51,9 @@ static int queues_show(struct seq_file *m, void *data)
 
 	mutex_lock(&axl->objects);
 	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
-		for (unsigned int s = 0; axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT; s++) {
-			struct axl_queue *queue = axl->ctxs[c]->queues[s];
-
-			if (queue)
-				seq_printf(m,
-					   "context %u queue %u%s: state %u error %u retired %llu "
-					   "busy %llu generation %llu\n",
-					   c, queue->number, queue->kernel ? " (kernel)" : "",
-					   queue->status->state, queue->status->error,
-					   queue->status->retired, queue->status->busy_cycles,
-					   queue->status->generation);
-		}
+		for (unsigned int s = 0; axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT; s++)
+			if (axl->ctxs[c]->queues[s])
+				show_queue(m, axl->ctxs[c]->queues[s]);
 	mutex_unlock(&axl->objects);
 	return 0;
 }

@@ -123,8 +123,10 @@ static const struct drm_ioctl_desc axl_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(AXL_EVENT_CONFIG, axl_event_config_ioctl, 0),
 };
 
-/* drm_ioctl() passes over what a longer struct of a newer program says at its end: nobody shall be
- * taken to have said it. */
+/*
+ * drm_ioctl() passes over what a longer struct of a newer program says at its end: nobody shall be
+ * taken to have said it.
+ */
 static long axl_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
 	unsigned int nr = _IOC_NR(cmd) - DRM_COMMAND_BASE, size = _IOC_SIZE(cmd), known;
@@ -238,8 +240,10 @@ static int map_bars(struct axl_device *axl)
 
 	if (err)
 		return dev_err_probe(&pdev->dev, err, "BARs\n");
-	/* Local memory is mapped piece by piece, when it is needed: it may be larger than the
-	 * kernel likes to map. */
+	/*
+	 * Local memory is mapped piece by piece, when it is needed: it may be larger than the
+	 * kernel likes to map.
+	 */
 	if (!devm_request_mem_region(&pdev->dev, pci_resource_start(pdev, 4),
 				     pci_resource_len(pdev, 4), "axl"))
 		return dev_err_probe(&pdev->dev, -EBUSY, "BAR4\n");
@@ -308,7 +312,7 @@ static void axl_remove(struct pci_dev *pdev)
 	drm_dev_unplug(&axl->drm);
 	axl_hw_fini(axl);
 	mutex_lock(&axl->objects);
-	list_for_each_entry (file, &axl->files, link)
+	list_for_each_entry(file, &axl->files, link)
 		axl_file_release(file);
 	mutex_unlock(&axl->objects);
 	axl_vms_abandon(axl);
@@ -322,8 +326,10 @@ static void axl_shutdown(struct pci_dev *pdev)
 	axl_remove(pdev);
 }
 
-/* Pages of the BARs go, so that whoever stores to one waits in the fault handler until the device
- * is back. */
+/*
+ * Pages of the BARs go, so that whoever stores to one waits in the fault handler until the device
+ * is back.
+ */
 static int axl_suspend(struct device *dev)
 {
 	struct axl_device *axl = dev_get_drvdata(dev);

@@ -53,14 +53,16 @@
 struct axl_user_pages;
 struct axl_submit_queue;
 
-/* @link: axl_device.vms; @lock: protects base's mappings, @mmu, @contexts: a bit for each hardware
- * context that is attached to it */
+/*
+ * @link: axl_device.vms; @lock: protects base's mappings, @mmu, @contexts: a bit for each hardware
+ * context that is attached to it
+ */
 struct axl_vm {
 	struct drm_gpuvm base;
 	struct list_head link;
 	struct axl_device *axl;
 	struct kref ref;
-	struct mutex lock;
+	struct mutex lock; /* see above */
 	struct axl_mmu mmu;
 	u64 contexts;
 };
@@ -121,7 +123,7 @@ struct axl_queue {
 	bool bounded;
 	bool kernel;
 	bool dead;
-	spinlock_t lock;
+	spinlock_t lock; /* see above */
 	struct list_head fences;
 	bool reported;
 	u64 dropped[AXL_DROPS];
@@ -130,8 +132,10 @@ struct axl_queue {
 	atomic64_t fence_seqno;
 };
 
-/* @after, @until: it signals when status.retired has come to @until; packets after @after are its
- * own */
+/*
+ * @after, @until: it signals when status.retired has come to @until; packets after @after are its
+ * own
+ */
 struct axl_fence {
 	struct dma_fence base;
 	spinlock_t lock; /* of @base: it may outlive its queue */
@@ -178,17 +182,17 @@ struct axl_device {
 	phys_addr_t local;
 	struct drm_axl_dev_info info;
 
-	struct mutex objects;
+	struct mutex objects; /* who exists: see the top */
 	struct list_head files;
-	struct mutex vms_lock;
+	struct mutex vms_lock; /* protects vms */
 	struct list_head vms;
-	struct mutex bo_lock;
+	struct mutex bo_lock; /* protects bos */
 	struct list_head bos;
-	struct mutex map_lock;
+	struct mutex map_lock;	 /* whose pages are mapped: axl_mmap.c */
 	struct mutex local_lock; /* protects local_mm */
 	struct drm_mm local_mm;
 
-	struct mutex command_lock;
+	struct mutex command_lock; /* the mailbox and the tables it reads */
 	struct axl_context_desc *context_table;
 	struct axl_queue_desc *queue_table;
 	struct axl_fault_record *fault_ring;
@@ -213,6 +217,18 @@ struct axl_device {
 	atomic64_t resets;
 	atomic64_t lost_interrupts; /* found by looking */
 };
+
+/* What the device stores after the packet's results: whoever sees it sees them. */
+static inline u64 axl_retired(const struct axl_queue_status *status)
+{
+	return smp_load_acquire(&status->retired); /* pairs with the device's release */
+}
+
+/* Stored after the error that explains it. */
+static inline u32 axl_state(const struct axl_queue_status *status)
+{
+	return smp_load_acquire(&status->state); /* pairs with the device's release */
+}
 
 static inline struct axl_device *to_axl(struct drm_device *drm)
 {

@@ -21,8 +21,10 @@ int axl_event_config_ioctl(struct drm_device *drm, void *data, struct drm_file *
 	return 0;
 }
 
-/* From an interrupt too. @record: of a fault. One that there is no memory or no room for is lost:
- * the state is in the status page. */
+/*
+ * From an interrupt too. @record: of a fault. One that there is no memory or no room for is lost:
+ * the state is in the status page.
+ */
 void axl_event_send(struct axl_queue *queue, u32 type, const struct axl_fault_record *record)
 {
 	struct axl_file *priv = queue->ctx->file;

@@ -75,7 +75,7 @@ static bool overdue(struct axl_queue *queue)
 	bool late = false;
 
 	lockdep_assert_held(&queue->lock);
-	list_for_each_entry (fence, &queue->fences, link)
+	list_for_each_entry(fence, &queue->fences, link)
 		late |= axl_fence_overdue(fence);
 	return late;
 }
@@ -102,8 +102,10 @@ static struct axl_queue *find_overdue(struct axl_device *axl)
 	return found;
 }
 
-/* While fences are pending: find what a lost interrupt would have told, step in where a queue does
- * not move. */
+/*
+ * While fences are pending: find what a lost interrupt would have told, step in where a queue does
+ * not move.
+ */
 void axl_fence_poll(struct work_struct *work)
 {
 	struct axl_device *axl = container_of(to_delayed_work(work), struct axl_device, poll);

@@ -65,14 +65,16 @@ struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf_att
 	return gem;
 }
 
-/* The device goes: buffers stay, with what is in them, but not mapped for it. What was imported
- * goes with its last handle. */
+/*
+ * The device goes: buffers stay, with what is in them, but not mapped for it. What was imported
+ * goes with its last handle.
+ */
 void axl_bos_abandon(struct axl_device *axl)
 {
 	struct axl_bo *bo;
 
 	mutex_lock(&axl->bo_lock);
-	list_for_each_entry (bo, &axl->bos, link) {
+	list_for_each_entry(bo, &axl->bos, link) {
 		struct drm_gem_shmem_object *shmem = &bo->base;
 		struct sg_table *sgt;
 

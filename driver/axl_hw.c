@@ -47,7 +47,8 @@ static int command(struct axl_device *axl, enum axl_command command, u64 arg)
 		if (time_before(jiffies, end))
 			continue;
 		axl->wedged = true;
-		drm_err(&axl->drm, "command %d does not end: the device is wedged\n", command);
+		drm_err(&axl->drm, "the mailbox does not answer to %d: the device is wedged\n",
+			command);
 		return -EIO;
 	}
 	/* A device that is gone reads all ones: that is no result. */
@@ -105,6 +106,7 @@ static void fail_queues(struct axl_device *axl)
 			if (!queue)
 				continue;
 			WRITE_ONCE(queue->status->error, AXL_CAUSE_RESET);
+			/* Whoever sees the state sees the error. */
 			smp_store_release(&queue->status->state, AXL_QUEUE_FAULTED);
 		}
 	spin_unlock_irqrestore(&axl->irq_lock, flags);
@@ -226,8 +228,10 @@ void axl_queue_off(struct axl_device *axl, unsigned int number)
 	mutex_unlock(&axl->command_lock);
 }
 
-/* When it returns 0, the device has no translation of these contexts cached and no access under an
- * old one in flight. */
+/*
+ * When it returns 0, the device has no translation of these contexts cached and no access under an
+ * old one in flight.
+ */
 int axl_tlb_invalidate(struct axl_device *axl, u64 contexts)
 {
 	int err = 0;
@@ -274,7 +278,8 @@ static irqreturn_t axl_irq(int irq, void *data)
 	} else {
 		contexts = axl_read64(axl, AXL_REG_IRQ_CONTEXTS) & contexts_of(vector);
 		writeq(contexts, axl->regs + AXL_REG_IRQ_CONTEXTS);
-		/* Not only those that say so: the register may be read while a second one comes in.
+		/*
+		 * Not only those that say so: the register may be read while a second one comes in.
 		 */
 		axl_progress_contexts(axl, contexts_of(vector));
 	}
@@ -331,8 +336,9 @@ static int alloc_tables(struct axl_device *axl)
 {
 	struct device *dev = &axl->pdev->dev;
 
-	axl->context_table = dmam_alloc_coherent(
-		dev, AXL_MAX_CONTEXTS * sizeof(*axl->context_table), &axl->context_dma, GFP_KERNEL);
+	axl->context_table =
+		dmam_alloc_coherent(dev, AXL_MAX_CONTEXTS * sizeof(*axl->context_table),
+				    &axl->context_dma, GFP_KERNEL);
 	if (!axl->context_table)
 		return -ENOMEM;
 	axl->queue_table = dmam_alloc_coherent(dev, AXL_MAX_QUEUES * sizeof(*axl->queue_table),

@@ -11,8 +11,8 @@
 #include "axl_drv.h"
 
 /* A context handle in the middle, room for a host with 64 KiB pages. */
-#define DOORBELLS (1ull << 30)
-#define STATUS (1ull << 31)
+#define DOORBELLS BIT_ULL(30)
+#define STATUS BIT_ULL(31)
 #define HANDLE_SHIFT 16
 
 u64 axl_doorbell_offset(u32 handle)
@@ -60,10 +60,10 @@ static vm_fault_t insert(struct vm_fault *vmf, struct axl_file *priv)
 	if (offset & STATUS)
 		ret = vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(ctx->status_page));
 	else
-		ret = vmf_insert_pfn(
-			vmf->vma, vmf->address,
-			(priv->axl->doorbells + (u64)ctx->number * AXL_DOORBELL_STRIDE) >>
-				PAGE_SHIFT);
+		ret = vmf_insert_pfn(vmf->vma, vmf->address,
+				     (priv->axl->doorbells +
+				      (u64)ctx->number * AXL_DOORBELL_STRIDE) >>
+					     PAGE_SHIFT);
 	drm_dev_exit(idx);
 	return ret;
 }

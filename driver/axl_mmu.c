@@ -83,7 +83,8 @@ static struct axl_table *directory(struct axl_mmu *mmu, u64 va, bool make)
 	return table;
 }
 
-/* Whether the 2 MiB around @va can be one page: where there is a table of small pages it stays one.
+/*
+ * Whether the 2 MiB around @va can be one page: where there is a table of small pages it stays one.
  */
 static bool is_large(const struct axl_table *dir, u64 va, u64 end, u64 address)
 {

@@ -43,12 +43,16 @@ void axl_mmu_fini(struct axl_mmu *mmu);
 #define AXL_MMU_SCATTERED (~0ull)
 int axl_mmu_prepare(struct axl_mmu *mmu, u64 va, u64 size, u64 address);
 
-/* Map contiguous memory at @address; @bits: AXL_PTE_* but VALID, LEAF and the address. The range
- * was prepared and is clear. */
+/*
+ * Map contiguous memory at @address; @bits: AXL_PTE_* but VALID, LEAF and the address. The range
+ * was prepared and is clear.
+ */
 void axl_mmu_map(struct axl_mmu *mmu, u64 va, u64 size, u64 address, u64 bits);
 
-/* Clear the entries of a range that mappings cover exactly. The device may hold translations until
- * it is told. */
+/*
+ * Clear the entries of a range that mappings cover exactly. The device may hold translations until
+ * it is told.
+ */
 void axl_mmu_clear(struct axl_mmu *mmu, u64 va, u64 size);
 
 /* The entry for @va, and in *size how much it covers; 0: none. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Queues: a ring of the user's bound to a hardware queue, and what the driver learns of its
- * progress. */
+/*
+ * Queues: a ring of the user's bound to a hardware queue, and what the driver learns of its
+ * progress.
+ */
 #include <linux/slab.h>
 
 #include "axl_drv.h"
@@ -60,7 +62,8 @@ static int take_number(struct axl_queue *queue)
 	return 0;
 }
 
-/* A queue that runs; the objects lock is held. Of @desc all but valid, context and slot is given.
+/*
+ * A queue that runs; the objects lock is held. Of @desc all but valid, context and slot is given.
  */
 struct axl_queue *axl_queue_add(struct axl_ctx *ctx, struct axl_queue_desc *desc)
 {
@@ -133,8 +136,10 @@ static void notify_locked(struct axl_queue *queue, u64 index)
 	if (asked > READ_ONCE(queue->status->retired) && asked <= index)
 		return;
 	WRITE_ONCE(queue->status->notify, index);
-	/* Pairs with the device's barrier between its store of retired and its load of notify: the
-	 * caller looks once more. */
+	/*
+	 * Pairs with the device's barrier between its store of retired and its load of notify: the
+	 * caller looks once more.
+	 */
 	smp_mb();
 }
 
@@ -147,8 +152,10 @@ void axl_queue_notify(struct axl_queue *queue, u64 index)
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
 
-/* Whether a reset dropped one of the packets (after, until]; queue->lock is held, or what came
- * before is not asked for. */
+/*
+ * Whether a reset dropped one of the packets (after, until]; queue->lock is held, or what came
+ * before is not asked for.
+ */
 bool axl_queue_dropped(const struct axl_queue *queue, u64 after, u64 until)
 {
 	u64 last = READ_ONCE(queue->status->dropped);
@@ -165,9 +172,9 @@ bool axl_queue_dropped(const struct axl_queue *queue, u64 after, u64 until)
 /* 0, an error, or -EINPROGRESS. */
 static int outcome(const struct axl_queue *queue, const struct axl_fence *fence)
 {
-	u32 state = smp_load_acquire(&queue->status->state);
+	u32 state = axl_state(queue->status);
 
-	if (smp_load_acquire(&queue->status->retired) >= fence->until)
+	if (axl_retired(queue->status) >= fence->until)
 		return axl_queue_dropped(queue, fence->after, fence->until) ? -ECANCELED : 0;
 	if (READ_ONCE(queue->dead))
 		return -ENODEV;
@@ -191,7 +198,7 @@ static void report_fault(struct axl_queue *queue)
 {
 	struct axl_device *axl = queue->ctx->axl;
 	struct axl_fault_record *record = &axl->faults[queue->number];
-	bool faulted = smp_load_acquire(&queue->status->state) == AXL_QUEUE_FAULTED;
+	bool faulted = axl_state(queue->status) == AXL_QUEUE_FAULTED;
 
 	if (!faulted || queue->reported) {
 		queue->reported = faulted;
@@ -214,7 +221,7 @@ void axl_queue_progress(struct axl_queue *queue)
 	spin_lock_irqsave(&queue->lock, flags);
 	do {
 		earliest = ~0ull;
-		list_for_each_entry_safe (fence, next, &queue->fences, link) {
+		list_for_each_entry_safe(fence, next, &queue->fences, link) {
 			int result = outcome(queue, fence);
 
 			if (result != -EINPROGRESS)
@@ -224,7 +231,7 @@ void axl_queue_progress(struct axl_queue *queue)
 		}
 		if (earliest != ~0ull)
 			notify_locked(queue, earliest);
-	} while (smp_load_acquire(&queue->status->retired) >= earliest);
+	} while (axl_retired(queue->status) >= earliest);
 	if (!queue->dead)
 		report_fault(queue);
 	spin_unlock_irqrestore(&queue->lock, flags);
@@ -237,7 +244,7 @@ void axl_queue_expire(struct axl_queue *queue)
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->lock, flags);
-	list_for_each_entry_safe (fence, next, &queue->fences, link)
+	list_for_each_entry_safe(fence, next, &queue->fences, link)
 		if (axl_fence_overdue(fence))
 			end_fence(queue, fence, -ETIME);
 	spin_unlock_irqrestore(&queue->lock, flags);

@@ -163,6 +163,7 @@ static void skip_rest(struct axl_submit_queue *kq, struct job *job)
 	while (++at < job->first + job->num_packets)
 		kq->ring[at % AXL_SUBMIT_SLOTS] =
 			(union axl_packet){ .header.opcode = AXL_PKT_NOP };
+	/* Before the device is told to go on. */
 	wmb();
 }
 
@@ -186,10 +187,12 @@ static enum drm_gpu_sched_stat timedout_job(struct drm_sched_job *base)
 		axl_queue_recover(queue);
 		drm_dev_exit(idx);
 	}
-	/* Nothing is sent again: run_job() gives the fences back that drm_sched_stop() has taken
-	 * off the jobs. */
+	/*
+	 * Nothing is sent again: run_job() gives the fences back that drm_sched_stop() has taken
+	 * off the jobs.
+	 */
 	drm_sched_resubmit_jobs(&kq->sched);
-	drm_sched_start(&kq->sched AXL_SCHED_START_ERRNO);
+	axl_sched_start(&kq->sched);
 	return AXL_SCHED_STAT_RESET;
 }
 
@@ -501,8 +504,7 @@ static int submit(struct axl_ctx *ctx, struct job *job, struct drm_file *file,
 				  "context %u was created without DRM_AXL_CTX_SUBMIT", args->ctx);
 	kref_get(&kq->ref);
 	job->kq = kq;
-	err = drm_sched_job_init(&job->base, &kq->entity, args->num_packets,
-				 NULL AXL_SCHED_CLIENT(file));
+	err = axl_sched_job_init(&job->base, &kq->entity, args->num_packets, file);
 	if (err)
 		return err;
 	err = add_dependencies(job, file, in, args->num_in);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* KUnit tests of what is pure logic: page tables. A module of its own, axl_test.ko, on kernels with
- * CONFIG_KUNIT. */
+/*
+ * KUnit tests of what is pure logic: page tables. A module of its own, axl_test.ko, on kernels with
+ * CONFIG_KUNIT.
+ */
 #include <kunit/test.h>
 #include <linux/io.h>
 #include <linux/module.h>
@@ -100,9 +102,10 @@ static void large_pages(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, axl_mmu_init(&mmu, &source_ops, &source), 0);
 	/* A page before, two large ones, a page behind: contiguous, and aligned alike. */
-	KUNIT_ASSERT_EQ(
-		test,
-		axl_mmu_prepare(&mmu, 4 * LARGE - PAGE, 2 * LARGE + 2 * PAGE, 8 * LARGE - PAGE), 0);
+	KUNIT_ASSERT_EQ(test,
+			axl_mmu_prepare(&mmu, 4 * LARGE - PAGE, 2 * LARGE + 2 * PAGE,
+					8 * LARGE - PAGE),
+			0);
 	axl_mmu_map(&mmu, 4 * LARGE - PAGE, 2 * LARGE + 2 * PAGE, 8 * LARGE - PAGE, BITS);
 	expect(test, &mmu, 4 * LARGE - PAGE, 2 * LARGE + 2 * PAGE, 8 * LARGE - PAGE);
 	KUNIT_EXPECT_TRUE(test, axl_mmu_lookup(&mmu, 4 * LARGE, &covers) & AXL_PTE_LEAF);
@@ -221,9 +224,10 @@ static void random_changes(struct kunit *test)
 		while (n < count && !model[first + n])
 			n++;
 		if (n) {
-			KUNIT_ASSERT_EQ(
-				test, axl_mmu_prepare(&mmu, base + first * PAGE, n * PAGE, address),
-				0);
+			KUNIT_ASSERT_EQ(test,
+					axl_mmu_prepare(&mmu, base + first * PAGE, n * PAGE,
+							address),
+					0);
 			axl_mmu_map(&mmu, base + first * PAGE, n * PAGE, address, BITS);
 			for (u64 i = 0; i < n; i++)
 				model[first + i] = address + i * PAGE;
@@ -257,6 +261,7 @@ static struct kunit_suite suite = {
 	.name = "axl_mmu",
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);
 
 MODULE_DESCRIPTION("AXL driver: KUnit tests");

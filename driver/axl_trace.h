@@ -23,7 +23,8 @@ TRACE_EVENT(axl_command,
 		__entry->arg = arg;
 		__entry->result = result;
 	),
-	TP_printk("accel%d command=%u arg=%llu result=%u", __entry->minor, __entry->command, __entry->arg, __entry->result)
+	TP_printk("accel%d command=%u arg=%llu result=%u",
+		  __entry->minor, __entry->command, __entry->arg, __entry->result)
 );
 
 TRACE_EVENT(axl_submit,
@@ -41,7 +42,8 @@ TRACE_EVENT(axl_submit,
 		__entry->first = first;
 		__entry->last = last;
 	),
-	TP_printk("accel%d queue=%u packets=%llu..%llu", __entry->minor, __entry->queue, __entry->first, __entry->last)
+	TP_printk("accel%d queue=%u packets=%llu..%llu",
+		  __entry->minor, __entry->queue, __entry->first, __entry->last)
 );
 
 TRACE_EVENT(axl_complete,
@@ -59,11 +61,13 @@ TRACE_EVENT(axl_complete,
 		__entry->index = index;
 		__entry->error = error;
 	),
-	TP_printk("accel%d queue=%u index=%llu error=%d", __entry->minor, __entry->queue, __entry->index, __entry->error)
+	TP_printk("accel%d queue=%u index=%llu error=%d",
+		  __entry->minor, __entry->queue, __entry->index, __entry->error)
 );
 
 TRACE_EVENT(axl_fault,
-	TP_PROTO(struct drm_device *drm, unsigned int queue, unsigned int cause, u64 packet, u64 address, u64 cycle),
+	TP_PROTO(struct drm_device *drm, unsigned int queue, unsigned int cause, u64 packet,
+		 u64 address, u64 cycle),
 	TP_ARGS(drm, queue, cause, packet, address, cycle),
 	TP_STRUCT__entry(
 		__field(int, minor)
@@ -81,7 +85,8 @@ TRACE_EVENT(axl_fault,
 		__entry->address = address;
 		__entry->cycle = cycle;
 	),
-	TP_printk("accel%d queue=%u cause=%u packet=%llu address=%#llx cycle=%llu", __entry->minor, __entry->queue,
+	TP_printk("accel%d queue=%u cause=%u packet=%llu address=%#llx cycle=%llu",
+		  __entry->minor, __entry->queue,
 		  __entry->cause, __entry->packet, __entry->address, __entry->cycle)
 );
 
@@ -118,7 +123,8 @@ TRACE_EVENT(axl_bind,
 		__entry->va = va;
 		__entry->size = size;
 	),
-	TP_printk("accel%d vm=%p op=%u va=%#llx size=%#llx", __entry->minor, __entry->vm, __entry->op, __entry->va,
+	TP_printk("accel%d vm=%p op=%u va=%#llx size=%#llx",
+		  __entry->minor, __entry->vm, __entry->op, __entry->va,
 		  __entry->size)
 );
 

@@ -218,7 +218,7 @@ static void commit(struct axl_vm *vm, const struct drm_axl_bind_op *op, struct a
 		u64 skip = mapping->user ? 0 : mapping->base.gem.offset, done = 0;
 		struct sg_dma_page_iter iter;
 
-		for_each_sgtable_dma_page (sgt_of(mapping), &iter, skip >> PAGE_SHIFT) {
+		for_each_sgtable_dma_page(sgt_of(mapping), &iter, skip >> PAGE_SHIFT) {
 			if (done == size)
 				break;
 			axl_mmu_map(&vm->mmu, va + done, AXL_PAGE_BYTES,
@@ -239,14 +239,14 @@ int axl_vm_pin(struct axl_vm *vm, u64 va, u64 size, u64 bits)
 	if (end < va || end > 1ull << AXL_VA_BITS)
 		return -EINVAL;
 	mutex_lock(&vm->lock);
-	drm_gpuvm_for_each_va_range (at, &vm->base, va, end) {
+	drm_gpuvm_for_each_va_range(at, &vm->base, va, end) {
 		if (at == &vm->base.kernel_alloc_node || at->va.addr > reached ||
 		    (to_mapping(at)->bits & bits) != bits)
 			break;
 		reached = at->va.addr + at->va.range;
 	}
 	if (reached >= end)
-		drm_gpuvm_for_each_va_range (at, &vm->base, va, end)
+		drm_gpuvm_for_each_va_range(at, &vm->base, va, end)
 			to_mapping(at)->pins++;
 	mutex_unlock(&vm->lock);
 	return reached >= end ? 0 : -EFAULT;
@@ -257,7 +257,7 @@ void axl_vm_unpin(struct axl_vm *vm, u64 va, u64 size)
 	struct drm_gpuva *at;
 
 	mutex_lock(&vm->lock);
-	drm_gpuvm_for_each_va_range (at, &vm->base, va, va + size)
+	drm_gpuvm_for_each_va_range(at, &vm->base, va, va + size)
 		to_mapping(at)->pins--;
 	mutex_unlock(&vm->lock);
 }
@@ -298,7 +298,7 @@ static void clear(struct axl_vm *vm)
 {
 	struct drm_gpuva *va, *next;
 
-	drm_gpuvm_for_each_va_safe (va, next, &vm->base) {
+	drm_gpuvm_for_each_va_safe(va, next, &vm->base) {
 		if (va == &vm->base.kernel_alloc_node)
 			continue;
 		drm_gpuva_remove(va);
@@ -319,14 +319,15 @@ static void vm_release(struct kref *ref)
 	drm_gpuvm_put(&vm->base);
 }
 
-/* The device goes, and with it what is mapped for it; the VMs themselves go with their last user.
+/*
+ * The device goes, and with it what is mapped for it; the VMs themselves go with their last user.
  */
 void axl_vms_abandon(struct axl_device *axl)
 {
 	struct axl_vm *vm;
 
 	mutex_lock(&axl->vms_lock);
-	list_for_each_entry (vm, &axl->vms, link) {
+	list_for_each_entry(vm, &axl->vms, link) {
 		mutex_lock(&vm->lock);
 		clear(vm);
 		mutex_unlock(&vm->lock);
@@ -492,8 +493,10 @@ static int bind_locked(struct axl_vm *vm, const struct drm_axl_bind_op *ops, u32
 	/* Pairs with the device's next walk: the entries are gone before it is told. */
 	dma_wmb();
 	err = axl_tlb_invalidate(vm->axl, vm->contexts);
-	/* A device that does not answer may still reach what was mapped: better lost than somebody
-	 * else's. */
+	/*
+	 * A device that does not answer may still reach what was mapped: better lost than somebody
+	 * else's.
+	 */
 	for (u32 i = 0; i < count && !(err && !drm_dev_is_unplugged(&vm->axl->drm)); i++)
 		if (ops[i].op == DRM_AXL_BIND_UNMAP)
 			mapping_free(vm, mappings[i]);

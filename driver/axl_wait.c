@@ -16,9 +16,9 @@ struct wait {
 static s32 outcome(const struct wait *wait)
 {
 	const struct axl_queue_status *status = wait->queue->status;
-	u32 state = smp_load_acquire(&status->state);
+	u32 state = axl_state(status);
 
-	if (smp_load_acquire(&status->retired) >= wait->index)
+	if (axl_retired(status) >= wait->index)
 		return wait->index && axl_queue_dropped(wait->queue, wait->index - 1, wait->index)
 			       ? -ECANCELED
 			       : 0;
