@@ -34,6 +34,18 @@ static int axl_open(struct drm_device *drm, struct drm_file *file)
 	return 0;
 }
 
+/* No event after this: drm_release() frees those that are there before it asks us. */
+static int axl_close(struct inode *inode, struct file *filp)
+{
+	struct drm_file *file = filp->private_data;
+	struct axl_file *priv = file->driver_priv;
+
+	spin_lock_irq(&priv->axl->irq_lock);
+	WRITE_ONCE(priv->events, 0);
+	spin_unlock_irq(&priv->axl->irq_lock);
+	return drm_release(inode, filp);
+}
+
 static void axl_postclose(struct drm_device *drm, struct drm_file *file)
 {
 	struct axl_file *priv = file->driver_priv;
@@ -160,7 +172,7 @@ static long axl_compat_ioctl(struct file *filp, unsigned int cmd, unsigned long 
 static const struct file_operations axl_fops = {
 	.owner = THIS_MODULE,
 	.open = accel_open,
-	.release = drm_release,
+	.release = axl_close,
 	.unlocked_ioctl = axl_ioctl,
 	.compat_ioctl = axl_compat_ioctl,
 	.poll = drm_poll,

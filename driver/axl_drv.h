@@ -321,8 +321,14 @@ void axl_submit_queue_stop(struct axl_submit_queue *kq);
 void axl_submit_queue_destroy(struct axl_ctx *ctx);
 void axl_submit_fault(struct axl_queue *queue);
 int axl_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
-int axl_syncs_signal(struct drm_file *file, const struct drm_axl_sync *syncs, u32 count,
-		     struct dma_fence *fence);
+
+/* axl_sync.c */
+struct axl_out;
+int axl_sync_check(struct axl_device *axl, const struct drm_axl_sync *sync);
+struct axl_out *axl_syncs_prepare(struct drm_file *file, const struct drm_axl_sync *syncs,
+				  u32 count);
+void axl_syncs_signal(struct axl_out *outs, u32 count, struct dma_fence *fence);
+void axl_syncs_free(struct axl_out *outs, u32 count);
 
 /* axl_wait.c */
 int axl_wait_ioctl(struct drm_device *drm, void *data, struct drm_file *file);

@@ -146,11 +146,35 @@ static int check_export(struct axl_queue *queue, const struct drm_axl_fence_expo
 	return 0;
 }
 
+static int export(struct axl_queue *queue, const struct drm_axl_fence_export *args,
+		  struct drm_file *file)
+{
+	struct axl_fence *fence;
+	struct axl_out *out;
+	int err = check_export(queue, args);
+
+	if (err)
+		return err;
+	out = axl_syncs_prepare(file, &args->sync, 1);
+	if (IS_ERR(out))
+		return PTR_ERR(out);
+	fence = axl_fence_alloc();
+	if (!fence) {
+		axl_syncs_free(out, 1);
+		return -ENOMEM;
+	}
+	axl_fence_emit(queue, fence, args->index ? args->index - 1 : 0, args->index,
+		       jiffies + EXPORT_TIMEOUT);
+	axl_syncs_signal(out, 1, &fence->base);
+	axl_syncs_free(out, 1);
+	dma_fence_put(&fence->base);
+	return 0;
+}
+
 int axl_fence_export_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	struct axl_device *axl = to_axl(drm);
 	struct drm_axl_fence_export *args = data;
-	struct axl_fence *fence;
 	struct axl_queue *queue;
 	int err, idx;
 
@@ -159,25 +183,12 @@ int axl_fence_export_ioctl(struct drm_device *drm, void *data, struct drm_file *
 	if (!drm_dev_enter(drm, &idx))
 		return -ENODEV;
 	queue = axl_queue_get(file->driver_priv, args->queue);
-	if (!queue) {
+	if (queue) {
+		err = export(queue, args, file);
+		axl_queue_put(queue);
+	} else {
 		err = axl_refuse(axl, -ENOENT, "queue %u", args->queue);
-		goto out_exit;
 	}
-	err = check_export(queue, args);
-	if (err)
-		goto out_queue;
-	fence = axl_fence_alloc();
-	if (!fence) {
-		err = -ENOMEM;
-		goto out_queue;
-	}
-	axl_fence_emit(queue, fence, args->index ? args->index - 1 : 0, args->index,
-		       jiffies + EXPORT_TIMEOUT);
-	err = axl_syncs_signal(file, &args->sync, 1, &fence->base);
-	dma_fence_put(&fence->base);
-out_queue:
-	axl_queue_put(queue);
-out_exit:
 	drm_dev_exit(idx);
 	return err;
 }

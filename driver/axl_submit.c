@@ -344,83 +344,6 @@ void axl_submit_queue_destroy(struct axl_ctx *ctx)
 	kref_put(&kq->ref, submit_queue_release);
 }
 
-/* ---- syncobjs ---- */
-
-static int check_sync(struct axl_device *axl, const struct drm_axl_sync *sync)
-{
-	if (sync->flags & ~DRM_AXL_SYNC_TIMELINE ||
-	    (!(sync->flags & DRM_AXL_SYNC_TIMELINE) && sync->point))
-		return axl_refuse(axl, -EINVAL, "syncobj %u: flags %#x, point %llu", sync->handle,
-				  sync->flags, sync->point);
-	return 0;
-}
-
-/* What signalling needs, so that it can't fail: @chain of a timeline, NULL of a binary one. */
-struct out {
-	struct drm_syncobj *syncobj;
-	struct dma_fence_chain *chain;
-	u64 point;
-};
-
-static void outs_free(struct out *outs, u32 count)
-{
-	for (u32 i = 0; outs && i < count; i++) {
-		if (outs[i].syncobj)
-			drm_syncobj_put(outs[i].syncobj);
-		dma_fence_chain_free(outs[i].chain);
-	}
-	kfree(outs);
-}
-
-static struct out *outs_prepare(struct drm_file *file, const struct drm_axl_sync *syncs, u32 count)
-{
-	struct axl_device *axl = to_axl(file->minor->dev);
-	struct out *outs = kcalloc(count, sizeof(*outs), GFP_KERNEL);
-	int err = outs || !count ? 0 : -ENOMEM;
-
-	for (u32 i = 0; i < count && !err; i++) {
-		err = check_sync(axl, &syncs[i]);
-		if (err)
-			break;
-		outs[i].point = syncs[i].point;
-		outs[i].syncobj = drm_syncobj_find(file, syncs[i].handle);
-		if (!outs[i].syncobj)
-			err = axl_refuse(axl, -ENOENT, "syncobj %u", syncs[i].handle);
-		if (syncs[i].flags & DRM_AXL_SYNC_TIMELINE) {
-			outs[i].chain = dma_fence_chain_alloc();
-			if (!outs[i].chain)
-				err = -ENOMEM;
-		}
-	}
-	if (!err)
-		return outs;
-	outs_free(outs, count);
-	return ERR_PTR(err);
-}
-
-static void outs_signal(struct out *outs, u32 count, struct dma_fence *fence)
-{
-	for (u32 i = 0; i < count; i++) {
-		if (outs[i].chain)
-			drm_syncobj_add_point(outs[i].syncobj, outs[i].chain, fence, outs[i].point);
-		else
-			drm_syncobj_replace_fence(outs[i].syncobj, fence);
-		outs[i].chain = NULL; /* the syncobj's */
-	}
-}
-
-int axl_syncs_signal(struct drm_file *file, const struct drm_axl_sync *syncs, u32 count,
-		     struct dma_fence *fence)
-{
-	struct out *outs = outs_prepare(file, syncs, count);
-
-	if (IS_ERR(outs))
-		return PTR_ERR(outs);
-	outs_signal(outs, count, fence);
-	outs_free(outs, count);
-	return 0;
-}
-
 /* ---- the ioctl ---- */
 
 static struct drm_axl_sync *copy_syncs(u64 from, u32 count)
@@ -472,7 +395,7 @@ static int add_dependencies(struct job *job, struct drm_file *file, const struct
 {
 	for (u32 i = 0; i < count; i++) {
 		struct dma_fence *fence;
-		int err = check_sync(job->kq->axl, &in[i]);
+		int err = axl_sync_check(job->kq->axl, &in[i]);
 
 		if (!err)
 			err = drm_syncobj_find_fence(file, in[i].handle, in[i].point, 0, &fence);
@@ -492,7 +415,7 @@ static int add_dependencies(struct job *job, struct drm_file *file, const struct
  */
 static int submit(struct axl_ctx *ctx, struct job *job, struct drm_file *file,
 		  const struct drm_axl_submit *args, const struct drm_axl_sync *in,
-		  struct out *outs)
+		  struct axl_out *outs)
 {
 	struct axl_submit_queue *kq = ctx->submit;
 	struct done *done;
@@ -518,7 +441,7 @@ static int submit(struct axl_ctx *ctx, struct job *job, struct drm_file *file,
 	job->done = NULL;
 	spin_lock_init(&done->lock);
 	dma_fence_init(&done->base, &done_ops, &done->lock, kq->fence_context, ++kq->fence_seqno);
-	outs_signal(outs, args->num_out, &done->base);
+	axl_syncs_signal(outs, args->num_out, &done->base);
 	/* It takes the reference: armed a moment ago, it has not ended. */
 	WARN_ON(dma_fence_add_callback(&job->base.s_fence->finished, &done->cb, done_cb));
 	drm_sched_entity_push_job(&job->base);
@@ -533,14 +456,14 @@ static int submit_copied(struct axl_device *axl, struct drm_file *file,
 {
 	struct axl_file *priv = file->driver_priv;
 	struct axl_ctx *ctx;
-	struct out *outs;
+	struct axl_out *outs;
 	struct job *job;
 	int err;
 
 	job = job_create(axl, args);
 	if (IS_ERR(job))
 		return PTR_ERR(job);
-	outs = outs_prepare(file, out, args->num_out);
+	outs = axl_syncs_prepare(file, out, args->num_out);
 	if (IS_ERR(outs)) {
 		job_free(job);
 		return PTR_ERR(outs);
@@ -550,7 +473,7 @@ static int submit_copied(struct axl_device *axl, struct drm_file *file,
 	err = ctx ? submit(ctx, job, file, args, in, outs)
 		  : axl_refuse(axl, -ENOENT, "context %u", args->ctx);
 	mutex_unlock(&axl->objects);
-	outs_free(outs, args->num_out);
+	axl_syncs_free(outs, args->num_out);
 	if (err)
 		job_free(job);
 	return err;
