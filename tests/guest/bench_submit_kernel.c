@@ -134,6 +134,7 @@ static void compare_submission(struct guest *guest, long packets)
 {
 	int ctx = fences_context(guest);
 	uint32_t done = fences_create(guest);
+	struct drm_axl_ctx_destroy destroy = {0};
 	double user, kernel;
 
 	if (ctx < 0 || !done)
@@ -143,6 +144,9 @@ static void compare_submission(struct guest *guest, long packets)
 	user = submission(guest, packets, 64);
 	kernel = kernel_submission(guest, (uint32_t)ctx, done, packets, 64);
 	printf("figure the user-mode queue is %.1f times cheaper in batches of 64\n", kernel / user);
+	destroy.ctx = (uint32_t)ctx;
+	guest_ioctl(guest->fd, DRM_IOCTL_AXL_CTX_DESTROY, &destroy);
+	fences_destroy(guest, done);
 }
 
 /* A batch, its end, the next batch. */
