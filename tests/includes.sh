@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 rules='
 uapi            axl/ drm/
-driver          axl/ drm/ axl_drv.h
+driver          axl/ drm/ axl_
 sim/core        axl/ sim/core/
 sim/inproc      axl/ sim/core/ sim/inproc/
 sim/qemu        axl/ sim/core/ qemu/ qapi/ exec/ hw/ migration/
