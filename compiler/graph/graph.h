@@ -81,11 +81,16 @@ struct graph_node {
 	intptr_t data;
 };
 
+struct graph_opset {
+	const char *domain;
+	int version;
+};
+
 struct graph {
 	const char *name;
 	int ir_version;
 	size_t num_opsets;
-	struct { const char *domain; int version; } *opsets;
+	struct graph_opset *opsets;
 	size_t num_nodes;
 	struct graph_node **nodes;
 	size_t num_values;
@@ -106,19 +111,23 @@ void graph_destroy(struct graph *graph);
 /* A copy of the string that lives as long as the graph; NULL when out of memory. */
 const char *graph_intern(struct graph *graph, const char *text);
 /* New value; a NULL or taken name is made unique. NULL when out of memory. rank -1: unknown. */
-struct graph_value *graph_add_value(struct graph *graph, const char *name, enum dtype dtype, int rank, const int64_t *dims);
+struct graph_value *graph_add_value(struct graph *graph, const char *name, enum dtype dtype, int rank,
+				    const int64_t *dims);
 /* New constant; takes over what @tensor owns (also on failure). */
 struct graph_value *graph_add_constant(struct graph *graph, const char *name, struct tensor *tensor);
 /* New node before @before (NULL: at the end). Inputs get the use recorded, outputs the producer. */
-struct graph_node *graph_add_node(struct graph *graph, struct graph_node *before, const char *domain, const char *op_type, int opset,
-				  const char *name, size_t num_inputs, struct graph_value *const *inputs, size_t num_outputs,
+struct graph_node *graph_add_node(struct graph *graph, struct graph_node *before, const char *domain,
+				  const char *op_type, int opset, const char *name, size_t num_inputs,
+				  struct graph_value *const *inputs, size_t num_outputs,
 				  struct graph_value *const *outputs);
 /* Attributes: set replaces one of the same name; strings and arrays are copied. */
 int graph_node_set_int(struct graph *graph, struct graph_node *node, const char *name, int64_t value);
 int graph_node_set_float(struct graph *graph, struct graph_node *node, const char *name, float value);
 int graph_node_set_string(struct graph *graph, struct graph_node *node, const char *name, const char *value);
-int graph_node_set_ints(struct graph *graph, struct graph_node *node, const char *name, size_t count, const int64_t *values);
-int graph_node_set_floats(struct graph *graph, struct graph_node *node, const char *name, size_t count, const float *values);
+int graph_node_set_ints(struct graph *graph, struct graph_node *node, const char *name, size_t count,
+			const int64_t *values);
+int graph_node_set_floats(struct graph *graph, struct graph_node *node, const char *name, size_t count,
+			  const float *values);
 
 /* ---- editing ---- */
 struct graph_value *graph_find_value(const struct graph *graph, const char *name);

@@ -9,14 +9,14 @@
  *	section contents				each at a multiple of 64 bytes, zero bytes between
  *
  * Each section type occurs exactly once, in the order of enum axm_section_type. All but STRINGS and DATA are arrays of
- *one struct. A string is its offset in STRINGS, where it ends with NUL; offset 0 is "". An id list is (first, count) in
- *IDS; the id ~0 is an omitted optional input. Bytes in DATA start at multiples of 64.
+ * one struct. A string is its offset in STRINGS, where it ends with NUL; offset 0 is "". An id list is (first, count) in
+ * IDS; the id ~0 is an omitted optional input. Bytes in DATA start at multiples of 64.
  *
  * Rules, which axm_open() checks before anybody may look: sizes and offsets stay inside the file and inside their
- *section; the checksum holds; every id, string and type is in range; values are defined before use in region order
- *(inputs and constants at the start, others once, by the node that has them as output); nodes of a region are
- *contiguous and regions ascend; ranks, dims and byte sizes agree; command buffers pass the verifier against the file's
- *own target and region sizes.
+ * section; the checksum holds; every id, string and type is in range; values are defined before use in region order
+ * (inputs and constants at the start, others once, by the node that has them as output); nodes of a region are
+ * contiguous and regions ascend; ranks, dims and byte sizes agree; command buffers pass the verifier against the file's
+ * own target and region sizes.
  *
  * The same model, target and options give the same bytes. A reader refuses versions that it does not know.
  */

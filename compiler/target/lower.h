@@ -3,16 +3,16 @@
  * Lowering: one graph node (with what is fused into it) -> instructions of a program.
  *
  * A device tensor is a strided view of a buffer: dimension d of the ONNX shape moves by stride[d] bytes. Layout is
- *therefore not a property of operators but of tensors: convolutions like their channels innermost (NHWC), matrix
- *products their last dimension, and a Transpose, Slice, Split or Squeeze is only another view. An operator that wants
- *another order says so when it fetches, and the load pipe transposes.
+ * therefore not a property of operators but of tensors: convolutions like their channels innermost (NHWC), matrix
+ * products their last dimension, and a Transpose, Slice, Split or Squeeze is only another view. An operator that wants
+ * another order says so when it fetches, and the load pipe transposes.
  *
  *	lower_fetch()	brings a box of a tensor into a scratchpad buffer with the strides the operator wants; where the
- *tensor is resident in that scratchpad already, it returns a view instead and moves nothing
+ *			tensor is resident in that scratchpad already, it returns a view instead and moves nothing
  *	lower_commit()	the other way
  *
  * Everything reaches memory through these two, so that residency (a tensor that never leaves the scratchpad) and layout
- *are decided in one place.
+ * are decided in one place.
  */
 #ifndef COMPILER_TARGET_LOWER_H
 #define COMPILER_TARGET_LOWER_H

@@ -8,10 +8,10 @@
  *	      for chunk of positions	       CONV per group and K block into an accumulator buffer, DRAIN, store
  *
  * Where K is cut into blocks (its weights would not fit), the weight blocks are fetched for each chunk, one K block at
- *a time.
+ * a time.
  *
  * One weight block is one contiguous run of memory: bias table, scale table, then W[k][n], in the order in which blocks
- *are used.
+ * are used.
  */
 #include <errno.h>
 #include <stdlib.h>

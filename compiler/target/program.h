@@ -3,19 +3,21 @@
  * Programs: what lowerings write and the back end turns into a command buffer.
  *
  * A lowering appends instructions IN SEQUENTIAL ORDER, as if the device ran one at a time, over buffers that have no
- *address yet. It never thinks of semaphores, addresses, double buffering or which pipe runs ahead. The back end then
+ * address yet. It never thinks of semaphores, addresses, double buffering or which pipe runs ahead. The back end then
  *
  *	program_allocate()   gives scratchpad and accumulator buffers addresses (next-fit in program order, so that
- *consecutive tiles of one loop land in different places: that IS the double buffering) and places DRAM buffers
+ *			     consecutive tiles of one loop land in different places: that IS the double buffering) and
+ *			     places DRAM buffers
  *	program_order()	     finds the dependences between pipes and tiles from the bytes that instructions touch,
- *removes the implied ones, and puts semaphore waits and signals (SYNC where two do not suffice) into the headers
+ *			     removes the implied ones, and puts semaphore waits and signals (SYNC where two do not
+ *			     suffice) into the headers
  *	program_emit()	     writes the streams
  *
  * so that pipes run ahead of each other exactly as far as the data and the memory allow. The lowering decides how far
- *by the size of its buffers: what should be double-buffered must fit twice.
+ * by the size of its buffers: what should be double-buffered must fit twice.
  *
  * Two buffers may share an address when their lifetimes in program order, from first to last instruction that names
- *them, do not overlap. A program is not thread-safe.
+ * them, do not overlap. A program is not thread-safe.
  */
 #ifndef COMPILER_TARGET_PROGRAM_H
 #define COMPILER_TARGET_PROGRAM_H
@@ -73,8 +75,11 @@ uint64_t program_buf_bytes(const struct program *program, program_buf buf);
 
 /*
  * A place: byte @offset of @buf. Address operands of an instruction are given as places, one per address field of its
- *format, in this order (buf 0 where the field is not used): DMA	memory, spad, index_addr CONV	a, w, acc DRAIN
- *acc, out, bias, scale, res, table VEC	dst, src0, src1, table
+ * format, in this order (buf 0 where the field is not used):
+ *	DMA	memory, spad, index_addr
+ *	CONV	a, w, acc
+ *	DRAIN	acc, out, bias, scale, res, table
+ *	VEC	dst, src0, src1, table
  */
 struct program_place {
 	program_buf buf;

@@ -3,8 +3,8 @@
  * The loop over broadcast operands.
  *
  * A plan turns shapes into as few dimensions as possible: dimensions of size 1 go, and neighbours merge when every
- *operand walks through them alike. What remains has an innermost dimension in which each operand either advances by one
- *element or stands still, and that is the row a kernel's inner loop gets:
+ * operand walks through them alike. What remains has an innermost dimension in which each operand either advances by one
+ * element or stands still, and that is the row a kernel's inner loop gets:
  *
  *	[8,64,56,56] + [64,1,1]   ->  8 x 64 rows of 3136, steps 1 and 0     (per channel)
  *	[8,64,56,56] + same       ->  1 row of everything, steps 1 and 1

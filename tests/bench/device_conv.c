@@ -5,7 +5,7 @@
  *	device_conv [ROUNDS [TYPE]]	default 20 rounds of u8, f16, f32
  *
  * Instructions a MAC: valgrind --tool=callgrind --toggle-collect=engine_run device_conv 1 u8, divided by the MACs it
- *prints.
+ * prints.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What submission costs the producer: CPU time per empty packet, in batches, through the inline path of
- *<accel/queue.h>.
+ * <accel/queue.h>.
  *
  *	submit [BATCHES [BATCH [DEVICE [LIMIT]]]]	20000 batches of 64 on sim:; LIMIT in ns: above it, exit 1
  *

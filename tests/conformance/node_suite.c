@@ -5,13 +5,13 @@
  *	node_suite [-v] [-k TEXT] [-x LIST] FOLDER…
  *
  * A FOLDER holds cases (NAME/model.onnx, NAME/test_data_set_K/{input,output}_N.pb); Debian's libonnx-testdata has them
- *below /usr/share/libonnx-testdata/data. Each model is imported, its nodes run one after the other through op_find()
- *and op_run(), without the compiler's passes, and all outputs compared: floats at rtol 1e-3 and atol 1e-7, everything
- *else exactly.
+ * below /usr/share/libonnx-testdata/data. Each model is imported, its nodes run one after the other through op_find()
+ * and op_run(), without the compiler's passes, and all outputs compared: floats at rtol 1e-3 and atol 1e-7, everything
+ * else exactly.
  *
  * LIST names the cases that are known not to pass, one a line, with the reason after a blank; "#" begins a comment. The
- *exit code is 0 when exactly those do not pass, 1 when there is any difference in either direction, 77 when there is no
- *FOLDER. -k runs only the cases whose name contains TEXT, -v prints every case.
+ * exit code is 0 when exactly those do not pass, 1 when there is any difference in either direction, 77 when there is no
+ * FOLDER. -k runs only the cases whose name contains TEXT, -v prints every case.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -5,11 +5,11 @@
  *	bench_submit_kernel [PACKETS]		20000 of each kind
  *
  * - CPU time of the producer a packet, in batches of 1 and of 64, beside the SUBMIT ioctl: slots taken and filled,
- *index published, doorbell if asked for
+ *   index published, doorbell if asked for
  * - a packet to its end and back, by polling the status page and by the WAIT ioctl: wall and CPU time of the caller
  * - doorbells a packet with 64 in flight, as the device counts them (COUNT_DOORBELLS)
- * - packets a second with the doorbells that the event index asks for, and with one for each batch whether asked for or
- *not
+ * - packets a second with the doorbells that the event index asks for, and with one for each batch whether asked for
+ *   or not
  */
 #include <errno.h>
 #include <stdio.h>

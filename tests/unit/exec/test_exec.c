@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The device's fast loops against the scalar reference: every instruction, every operation with every combination of
- *types that is legal, random shapes, layouts and hostile values; identical bits in all of scratchpad and accumulators.
+ * types that is legal, random shapes, layouts and hostile values; identical bits in all of scratchpad and accumulators.
  *
  *	AXL_TEST_SEED=N	another sequence (printed on failure)	AXL_TEST_ROUNDS=N	how many of each
  *	AXL_SIM_ISA	which inner loops (meson runs the test once for each)

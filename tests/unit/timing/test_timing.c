@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The event-driven timing against the cycle-by-cycle model, on random command buffers that the compiler's back end has
- *placed and ordered: mean error under 3 %, none above 10 %. And the laws that any timing has to keep.
+ * placed and ordered: mean error under 3 %, none above 10 %. And the laws that any timing has to keep.
  *
  *	AXL_TEST_SEED=N	the first seed (default 1)	AXL_TEST_ROUNDS=N	how many (default 300)
  */
