@@ -44,18 +44,6 @@ void axl_ctx_put(struct axl_ctx *ctx)
 	kref_put(&ctx->ref, ctx_release);
 }
 
-struct axl_ctx *axl_ctx_get(struct axl_file *priv, u32 handle)
-{
-	struct axl_ctx *ctx;
-
-	mutex_lock(&priv->axl->objects);
-	ctx = xa_load(&priv->ctxs, handle);
-	if (ctx)
-		kref_get(&ctx->ref);
-	mutex_unlock(&priv->axl->objects);
-	return ctx;
-}
-
 static void publish(struct axl_ctx *ctx, bool there)
 {
 	unsigned long flags;
@@ -135,22 +123,32 @@ static void ctx_kill(struct axl_file *priv, struct axl_ctx *ctx)
 	axl_ctx_put(ctx);
 }
 
-static int ctx_create(struct axl_file *priv, struct axl_ctx *ctx, struct drm_axl_ctx_create *args)
+/* The objects lock is held. */
+static struct axl_ctx *ctx_create(struct axl_file *priv, const struct drm_axl_ctx_create *args)
 {
 	struct axl_device *axl = priv->axl;
+	struct axl_ctx *ctx;
 	int err;
 
 	lockdep_assert_held(&axl->objects);
+	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL);
+	if (!ctx)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&ctx->ref);
+	ctx->axl = axl;
+	ctx->file = priv;
+	ctx->id = ++axl->last_id;
 	ctx->vm = xa_load(&priv->vms, args->vm);
-	if (!ctx->vm)
-		return axl_refuse(axl, -ENOENT, "vm %u", args->vm);
+	if (!ctx->vm) {
+		err = axl_refuse(axl, -ENOENT, "vm %u", args->vm);
+		goto err_free;
+	}
 	err = take_number(ctx);
 	if (err)
-		return err;
-	ctx->id = ++axl->last_id;
+		goto err_free;
 	err = alloc_status(ctx);
 	if (err)
-		return err;
+		goto err_free;
 	err = xa_alloc(&priv->ctxs, &ctx->handle, NULL, XA_LIMIT(1, AXL_MAX_HANDLES), GFP_KERNEL);
 	if (err)
 		goto err_status;
@@ -159,33 +157,32 @@ static int ctx_create(struct axl_file *priv, struct axl_ctx *ctx, struct drm_axl
 		goto err_handle;
 	kref_get(&ctx->vm->ref);
 	publish(ctx, true);
-	if (args->flags & DRM_AXL_CTX_SUBMIT) {
-		err = axl_submit_queue_create(ctx);
-		if (err) {
-			xa_erase(&priv->ctxs, ctx->handle);
-			detach(ctx);
-			put_page(ctx->status_page);
-			axl_vm_put(ctx->vm); /* the handle's is left */
-			return err;
-		}
-	}
+	err = args->flags & DRM_AXL_CTX_SUBMIT ? axl_submit_queue_create(ctx) : 0;
+	if (err)
+		goto err_attach;
 	xa_store(&priv->ctxs, ctx->handle, ctx, GFP_KERNEL); /* reserved: it does not fail */
-	return 0;
+	return ctx;
 
+err_attach:
+	xa_erase(&priv->ctxs, ctx->handle);
+	detach(ctx);
+	axl_ctx_put(ctx);
+	return ERR_PTR(err);
 err_handle:
 	xa_erase(&priv->ctxs, ctx->handle);
 err_status:
 	free_status(ctx);
-	return err;
+err_free:
+	kfree(ctx);
+	return ERR_PTR(err);
 }
 
 int axl_ctx_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 {
-	struct axl_file *priv = file->driver_priv;
 	struct axl_device *axl = to_axl(drm);
 	struct drm_axl_ctx_create *args = data;
 	struct axl_ctx *ctx;
-	int err, idx;
+	int idx;
 
 	if (args->flags & ~DRM_AXL_CTX_SUBMIT || args->pad || args->ctx || args->doorbell_offset ||
 	    args->status_offset)
@@ -193,27 +190,16 @@ int axl_ctx_create_ioctl(struct drm_device *drm, void *data, struct drm_file *fi
 				  args->flags);
 	if (!drm_dev_enter(drm, &idx))
 		return -ENODEV;
-	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL);
-	if (!ctx) {
-		err = -ENOMEM;
-		goto out_exit;
-	}
-	kref_init(&ctx->ref);
-	ctx->axl = axl;
-	ctx->file = priv;
 	mutex_lock(&axl->objects);
-	err = ctx_create(priv, ctx, args);
-	mutex_unlock(&axl->objects);
-	if (err) {
-		kfree(ctx);
-		goto out_exit;
+	ctx = ctx_create(file->driver_priv, args);
+	if (!IS_ERR(ctx)) {
+		args->ctx = ctx->handle;
+		args->doorbell_offset = axl_doorbell_offset(ctx->handle);
+		args->status_offset = axl_status_offset(ctx->handle);
 	}
-	args->ctx = ctx->handle;
-	args->doorbell_offset = axl_doorbell_offset(ctx->handle);
-	args->status_offset = axl_status_offset(ctx->handle);
-out_exit:
+	mutex_unlock(&axl->objects);
 	drm_dev_exit(idx);
-	return err;
+	return PTR_ERR_OR_ZERO(ctx);
 }
 
 int axl_ctx_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file)

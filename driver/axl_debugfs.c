@@ -12,15 +12,15 @@ static int objects_show(struct seq_file *m, void *data)
 	struct drm_debugfs_entry *entry = m->private;
 	struct axl_device *axl = to_axl(entry->dev);
 	unsigned int vms, ctxs = 0, queues = 0;
+	struct axl_queue *queue;
 	struct drm_mm_node *node;
 	u64 local = 0;
 
 	mutex_lock(&axl->objects);
 	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
-		for (unsigned int s = 0; axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT; s++) {
-			ctxs += !s;
-			queues += !!axl->ctxs[c]->queues[s];
-		}
+		ctxs += !!axl->ctxs[c];
+	axl_for_each_queue(axl, ~0ull, queue, at)
+		queues++;
 	mutex_unlock(&axl->objects);
 	mutex_lock(&axl->vms_lock);
 	vms = list_count_nodes(&axl->vms);
@@ -48,12 +48,11 @@ static int queues_show(struct seq_file *m, void *data)
 {
 	struct drm_debugfs_entry *entry = m->private;
 	struct axl_device *axl = to_axl(entry->dev);
+	struct axl_queue *queue;
 
 	mutex_lock(&axl->objects);
-	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
-		for (unsigned int s = 0; axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT; s++)
-			if (axl->ctxs[c]->queues[s])
-				show_queue(m, axl->ctxs[c]->queues[s]);
+	axl_for_each_queue(axl, ~0ull, queue, at)
+		show_queue(m, queue);
 	mutex_unlock(&axl->objects);
 	return 0;
 }
@@ -85,16 +84,15 @@ void axl_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
 	struct axl_file *priv = file->driver_priv;
 	struct axl_device *axl = priv->axl;
+	struct axl_queue *queue;
 	u64 busy;
 	int idx;
 
 	mutex_lock(&axl->objects);
 	busy = priv->busy_cycles;
-	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
-		for (unsigned int s = 0;
-		     axl->ctxs[c] && axl->ctxs[c]->file == priv && s < AXL_QUEUES_PER_CONTEXT; s++)
-			if (axl->ctxs[c]->queues[s])
-				busy += READ_ONCE(axl->ctxs[c]->queues[s]->status->busy_cycles);
+	axl_for_each_queue(axl, ~0ull, queue, at)
+		if (queue->ctx->file == priv)
+			busy += READ_ONCE(queue->status->busy_cycles);
 	mutex_unlock(&axl->objects);
 	drm_printf(p, "drm-cycles-npu:\t%llu\n", busy);
 	if (drm_dev_enter(&axl->drm, &idx)) {

@@ -143,17 +143,18 @@ static long axl_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
 	unsigned int nr = _IOC_NR(cmd) - DRM_COMMAND_BASE, size = _IOC_SIZE(cmd), known;
 	struct drm_file *file = filp->private_data;
-	int zero;
+	int zero = 1;
 
 	if (_IOC_NR(cmd) >= DRM_COMMAND_BASE && nr < ARRAY_SIZE(axl_ioctls)) {
 		known = _IOC_SIZE(axl_ioctls[nr].cmd);
-		zero = size > known ? check_zeroed_user((void __user *)arg + known, size - known)
-				    : 1;
-		if (zero <= 0)
-			return zero
-				       ?: axl_refuse(to_axl(file->minor->dev), -E2BIG,
-						     "call %#x with %u bytes", nr, size);
+		if (size > known)
+			zero = check_zeroed_user((void __user *)arg + known, size - known);
 	}
+	if (zero < 0)
+		return zero;
+	if (!zero)
+		return axl_refuse(to_axl(file->minor->dev), -E2BIG, "call %#x with %u bytes", nr,
+				  size);
 	return drm_ioctl(filp, cmd, arg);
 }
 
@@ -209,7 +210,6 @@ static void destroy_workqueues(struct drm_device *drm, void *data)
 {
 	struct axl_device *axl = to_axl(drm);
 
-	cancel_delayed_work_sync(&axl->poll);
 	if (axl->recovery)
 		destroy_workqueue(axl->recovery);
 	if (axl->stores)
@@ -333,11 +333,6 @@ static void axl_remove(struct pci_dev *pdev)
 	wake_up_all(&axl->irq);
 }
 
-static void axl_shutdown(struct pci_dev *pdev)
-{
-	axl_remove(pdev);
-}
-
 /*
  * Pages of the BARs go, so that whoever stores to one waits in the fault handler until the device
  * is back.
@@ -379,7 +374,7 @@ static struct pci_driver axl_pci_driver = {
 	.id_table = axl_ids,
 	.probe = axl_probe,
 	.remove = axl_remove,
-	.shutdown = axl_shutdown,
+	.shutdown = axl_remove,
 	.driver.pm = pm_sleep_ptr(&axl_pm),
 };
 module_pci_driver(axl_pci_driver);

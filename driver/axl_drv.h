@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Objects of the driver: device -> VM -> context -> queue. Each of the last three is counted: a
- *handle of the file holds one reference, a context one on its VM, a queue one on its context, and
- *whoever works with one outside the locks holds one more.
+ * handle of the file holds one reference, a context one on its VM, a queue one on its context, and
+ * whoever works with one outside the locks holds one more.
  *
  * Locks, outermost first:
  *	axl_device.objects	who exists: handles, hardware numbers, the files' tables
@@ -12,9 +12,11 @@
  *	(mmap_lock, reservation locks)
  *	axl_device.map_lock	doorbell and status pages: which context's they are
  *	axl_device.command_lock	the mailbox and the tables that its commands read; nothing is
- *allocated under it axl_device.irq_lock	hardware number -> context, for the interrupt
- *handler axl_queue.lock		fences of a queue, its notify word From an interrupt to the
- *signalling of a fence nothing but the last three is taken, and nothing is allocated.
+ *				allocated under it
+ *	axl_device.irq_lock	hardware number -> context, for the interrupt handler
+ *	axl_queue.lock		fences of a queue, its notify word
+ * From an interrupt to the signalling of a fence nothing but the last three is taken, and nothing
+ * is allocated.
  */
 #ifndef AXL_DRV_H
 #define AXL_DRV_H
@@ -48,7 +50,8 @@
 #define AXL_DEFAULT_WATCHDOG 4000000 /* units of 1024 cycles: four seconds at 1 GHz */
 #define AXL_SUBMIT_SLOTS 64
 #define AXL_SUBMIT_WATCHDOG 1000000 /* one second at 1 GHz */
-#define AXL_DROPS 64		    /* resets of a queue whose dropped packets are remembered */
+#define AXL_POLL (HZ / 20) /* how long anybody sleeps before he looks: interrupts get lost */
+#define AXL_DROPS 64	   /* resets of a queue whose dropped packets are remembered */
 
 struct axl_user_pages;
 struct axl_submit_queue;
@@ -103,7 +106,6 @@ struct axl_ctx {
  * @number: of the hardware
  * @slot: in the context
  * @desc: as it was started
- * @bounded: its progress may back fences
  * @kernel: the driver's own (SUBMIT): its faults are the scheduler's affair
  * @dead: destroyed, or the device is gone: no status will change any more
  * @lock: protects @fences, @reported, @dropped and the writes of status->notify
@@ -120,7 +122,6 @@ struct axl_queue {
 	unsigned int number;
 	unsigned int slot;
 	u32 handle;
-	bool bounded;
 	bool kernel;
 	bool dead;
 	spinlock_t lock; /* see above */
@@ -132,10 +133,7 @@ struct axl_queue {
 	atomic64_t fence_seqno;
 };
 
-/*
- * @after, @until: it signals when status.retired has come to @until; packets after @after are its
- * own
- */
+/* It signals when status.retired has come to @until; packets after @after are its own. */
 struct axl_fence {
 	struct dma_fence base;
 	spinlock_t lock; /* of @base: it may outlive its queue */
@@ -230,6 +228,25 @@ static inline u32 axl_state(const struct axl_queue_status *status)
 	return smp_load_acquire(&status->state); /* pairs with the device's release */
 }
 
+/* The next queue of the @contexts, a bit each, from place *@at on, which moves; NULL: no more. */
+static inline struct axl_queue *axl_next_queue(struct axl_device *axl, u64 contexts,
+					       unsigned int *at)
+{
+	while (*at < AXL_MAX_CONTEXTS * AXL_QUEUES_PER_CONTEXT) {
+		unsigned int c = *at / AXL_QUEUES_PER_CONTEXT, s = *at % AXL_QUEUES_PER_CONTEXT;
+		struct axl_ctx *ctx = contexts >> c & 1 ? axl->ctxs[c] : NULL;
+
+		*at += ctx ? 1 : AXL_QUEUES_PER_CONTEXT;
+		if (ctx && ctx->queues[s])
+			return ctx->queues[s];
+	}
+	return NULL;
+}
+
+/* Under irq_lock or objects. */
+#define axl_for_each_queue(axl, contexts, queue, at)                                               \
+	for (unsigned int at = 0; ((queue) = axl_next_queue(axl, contexts, &(at)));)
+
 static inline struct axl_device *to_axl(struct drm_device *drm)
 {
 	return container_of(drm, struct axl_device, drm);
@@ -252,7 +269,7 @@ int axl_tlb_invalidate(struct axl_device *axl, u64 contexts);
 bool axl_drain_faults(struct axl_device *axl);
 int axl_hw_init(struct axl_device *axl);
 void axl_hw_fini(struct axl_device *axl);
-int axl_hw_suspend(struct axl_device *axl);
+void axl_hw_suspend(struct axl_device *axl);
 int axl_hw_resume(struct axl_device *axl);
 
 /* axl_gem.c */
@@ -285,7 +302,6 @@ void axl_vm_unmap_kernel(struct axl_vm *vm, u64 va, u64 size);
 /* axl_ctx.c */
 int axl_ctx_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_ctx_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
-struct axl_ctx *axl_ctx_get(struct axl_file *priv, u32 handle);
 void axl_ctx_put(struct axl_ctx *ctx);
 void axl_file_release(struct axl_file *priv);
 
@@ -297,7 +313,7 @@ int axl_queue_reset_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 struct axl_queue *axl_queue_add(struct axl_ctx *ctx, struct axl_queue_desc *desc);
 void axl_queue_kill(struct axl_queue *queue);
 int axl_queue_recover(struct axl_queue *queue);
-bool axl_queue_dropped(const struct axl_queue *queue, u64 after, u64 until);
+int axl_queue_outcome(const struct axl_queue *queue, u64 after, u64 until);
 void axl_queue_expire(struct axl_queue *queue);
 struct axl_queue *axl_queue_get(struct axl_file *priv, u32 handle);
 void axl_queue_put(struct axl_queue *queue);
@@ -317,7 +333,6 @@ int axl_fence_import_ioctl(struct drm_device *drm, void *data, struct drm_file *
 
 /* axl_submit.c */
 int axl_submit_queue_create(struct axl_ctx *ctx);
-void axl_submit_queue_stop(struct axl_submit_queue *kq);
 void axl_submit_queue_destroy(struct axl_ctx *ctx);
 void axl_submit_fault(struct axl_queue *queue);
 int axl_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file);

@@ -10,7 +10,6 @@
 #include "axl_drv.h"
 #include "axl_trace.h"
 
-#define POLL (HZ / 20)
 #define EXPORT_TIMEOUT (10 * HZ) /* beyond every watchdog: the queue is reset */
 
 static const char *driver_name(struct dma_fence *base)
@@ -61,7 +60,7 @@ void axl_fence_emit(struct axl_queue *queue, struct axl_fence *fence, u64 after,
 	spin_unlock_irqrestore(&queue->lock, flags);
 	/* It may be there already. */
 	axl_queue_progress(queue);
-	queue_delayed_work(axl->recovery, &axl->poll, POLL);
+	queue_delayed_work(axl->recovery, &axl->poll, AXL_POLL);
 }
 
 bool axl_fence_overdue(const struct axl_fence *fence)
@@ -82,22 +81,16 @@ static bool overdue(struct axl_queue *queue)
 
 static struct axl_queue *find_overdue(struct axl_device *axl)
 {
-	struct axl_queue *found = NULL;
+	struct axl_queue *queue, *found = NULL;
 	unsigned long flags;
 
 	spin_lock_irqsave(&axl->irq_lock, flags);
-	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS && !found; c++)
-		for (unsigned int s = 0; axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT && !found;
-		     s++) {
-			struct axl_queue *queue = axl->ctxs[c]->queues[s];
-
-			if (!queue)
-				continue;
-			spin_lock(&queue->lock);
-			if (overdue(queue) && kref_get_unless_zero(&queue->ref))
-				found = queue;
-			spin_unlock(&queue->lock);
-		}
+	axl_for_each_queue(axl, ~0ull, queue, at) {
+		spin_lock(&queue->lock);
+		if (!found && overdue(queue) && kref_get_unless_zero(&queue->ref))
+			found = queue;
+		spin_unlock(&queue->lock);
+	}
 	spin_unlock_irqrestore(&axl->irq_lock, flags);
 	return found;
 }
@@ -129,7 +122,7 @@ void axl_fence_poll(struct work_struct *work)
 	}
 	dma_fence_end_signalling(cookie);
 	if (atomic_read(&axl->pending_fences))
-		queue_delayed_work(axl->recovery, &axl->poll, POLL);
+		queue_delayed_work(axl->recovery, &axl->poll, AXL_POLL);
 }
 
 /* ---- export ---- */
@@ -139,7 +132,7 @@ static int check_export(struct axl_queue *queue, const struct drm_axl_fence_expo
 	struct axl_device *axl = queue->ctx->axl;
 	u64 most = READ_ONCE(queue->status->retired) + queue->desc.slots;
 
-	if (!queue->bounded)
+	if (!(queue->desc.flags & AXL_QUEUE_BOUNDED))
 		return axl_refuse(axl, -EINVAL, "queue %u is not bounded", args->queue);
 	if (args->index > most)
 		return axl_refuse(axl, -EINVAL, "index %llu is not in the ring", args->index);
@@ -163,8 +156,7 @@ static int export(struct axl_queue *queue, const struct drm_axl_fence_export *ar
 		axl_syncs_free(out, 1);
 		return -ENOMEM;
 	}
-	axl_fence_emit(queue, fence, args->index ? args->index - 1 : 0, args->index,
-		       jiffies + EXPORT_TIMEOUT);
+	axl_fence_emit(queue, fence, args->index - 1, args->index, jiffies + EXPORT_TIMEOUT);
 	axl_syncs_signal(out, 1, &fence->base);
 	axl_syncs_free(out, 1);
 	dma_fence_put(&fence->base);
@@ -324,11 +316,11 @@ int axl_fence_import_ioctl(struct drm_device *drm, void *data, struct drm_file *
 	struct store *store;
 	int err;
 
-	if (args->pad || args->sync.flags & ~DRM_AXL_SYNC_TIMELINE || args->offset % 8 ||
-	    (!(args->sync.flags & DRM_AXL_SYNC_TIMELINE) && args->sync.point))
-		return axl_refuse(axl, -EINVAL,
-				  "pad %u, flags %#x, offset %#llx, or a point of a binary syncobj",
-				  args->pad, args->sync.flags, args->offset);
+	if (args->pad || args->offset % 8)
+		return axl_refuse(axl, -EINVAL, "pad %u, offset %#llx", args->pad, args->offset);
+	err = axl_sync_check(axl, &args->sync);
+	if (err)
+		return err;
 	store = kzalloc(sizeof(*store), GFP_KERNEL);
 	if (!store)
 		return -ENOMEM;

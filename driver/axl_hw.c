@@ -10,7 +10,6 @@
 #include "axl_trace.h"
 
 #define COMMAND_TIMEOUT (5 * HZ)
-#define COMMAND_POLL (HZ / 20) /* an interrupt may be lost */
 
 u32 axl_read(struct axl_device *axl, enum axl_reg reg)
 {
@@ -39,7 +38,7 @@ static int command(struct axl_device *axl, enum axl_command command, u64 arg)
 		return -EIO;
 	writeq(arg, axl->regs + AXL_REG_COMMAND_ARG);
 	writel(command, axl->regs + AXL_REG_COMMAND);
-	while (!wait_event_timeout(axl->irq, !command_busy(axl), COMMAND_POLL)) {
+	while (!wait_event_timeout(axl->irq, !command_busy(axl), AXL_POLL)) {
 		if (axl_read(axl, AXL_REG_STATUS) == ~0u) { /* no device */
 			axl->wedged = true;
 			return -EIO;
@@ -96,39 +95,42 @@ static int reattach(struct axl_device *axl, bool queues)
 /* Every queue stands, as if its packet had faulted: its owner resets it and goes on. */
 static void fail_queues(struct axl_device *axl)
 {
+	struct axl_queue *queue;
 	unsigned long flags;
 
 	spin_lock_irqsave(&axl->irq_lock, flags);
-	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
-		for (unsigned int s = 0; axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT; s++) {
-			struct axl_queue *queue = axl->ctxs[c]->queues[s];
-
-			if (!queue)
-				continue;
-			WRITE_ONCE(queue->status->error, AXL_CAUSE_RESET);
-			/* Whoever sees the state sees the error. */
-			smp_store_release(&queue->status->state, AXL_QUEUE_FAULTED);
-		}
+	axl_for_each_queue(axl, ~0ull, queue, at) {
+		WRITE_ONCE(queue->status->error, AXL_CAUSE_RESET);
+		/* Whoever sees the state sees the error. */
+		smp_store_release(&queue->status->state, AXL_QUEUE_FAULTED);
+	}
 	spin_unlock_irqrestore(&axl->irq_lock, flags);
 }
 
-/* A command did not end: the last that can be done. */
-static int reset_device(struct axl_device *axl)
+/* From reset to work, as the tables have it; it is wedged when that fails. */
+static int bring_up(struct axl_device *axl, bool queues)
 {
 	int err = reset(axl);
 
 	if (!err) {
 		axl->wedged = false;
 		program(axl);
-		err = reattach(axl, false);
+		err = reattach(axl, queues);
 	}
 	if (err)
 		axl->wedged = true;
+	return err;
+}
+
+/* A command did not end: the last that can be done. */
+static void reset_device(struct axl_device *axl)
+{
+	int err = bring_up(axl, false);
+
 	fail_queues(axl);
 	atomic64_inc(&axl->resets);
 	trace_axl_reset(&axl->drm, ~0u, err);
 	drm_err(&axl->drm, "the device was reset: %d\n", err);
-	return err;
 }
 
 static int command_or_reset(struct axl_device *axl, enum axl_command cmd, u64 arg)
@@ -263,26 +265,19 @@ static irqreturn_t axl_irq(int irq, void *data)
 	struct axl_vector *source = data;
 	struct axl_device *axl = source->axl;
 	unsigned int vector = source->number;
-	u64 contexts;
+	u64 contexts = vector ? contexts_of(vector) : ~0ull;
 	bool faults;
 
 	/* Clear first, then look: what comes in between raises it again. */
 	writel(1u << vector, axl->regs + AXL_REG_IRQ_PENDING);
-	if (!vector)
+	if (vector)
+		writeq(contexts, axl->regs + AXL_REG_IRQ_CONTEXTS);
+	else
 		writel(AXL_IRQ_FAULT | AXL_IRQ_COMMAND, axl->regs + AXL_REG_IRQ_CAUSE);
 	/* A queue that stands has its record, whichever of the two interrupts comes first. */
 	faults = axl_drain_faults(axl);
-	if (!vector) {
-		if (faults)
-			axl_progress_contexts(axl, ~0ull);
-	} else {
-		contexts = axl_read64(axl, AXL_REG_IRQ_CONTEXTS) & contexts_of(vector);
-		writeq(contexts, axl->regs + AXL_REG_IRQ_CONTEXTS);
-		/*
-		 * Not only those that say so: the register may be read while a second one comes in.
-		 */
-		axl_progress_contexts(axl, contexts_of(vector));
-	}
+	if (vector || faults)
+		axl_progress_contexts(axl, contexts);
 	wake_up_all(&axl->irq);
 	return IRQ_HANDLED;
 }
@@ -401,21 +396,18 @@ void axl_hw_fini(struct axl_device *axl)
  * A packet that does not come to its end in time is begun again then. The caller keeps everybody
  * else away from the device.
  */
-int axl_hw_suspend(struct axl_device *axl)
+void axl_hw_suspend(struct axl_device *axl)
 {
 	u32 status;
-	int err;
 
 	mutex_lock(&axl->command_lock);
 	writel(0, axl->regs + AXL_REG_CONTROL);
-	err = readl_poll_timeout(axl->regs + AXL_REG_STATUS, status, status & AXL_STATUS_IDLE, 100,
-				 1000000);
-	if (err)
+	if (readl_poll_timeout(axl->regs + AXL_REG_STATUS, status, status & AXL_STATUS_IDLE, 100,
+			       1000000))
 		drm_notice(&axl->drm,
 			   "suspended in the middle of a packet, which will be begun again\n");
-	err = reset(axl);
+	reset(axl);
 	mutex_unlock(&axl->command_lock);
-	return err;
 }
 
 int axl_hw_resume(struct axl_device *axl)
@@ -423,16 +415,9 @@ int axl_hw_resume(struct axl_device *axl)
 	int err;
 
 	mutex_lock(&axl->command_lock);
-	err = reset(axl);
-	if (!err) {
-		axl->wedged = false;
-		program(axl);
-		err = reattach(axl, true);
-	}
-	if (err) {
-		axl->wedged = true;
+	err = bring_up(axl, true);
+	if (err)
 		fail_queues(axl);
-	}
 	mutex_unlock(&axl->command_lock);
 	return err;
 }

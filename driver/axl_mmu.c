@@ -160,20 +160,3 @@ void axl_mmu_clear(struct axl_mmu *mmu, u64 va, u64 size)
 			WRITE_ONCE(dir->child[i]->entries[index_of(page, 0)], 0);
 	}
 }
-
-u64 axl_mmu_lookup(const struct axl_mmu *mmu, u64 va, u64 *size)
-{
-	const struct axl_table *table = mmu->root;
-
-	for (int level = AXL_TABLE_LEVELS - 1; level > 1; level--) {
-		table = table->child[index_of(va, level)];
-		if (!table)
-			return 0;
-	}
-	*size = AXL_LARGE_PAGE_BYTES;
-	if (table->entries[index_of(va, 1)] & AXL_PTE_LEAF)
-		return table->entries[index_of(va, 1)];
-	*size = AXL_PAGE_BYTES;
-	table = table->child[index_of(va, 1)];
-	return table ? table->entries[index_of(va, 0)] : 0;
-}

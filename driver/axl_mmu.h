@@ -55,7 +55,4 @@ void axl_mmu_map(struct axl_mmu *mmu, u64 va, u64 size, u64 address, u64 bits);
  */
 void axl_mmu_clear(struct axl_mmu *mmu, u64 va, u64 size);
 
-/* The entry for @va, and in *size how much it covers; 0: none. */
-u64 axl_mmu_lookup(const struct axl_mmu *mmu, u64 va, u64 *size);
-
 #endif

@@ -77,7 +77,6 @@ struct axl_queue *axl_queue_add(struct axl_ctx *ctx, struct axl_queue_desc *desc
 	spin_lock_init(&queue->lock);
 	INIT_LIST_HEAD(&queue->fences);
 	queue->ctx = ctx;
-	queue->bounded = desc->flags & AXL_QUEUE_BOUNDED;
 	queue->fence_context = dma_fence_context_alloc(1);
 	err = take_number(queue);
 	if (err)
@@ -156,7 +155,7 @@ void axl_queue_notify(struct axl_queue *queue, u64 index)
  * Whether a reset dropped one of the packets (after, until]; queue->lock is held, or what came
  * before is not asked for.
  */
-bool axl_queue_dropped(const struct axl_queue *queue, u64 after, u64 until)
+static bool was_dropped(const struct axl_queue *queue, u64 after, u64 until)
 {
 	u64 last = READ_ONCE(queue->status->dropped);
 
@@ -169,13 +168,13 @@ bool axl_queue_dropped(const struct axl_queue *queue, u64 after, u64 until)
 	return false;
 }
 
-/* 0, an error, or -EINPROGRESS. */
-static int outcome(const struct axl_queue *queue, const struct axl_fence *fence)
+/* How the packets (after, until] have ended: 0, an error, or -EINPROGRESS. */
+int axl_queue_outcome(const struct axl_queue *queue, u64 after, u64 until)
 {
 	u32 state = axl_state(queue->status);
 
-	if (axl_retired(queue->status) >= fence->until)
-		return axl_queue_dropped(queue, fence->after, fence->until) ? -ECANCELED : 0;
+	if (axl_retired(queue->status) >= until)
+		return was_dropped(queue, after, until) ? -ECANCELED : 0;
 	if (READ_ONCE(queue->dead))
 		return -ENODEV;
 	/* Of the driver's own queue the scheduler drops the packet and goes on. */
@@ -222,7 +221,7 @@ void axl_queue_progress(struct axl_queue *queue)
 	do {
 		earliest = ~0ull;
 		list_for_each_entry_safe(fence, next, &queue->fences, link) {
-			int result = outcome(queue, fence);
+			int result = axl_queue_outcome(queue, fence->after, fence->until);
 
 			if (result != -EINPROGRESS)
 				end_fence(queue, fence, result);
@@ -270,14 +269,12 @@ int axl_queue_recover(struct axl_queue *queue)
 
 void axl_progress_contexts(struct axl_device *axl, u64 contexts)
 {
+	struct axl_queue *queue;
 	unsigned long flags;
 
 	spin_lock_irqsave(&axl->irq_lock, flags);
-	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS; c++)
-		for (unsigned int s = 0;
-		     contexts >> c & 1 && axl->ctxs[c] && s < AXL_QUEUES_PER_CONTEXT; s++)
-			if (axl->ctxs[c]->queues[s])
-				axl_queue_progress(axl->ctxs[c]->queues[s]);
+	axl_for_each_queue(axl, contexts, queue, at)
+		axl_queue_progress(queue);
 	spin_unlock_irqrestore(&axl->irq_lock, flags);
 }
 

@@ -15,9 +15,8 @@
 #define MAX_PACKETS 16
 #define MAX_SYNCS 64
 #define RING_BYTES (AXL_SUBMIT_SLOTS * AXL_PACKET_BYTES)
-#define SPACE_BYTES                                                                                \
-	(2 * AXL_PAGE_BYTES)  /* ring and index page, in the VM's kernel range, by context number  \
-			       */
+/* Ring and index page, in the VM's kernel range, by context number. */
+#define SPACE_BYTES (2 * AXL_PAGE_BYTES)
 #define JOB_TIMEOUT (10 * HZ) /* beyond the device's watchdog, which comes first */
 
 /*

@@ -49,28 +49,43 @@ static const struct axl_mmu_ops source_ops = {
 	.free = source_free,
 };
 
-/* As the device walks: by addresses. 0: not mapped. */
-static u64 walk(const struct axl_mmu *mmu, u64 va)
+/* As the device walks: by addresses. 0: not mapped. *@covers: bytes of the page. */
+static u64 walk(const struct axl_mmu *mmu, u64 va, u64 *covers)
 {
 	const u64 *entries = mmu->root->entries;
 
 	for (int level = AXL_TABLE_LEVELS - 1; level >= 0; level--) {
 		u64 entry = entries[index_of(va, level)];
-		u64 inside = va & (level ? LARGE - 1 : PAGE - 1);
 
 		if (!(entry & AXL_PTE_VALID))
 			return 0;
+		*covers = level ? LARGE : PAGE;
 		if (!level || entry & AXL_PTE_LEAF)
-			return (entry & ~(u64)AXL_PTE_LEAF) + inside;
+			return (entry & ~(u64)AXL_PTE_LEAF) + (va & (*covers - 1));
 		entries = phys_to_virt(entry & AXL_PTE_ADDR);
 	}
 	return 0;
 }
 
+static u64 entry_at(const struct axl_mmu *mmu, u64 va)
+{
+	u64 covers;
+
+	return walk(mmu, va, &covers);
+}
+
+static u64 page_at(const struct axl_mmu *mmu, u64 va)
+{
+	u64 covers = 0;
+
+	walk(mmu, va, &covers);
+	return covers;
+}
+
 static void expect(struct kunit *test, struct axl_mmu *mmu, u64 va, u64 size, u64 address)
 {
 	for (u64 at = 0; at < size; at += PAGE)
-		KUNIT_ASSERT_EQ_MSG(test, walk(mmu, va + at),
+		KUNIT_ASSERT_EQ_MSG(test, entry_at(mmu, va + at),
 				    address ? (address + at) | BITS | AXL_PTE_VALID : 0, "at %#llx",
 				    va + at);
 }
@@ -98,7 +113,6 @@ static void large_pages(struct kunit *test)
 {
 	struct source source = { .left = 100 };
 	struct axl_mmu mmu;
-	u64 covers;
 
 	KUNIT_ASSERT_EQ(test, axl_mmu_init(&mmu, &source_ops, &source), 0);
 	/* A page before, two large ones, a page behind: contiguous, and aligned alike. */
@@ -108,10 +122,8 @@ static void large_pages(struct kunit *test)
 			0);
 	axl_mmu_map(&mmu, 4 * LARGE - PAGE, 2 * LARGE + 2 * PAGE, 8 * LARGE - PAGE, BITS);
 	expect(test, &mmu, 4 * LARGE - PAGE, 2 * LARGE + 2 * PAGE, 8 * LARGE - PAGE);
-	KUNIT_EXPECT_TRUE(test, axl_mmu_lookup(&mmu, 4 * LARGE, &covers) & AXL_PTE_LEAF);
-	KUNIT_EXPECT_EQ(test, covers, LARGE);
-	KUNIT_EXPECT_FALSE(test, axl_mmu_lookup(&mmu, 4 * LARGE - PAGE, &covers) & AXL_PTE_LEAF);
-	KUNIT_EXPECT_EQ(test, covers, PAGE);
+	KUNIT_EXPECT_EQ(test, page_at(&mmu, 4 * LARGE), LARGE);
+	KUNIT_EXPECT_EQ(test, page_at(&mmu, 4 * LARGE - PAGE), PAGE);
 	axl_mmu_clear(&mmu, 4 * LARGE - PAGE, 2 * LARGE + 2 * PAGE);
 	expect(test, &mmu, 4 * LARGE - 2 * PAGE, 2 * LARGE + 4 * PAGE, 0);
 	axl_mmu_fini(&mmu);
@@ -123,14 +135,12 @@ static void misaligned_memory(struct kunit *test)
 {
 	struct source source = { .left = 100 };
 	struct axl_mmu mmu;
-	u64 covers;
 
 	KUNIT_ASSERT_EQ(test, axl_mmu_init(&mmu, &source_ops, &source), 0);
 	KUNIT_ASSERT_EQ(test, axl_mmu_prepare(&mmu, LARGE, LARGE, LARGE + PAGE), 0);
 	axl_mmu_map(&mmu, LARGE, LARGE, LARGE + PAGE, BITS);
 	expect(test, &mmu, LARGE, LARGE, LARGE + PAGE);
-	axl_mmu_lookup(&mmu, LARGE, &covers);
-	KUNIT_EXPECT_EQ(test, covers, PAGE);
+	KUNIT_EXPECT_EQ(test, page_at(&mmu, LARGE), PAGE);
 	axl_mmu_fini(&mmu);
 	KUNIT_EXPECT_EQ(test, source.live, 0);
 }
@@ -140,7 +150,6 @@ static void small_pages_over_a_large_one(struct kunit *test)
 {
 	struct source source = { .left = 100 };
 	struct axl_mmu mmu;
-	u64 covers;
 
 	KUNIT_ASSERT_EQ(test, axl_mmu_init(&mmu, &source_ops, &source), 0);
 	KUNIT_ASSERT_EQ(test, axl_mmu_prepare(&mmu, LARGE, LARGE, LARGE), 0);
@@ -157,8 +166,7 @@ static void small_pages_over_a_large_one(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, axl_mmu_prepare(&mmu, LARGE, LARGE, LARGE), 0);
 	axl_mmu_map(&mmu, LARGE, LARGE, LARGE, BITS);
 	expect(test, &mmu, LARGE, LARGE, LARGE);
-	axl_mmu_lookup(&mmu, LARGE, &covers);
-	KUNIT_EXPECT_EQ(test, covers, PAGE);
+	KUNIT_EXPECT_EQ(test, page_at(&mmu, LARGE), PAGE);
 	axl_mmu_fini(&mmu);
 	KUNIT_EXPECT_EQ(test, source.live, 0);
 }
@@ -242,7 +250,7 @@ static void random_changes(struct kunit *test)
 			memset(model + first, 0, n * sizeof(*model));
 		}
 		for (u64 i = 0; i < PAGES; i++)
-			KUNIT_ASSERT_EQ_MSG(test, walk(&mmu, base + i * PAGE),
+			KUNIT_ASSERT_EQ_MSG(test, entry_at(&mmu, base + i * PAGE),
 					    model[i] ? model[i] | BITS | AXL_PTE_VALID : 0,
 					    "step %d, page %llu", step, i);
 	}

@@ -58,6 +58,12 @@ static bool is_local(const struct axl_mapping *mapping)
 	return mapping->base.gem.obj && to_axl_bo(mapping->base.gem.obj)->local;
 }
 
+/* Where in local memory it lies; it is contiguous there. */
+static u64 local_address(const struct axl_mapping *mapping)
+{
+	return to_axl_bo(mapping->base.gem.obj)->node.start + mapping->base.gem.offset;
+}
+
 static void mapping_free(struct axl_vm *vm, struct axl_mapping *mapping)
 {
 	struct drm_gem_object *gem = mapping->base.gem.obj;
@@ -139,7 +145,7 @@ static int prepare_tables(struct axl_vm *vm, struct axl_mapping *mapping)
 	u64 address = AXL_MMU_SCATTERED;
 
 	if (is_local(mapping)) {
-		address = to_axl_bo(mapping->base.gem.obj)->node.start + mapping->base.gem.offset;
+		address = local_address(mapping);
 	} else {
 		struct sg_table *sgt = sgt_of(mapping);
 
@@ -211,8 +217,7 @@ static void commit(struct axl_vm *vm, const struct drm_axl_bind_op *op, struct a
 	if (op->op == DRM_AXL_BIND_UNMAP) {
 		axl_mmu_clear(&vm->mmu, va, size);
 	} else if (is_local(mapping)) {
-		axl_mmu_map(&vm->mmu, va, size,
-			    to_axl_bo(mapping->base.gem.obj)->node.start + mapping->base.gem.offset,
+		axl_mmu_map(&vm->mmu, va, size, local_address(mapping),
 			    mapping->bits | AXL_PTE_LOCAL);
 	} else {
 		u64 skip = mapping->user ? 0 : mapping->base.gem.offset, done = 0;

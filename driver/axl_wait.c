@@ -5,7 +5,6 @@
 #include "axl_drv.h"
 
 #define MAX_WAITS 64
-#define POLL (HZ / 20) /* an interrupt may be lost */
 
 struct wait {
 	struct axl_queue *queue;
@@ -15,16 +14,13 @@ struct wait {
 
 static s32 outcome(const struct wait *wait)
 {
-	const struct axl_queue_status *status = wait->queue->status;
-	u32 state = axl_state(status);
+	int result = axl_queue_outcome(wait->queue, wait->index - 1, wait->index);
 
-	if (axl_retired(status) >= wait->index)
-		return wait->index && axl_queue_dropped(wait->queue, wait->index - 1, wait->index)
-			       ? -ECANCELED
-			       : 0;
-	if (READ_ONCE(wait->queue->dead) || drm_dev_is_unplugged(&wait->queue->ctx->axl->drm))
+	if (!result || result == -ECANCELED)
+		return result;
+	if (drm_dev_is_unplugged(&wait->queue->ctx->axl->drm))
 		return -ENODEV;
-	return state == AXL_QUEUE_FAULTED ? -EIO : -ETIME;
+	return result == -EINPROGRESS ? -ETIME : result;
 }
 
 static u32 look(struct wait *waits, u32 count)
@@ -46,7 +42,7 @@ static int sleep_until(struct axl_device *axl, struct wait *waits, u32 count, u3
 		       s64 deadline)
 {
 	for (;;) {
-		ktime_t slice = ktime_add(ktime_get(), ns_to_ktime(jiffies_to_nsecs(POLL)));
+		ktime_t slice = ktime_add(ktime_get(), ns_to_ktime(jiffies_to_nsecs(AXL_POLL)));
 		bool last = deadline >= 0 && ktime_compare(slice, ns_to_ktime(deadline)) >= 0;
 		ktime_t left = ktime_sub(last ? ns_to_ktime(deadline) : slice, ktime_get());
 		int err;
