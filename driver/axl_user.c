@@ -16,6 +16,9 @@ struct axl_user_pages {
 	struct sg_table sgt;
 };
 
+/* A page may be bound more than once, and is used by both sides while it is. */
+#define MAP_ATTRS DMA_ATTR_SKIP_CPU_SYNC
+
 static enum dma_data_direction direction(const struct axl_user_pages *user)
 {
 	return user->write ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
@@ -65,7 +68,7 @@ struct axl_user_pages *axl_user_pages_get(struct axl_device *axl, u64 address, u
 	err = sg_alloc_table_from_pages(&user->sgt, user->pages, user->count, 0, size, GFP_KERNEL);
 	if (err)
 		goto err_pin;
-	err = dma_map_sgtable(&axl->pdev->dev, &user->sgt, direction(user), 0);
+	err = dma_map_sgtable(&axl->pdev->dev, &user->sgt, direction(user), MAP_ATTRS);
 	if (err)
 		goto err_sgt;
 	return user;
@@ -86,7 +89,7 @@ err_free:
 
 void axl_user_pages_put(struct axl_device *axl, struct axl_user_pages *user)
 {
-	dma_unmap_sgtable(&axl->pdev->dev, &user->sgt, direction(user), 0);
+	dma_unmap_sgtable(&axl->pdev->dev, &user->sgt, direction(user), MAP_ATTRS);
 	sg_free_table(&user->sgt);
 	unpin_user_pages_dirty_lock(user->pages, user->count, user->write);
 	account_locked_vm(user->mm, user->count, false);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random calls of the driver: valid objects with single fields that are not, garbage in structs, in rings and in
- *command buffers, mappings and files that come and go in other threads, processes that are killed in the middle.
+ * command buffers, mappings and files that come and go in other threads, processes that are killed in the middle.
  *
  *	fuzz_ioctl [--seconds N] [--seed S] [--processes P]	10 seconds, seed 1, 3 processes of two threads
  *
  * No call may take longer than CALL_LIMIT, the kernel may not warn, and a job at the end has to be right. A process'
- *calls follow from the seed and its number alone, though not their timing. Exit status 0, or 1 with what went wrong.
+ * calls follow from the seed and its number alone, though not their timing. Exit status 0, or 1 with what went wrong.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +27,8 @@
 #define PAGE 4096ull
 #define CALL_LIMIT 20 /* seconds; the driver gives up on the device after five */
 #define MAX_PROCESSES 16
+/* The DMA debugger takes more than seven mappings of one page for a leak. */
+#define USER_PAGES 256
 
 enum kind {
 	DEV_QUERY,
@@ -89,6 +91,7 @@ struct fuzzer {
 	/* Objects that were made at one time or another. */
 	uint32_t bos[16], vms[4], ctxs[8], queues[16], syncs[8];
 	uint64_t offsets[16];
+	uint8_t *memory; /* of the program, to be bound: USER_PAGES */
 };
 
 static uint64_t draw(struct fuzzer *fuzzer)
@@ -197,7 +200,9 @@ static struct drm_axl_vm_bind some_bind(struct fuzzer *fuzzer)
 		if (map && chance(fuzzer, 6)) {
 			ops[i].op = DRM_AXL_BIND_MAP_USER;
 			ops[i].handle = 0;
-			ops[i].offset = (uintptr_t)(chance(fuzzer, 2) ? extra : fuzzer->guest.data_bo.data);
+			ops[i].offset = (uintptr_t)(chance(fuzzer, 8)
+							    ? fuzzer->guest.data_bo.data
+							    : fuzzer->memory + draw(fuzzer) % USER_PAGES * PAGE);
 		}
 		/* Sometimes what its own queue lives on. */
 		if (chance(fuzzer, 30))
@@ -514,11 +519,12 @@ static void use_ring(struct fuzzer *fuzzer)
 
 /* ---- threads and processes ---- */
 
-static uint8_t *page_edge(void)
+/* Pages, and one behind them that may not be touched. */
+static uint8_t *page_edge(size_t count)
 {
-	uint8_t *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *pages = mmap(NULL, (count + 1) * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (pages == MAP_FAILED || mprotect(pages + PAGE, PAGE, PROT_NONE))
+	if (pages == MAP_FAILED || mprotect(pages + count * PAGE, PAGE, PROT_NONE))
 		exit(5);
 	return pages;
 }
@@ -528,7 +534,7 @@ static void *disturb(void *arg)
 {
 	struct fuzzer *fuzzer = arg, own = *fuzzer;
 
-	extra = page_edge();
+	extra = page_edge(1);
 	own.state ^= 0x5555555555555555ull;
 	while (!fuzzer->stop) {
 		static const enum kind kinds[] = {QUEUE_RESET, SUBMIT,      FENCE_EXPORT, GEM_CLOSE, VM_BIND,
@@ -617,7 +623,8 @@ static int be_fuzzer(uint64_t seed, unsigned int number, int64_t deadline)
 		return 8;
 	fuzzer->state = seed;
 	fuzzer->number = number;
-	extra = page_edge();
+	extra = page_edge(1);
+	fuzzer->memory = page_edge(USER_PAGES);
 	sigaction(SIGALRM, &action, NULL);
 	return live(fuzzer, deadline);
 }
