@@ -106,6 +106,7 @@ struct axl_ctx {
  * @number: of the hardware
  * @slot: in the context
  * @desc: as it was started
+ * @on: the number is its own; under command_lock
  * @kernel: the driver's own (SUBMIT): its faults are the scheduler's affair
  * @dead: destroyed, or the device is gone: no status will change any more
  * @lock: protects @fences, @reported, @dropped and the writes of status->notify
@@ -122,6 +123,7 @@ struct axl_queue {
 	unsigned int number;
 	unsigned int slot;
 	u32 handle;
+	bool on;
 	bool kernel;
 	bool dead;
 	spinlock_t lock; /* see above */
@@ -262,9 +264,9 @@ u32 axl_read(struct axl_device *axl, enum axl_reg reg);
 u64 axl_read64(struct axl_device *axl, enum axl_reg reg);
 int axl_context_update(struct axl_device *axl, unsigned int number,
 		       const struct axl_context_desc *desc);
-int axl_queue_start(struct axl_device *axl, unsigned int number, const struct axl_queue_desc *desc);
-int axl_queue_restart(struct axl_device *axl, unsigned int number);
-void axl_queue_off(struct axl_device *axl, unsigned int number);
+int axl_queue_start(struct axl_queue *queue);
+int axl_queue_restart(struct axl_queue *queue);
+void axl_queue_off(struct axl_queue *queue);
 int axl_tlb_invalidate(struct axl_device *axl, u64 contexts);
 bool axl_drain_faults(struct axl_device *axl);
 int axl_hw_init(struct axl_device *axl);

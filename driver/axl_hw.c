@@ -190,43 +190,53 @@ int axl_context_update(struct axl_device *axl, unsigned int number,
 	return err;
 }
 
-int axl_queue_start(struct axl_device *axl, unsigned int number, const struct axl_queue_desc *desc)
+int axl_queue_start(struct axl_queue *queue)
 {
+	struct axl_device *axl = queue->ctx->axl;
+	unsigned int number = queue->number;
 	int err;
 
 	mutex_lock(&axl->command_lock);
-	axl->queue_table[number] = *desc;
+	axl->queue_table[number] = queue->desc;
 	/* What is still on its way is of the number's last owner. */
 	axl_drain_faults(axl);
 	clear_bit(number, axl->has_fault);
 	dma_wmb();
 	err = command_or_reset(axl, AXL_CMD_QUEUE_START, number);
+	queue->on = !err;
 	if (err)
 		axl->queue_table[number].valid = 0;
 	mutex_unlock(&axl->command_lock);
 	return err;
 }
 
-/* Kill what runs, go on behind it. */
-int axl_queue_restart(struct axl_device *axl, unsigned int number)
+/* Kill what runs, go on behind it. -ENODEV: it is off, and its number perhaps another's. */
+int axl_queue_restart(struct axl_queue *queue)
 {
-	int err;
+	struct axl_device *axl = queue->ctx->axl;
+	unsigned int number = queue->number;
+	int err = -ENODEV;
 
 	mutex_lock(&axl->command_lock);
-	err = command_or_reset(axl, AXL_CMD_QUEUE_RESET, number);
-	if (!err)
-		err = command_or_reset(axl, AXL_CMD_QUEUE_START, number);
+	if (queue->on) {
+		err = command_or_reset(axl, AXL_CMD_QUEUE_RESET, number);
+		if (!err)
+			err = command_or_reset(axl, AXL_CMD_QUEUE_START, number);
+		atomic64_inc(&axl->resets);
+		trace_axl_reset(&axl->drm, number, err);
+	}
 	mutex_unlock(&axl->command_lock);
-	atomic64_inc(&axl->resets);
-	trace_axl_reset(&axl->drm, number, err);
 	return err;
 }
 
-void axl_queue_off(struct axl_device *axl, unsigned int number)
+void axl_queue_off(struct axl_queue *queue)
 {
+	struct axl_device *axl = queue->ctx->axl;
+
 	mutex_lock(&axl->command_lock);
-	command_or_reset(axl, AXL_CMD_QUEUE_RESET, number);
-	axl->queue_table[number].valid = 0;
+	command_or_reset(axl, AXL_CMD_QUEUE_RESET, queue->number);
+	axl->queue_table[queue->number].valid = 0;
+	queue->on = false;
 	mutex_unlock(&axl->command_lock);
 }
 

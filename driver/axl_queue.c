@@ -89,7 +89,7 @@ struct axl_queue *axl_queue_add(struct axl_ctx *ctx, struct axl_queue_desc *desc
 	queue->desc = *desc;
 	kref_get(&ctx->ref);
 	publish(queue, true);
-	err = axl_queue_start(ctx->axl, queue->number, desc);
+	err = axl_queue_start(queue);
 	if (err)
 		goto err_publish;
 	return queue;
@@ -112,7 +112,7 @@ void axl_queue_kill(struct axl_queue *queue)
 {
 	struct axl_device *axl = queue->ctx->axl;
 
-	axl_queue_off(axl, queue->number);
+	axl_queue_off(queue);
 	publish(queue, false);
 	axl_queue_progress(queue);
 	queue->ctx->file->busy_cycles += READ_ONCE(queue->status->busy_cycles);
@@ -199,6 +199,9 @@ static void report_fault(struct axl_queue *queue)
 	struct axl_fault_record *record = &axl->faults[queue->number];
 	bool faulted = axl_state(queue->status) == AXL_QUEUE_FAULTED;
 
+	/* More than once: the scheduler forgets it where it sets its clock. */
+	if (faulted && queue->kernel)
+		axl_submit_fault(queue);
 	if (!faulted || queue->reported) {
 		queue->reported = faulted;
 		return;
@@ -207,8 +210,6 @@ static void report_fault(struct axl_queue *queue)
 	trace_axl_fault(&axl->drm, queue->number, queue->status->error,
 			READ_ONCE(queue->status->retired), record->address, record->cycle);
 	axl_event_send(queue, DRM_AXL_EVENT_FAULT, record);
-	if (queue->kernel)
-		axl_submit_fault(queue);
 }
 
 void axl_queue_progress(struct axl_queue *queue)
@@ -252,7 +253,7 @@ void axl_queue_expire(struct axl_queue *queue)
 /* Kill what runs, drop the packet at which it stands, go on behind it. */
 int axl_queue_recover(struct axl_queue *queue)
 {
-	int err = axl_queue_restart(queue->ctx->axl, queue->number);
+	int err = axl_queue_restart(queue);
 	unsigned long flags;
 	u64 dropped;
 

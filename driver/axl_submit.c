@@ -54,11 +54,16 @@ static void done_cb(struct dma_fence *finished, struct dma_fence_cb *cb)
 	dma_fence_put(&done->base);
 }
 
-/* @ref: the context, and each job */
+/*
+ * @ref: the context, and each job
+ * @queue: a reference of its own, until the scheduler is gone
+ * @told: the scheduler was woken because of a fault, not by its clock
+ */
 struct axl_submit_queue {
 	struct kref ref;
 	struct axl_device *axl;
 	struct axl_queue *queue;
+	atomic_t told;
 	struct drm_gpu_scheduler sched;
 	struct drm_sched_entity entity;
 	union axl_packet *ring;
@@ -153,12 +158,8 @@ static struct dma_fence *run_job(struct drm_sched_job *base)
 }
 
 /* The packets behind the one at which it stands, of the job that it is of, shall not run. */
-static void skip_rest(struct axl_submit_queue *kq, struct job *job)
+static void skip_rest(struct axl_submit_queue *kq, struct job *job, u64 at)
 {
-	u64 at = READ_ONCE(kq->queue->status->retired);
-
-	if (!job->emitted || at < job->first || at >= job->first + job->num_packets)
-		return;
 	while (++at < job->first + job->num_packets)
 		kq->ring[at % AXL_SUBMIT_SLOTS] =
 			(union axl_packet){ .header.opcode = AXL_PKT_NOP };
@@ -166,24 +167,48 @@ static void skip_rest(struct axl_submit_queue *kq, struct job *job)
 	wmb();
 }
 
-/* A fault, or no end in time. */
+/* The scheduler is stopped. The job that the queue stands in fails; those behind it run. */
+static void drop_job(struct axl_submit_queue *kq, int error)
+{
+	struct axl_queue *queue = kq->queue;
+	struct drm_sched_job *base;
+	unsigned long flags;
+	u64 at;
+
+	/* Under it fences end. */
+	spin_lock_irqsave(&queue->lock, flags);
+	at = axl_retired(queue->status);
+	list_for_each_entry(base, &kq->sched.pending_list, list) {
+		struct job *job = to_job(base);
+
+		if (job->emitted && at >= job->first && at - job->first < job->num_packets &&
+		    !dma_fence_is_signaled(&job->fence->base)) {
+			dma_fence_set_error(&job->fence->base, error);
+			skip_rest(kq, job, at);
+		}
+	}
+	spin_unlock_irqrestore(&queue->lock, flags);
+	axl_queue_recover(queue);
+}
+
+/*
+ * A fault, or no end in time. @base is the oldest job that the scheduler has not freed: it may have
+ * ended, and need not be the one that the queue stands in.
+ */
 static enum drm_gpu_sched_stat timedout_job(struct drm_sched_job *base)
 {
-	struct job *job = to_job(base);
-	struct axl_submit_queue *kq = job->kq;
-	struct axl_queue *queue = kq->queue;
-	bool faulted = READ_ONCE(queue->status->state) == AXL_QUEUE_FAULTED;
+	struct axl_submit_queue *kq = to_job(base)->kq;
+	bool told = atomic_xchg(&kq->told, 0), faulted;
 	int idx;
 
 	drm_sched_stop(&kq->sched, base);
-	if (job->emitted && !dma_fence_is_signaled(&job->fence->base) &&
-	    drm_dev_enter(&kq->axl->drm, &idx)) {
-		dma_fence_set_error(&job->fence->base, faulted ? -EIO : -ETIME);
+	faulted = axl_state(kq->queue->status) == AXL_QUEUE_FAULTED;
+	/* Told, but not faulted: it was dealt with when the last one was. */
+	if ((faulted || !told) && drm_dev_enter(&kq->axl->drm, &idx)) {
 		if (!faulted)
 			drm_err(&kq->axl->drm, "a job of queue %u does not end: it is dropped\n",
-				queue->number);
-		skip_rest(kq, job);
-		axl_queue_recover(queue);
+				kq->queue->number);
+		drop_job(kq, faulted ? -EIO : -ETIME);
 		drm_dev_exit(idx);
 	}
 	/*
@@ -211,8 +236,10 @@ void axl_submit_fault(struct axl_queue *queue)
 {
 	struct axl_submit_queue *kq = queue->ctx->submit;
 
-	if (kq)
-		drm_sched_fault(&kq->sched);
+	if (!kq)
+		return;
+	atomic_set(&kq->told, 1);
+	drm_sched_fault(&kq->sched);
 }
 
 /* ---- life ---- */
@@ -263,6 +290,7 @@ static int add_queue(struct axl_ctx *ctx, struct axl_submit_queue *kq)
 	if (IS_ERR(queue))
 		return PTR_ERR(queue);
 	queue->kernel = true;
+	kref_get(&queue->ref);
 	kq->queue = queue;
 	return 0;
 }
@@ -337,7 +365,10 @@ void axl_submit_queue_destroy(struct axl_ctx *ctx)
 	/* drm_sched_fini() would lose what it has not freed. */
 	if (!wait_event_timeout(kq->idle, !atomic_read(&kq->running), JOB_TIMEOUT))
 		drm_err(&axl->drm, "%d jobs are lost\n", atomic_read(&kq->running));
+	/* It would start again what drm_sched_fini() stops. */
+	cancel_delayed_work_sync(&kq->sched.work_tdr);
 	drm_sched_fini(&kq->sched);
+	axl_queue_put(kq->queue);
 	axl_vm_unmap_kernel(ctx->vm, kq->va, SPACE_BYTES);
 	dma_free_coherent(&axl->pdev->dev, SPACE_BYTES, kq->ring, kq->dma);
 	kref_put(&kq->ref, submit_queue_release);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "fences.h"
@@ -190,6 +191,53 @@ static void a_context_goes_with_jobs_that_wait(void **state)
 		fences_destroy(guest, never);
 		fences_destroy(guest, out);
 	}
+}
+
+/* What the race below does, in a process of its own. Every context's last fence ends, well or with an error. */
+static int fault_and_destroy(int rounds, unsigned int seed)
+{
+	struct guest guest;
+	int err = guest_create(&guest, NULL);
+
+	for (int i = 0; i < rounds && !err; i++) {
+		struct drm_axl_sync out = {.handle = fences_create(&guest)};
+		int ctx = fences_context(&guest);
+		struct drm_axl_ctx_destroy args = {.ctx = (uint32_t)ctx};
+		unsigned int jobs = 1 + seed / 65536 % 6;
+
+		if (!out.handle || ctx < 0)
+			return 1;
+		for (unsigned int j = 0; j < jobs && !err; j++) {
+			union axl_packet packets[2] = {fences_fill(GUEST_SCRATCH, j, 256),
+						       fences_fill(GUEST_SCRATCH, j, 256)};
+
+			seed = seed * 1103515245 + 12345;
+			if (seed / 65536 % 3 == 0)
+				packets[seed / 65536 % 2].fill.dst = GUEST_NOWHERE;
+			err = fences_submit(&guest, (uint32_t)ctx, packets, 2, NULL, &out);
+		}
+		guest_sleep(seed / 65536 % 64 * MILLISECOND / 16);
+		if (!err)
+			err = guest_ioctl(guest.fd, DRM_IOCTL_AXL_CTX_DESTROY, &args);
+		if (!err)
+			err = fences_wait(&guest, out.handle, 0, 20 * SECOND);
+		fences_destroy(&guest, out.handle);
+	}
+	return err || guest_destroy(&guest);
+}
+
+static void contexts_go_while_their_jobs_fault(void **state)
+{
+	int pids[3];
+
+	(void)state;
+	for (unsigned int p = 0; p < 3; p++) {
+		pids[p] = fork();
+		if (!pids[p])
+			_exit(fault_and_destroy(4 * loops(), p + 1));
+	}
+	for (unsigned int p = 0; p < 3; p++)
+		assert_int_equal(guest_reap(pids[p], 120 * SECOND), 0);
 }
 
 static void bad_submissions_are_refused(void **state)
@@ -591,6 +639,7 @@ int main(void)
 		CHECK(a_faulting_job_fails_alone),
 		CHECK(an_endless_job_fails_alone),
 		CHECK(a_context_goes_with_jobs_that_wait),
+		CHECK(contexts_go_while_their_jobs_fault),
 		CHECK(bad_submissions_are_refused),
 		CHECK(the_range_of_the_driver_is_its_own),
 		CHECK(a_bounded_queue_gives_fences),
