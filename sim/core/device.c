@@ -216,11 +216,19 @@ static bool pass(struct device *device)
 	return schedule_execute(device) || moved;
 }
 
+/* Not while it fetches nothing: a queue whose owner thinks it awake would get no doorbell before it does again. */
+static void disarm_events(struct device *device)
+{
+	if (device_enabled(device))
+		queue_disarm_events(device);
+}
+
 bool device_run(struct device *device, unsigned int passes)
 {
 	bool moved = true;
 
-	queue_disarm_events(device);
+	device_attend(device);
+	disarm_events(device);
 	device->idle = false;
 	while (passes-- && moved)
 		moved = pass(device) || atomic_load(&device->attention);
@@ -256,12 +264,15 @@ static void *thread_main(void *arg)
 	bool armed = false;
 
 	while (!(atomic_load(&device->attention) & ATTENTION_QUIT)) {
-		if (atomic_load_explicit(&device->attention, memory_order_relaxed) && armed) {
-			queue_disarm_events(device);
+		bool attention = atomic_load_explicit(&device->attention, memory_order_relaxed);
+
+		device->idle = false;
+		device_attend(device);
+		if (attention && armed) {
+			disarm_events(device);
 			armed = false;
 			last_work = now_ns();
 		}
-		device->idle = false;
 		if (pass(device)) {
 			/* A WAIT came true while asleep: the event index is old now. */
 			if (armed)

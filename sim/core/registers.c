@@ -33,6 +33,12 @@ static const struct reg *find(uint64_t offset, unsigned int size)
 	return NULL;
 }
 
+/* Not with something latched that nobody has looked at: a doorbell. What it wakes clears idle before it takes it. */
+static bool is_idle(const struct device *device)
+{
+	return !atomic_load(&device->attention) && device->idle;
+}
+
 /* The lock is held. */
 static uint64_t load(const struct device *device, enum axl_reg offset)
 {
@@ -73,7 +79,7 @@ static uint64_t load(const struct device *device, enum axl_reg offset)
 		return device->control;
 	case AXL_REG_STATUS:
 		return (device->ready ? AXL_STATUS_READY : 0) | (device->command_busy ? AXL_STATUS_COMMAND_BUSY : 0) |
-		       (device->idle ? AXL_STATUS_IDLE : 0);
+		       (is_idle(device) ? AXL_STATUS_IDLE : 0);
 	case AXL_REG_CYCLES:
 		return device->cycles;
 	case AXL_REG_CONTEXT_TABLE:

@@ -45,7 +45,8 @@ struct axl_queue_index {
  * Status entry of a queue: 64 bytes, in the context's status page (struct axl_status_page), written by the device through the
  * privileged port, read-only for the user.
  * @retired:     packets completed (or skipped after a reset); monotonic
- * @event:       the device wants a doorbell when write passes this index; ~0: it is awake and wants none
+ * @event:       the device wants a doorbell when write passes this index; ~0: it is awake and wants none. While ENABLE is 0, and
+ *		 in a reset, it stays as it is: a queue that was asleep is
  * @state:       enum axl_queue_state
  * @error:       enum axl_cause of the packet that stopped the queue, 0: none
  * @busy_cycles: device cycles that tiles and copy engine spent on this queue, for accounting

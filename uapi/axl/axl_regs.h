@@ -92,7 +92,7 @@ enum axl_reg {
 
 #define AXL_STATUS_READY 0x1	    /* out of reset */
 #define AXL_STATUS_COMMAND_BUSY 0x2 /* a command has not ended */
-#define AXL_STATUS_IDLE 0x4	    /* no queue has work in flight */
+#define AXL_STATUS_IDLE 0x4	    /* no queue has work in flight, no doorbell is unseen; enabled: all have armed their event */
 
 #define AXL_IRQ_COMMAND 0x1 /* a command ended */
 #define AXL_IRQ_FAULT 0x2   /* a fault record was written or dropped */
