@@ -182,14 +182,15 @@ int axl_ctx_create_ioctl(struct drm_device *drm, void *data, struct drm_file *fi
 	struct axl_device *axl = to_axl(drm);
 	struct drm_axl_ctx_create *args = data;
 	struct axl_ctx *ctx;
-	int idx;
+	int err, idx;
 
 	if (args->flags & ~DRM_AXL_CTX_SUBMIT || args->pad || args->ctx || args->doorbell_offset ||
 	    args->status_offset)
 		return axl_refuse(axl, -EINVAL, "flags %#x, or an output that is not zero",
 				  args->flags);
-	if (!drm_dev_enter(drm, &idx))
-		return -ENODEV;
+	err = axl_enter(axl, &idx);
+	if (err)
+		return err;
 	mutex_lock(&axl->objects);
 	ctx = ctx_create(file->driver_priv, args);
 	if (!IS_ERR(ctx)) {
@@ -198,7 +199,7 @@ int axl_ctx_create_ioctl(struct drm_device *drm, void *data, struct drm_file *fi
 		args->status_offset = axl_status_offset(ctx->handle);
 	}
 	mutex_unlock(&axl->objects);
-	drm_dev_exit(idx);
+	axl_exit(axl, idx);
 	return PTR_ERR_OR_ZERO(ctx);
 }
 
@@ -208,9 +209,12 @@ int axl_ctx_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	struct axl_device *axl = to_axl(drm);
 	struct drm_axl_ctx_destroy *args = data;
 	struct axl_ctx *ctx;
+	bool there;
+	int idx;
 
 	if (args->pad)
 		return axl_refuse(axl, -EINVAL, "pad %u", args->pad);
+	there = !axl_enter(axl, &idx);
 	mutex_lock(&axl->objects);
 	mutex_lock(&axl->map_lock);
 	ctx = xa_erase(&priv->ctxs, args->ctx);
@@ -220,6 +224,8 @@ int axl_ctx_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	if (ctx)
 		ctx_kill(priv, ctx);
 	mutex_unlock(&axl->objects);
+	if (there)
+		axl_exit(axl, idx);
 	return ctx ? 0 : axl_refuse(axl, -ENOENT, "context %u", args->ctx);
 }
 

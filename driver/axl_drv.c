@@ -49,31 +49,22 @@ static int axl_close(struct inode *inode, struct file *filp)
 static void axl_postclose(struct drm_device *drm, struct drm_file *file)
 {
 	struct axl_file *priv = file->driver_priv;
+	int idx;
+	bool there;
 
 	axl_fence_release(priv);
+	there = !axl_enter(priv->axl, &idx);
 	mutex_lock(&priv->axl->objects);
 	list_del(&priv->link);
 	axl_file_release(priv);
 	mutex_unlock(&priv->axl->objects);
+	if (there)
+		axl_exit(priv->axl, idx);
 	xa_destroy(&priv->ctxs);
 	xa_destroy(&priv->queues);
 	xa_destroy(&priv->vms);
 	put_page(priv->dummy);
 	kfree(priv);
-}
-
-static void read_counters(struct axl_device *axl, struct drm_axl_counters *counters)
-{
-	*counters = (struct drm_axl_counters){
-		.cycles = axl_read64(axl, AXL_REG_CYCLES),
-		.busy = axl_read64(axl, AXL_REG_COUNT_BUSY),
-		.packets = axl_read64(axl, AXL_REG_COUNT_PACKETS),
-		.doorbells = axl_read64(axl, AXL_REG_COUNT_DOORBELLS),
-		.faults = axl_read64(axl, AXL_REG_COUNT_FAULTS),
-		.tlb_misses = axl_read64(axl, AXL_REG_COUNT_TLB_MISSES),
-		.dram_bytes = axl_read64(axl, AXL_REG_COUNT_DRAM_BYTES),
-		.host_bytes = axl_read64(axl, AXL_REG_COUNT_HOST_BYTES),
-	};
 }
 
 static int axl_dev_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
@@ -88,7 +79,7 @@ static int axl_dev_query_ioctl(struct drm_device *drm, void *data, struct drm_fi
 	if (args->type == DRM_AXL_QUERY_COUNTERS) {
 		if (!drm_dev_enter(drm, &idx))
 			return -ENODEV;
-		read_counters(axl, &counters);
+		axl_counters(axl, &counters);
 		drm_dev_exit(idx);
 		from = &counters;
 		size = sizeof(counters);
@@ -103,14 +94,16 @@ static int axl_dev_query_ioctl(struct drm_device *drm, void *data, struct drm_fi
 
 static int axl_get_time_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 {
+	struct axl_device *axl = to_axl(drm);
 	struct drm_axl_get_time *args = data;
-	int idx;
+	int err, idx;
 
-	if (!drm_dev_enter(drm, &idx))
-		return -ENODEV;
-	args->cycles = axl_read64(to_axl(drm), AXL_REG_CYCLES);
+	err = axl_enter(axl, &idx);
+	if (err)
+		return err;
+	args->cycles = axl_read64(axl, AXL_REG_CYCLES);
 	args->cpu_ns = ktime_get_ns();
-	drm_dev_exit(idx);
+	axl_exit(axl, idx);
 	return 0;
 }
 
@@ -304,6 +297,8 @@ static int axl_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	err = drm_dev_register(&axl->drm, 0);
 	if (err)
 		goto err_hw;
+	pci_save_state(pdev); /* for slot_reset() */
+	axl_pm_init(axl);
 	return 0;
 
 err_hw:
@@ -321,6 +316,7 @@ static void axl_remove(struct pci_dev *pdev)
 	struct axl_device *axl = pci_get_drvdata(pdev);
 	struct axl_file *file;
 
+	axl_pm_fini(axl);
 	drm_dev_unplug(&axl->drm);
 	axl_hw_fini(axl);
 	mutex_lock(&axl->objects);
@@ -333,38 +329,6 @@ static void axl_remove(struct pci_dev *pdev)
 	wake_up_all(&axl->irq);
 }
 
-/*
- * Pages of the BARs go, so that whoever stores to one waits in the fault handler until the device
- * is back.
- */
-static int axl_suspend(struct device *dev)
-{
-	struct axl_device *axl = dev_get_drvdata(dev);
-
-	mutex_lock(&axl->objects);
-	mutex_lock(&axl->map_lock);
-	axl_mmap_revoke(axl);
-	axl_hw_suspend(axl);
-	mutex_unlock(&axl->map_lock);
-	mutex_unlock(&axl->objects);
-	return 0;
-}
-
-static int axl_resume(struct device *dev)
-{
-	struct axl_device *axl = dev_get_drvdata(dev);
-	int err;
-
-	mutex_lock(&axl->objects);
-	err = axl_hw_resume(axl);
-	mutex_unlock(&axl->objects);
-	axl_progress_contexts(axl, ~0ull);
-	wake_up_all(&axl->irq);
-	return err;
-}
-
-static DEFINE_SIMPLE_DEV_PM_OPS(axl_pm, axl_suspend, axl_resume);
-
 static const struct pci_device_id axl_ids[] = { { PCI_DEVICE(AXL_PCI_VENDOR, AXL_PCI_DEVICE) },
 						{} };
 MODULE_DEVICE_TABLE(pci, axl_ids);
@@ -375,7 +339,8 @@ static struct pci_driver axl_pci_driver = {
 	.probe = axl_probe,
 	.remove = axl_remove,
 	.shutdown = axl_remove,
-	.driver.pm = pm_sleep_ptr(&axl_pm),
+	.err_handler = &axl_error_handlers,
+	.driver.pm = pm_ptr(&axl_pm_ops),
 };
 module_pci_driver(axl_pci_driver);
 

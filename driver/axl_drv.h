@@ -199,6 +199,10 @@ struct axl_device {
 	dma_addr_t context_dma, queue_dma, fault_dma;
 	struct dma_pool *tables;
 	bool wedged;
+	bool asleep; /* under irq_lock too: its registers are not there */
+	struct drm_axl_counters before_reset;
+	/* Queues that a reset took from the device, until they are restarted. */
+	DECLARE_BITMAP(lost, AXL_MAX_QUEUES);
 
 	struct axl_vector vectors[AXL_NUM_VECTORS];
 	wait_queue_head_t irq; /* an interrupt came, or something ended */
@@ -271,8 +275,20 @@ int axl_tlb_invalidate(struct axl_device *axl, u64 contexts);
 bool axl_drain_faults(struct axl_device *axl);
 int axl_hw_init(struct axl_device *axl);
 void axl_hw_fini(struct axl_device *axl);
+bool axl_hw_idle(struct axl_device *axl);
 void axl_hw_suspend(struct axl_device *axl);
-int axl_hw_resume(struct axl_device *axl);
+void axl_hw_resume(struct axl_device *axl, bool queues);
+void axl_counters(struct axl_device *axl, struct drm_axl_counters *counters);
+
+/* axl_pm.c */
+int axl_enter(struct axl_device *axl, int *idx);
+void axl_exit(struct axl_device *axl, int idx);
+void axl_awake_get(struct axl_device *axl);
+void axl_awake_put(struct axl_device *axl);
+void axl_pm_init(struct axl_device *axl);
+void axl_pm_fini(struct axl_device *axl);
+extern const struct dev_pm_ops axl_pm_ops;
+extern const struct pci_error_handlers axl_error_handlers;
 
 /* axl_gem.c */
 struct drm_gem_object *axl_gem_create_object(struct drm_device *drm, size_t size);
@@ -280,6 +296,7 @@ struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf_att
 				      struct sg_table *sgt);
 void __iomem *axl_local_map(struct axl_bo *bo, u64 offset, u64 size);
 void axl_bos_abandon(struct axl_device *axl);
+void axl_bos_revoke(struct axl_device *axl);
 int axl_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 

@@ -38,7 +38,8 @@ struct axl_fence *axl_fence_alloc(void)
 
 /*
  * Make @fence signal when @queue has retired @until packets; @deadline: jiffies after which the
- * poll resets the queue, 0: never. The caller keeps one reference, the queue takes another.
+ * poll resets the queue, 0: never. The caller, after axl_enter(), keeps one reference, the queue
+ * takes another.
  * Allocates nothing.
  */
 void axl_fence_emit(struct axl_queue *queue, struct axl_fence *fence, u64 after, u64 until,
@@ -55,6 +56,7 @@ void axl_fence_emit(struct axl_queue *queue, struct axl_fence *fence, u64 after,
 		       atomic64_inc_return(&queue->fence_seqno));
 	dma_fence_get(&fence->base);
 	atomic_inc(&axl->pending_fences);
+	axl_awake_get(axl); /* until it has signalled */
 	spin_lock_irqsave(&queue->lock, flags);
 	list_add_tail(&fence->link, &queue->fences);
 	spin_unlock_irqrestore(&queue->lock, flags);
@@ -172,8 +174,9 @@ int axl_fence_export_ioctl(struct drm_device *drm, void *data, struct drm_file *
 
 	if (args->pad)
 		return axl_refuse(axl, -EINVAL, "pad %u", args->pad);
-	if (!drm_dev_enter(drm, &idx))
-		return -ENODEV;
+	err = axl_enter(axl, &idx);
+	if (err)
+		return err;
 	queue = axl_queue_get(file->driver_priv, args->queue);
 	if (queue) {
 		err = export(queue, args, file);
@@ -181,7 +184,7 @@ int axl_fence_export_ioctl(struct drm_device *drm, void *data, struct drm_file *
 	} else {
 		err = axl_refuse(axl, -ENOENT, "queue %u", args->queue);
 	}
-	drm_dev_exit(idx);
+	axl_exit(axl, idx);
 	return err;
 }
 
@@ -226,9 +229,9 @@ static void do_store(struct store *store)
 	if (store->map.vaddr) {
 		/* Whoever sees the value sees what came before the fence. */
 		smp_store_release((u64 *)(store->map.vaddr + store->offset), store->value);
-	} else if (drm_dev_enter(&axl->drm, &idx)) {
+	} else if (!axl_enter(axl, &idx)) {
 		writeq(store->value, store->io + (store->offset & ~PAGE_MASK));
-		drm_dev_exit(idx);
+		axl_exit(axl, idx);
 	}
 }
 

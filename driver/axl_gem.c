@@ -9,6 +9,20 @@
 
 #define CLEAR_BYTES (4u << 20)
 
+static void list(struct axl_device *axl, struct drm_gem_object *gem)
+{
+	mutex_lock(&axl->bo_lock);
+	list_add_tail(&to_axl_bo(gem)->link, &axl->bos);
+	mutex_unlock(&axl->bo_lock);
+}
+
+static void unlist(struct axl_device *axl, struct drm_gem_object *gem)
+{
+	mutex_lock(&axl->bo_lock);
+	list_del(&to_axl_bo(gem)->link);
+	mutex_unlock(&axl->bo_lock);
+}
+
 /* Through a dma-buf too. */
 static int system_mmap(struct drm_gem_object *gem, struct vm_area_struct *vma)
 {
@@ -17,11 +31,7 @@ static int system_mmap(struct drm_gem_object *gem, struct vm_area_struct *vma)
 
 static void system_free(struct drm_gem_object *gem)
 {
-	struct axl_device *axl = to_axl(gem->dev);
-
-	mutex_lock(&axl->bo_lock);
-	list_del(&to_axl_bo(gem)->link);
-	mutex_unlock(&axl->bo_lock);
+	unlist(to_axl(gem->dev), gem);
 	drm_gem_shmem_object_free(gem);
 }
 
@@ -48,20 +58,13 @@ struct drm_gem_object *axl_gem_create_object(struct drm_device *drm, size_t size
 	return &bo->base.base;
 }
 
-static void system_list(struct axl_device *axl, struct drm_gem_object *gem)
-{
-	mutex_lock(&axl->bo_lock);
-	list_add_tail(&to_axl_bo(gem)->link, &axl->bos);
-	mutex_unlock(&axl->bo_lock);
-}
-
 struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf_attachment *attach,
 				      struct sg_table *sgt)
 {
 	struct drm_gem_object *gem = drm_gem_shmem_prime_import_sg_table(drm, attach, sgt);
 
 	if (!IS_ERR(gem))
-		system_list(to_axl(drm), gem);
+		list(to_axl(drm), gem);
 	return gem;
 }
 
@@ -79,7 +82,7 @@ void axl_bos_abandon(struct axl_device *axl)
 		struct sg_table *sgt;
 
 		dma_resv_lock(shmem->base.resv, NULL);
-		sgt = shmem->base.import_attach ? NULL : shmem->sgt;
+		sgt = bo->local || shmem->base.import_attach ? NULL : shmem->sgt;
 		if (sgt) {
 			shmem->sgt = NULL;
 			dma_unmap_sgtable(axl->drm.dev, sgt, DMA_BIDIRECTIONAL, 0);
@@ -92,11 +95,24 @@ void axl_bos_abandon(struct axl_device *axl)
 	mutex_unlock(&axl->bo_lock);
 }
 
+/* Maps of local memory go; their next use puts them back. */
+void axl_bos_revoke(struct axl_device *axl)
+{
+	struct axl_bo *bo;
+
+	mutex_lock(&axl->bo_lock);
+	list_for_each_entry(bo, &axl->bos, link)
+		if (bo->local)
+			drm_vma_node_unmap(&bo->base.base.vma_node, axl->drm.anon_inode->i_mapping);
+	mutex_unlock(&axl->bo_lock);
+}
+
 static void local_free(struct drm_gem_object *gem)
 {
 	struct axl_device *axl = to_axl(gem->dev);
 	struct axl_bo *bo = to_axl_bo(gem);
 
+	unlist(axl, gem);
 	mutex_lock(&axl->local_lock);
 	drm_mm_remove_node(&bo->node);
 	mutex_unlock(&axl->local_lock);
@@ -116,10 +132,10 @@ static vm_fault_t local_fault(struct vm_fault *vmf)
 
 	if (page >= gem->size >> PAGE_SHIFT)
 		return VM_FAULT_SIGBUS;
-	if (!drm_dev_enter(gem->dev, &idx))
+	if (axl_enter(axl, &idx))
 		return axl_mmap_dummy(vmf);
 	ret = vmf_insert_pfn(vma, vmf->address, (axl->local + bo->node.start) / PAGE_SIZE + page);
-	drm_dev_exit(idx);
+	axl_exit(axl, idx);
 	return ret;
 }
 
@@ -192,6 +208,7 @@ static struct drm_gem_object *create_local(struct axl_device *axl, u64 size)
 	if (err)
 		goto err_node;
 	drm_gem_private_object_init(&axl->drm, &bo->base.base, size);
+	list(axl, &bo->base.base);
 	return &bo->base.base;
 
 err_node:
@@ -219,17 +236,18 @@ int axl_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	/* Its pages would be pinned all at once. */
 	if (!(args->flags & DRM_AXL_BO_LOCAL) && size >> PAGE_SHIFT > totalram_pages())
 		return axl_refuse(axl, -ENOMEM, "size %llu: more than the machine has", args->size);
-	if (!drm_dev_enter(drm, &idx))
-		return -ENODEV;
+	err = axl_enter(axl, &idx);
+	if (err)
+		return err;
 	if (args->flags & DRM_AXL_BO_LOCAL) {
 		gem = create_local(axl, size);
 	} else {
 		shmem = drm_gem_shmem_create(drm, size);
 		gem = IS_ERR(shmem) ? ERR_CAST(shmem) : &shmem->base;
 		if (!IS_ERR(gem))
-			system_list(axl, gem);
+			list(axl, gem);
 	}
-	drm_dev_exit(idx);
+	axl_exit(axl, idx);
 	if (IS_ERR(gem))
 		return PTR_ERR(gem);
 	args->size = size;

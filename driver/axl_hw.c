@@ -36,6 +36,9 @@ static int command(struct axl_device *axl, enum axl_command command, u64 arg)
 	lockdep_assert_held(&axl->command_lock);
 	if (axl->wedged)
 		return -EIO;
+	/* It wakes up with what the tables say. */
+	if (axl->asleep)
+		return 0;
 	writeq(arg, axl->regs + AXL_REG_COMMAND_ARG);
 	writel(command, axl->regs + AXL_REG_COMMAND);
 	while (!wait_event_timeout(axl->irq, !command_busy(axl), AXL_POLL)) {
@@ -58,11 +61,56 @@ static int command(struct axl_device *axl, enum axl_command command, u64 arg)
 	return result == AXL_CMD_BAD_ARGUMENT || result == AXL_CMD_BAD_DESCRIPTOR ? -EINVAL : -EIO;
 }
 
+/* As the device has them: since its last reset. All ones: there is no device. */
+static void read_counters(struct axl_device *axl, struct drm_axl_counters *counters)
+{
+	*counters = (struct drm_axl_counters){
+		.cycles = axl_read64(axl, AXL_REG_CYCLES),
+		.busy = axl_read64(axl, AXL_REG_COUNT_BUSY),
+		.packets = axl_read64(axl, AXL_REG_COUNT_PACKETS),
+		.doorbells = axl_read64(axl, AXL_REG_COUNT_DOORBELLS),
+		.faults = axl_read64(axl, AXL_REG_COUNT_FAULTS),
+		.tlb_misses = axl_read64(axl, AXL_REG_COUNT_TLB_MISSES),
+		.dram_bytes = axl_read64(axl, AXL_REG_COUNT_DRAM_BYTES),
+		.host_bytes = axl_read64(axl, AXL_REG_COUNT_HOST_BYTES),
+	};
+}
+
+static void add_counters(struct drm_axl_counters *sum, const struct drm_axl_counters *counters)
+{
+	sum->cycles += counters->cycles;
+	sum->busy += counters->busy;
+	sum->packets += counters->packets;
+	sum->doorbells += counters->doorbells;
+	sum->faults += counters->faults;
+	sum->tlb_misses += counters->tlb_misses;
+	sum->dram_bytes += counters->dram_bytes;
+	sum->host_bytes += counters->host_bytes;
+}
+
+/* Since the driver took the device, whatever it was reset for. Does not wake it. */
+void axl_counters(struct axl_device *axl, struct drm_axl_counters *counters)
+{
+	struct drm_axl_counters now = {};
+
+	mutex_lock(&axl->command_lock);
+	*counters = axl->before_reset;
+	if (!axl->asleep)
+		read_counters(axl, &now);
+	mutex_unlock(&axl->command_lock);
+	if (now.cycles != ~0ull)
+		add_counters(counters, &now);
+}
+
 /* Nothing of the device is on its way to memory when it returns. */
 static int reset(struct axl_device *axl)
 {
+	struct drm_axl_counters counters;
 	u32 status;
 
+	read_counters(axl, &counters);
+	if (counters.cycles != ~0ull)
+		add_counters(&axl->before_reset, &counters);
 	writel(AXL_CONTROL_RESET, axl->regs + AXL_REG_CONTROL);
 	return readl_poll_timeout(axl->regs + AXL_REG_STATUS, status,
 				  status != ~0u && status & AXL_STATUS_READY, 100, 1000000);
@@ -87,7 +135,7 @@ static int reattach(struct axl_device *axl, bool queues)
 		if (axl->context_table[c].valid)
 			err = command(axl, AXL_CMD_CONTEXT_UPDATE, c);
 	for (unsigned int q = 0; q < axl->info.max_queues && !err && queues; q++)
-		if (axl->queue_table[q].valid)
+		if (axl->queue_table[q].valid && !test_bit(q, axl->lost))
 			err = command(axl, AXL_CMD_QUEUE_START, q);
 	return err;
 }
@@ -100,6 +148,8 @@ static void fail_queues(struct axl_device *axl)
 
 	spin_lock_irqsave(&axl->irq_lock, flags);
 	axl_for_each_queue(axl, ~0ull, queue, at) {
+		set_bit(queue->number, axl->lost);
+		WRITE_ONCE(queue->status->generation, queue->status->generation + 1);
 		WRITE_ONCE(queue->status->error, AXL_CAUSE_RESET);
 		/* Whoever sees the state sees the error. */
 		smp_store_release(&queue->status->state, AXL_QUEUE_FAULTED);
@@ -153,6 +203,10 @@ bool axl_drain_faults(struct axl_device *axl)
 	u32 write;
 
 	spin_lock_irqsave(&axl->irq_lock, flags);
+	if (axl->asleep) {
+		spin_unlock_irqrestore(&axl->irq_lock, flags);
+		return false;
+	}
 	write = axl_read(axl, AXL_REG_FAULT_WRITE);
 	/* Never more than the ring has, whatever the register says. */
 	if (write - axl->fault_read > AXL_FAULT_RECORDS)
@@ -215,11 +269,14 @@ int axl_queue_restart(struct axl_queue *queue)
 {
 	struct axl_device *axl = queue->ctx->axl;
 	unsigned int number = queue->number;
-	int err = -ENODEV;
+	int err = 0;
 
 	mutex_lock(&axl->command_lock);
-	if (queue->on) {
-		err = command_or_reset(axl, AXL_CMD_QUEUE_RESET, number);
+	if (!queue->on) {
+		err = -ENODEV;
+	} else {
+		if (!test_and_clear_bit(number, axl->lost))
+			err = command_or_reset(axl, AXL_CMD_QUEUE_RESET, number);
 		if (!err)
 			err = command_or_reset(axl, AXL_CMD_QUEUE_START, number);
 		atomic64_inc(&axl->resets);
@@ -234,7 +291,8 @@ void axl_queue_off(struct axl_queue *queue)
 	struct axl_device *axl = queue->ctx->axl;
 
 	mutex_lock(&axl->command_lock);
-	command_or_reset(axl, AXL_CMD_QUEUE_RESET, queue->number);
+	if (!test_and_clear_bit(queue->number, axl->lost))
+		command_or_reset(axl, AXL_CMD_QUEUE_RESET, queue->number);
 	axl->queue_table[queue->number].valid = 0;
 	queue->on = false;
 	mutex_unlock(&axl->command_lock);
@@ -389,6 +447,7 @@ int axl_hw_init(struct axl_device *axl)
 	err = request_irqs(axl);
 	if (err)
 		return dev_err_probe(dev, err, "interrupts\n");
+	axl->before_reset = (struct drm_axl_counters){};
 	program(axl);
 	return 0;
 }
@@ -401,10 +460,34 @@ void axl_hw_fini(struct axl_device *axl)
 	mutex_unlock(&axl->command_lock);
 }
 
+static void set_asleep(struct axl_device *axl, bool asleep)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&axl->irq_lock, flags);
+	axl->asleep = asleep;
+	spin_unlock_irqrestore(&axl->irq_lock, flags);
+}
+
+/* Every queue has retired what it had and asks for a doorbell. */
+bool axl_hw_idle(struct axl_device *axl)
+{
+	bool idle = axl_read(axl, AXL_REG_STATUS) & AXL_STATUS_IDLE && !READ_ONCE(axl->wedged);
+	struct axl_queue *queue;
+	unsigned long flags;
+
+	spin_lock_irqsave(&axl->irq_lock, flags);
+	/* One that stands would begin its packet again. */
+	axl_for_each_queue(axl, ~0ull, queue, at)
+		idle &= axl_state(queue->status) != AXL_QUEUE_FAULTED;
+	spin_unlock_irqrestore(&axl->irq_lock, flags);
+	return idle;
+}
+
 /*
  * Stop at packet boundaries, then reset: what a queue has not begun it does after axl_hw_resume().
- * A packet that does not come to its end in time is begun again then. The caller keeps everybody
- * else away from the device.
+ * A packet that does not come to its end in time is begun again then. Commands only change the
+ * tables from here on.
  */
 void axl_hw_suspend(struct axl_device *axl)
 {
@@ -416,18 +499,23 @@ void axl_hw_suspend(struct axl_device *axl)
 			       1000000))
 		drm_notice(&axl->drm,
 			   "suspended in the middle of a packet, which will be begun again\n");
+	axl_drain_faults(axl);
 	reset(axl);
+	set_asleep(axl, true);
 	mutex_unlock(&axl->command_lock);
 }
 
-int axl_hw_resume(struct axl_device *axl)
+/* @queues: they go on; else they stand, with cause RESET. What does not come up is wedged. */
+void axl_hw_resume(struct axl_device *axl, bool queues)
 {
 	int err;
 
 	mutex_lock(&axl->command_lock);
-	err = bring_up(axl, true);
+	set_asleep(axl, false);
+	err = bring_up(axl, queues);
 	if (err)
+		drm_err(&axl->drm, "it does not come up: %d\n", err);
+	if (err || !queues)
 		fail_queues(axl);
 	mutex_unlock(&axl->command_lock);
-	return err;
 }

@@ -46,37 +46,39 @@ vm_fault_t axl_mmap_dummy(struct vm_fault *vmf)
 	return vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(priv->dummy));
 }
 
-static vm_fault_t insert(struct vm_fault *vmf, struct axl_file *priv)
+static vm_fault_t insert(struct vm_fault *vmf, struct axl_file *priv, u64 offset)
 {
-	u64 offset = (u64)vmf->vma->vm_pgoff << PAGE_SHIFT;
 	struct axl_ctx *ctx = context_at(priv, offset);
-	vm_fault_t ret;
-	int idx;
+	unsigned long pfn;
 
 	/* The handle may be another context's by now. */
-	if (!ctx || ctx->id != (unsigned long)vmf->vma->vm_private_data ||
-	    !drm_dev_enter(&priv->axl->drm, &idx))
+	if (!ctx || ctx->id != (unsigned long)vmf->vma->vm_private_data)
 		return axl_mmap_dummy(vmf);
 	if (offset & STATUS)
-		ret = vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(ctx->status_page));
+		pfn = page_to_pfn(ctx->status_page);
 	else
-		ret = vmf_insert_pfn(vmf->vma, vmf->address,
-				     (priv->axl->doorbells +
-				      (u64)ctx->number * AXL_DOORBELL_STRIDE) >>
-					     PAGE_SHIFT);
-	drm_dev_exit(idx);
-	return ret;
+		pfn = PHYS_PFN(priv->axl->doorbells + (u64)ctx->number * AXL_DOORBELL_STRIDE);
+	return vmf_insert_pfn(vmf->vma, vmf->address, pfn);
 }
 
 static vm_fault_t page_fault(struct vm_fault *vmf)
 {
 	struct drm_file *file = vmf->vma->vm_file->private_data;
 	struct axl_file *priv = file->driver_priv;
+	u64 offset = (u64)vmf->vma->vm_pgoff << PAGE_SHIFT;
 	vm_fault_t ret;
+	int idx;
 
+	/* Who stores to a doorbell wakes the device; the status page is the kernel's memory. */
+	if (offset & STATUS ? !drm_dev_enter(&priv->axl->drm, &idx) : axl_enter(priv->axl, &idx))
+		return axl_mmap_dummy(vmf);
 	mutex_lock(&priv->axl->map_lock);
-	ret = insert(vmf, priv);
+	ret = insert(vmf, priv, offset);
 	mutex_unlock(&priv->axl->map_lock);
+	if (offset & STATUS)
+		drm_dev_exit(idx);
+	else
+		axl_exit(priv->axl, idx);
 	return ret;
 }
 

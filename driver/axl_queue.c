@@ -189,6 +189,7 @@ static void end_fence(struct axl_queue *queue, struct axl_fence *fence, int resu
 		dma_fence_set_error(&fence->base, result);
 	dma_fence_signal(&fence->base);
 	atomic_dec(&queue->ctx->axl->pending_fences);
+	axl_awake_put(queue->ctx->axl);
 	dma_fence_put(&fence->base);
 }
 
@@ -361,12 +362,13 @@ int axl_queue_create_ioctl(struct drm_device *drm, void *data, struct drm_file *
 	err = check_create(axl, data);
 	if (err)
 		return err;
-	if (!drm_dev_enter(drm, &idx))
-		return -ENODEV;
+	err = axl_enter(axl, &idx);
+	if (err)
+		return err;
 	mutex_lock(&axl->objects);
 	err = queue_create(file->driver_priv, data);
 	mutex_unlock(&axl->objects);
-	drm_dev_exit(idx);
+	axl_exit(axl, idx);
 	return err;
 }
 
@@ -376,14 +378,19 @@ int axl_queue_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file 
 	struct axl_device *axl = to_axl(drm);
 	struct drm_axl_queue_op *args = data;
 	struct axl_queue *queue;
+	bool there;
+	int idx;
 
 	if (args->flags)
 		return axl_refuse(axl, -EINVAL, "flags %#x", args->flags);
+	there = !axl_enter(axl, &idx);
 	mutex_lock(&axl->objects);
 	queue = xa_erase(&priv->queues, args->queue);
 	if (queue)
 		axl_queue_kill(queue);
 	mutex_unlock(&axl->objects);
+	if (there)
+		axl_exit(axl, idx);
 	return queue ? 0 : axl_refuse(axl, -ENOENT, "queue %u", args->queue);
 }
 
@@ -397,8 +404,9 @@ int axl_queue_reset_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 
 	if (args->flags)
 		return axl_refuse(axl, -EINVAL, "flags %#x", args->flags);
-	if (!drm_dev_enter(drm, &idx))
-		return -ENODEV;
+	err = axl_enter(axl, &idx);
+	if (err)
+		return err;
 	mutex_lock(&axl->objects);
 	queue = xa_load(&priv->queues, args->queue);
 	if (queue) {
@@ -409,7 +417,7 @@ int axl_queue_reset_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 		err = axl_refuse(axl, -ENOENT, "queue %u", args->queue);
 	}
 	mutex_unlock(&axl->objects);
-	drm_dev_exit(idx);
+	axl_exit(axl, idx);
 	return err;
 }
 

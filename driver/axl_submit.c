@@ -132,7 +132,7 @@ static struct dma_fence *run_job(struct drm_sched_job *base)
 	struct axl_submit_queue *kq = job->kq;
 	struct axl_queue *queue = kq->queue;
 	struct dma_fence *fence = &job->fence->base;
-	int idx;
+	int err, idx;
 
 	if (!job->begun)
 		atomic_inc(&kq->running);
@@ -142,8 +142,9 @@ static struct dma_fence *run_job(struct drm_sched_job *base)
 		return dma_fence_get(fence);
 	if (base->s_fence->finished.error)
 		return NULL;
-	if (!drm_dev_enter(&kq->axl->drm, &idx))
-		return ERR_PTR(-ENODEV);
+	err = axl_enter(kq->axl, &idx);
+	if (err)
+		return ERR_PTR(err);
 	job->first = kq->write;
 	for (u32 i = 0; i < job->num_packets; i++)
 		kq->ring[kq->write++ % AXL_SUBMIT_SLOTS] = job->packets[i];
@@ -153,14 +154,14 @@ static struct dma_fence *run_job(struct drm_sched_job *base)
 	trace_axl_submit(&kq->axl->drm, queue->number, job->first, kq->write - 1);
 	axl_fence_emit(queue, job->fence, job->first, kq->write, 0);
 	ring_doorbell(kq);
-	drm_dev_exit(idx);
+	axl_exit(kq->axl, idx);
 	return dma_fence_get(fence);
 }
 
-/* The packets behind the one at which it stands, of the job that it is of, shall not run. */
+/* The packets of the job from @at on shall not run. */
 static void skip_rest(struct axl_submit_queue *kq, struct job *job, u64 at)
 {
-	while (++at < job->first + job->num_packets)
+	for (; at < job->first + job->num_packets; at++)
 		kq->ring[at % AXL_SUBMIT_SLOTS] =
 			(union axl_packet){ .header.opcode = AXL_PKT_NOP };
 	/* Before the device is told to go on. */
@@ -184,7 +185,8 @@ static void drop_job(struct axl_submit_queue *kq, int error)
 		if (job->emitted && at >= job->first && at - job->first < job->num_packets &&
 		    !dma_fence_is_signaled(&job->fence->base)) {
 			dma_fence_set_error(&job->fence->base, error);
-			skip_rest(kq, job, at);
+			/* A reset queue goes on behind its packet, one that was lost with it. */
+			skip_rest(kq, job, test_bit(queue->number, kq->axl->lost) ? at : at + 1);
 		}
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);

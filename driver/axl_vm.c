@@ -543,14 +543,13 @@ int axl_vm_bind_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 		err = axl_refuse(axl, -ENOENT, "vm %u", args->vm);
 		goto out_mappings;
 	}
-	if (!drm_dev_enter(drm, &idx)) {
-		err = -ENODEV;
+	err = axl_enter(axl, &idx);
+	if (err)
 		goto out_vm;
-	}
 	mutex_lock(&vm->lock);
 	err = bind_locked(vm, ops, args->num_ops, mappings, file);
 	mutex_unlock(&vm->lock);
-	drm_dev_exit(idx);
+	axl_exit(axl, idx);
 out_vm:
 	axl_vm_put(vm);
 out_mappings:

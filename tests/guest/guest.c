@@ -616,6 +616,28 @@ int guest_counters(int fd, struct drm_axl_counters *counters)
 	return guest_ioctl(fd, DRM_IOCTL_AXL_DEV_QUERY, &args);
 }
 
+void guest_read_text(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[got < 0 ? 0 : got] = 0;
+	text[strcspn(text, "\n")] = 0;
+}
+
+int guest_write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	err = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
 long guest_setting(const char *name, long otherwise)
 {
 	const char *text = getenv(name);

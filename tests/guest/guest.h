@@ -171,6 +171,9 @@ unsigned int guest_local_room(uint64_t size);
 /* How many more contexts there are room for. */
 unsigned int guest_context_room(void);
 int guest_counters(int fd, struct drm_axl_counters *counters);
+/* The first line of a file of sysfs, or ""; writing one: 0 or a negative errno. */
+void guest_read_text(const char *path, char *text, size_t size);
+int guest_write_text(const char *path, const char *text);
 /* The number of the environment's variable, else @otherwise. */
 long guest_setting(const char *name, long otherwise);
 /* The child's exit status; -ETIME when it does not end in time, then it is killed; -EINTR when a signal ended it. */

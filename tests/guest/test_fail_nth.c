@@ -33,17 +33,6 @@ struct rig {
 	int injected; /* what a call that sets fail-nth back has found, else -1 */
 };
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), err;
-
-	if (fd < 0)
-		return -errno;
-	err = write(fd, text, strlen(text)) < 0 ? -errno : 0;
-	close(fd);
-	return err;
-}
-
 /* Whether something was made to fail since fail-nth was set. */
 static bool injected(void)
 {
@@ -133,7 +122,7 @@ static int call_bind_many(struct rig *rig)
 	int err = guest_ioctl(rig->guest.fd, DRM_IOCTL_AXL_VM_BIND, &args);
 
 	rig->injected = injected();
-	write_text("/proc/self/fail-nth", "0");
+	guest_write_text("/proc/self/fail-nth", "0");
 	for (int i = 0; i < 3; i++)
 		if (guest_unbind(&rig->guest, ops[i].va, ops[i].size) != (err ? -ENOENT : 0))
 			return -EBADMSG;
@@ -244,10 +233,10 @@ static int sweep(struct rig *rig, const char *name, int (*call)(struct rig *rig)
 
 		snprintf(text, sizeof(text), "%d", n);
 		rig->injected = -1;
-		assert_int_equal(write_text("/proc/self/fail-nth", text), 0);
+		assert_int_equal(guest_write_text("/proc/self/fail-nth", text), 0);
 		err = call(rig);
 		did = rig->injected < 0 ? injected() : rig->injected;
-		write_text("/proc/self/fail-nth", "0");
+		guest_write_text("/proc/self/fail-nth", "0");
 		if (!did && !err)
 			return n - 1;
 		if (err && err != -ENOMEM && err != -EFAULT && err != -ENOSPC && err != -EAGAIN && err != -EINTR)
@@ -281,7 +270,7 @@ static int begin(void **state)
 	int ctx;
 
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i += 2)
-		if (write_text(settings[i], settings[i + 1]))
+		if (guest_write_text(settings[i], settings[i + 1]))
 			fail_msg("%s: this kernel injects no failures", settings[i]);
 	alarm(900);
 	assert_int_equal(guest_create(&rig->guest, NULL), 0);

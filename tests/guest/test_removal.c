@@ -26,18 +26,6 @@ static int loops(void)
 
 /* ---- sysfs ---- */
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t written;
-
-	if (fd < 0)
-		return -errno;
-	written = write(fd, text, strlen(text));
-	close(fd);
-	return written < 0 ? -errno : 0;
-}
-
 /* The PCI address of the first device that the driver has. */
 static int find_device(void **state)
 {
@@ -55,7 +43,7 @@ static int find_device(void **state)
 
 static void take_away(void)
 {
-	assert_int_equal(write_file(DRIVER "/unbind", address), 0);
+	assert_int_equal(guest_write_text(DRIVER "/unbind", address), 0);
 }
 
 /* The minor is taken anew: an old file that is still open keeps its number. */
@@ -66,7 +54,7 @@ static void give_back(void)
 	struct dirent *entry;
 	char path[PATH_MAX] = "";
 
-	assert_int_equal(write_file(DRIVER "/bind", address), 0);
+	assert_int_equal(guest_write_text(DRIVER "/bind", address), 0);
 	while (!*path && guest_now() < deadline) {
 		char name[PATH_MAX];
 

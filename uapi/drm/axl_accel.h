@@ -84,7 +84,7 @@ struct drm_axl_dev_info {
 };
 
 /**
- * struct drm_axl_counters - the device's free-running counters: the registers of the same names
+ * struct drm_axl_counters - since the driver took the device, over sleep and resets: sums of the registers of the same names
  * @cycles: CYCLES
  * @busy: COUNT_BUSY
  * @packets: COUNT_PACKETS
@@ -122,7 +122,7 @@ struct drm_axl_dev_query {
 
 /**
  * struct drm_axl_get_time - the device's clock and the system's, read together
- * @cycles: device cycle counter
+ * @cycles: device cycle counter, from the device's last reset or sleep on: what AXL_PKT_TIMESTAMP stores
  * @cpu_ns: CLOCK_MONOTONIC
  */
 struct drm_axl_get_time {
