@@ -27,6 +27,7 @@ static int axl_open(struct drm_device *drm, struct drm_file *file)
 	xa_init_flags(&priv->ctxs, XA_FLAGS_ALLOC1);
 	xa_init_flags(&priv->queues, XA_FLAGS_ALLOC1);
 	INIT_LIST_HEAD(&priv->stores);
+	spin_lock_init(&priv->event_lock);
 	file->driver_priv = priv;
 	mutex_lock(&priv->axl->objects);
 	list_add_tail(&priv->link, &priv->axl->files);
@@ -40,9 +41,7 @@ static int axl_close(struct inode *inode, struct file *filp)
 	struct drm_file *file = filp->private_data;
 	struct axl_file *priv = file->driver_priv;
 
-	spin_lock_irq(&priv->axl->irq_lock);
-	WRITE_ONCE(priv->events, 0);
-	spin_unlock_irq(&priv->axl->irq_lock);
+	axl_event_config(priv, 0, NULL);
 	return drm_release(inode, filp);
 }
 
@@ -126,6 +125,7 @@ static const struct drm_ioctl_desc axl_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(AXL_FENCE_EXPORT, axl_fence_export_ioctl, 0),
 	DRM_IOCTL_DEF_DRV(AXL_FENCE_IMPORT, axl_fence_import_ioctl, 0),
 	DRM_IOCTL_DEF_DRV(AXL_EVENT_CONFIG, axl_event_config_ioctl, 0),
+	DRM_IOCTL_DEF_DRV(AXL_PERF_OPEN, axl_perf_open_ioctl, 0),
 };
 
 /*

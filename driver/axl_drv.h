@@ -55,6 +55,7 @@
 
 struct axl_user_pages;
 struct axl_submit_queue;
+struct eventfd_ctx;
 
 /*
  * @link: axl_device.vms; @lock: protects base's mappings, @mmu, @contexts: a bit for each hardware
@@ -154,8 +155,10 @@ struct axl_file {
 	struct xarray vms;
 	struct xarray ctxs;
 	struct xarray queues;
-	u64 busy_cycles; /* of queues that are gone; under objects */
+	u64 busy_cycles;       /* of queues that are gone; under objects */
+	spinlock_t event_lock; /* protects events, eventfd */
 	u32 events;
+	struct eventfd_ctx *eventfd;
 	struct list_head stores; /* FENCE_IMPORT; under store_lock */
 };
 
@@ -376,7 +379,11 @@ vm_fault_t axl_mmap_dummy(struct vm_fault *vmf);
 
 /* axl_event.c */
 int axl_event_config_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+void axl_event_config(struct axl_file *priv, u32 mask, struct eventfd_ctx *eventfd);
 void axl_event_send(struct axl_queue *queue, u32 type, const struct axl_fault_record *record);
+
+/* axl_perf.c */
+int axl_perf_open_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 
 /* axl_debugfs.c */
 void axl_debugfs_init(struct axl_device *axl);

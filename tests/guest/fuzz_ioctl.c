@@ -49,6 +49,7 @@ enum kind {
 	FENCE_EXPORT,
 	FENCE_IMPORT,
 	EVENT_CONFIG,
+	PERF_OPEN,
 	SYNC_CREATE,
 	SYNC_DESTROY,
 	GEM_CLOSE,
@@ -60,20 +61,20 @@ enum kind {
 };
 
 static const char *const names[NUM_KINDS] = {
-	"DEV_QUERY",    "GET_TIME",     "BO_CREATE",    "BO_INFO",       "VM_CREATE",   "VM_DESTROY",   "VM_BIND",
-	"CTX_CREATE",   "CTX_DESTROY",  "QUEUE_CREATE", "QUEUE_DESTROY", "QUEUE_QUERY", "QUEUE_RESET",  "WAIT",
-	"SUBMIT",       "FENCE_EXPORT", "FENCE_IMPORT", "EVENT_CONFIG",  "SYNC_CREATE", "SYNC_DESTROY", "GEM_CLOSE",
-	"PRIME_EXPORT", "PRIME_IMPORT", "MMAP",         "OPEN"};
+	"DEV_QUERY",  "GET_TIME",     "BO_CREATE",    "BO_INFO",       "VM_CREATE",   "VM_DESTROY",  "VM_BIND",
+	"CTX_CREATE", "CTX_DESTROY",  "QUEUE_CREATE", "QUEUE_DESTROY", "QUEUE_QUERY", "QUEUE_RESET", "WAIT",
+	"SUBMIT",     "FENCE_EXPORT", "FENCE_IMPORT", "EVENT_CONFIG",  "PERF_OPEN",   "SYNC_CREATE", "SYNC_DESTROY",
+	"GEM_CLOSE",  "PRIME_EXPORT", "PRIME_IMPORT", "MMAP",          "OPEN"};
 
 static const unsigned long requests[] = {
-	DRM_IOCTL_AXL_DEV_QUERY,      DRM_IOCTL_AXL_GET_TIME,      DRM_IOCTL_AXL_BO_CREATE,
-	DRM_IOCTL_AXL_BO_INFO,        DRM_IOCTL_AXL_VM_CREATE,     DRM_IOCTL_AXL_VM_DESTROY,
-	DRM_IOCTL_AXL_VM_BIND,        DRM_IOCTL_AXL_CTX_CREATE,    DRM_IOCTL_AXL_CTX_DESTROY,
-	DRM_IOCTL_AXL_QUEUE_CREATE,   DRM_IOCTL_AXL_QUEUE_DESTROY, DRM_IOCTL_AXL_QUEUE_QUERY,
-	DRM_IOCTL_AXL_QUEUE_RESET,    DRM_IOCTL_AXL_WAIT,          DRM_IOCTL_AXL_SUBMIT,
-	DRM_IOCTL_AXL_FENCE_EXPORT,   DRM_IOCTL_AXL_FENCE_IMPORT,  DRM_IOCTL_AXL_EVENT_CONFIG,
-	DRM_IOCTL_SYNCOBJ_CREATE,     DRM_IOCTL_SYNCOBJ_DESTROY,   DRM_IOCTL_GEM_CLOSE,
-	DRM_IOCTL_PRIME_HANDLE_TO_FD, DRM_IOCTL_PRIME_FD_TO_HANDLE};
+	DRM_IOCTL_AXL_DEV_QUERY,    DRM_IOCTL_AXL_GET_TIME,       DRM_IOCTL_AXL_BO_CREATE,
+	DRM_IOCTL_AXL_BO_INFO,      DRM_IOCTL_AXL_VM_CREATE,      DRM_IOCTL_AXL_VM_DESTROY,
+	DRM_IOCTL_AXL_VM_BIND,      DRM_IOCTL_AXL_CTX_CREATE,     DRM_IOCTL_AXL_CTX_DESTROY,
+	DRM_IOCTL_AXL_QUEUE_CREATE, DRM_IOCTL_AXL_QUEUE_DESTROY,  DRM_IOCTL_AXL_QUEUE_QUERY,
+	DRM_IOCTL_AXL_QUEUE_RESET,  DRM_IOCTL_AXL_WAIT,           DRM_IOCTL_AXL_SUBMIT,
+	DRM_IOCTL_AXL_FENCE_EXPORT, DRM_IOCTL_AXL_FENCE_IMPORT,   DRM_IOCTL_AXL_EVENT_CONFIG,
+	DRM_IOCTL_AXL_PERF_OPEN,    DRM_IOCTL_SYNCOBJ_CREATE,     DRM_IOCTL_SYNCOBJ_DESTROY,
+	DRM_IOCTL_GEM_CLOSE,        DRM_IOCTL_PRIME_HANDLE_TO_FD, DRM_IOCTL_PRIME_FD_TO_HANDLE};
 
 /* In memory that the processes share: what survives them. */
 static struct report {
@@ -169,6 +170,7 @@ union args {
 	struct drm_axl_fence_export fence_export;
 	struct drm_axl_fence_import fence_import;
 	struct drm_axl_event_config event_config;
+	struct drm_axl_perf_open perf;
 	struct drm_syncobj_create sync_create;
 	struct drm_syncobj_destroy sync_destroy;
 	struct drm_gem_close close;
@@ -200,9 +202,9 @@ static struct drm_axl_vm_bind some_bind(struct fuzzer *fuzzer)
 		if (map && chance(fuzzer, 6)) {
 			ops[i].op = DRM_AXL_BIND_MAP_USER;
 			ops[i].handle = 0;
-			ops[i].offset = (uintptr_t)(chance(fuzzer, 8)
-							    ? fuzzer->guest.data_bo.data
-							    : fuzzer->memory + draw(fuzzer) % USER_PAGES * PAGE);
+			ops[i].offset =
+				(uintptr_t)(chance(fuzzer, 8) ? fuzzer->guest.data_bo.data
+							      : fuzzer->memory + draw(fuzzer) % USER_PAGES * PAGE);
 		}
 		/* Sometimes what its own queue lives on. */
 		if (chance(fuzzer, 30))
@@ -314,6 +316,11 @@ static void fill_args(struct fuzzer *fuzzer, enum kind kind, union args *args)
 		break;
 	case EVENT_CONFIG:
 		args->event_config.mask = (uint32_t)(draw(fuzzer) % 4);
+		break;
+	case PERF_OPEN:
+		args->perf.ctx = USE(fuzzer, fuzzer->ctxs);
+		args->perf.flags = chance(fuzzer, 4) ? DRM_AXL_PERF_DEVICE : 0;
+		args->perf.period_ns = DRM_AXL_PERF_MIN_PERIOD + draw(fuzzer) % 1000000;
 		break;
 	case SYNC_CREATE:
 		args->sync_create.flags = chance(fuzzer, 2) ? DRM_SYNCOBJ_CREATE_SIGNALED : 0;
@@ -428,6 +435,8 @@ static void call(struct fuzzer *fuzzer, int fd, enum kind kind)
 		keep_result(fuzzer, kind, &args);
 	if (!err && kind == PRIME_EXPORT && chance(fuzzer, 2))
 		close(args.prime.fd);
+	if (!err && kind == PERF_OPEN && !chance(fuzzer, 16))
+		close(args.perf.fd);
 }
 
 /* ---- mappings ---- */
@@ -596,11 +605,11 @@ static int live(struct fuzzer *fuzzer, int64_t deadline)
 	if (pthread_create(&thread, NULL, disturb, fuzzer))
 		return 7;
 	for (unsigned int i = 0; i < calls && guest_now() < deadline; i++) {
-		unsigned int what = (unsigned int)(draw(fuzzer) % 31);
+		unsigned int what = (unsigned int)(draw(fuzzer) % 32);
 
 		if (what < MMAP)
 			call(fuzzer, fuzzer->guest.fd, (enum kind)what);
-		else if (what < 28)
+		else if (what < 29)
 			use_ring(fuzzer);
 		else
 			map_something(fuzzer, fuzzer->guest.fd);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -511,6 +512,48 @@ static void faults_and_resets_are_events(void **state)
 	assert_int_equal(guest_reset(guest), 0);
 }
 
+static void an_eventfd_is_signalled(void **state)
+{
+	struct guest *guest = *state;
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	struct drm_axl_event_config config = {
+		.mask = DRM_AXL_EVENT_MASK_FAULT, .flags = DRM_AXL_EVENT_FD, .eventfd = fd};
+	struct pollfd poller = {.fd = fd, .events = POLLIN};
+
+	assert_true(fd >= 0);
+	assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_AXL_EVENT_CONFIG, &config), 0);
+	/* More than the file's queue of events has room for. */
+	for (int i = 0; i < 150; i++) {
+		uint64_t count = 0;
+
+		guest_copy(guest, GUEST_SCRATCH, GUEST_NOWHERE, 64);
+		guest_submit(guest);
+		assert_int_equal(poll(&poller, 1, 20000), 1);
+		assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+		assert_int_equal(count, 1);
+		assert_int_equal(guest_reset(guest), 0);
+	}
+	config.eventfd = guest->fd; /* a file, but no eventfd */
+	assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_AXL_EVENT_CONFIG, &config), -EINVAL);
+	config.eventfd = 999;
+	assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_AXL_EVENT_CONFIG, &config), -EBADF);
+	config.flags = 0;
+	assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_AXL_EVENT_CONFIG, &config), -EINVAL);
+	/* The one from before is still there, and goes with the next that has none. */
+	guest_copy(guest, GUEST_SCRATCH, GUEST_NOWHERE, 64);
+	guest_submit(guest);
+	assert_int_equal(poll(&poller, 1, 20000), 1);
+	config.eventfd = 0;
+	assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_AXL_EVENT_CONFIG, &config), 0);
+	assert_int_equal(read(fd, &(uint64_t){0}, 8), 8);
+	assert_int_equal(guest_reset(guest), 0);
+	guest_copy(guest, GUEST_SCRATCH, GUEST_NOWHERE, 64);
+	guest_submit(guest);
+	assert_int_equal(poll(&poller, 1, 100), 0);
+	assert_int_equal(guest_reset(guest), 0);
+	close(fd);
+}
+
 /* ---- memory of the process ---- */
 
 static int bind_user(struct guest *guest, void *memory, uint64_t size, uint32_t rights)
@@ -650,6 +693,7 @@ int main(void)
 		CHECK(a_queue_waits_for_a_fence),
 		CHECK(a_file_goes_with_a_store_that_waits),
 		CHECK(faults_and_resets_are_events),
+		CHECK(an_eventfd_is_signalled),
 		CHECK(memory_of_the_process_can_be_bound),
 		CHECK(memory_that_is_not_there_or_not_for_writing_is_refused),
 		CHECK(pinned_memory_counts),

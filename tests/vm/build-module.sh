@@ -10,9 +10,9 @@ mkdir -p "$out"
 for part in Kbuild driver uapi; do
 	rsync -a "$top/$part" "$out/"
 done
-make -C "$headers" M="$out" modules >"$out/build.log" 2>&1 || { grep -E 'error|warning|\*\*\*' "$out/build.log" | head -20 >&2; exit 1; }
-if grep -q 'warning:' "$out/build.log"; then
-	grep 'warning:' "$out/build.log" >&2
+make -C "$headers" M="$out" modules >"$out/build.log" 2>&1 || { grep -aE 'error|warning|\*\*\*' "$out/build.log" | head -20 >&2; exit 1; }
+if grep -aq 'warning:' "$out/build.log"; then
+	grep -a 'warning:' "$out/build.log" >&2
 	exit 1
 fi
 echo "$out/axl.ko"

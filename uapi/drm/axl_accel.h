@@ -42,6 +42,7 @@ extern "C" {
 #define DRM_AXL_FENCE_EXPORT 0x0f
 #define DRM_AXL_FENCE_IMPORT 0x10
 #define DRM_AXL_EVENT_CONFIG 0x11
+#define DRM_AXL_PERF_OPEN 0x12
 
 /**
  * struct drm_axl_dev_info - what a device is
@@ -431,13 +432,20 @@ struct drm_axl_fence_import {
 #define DRM_AXL_EVENT_MASK_FAULT 0x1
 #define DRM_AXL_EVENT_MASK_RESET 0x2
 
+#define DRM_AXL_EVENT_FD 0x1
+
 /**
  * struct drm_axl_event_config - ask for events of this file's queues, read from the file descriptor
  * @mask: DRM_AXL_EVENT_MASK_*; 0: none
+ * @flags: DRM_AXL_EVENT_FD: @eventfd is signalled with each event as well, one that finds no room included; without the flag
+ *	an earlier one is let go
+ * @eventfd: an eventfd; zero without the flag
  * @pad: zero
  */
 struct drm_axl_event_config {
 	__u32 mask;
+	__u32 flags;
+	__s32 eventfd;
 	__u32 pad;
 };
 
@@ -464,6 +472,38 @@ struct drm_axl_event {
 	__u64 cycle;
 };
 
+#define DRM_AXL_PERF_DEVICE 0x1		/* of all contexts; needs CAP_PERFMON */
+#define DRM_AXL_PERF_MIN_PERIOD 100000 /* ns */
+
+/**
+ * struct drm_axl_perf_open - a file from which counters are read, taken at a fixed period
+ * @ctx: whose; 0 with DRM_AXL_PERF_DEVICE
+ * @flags: DRM_AXL_PERF_*
+ * @period_ns: DRM_AXL_PERF_MIN_PERIOD .. 10^9
+ * @fd: out: read() gives whole records, oldest first, and waits for one unless O_NONBLOCK; poll() works; the file outlives
+ *	context and device file. ENODEV when the device is gone and all records are read
+ * @pad: zero
+ */
+struct drm_axl_perf_open {
+	__u32 ctx;
+	__u32 flags;
+	__u64 period_ns;
+	__s32 fd;
+	__u32 pad;
+};
+
+/**
+ * struct drm_axl_perf_record - what is read from it
+ * @cpu_ns: CLOCK_MONOTONIC when it was taken
+ * @lost: records so far that found no room: 1024 may wait to be read
+ * @counters: of the device; of a context @busy (cycles) and @packets (retired) alone, summed over its queues of that moment
+ */
+struct drm_axl_perf_record {
+	__u64 cpu_ns;
+	__u64 lost;
+	struct drm_axl_counters counters;
+};
+
 #define DRM_IOCTL_AXL_DEV_QUERY DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_DEV_QUERY, struct drm_axl_dev_query)
 #define DRM_IOCTL_AXL_GET_TIME DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_GET_TIME, struct drm_axl_get_time)
 #define DRM_IOCTL_AXL_BO_CREATE DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_BO_CREATE, struct drm_axl_bo_create)
@@ -482,6 +522,7 @@ struct drm_axl_event {
 #define DRM_IOCTL_AXL_FENCE_EXPORT DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_FENCE_EXPORT, struct drm_axl_fence_export)
 #define DRM_IOCTL_AXL_FENCE_IMPORT DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_FENCE_IMPORT, struct drm_axl_fence_import)
 #define DRM_IOCTL_AXL_EVENT_CONFIG DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_EVENT_CONFIG, struct drm_axl_event_config)
+#define DRM_IOCTL_AXL_PERF_OPEN DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_PERF_OPEN, struct drm_axl_perf_open)
 
 #if defined(__cplusplus)
 }
