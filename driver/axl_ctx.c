@@ -2,6 +2,7 @@
 /*
  * Contexts: a hardware context, its status page, the queues in it. And what a file leaves behind.
  */
+#include <linux/capability.h>
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -65,8 +66,10 @@ static int attach(struct axl_ctx *ctx)
 
 	mutex_lock(&ctx->vm->lock);
 	err = axl_context_update(ctx->axl, ctx->number, &desc);
-	if (!err)
+	if (!err) {
 		ctx->vm->contexts |= 1ull << ctx->number;
+		ctx->file->num_ctxs++;
+	}
 	mutex_unlock(&ctx->vm->lock);
 	return err;
 }
@@ -80,6 +83,7 @@ static void detach(struct axl_ctx *ctx)
 	mutex_lock(&ctx->vm->lock);
 	axl_context_update(axl, ctx->number, &desc);
 	ctx->vm->contexts &= ~(1ull << ctx->number);
+	ctx->file->num_ctxs--;
 	mutex_unlock(&ctx->vm->lock);
 	publish(ctx, false);
 	/*
@@ -98,6 +102,9 @@ static int take_number(struct axl_ctx *ctx)
 	struct axl_device *axl = ctx->axl;
 
 	lockdep_assert_held(&axl->objects);
+	if (ctx->file->num_ctxs >= axl->info.max_contexts / AXL_FILE_SHARE &&
+	    !capable(CAP_SYS_RESOURCE))
+		return axl_refuse(axl, -EMFILE, "the file has %u contexts", ctx->file->num_ctxs);
 	while (ctx->number < axl->info.max_contexts && axl->ctxs[ctx->number])
 		ctx->number++;
 	if (ctx->number == axl->info.max_contexts)

@@ -46,6 +46,8 @@
 
 #define AXL_MAX_QUEUES 256
 #define AXL_MAX_HANDLES 1024 /* of each kind, in a file */
+#define AXL_FILE_SHARE                                                                             \
+	4 /* a file has one in so many contexts and queues at most, unless privileged */
 #define AXL_FAULT_RECORDS 64
 #define AXL_DEFAULT_WATCHDOG 4000000 /* units of 1024 cycles: four seconds at 1 GHz */
 #define AXL_SUBMIT_SLOTS 64
@@ -155,7 +157,9 @@ struct axl_file {
 	struct xarray vms;
 	struct xarray ctxs;
 	struct xarray queues;
-	u64 busy_cycles;       /* of queues that are gone; under objects */
+	unsigned int num_ctxs; /* under objects, as are the next two */
+	unsigned int num_queues;
+	u64 busy_cycles;       /* of queues that are gone */
 	spinlock_t event_lock; /* protects events, eventfd */
 	u32 events;
 	struct eventfd_ctx *eventfd;

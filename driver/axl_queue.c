@@ -3,6 +3,7 @@
  * Queues: a ring of the user's bound to a hardware queue, and what the driver learns of its
  * progress.
  */
+#include <linux/capability.h>
 #include <linux/slab.h>
 
 #include "axl_drv.h"
@@ -50,6 +51,10 @@ static int take_number(struct axl_queue *queue)
 {
 	struct axl_device *axl = queue->ctx->axl;
 
+	if (queue->ctx->file->num_queues >= axl->info.max_queues / AXL_FILE_SHARE &&
+	    !capable(CAP_SYS_RESOURCE))
+		return axl_refuse(axl, -EMFILE, "the file has %u queues",
+				  queue->ctx->file->num_queues);
 	while (queue->number < axl->info.max_queues && axl->queue_table[queue->number].valid)
 		queue->number++;
 	if (queue->number == axl->info.max_queues)
@@ -88,6 +93,7 @@ struct axl_queue *axl_queue_add(struct axl_ctx *ctx, struct axl_queue_desc *desc
 	desc->slot = queue->slot;
 	queue->desc = *desc;
 	kref_get(&ctx->ref);
+	ctx->file->num_queues++;
 	publish(queue, true);
 	err = axl_queue_start(queue);
 	if (err)
@@ -96,6 +102,7 @@ struct axl_queue *axl_queue_add(struct axl_ctx *ctx, struct axl_queue_desc *desc
 
 err_publish:
 	publish(queue, false);
+	ctx->file->num_queues--;
 	axl_ctx_put(ctx);
 err_free:
 	kfree(queue);
@@ -115,6 +122,7 @@ void axl_queue_kill(struct axl_queue *queue)
 	axl_queue_off(queue);
 	publish(queue, false);
 	axl_queue_progress(queue);
+	queue->ctx->file->num_queues--;
 	queue->ctx->file->busy_cycles += READ_ONCE(queue->status->busy_cycles);
 	if (!queue->kernel) {
 		axl_vm_unpin(queue->ctx->vm, queue->desc.ring, ring_bytes(queue));

@@ -567,17 +567,32 @@ static void flink_names_lead_nowhere(void **state)
 	}
 }
 
+/* @child's status, as nobody in particular; the node is open to all for that long. */
+static int unprivileged(int (*child)(void))
+{
+	const char *node = getenv("AXL_NODE") ? getenv("AXL_NODE") : "/dev/accel/accel0";
+	struct stat before;
+	int pid, status;
+
+	assert_int_equal(stat(node, &before), 0);
+	assert_int_equal(chmod(node, 0666), 0);
+	pid = fork();
+	if (!pid)
+		_exit(setgid(65534) || setuid(65534) ? 1 : child());
+	status = guest_reap(pid, 20 * SECOND);
+	assert_int_equal(chmod(node, before.st_mode & 0777), 0);
+	return status;
+}
+
 /* Names are global, who guesses one has the buffer: they are not for everybody. DRM decides that when the file is
  * opened. */
-static int without_privilege(void)
+static int use_names(void)
 {
 	struct drm_gem_flink flink = {0};
 	struct drm_gem_open open_args = {0};
 	struct guest other;
 	int err;
 
-	if (setgid(65534) || setuid(65534))
-		return 1;
 	err = guest_create(&other, NULL);
 	if (err)
 		return 2;
@@ -591,19 +606,50 @@ static int without_privilege(void)
 
 static void unprivileged_programs_have_no_flink_names(void **state)
 {
-	const char *node = getenv("AXL_NODE") ? getenv("AXL_NODE") : "/dev/accel/accel0";
-	struct stat before;
-	int pid, status;
-
 	(void)state;
-	assert_int_equal(stat(node, &before), 0);
-	assert_int_equal(chmod(node, 0666), 0);
-	pid = fork();
-	if (!pid)
-		_exit(without_privilege());
-	status = guest_reap(pid, 20 * SECOND);
-	assert_int_equal(chmod(node, before.st_mode & 0777), 0);
-	assert_int_equal(status, 0);
+	assert_int_equal(unprivileged(use_names), 0);
+}
+
+/* One file can't have all contexts or queues; another one still gets some. */
+static int take_all(void)
+{
+	struct drm_axl_dev_info info = {0};
+	struct drm_axl_dev_query query = {.type = DRM_AXL_QUERY_INFO, .size = sizeof(info), .data = (uintptr_t)&info};
+	struct guest guest, other;
+	unsigned int ctxs = 1, queues = 1;
+	int err;
+
+	if (guest_create(&guest, NULL) || guest_ioctl(guest.fd, DRM_IOCTL_AXL_DEV_QUERY, &query))
+		return 2;
+	for (;;) {
+		struct drm_axl_ctx_create ctx = {.vm = guest.vm};
+
+		/* As many as the context has slots, then the next one. */
+		for (int slot = ctxs == 1; slot < AXL_QUEUES_PER_CONTEXT; slot++) {
+			uint32_t unused;
+			int queue = guest_queue_create(&guest, NULL, &unused);
+
+			if (queue == -EMFILE)
+				break;
+			if (queue < 0)
+				return 3;
+			queues++;
+		}
+		err = guest_ioctl(guest.fd, DRM_IOCTL_AXL_CTX_CREATE, &ctx);
+		if (err)
+			break;
+		guest.ctx = ctx.ctx;
+		ctxs++;
+	}
+	if (err != -EMFILE || ctxs != info.max_contexts / 4 || queues != info.max_queues / 4)
+		return 4;
+	return guest_create(&other, NULL) || guest_job(&other, 1) ? 5 : 0;
+}
+
+static void one_program_does_not_take_it_all(void **state)
+{
+	(void)state;
+	assert_int_equal(unprivileged(take_all), 0);
 }
 
 /* PRIME: a file descriptor is a buffer to whoever was handed it, and to nobody else. */
@@ -769,6 +815,7 @@ int main(void)
 		ATTACK(buffers_count_for_their_file),
 		ATTACK(flink_names_lead_nowhere),
 		ATTACK(unprivileged_programs_have_no_flink_names),
+		ATTACK(one_program_does_not_take_it_all),
 		ATTACK(prime_descriptors_carry_what_they_are_for),
 		ATTACK(prime_mappings_are_the_buffers),
 		ATTACK(mmap_offsets_count_for_their_file),

@@ -249,6 +249,8 @@ struct drm_axl_vm_bind {
  * @pad: zero
  * @doorbell_offset: for mmap() of its doorbell page, write only, out
  * @status_offset: for mmap() of its struct axl_status_page, read only, out
+ *
+ * A file has a quarter of the device's contexts at most (-EMFILE), unless it has CAP_SYS_RESOURCE.
  */
 struct drm_axl_ctx_create {
 	__u32 vm;
@@ -282,7 +284,8 @@ struct drm_axl_ctx_destroy {
  * @queue: handle, out
  * @slot: in the context's status and doorbell pages, out
  *
- * Ring and index page stay mapped while the queue lives.
+ * Ring and index page stay mapped while the queue lives. A file has a quarter of the device's queues at most (-EMFILE), unless
+ * it has CAP_SYS_RESOURCE.
  */
 struct drm_axl_queue_create {
 	__u32 ctx;
@@ -302,7 +305,8 @@ struct drm_axl_queue_create {
  * @queue: handle
  * @flags: zero
  *
- * A reset kills what runs, drops the packet at which the queue stands (status.dropped) and goes on behind it.
+ * A reset kills what runs, drops the packet at which the queue stands (status.dropped) and goes on behind it. After a reset of
+ * the whole device (error AXL_CAUSE_RESET) nobody knows whether the packet ran: it is begun again.
  */
 struct drm_axl_queue_op {
 	__u32 queue;
