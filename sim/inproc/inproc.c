@@ -212,12 +212,19 @@ int inproc_create(const struct inproc_options *options, struct inproc **device)
 
 	if (!config)
 		return -ENOENT;
+	if (options->tiles > AXL_MAX_TILES || options->mem_bytes & (options->mem_bytes - 1) ||
+	    (options->mem_bytes && options->mem_bytes < AXL_LARGE_PAGE_BYTES))
+		return -EINVAL;
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
-	d->config = config;
+	d->config = *config;
+	if (options->tiles)
+		d->config.tiles = options->tiles;
+	if (options->mem_bytes)
+		d->config.mem_bytes = options->mem_bytes;
 	device_config = (struct device_config){
-		.engine = *config,
+		.engine = d->config,
 		.threads = options->threads,
 		.timing = options->timing,
 		.race_check = options->race_check,
@@ -255,7 +262,7 @@ void inproc_destroy(struct inproc *device)
 
 const char *inproc_target(const struct inproc *device)
 {
-	return device->config->name;
+	return device->config.name;
 }
 
 uint64_t inproc_register(struct inproc *device, enum axl_reg reg)

@@ -31,6 +31,7 @@ struct inproc_queue;
  * @threads: host threads that compute, 0: one per processor
  * @spin_us: how long the device polls before it sleeps and wants a doorbell
  * @timing:  false: no cycles, same results
+ * @tiles, @mem_bytes: 0: the target's own; else at most AXL_MAX_TILES, and a power of two of at least 2 MiB
  */
 struct inproc_options {
 	const char *target;
@@ -38,9 +39,11 @@ struct inproc_options {
 	unsigned int spin_us;
 	bool timing;
 	bool race_check;
+	uint32_t tiles;
+	uint64_t mem_bytes;
 };
 
-/* -ENOENT: no such target; -ENOMEM; -EAGAIN: threads can not be started. */
+/* -ENOENT: no such target; -EINVAL: sizes; -ENOMEM; -EAGAIN: threads can not be started. */
 int inproc_create(const struct inproc_options *options, struct inproc **device);
 void inproc_destroy(struct inproc *device);
 
@@ -86,11 +89,15 @@ int inproc_context_destroy(struct inproc_context *context);
 /* The doorbell of queue slot @slot. Never blocks; a system call only when the device sleeps. */
 void inproc_doorbell(struct inproc_context *context, unsigned int slot);
 
-/* Fields as struct axl_queue_desc; @slot: < AXL_QUEUES_PER_CONTEXT. */
+/*
+ * Fields as struct axl_queue_desc; @slot: < AXL_QUEUES_PER_CONTEXT. @retired: how many packets count as done already, so
+ * that a queue goes on in the middle of a ring.
+ */
 struct inproc_queue_args {
 	uint32_t slot, slots;
 	uint64_t ring, index;
 	uint32_t priority, flags, timeslice, watchdog;
+	uint64_t retired;
 };
 
 /* -EINVAL: the device refused the descriptor; -EEXIST: slot taken; -ENOSPC: no more queues. Running when it returns. */

@@ -38,7 +38,7 @@ struct fault_slot {
 
 struct inproc {
 	struct device *device;
-	const struct engine_config *config;
+	struct engine_config config;
 	pthread_mutex_t lock, bus_lock, irq_lock;
 	pthread_cond_t irq; /* with @irq_lock: an interrupt came */
 

@@ -8,7 +8,7 @@
 
 int local_memory_init(struct inproc *device)
 {
-	return spans_insert(&device->local_free, 0, device->config->mem_bytes);
+	return spans_insert(&device->local_free, 0, device->config.mem_bytes);
 }
 
 /* Take @size bytes, aligned to large pages when that long: -ENOSPC, -ENOMEM. */

@@ -110,7 +110,7 @@ static int create_locked(struct inproc_context *context, const struct inproc_que
 		.timeslice = args->timeslice,
 		.watchdog = args->watchdog,
 	};
-	context->status->queue[args->slot] = (struct axl_queue_status){0};
+	context->status->queue[args->slot] = (struct axl_queue_status){.retired = args->retired};
 	err = mailbox_command(device, AXL_CMD_QUEUE_START, queue->number);
 	if (err) {
 		device->queues[queue->number].valid = 0;
