@@ -11,11 +11,12 @@ uapi            axl/ drm/
 driver          axl/ drm/ axl_
 sim/core        axl/ sim/core/
 sim/inproc      axl/ sim/core/ sim/inproc/
+sim/replay      axl/ sim/core/engine.h sim/inproc/inproc.h sim/replay/
 sim/qemu        axl/ sim/core/ qemu/ qapi/ exec/ hw/ migration/
 libaccel        axl/ drm/ accel/ libaccel/ sim/inproc/inproc.h
 runtime/cpu     runtime/cpu/
 compiler        axl/ runtime/cpu/ compiler/ onnx.pb-c.h
-runtime/cli     axl/ accel/ runtime/ compiler/
+runtime/cli     axl/ accel/ runtime/ compiler/ sim/replay/
 runtime         axl/ accel/ runtime/ compiler/compiler.h compiler/package/axm.h
 '
 

@@ -66,5 +66,6 @@ int command_disasm(int argc, char **argv);
 int command_graph(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_bench(int argc, char **argv);
+int command_replay(int argc, char **argv);
 
 #endif

@@ -16,6 +16,7 @@ static const struct {
 	{"graph", command_graph, "draw a compiled model"},
 	{"info", command_info, "show devices, targets and operators"},
 	{"bench", command_bench, "measure how long a model takes"},
+	{"replay", command_replay, "run what faulted in a driver's core dump again, on the in-process device"},
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

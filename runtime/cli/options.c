@@ -70,9 +70,23 @@ int exit_code(int err)
 	}
 }
 
+/* What a subcommand works on; NULL: nothing. */
+static const char *operand_of(const char *name)
+{
+	if (!strcmp(name, "info"))
+		return NULL;
+	return strcmp(name, "replay") ? "model" : "file";
+}
+
 static void print_help(const char *name, const char *summary, const char *accepted)
 {
-	printf("Usage: accel %s [OPTION…]%s\n%s\n\n", name, strcmp(name, "info") ? " MODEL" : "", summary);
+	const char *operand = operand_of(name);
+
+	printf("Usage: accel %s [OPTION…]%s\n%s\n\n", name,
+	       !operand                   ? ""
+	       : !strcmp(operand, "file") ? " FILE"
+					  : " MODEL",
+	       summary);
 	for (int i = 0; i < TABLE_SIZE; i++) {
 		char left[48];
 
@@ -188,11 +202,12 @@ int options_parse(int argc, char **argv, const char *name, const char *summary, 
 	if (optind < argc)
 		options->model = argv[optind++];
 	if (optind < argc) {
-		complain(0, "%s: one model at a time, '%s' is too much", name, argv[optind]);
+		complain(0, "%s: one %s at a time, '%s' is too much", name,
+			 operand_of(name) ? operand_of(name) : "thing", argv[optind]);
 		return -1;
 	}
-	if (!options->model && strcmp(name, "info")) {
-		complain(0, "%s: which model? Try 'accel %s --help'", name, name);
+	if (!options->model && operand_of(name)) {
+		complain(0, "%s: which %s? Try 'accel %s --help'", name, operand_of(name), name);
 		return -1;
 	}
 	return 0;
