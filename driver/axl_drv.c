@@ -235,7 +235,7 @@ static int init_software(struct axl_device *axl)
 	if (!axl->recovery)
 		return -ENOMEM;
 	axl->stores = alloc_workqueue("axl-stores", WQ_MEM_RECLAIM, 0);
-	return axl->stores ? 0 : -ENOMEM;
+	return axl->stores ? axl_dump_init(axl) : -ENOMEM;
 }
 
 static int map_bars(struct axl_device *axl)
@@ -326,6 +326,7 @@ static void axl_remove(struct pci_dev *pdev)
 	axl_vms_abandon(axl);
 	axl_bos_abandon(axl);
 	cancel_delayed_work_sync(&axl->poll);
+	axl_dump_drop(axl);
 	wake_up_all(&axl->irq);
 }
 

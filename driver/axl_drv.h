@@ -15,7 +15,8 @@
  *				allocated under it
  *	axl_device.irq_lock	hardware number -> context, for the interrupt handler
  *	axl_queue.lock		fences of a queue, its notify word
- * From an interrupt to the signalling of a fence nothing but the last three is taken, and nothing
+ *	axl_dump.lock		whose fault is being dumped
+ * From an interrupt to the signalling of a fence nothing but the last four is taken, and nothing
  * is allocated.
  */
 #ifndef AXL_DRV_H
@@ -37,6 +38,7 @@
 #include <drm/drm_print.h>
 #include <drm/gpu_scheduler.h>
 
+#include <axl/axl_dump.h>
 #include <axl/axl_queue.h>
 #include <axl/axl_regs.h>
 #include <drm/axl_accel.h>
@@ -55,6 +57,7 @@
 #define AXL_POLL (HZ / 20) /* how long anybody sleeps before he looks: interrupts get lost */
 #define AXL_DROPS 64	   /* resets of a queue whose dropped packets are remembered */
 
+struct axl_dump;
 struct axl_user_pages;
 struct axl_submit_queue;
 struct eventfd_ctx;
@@ -223,6 +226,7 @@ struct axl_device {
 	struct workqueue_struct *recovery; /* ordered: timeouts, resets */
 	struct delayed_work poll;	   /* while fences are pending: interrupts get lost */
 	atomic_t pending_fences;
+	struct axl_dump *dump;
 	struct workqueue_struct *stores;
 	struct mutex store_lock; /* protects axl_file.stores */
 	atomic64_t resets;
@@ -312,6 +316,7 @@ struct axl_user_pages *axl_user_pages_get(struct axl_device *axl, u64 address, u
 					  bool write);
 void axl_user_pages_put(struct axl_device *axl, struct axl_user_pages *user);
 struct sg_table *axl_user_pages_sgt(struct axl_user_pages *user);
+struct page *axl_user_pages_at(struct axl_user_pages *user, u64 offset);
 
 /* axl_vm.c */
 int axl_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
@@ -324,6 +329,8 @@ int axl_vm_pin(struct axl_vm *vm, u64 va, u64 size, u64 bits);
 void axl_vm_unpin(struct axl_vm *vm, u64 va, u64 size);
 int axl_vm_map_kernel(struct axl_vm *vm, u64 va, dma_addr_t address, u64 size, u64 bits);
 void axl_vm_unmap_kernel(struct axl_vm *vm, u64 va, u64 size);
+void axl_vm_describe(struct drm_gpuva *va, struct axl_dump_range *range);
+int axl_vm_read_page(struct axl_vm *vm, u64 va, void *to);
 
 /* axl_ctx.c */
 int axl_ctx_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
@@ -361,6 +368,8 @@ int axl_fence_import_ioctl(struct drm_device *drm, void *data, struct drm_file *
 int axl_submit_queue_create(struct axl_ctx *ctx);
 void axl_submit_queue_destroy(struct axl_ctx *ctx);
 void axl_submit_fault(struct axl_queue *queue);
+bool axl_submit_ring(struct axl_queue *queue, union axl_packet *ring,
+		     struct axl_queue_index *index);
 int axl_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 
 /* axl_sync.c */
@@ -388,6 +397,12 @@ void axl_event_send(struct axl_queue *queue, u32 type, const struct axl_fault_re
 
 /* axl_perf.c */
 int axl_perf_open_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+
+/* axl_dump.c */
+int axl_dump_init(struct axl_device *axl);
+void axl_dump_request(struct axl_queue *queue);
+void axl_dump_wait(struct axl_queue *queue);
+void axl_dump_drop(struct axl_device *axl);
 
 /* axl_debugfs.c */
 void axl_debugfs_init(struct axl_device *axl);

@@ -4,6 +4,7 @@
 #include <linux/errno.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <asm/barrier.h>
 
 #include "axl_mmu.h"
@@ -158,5 +159,21 @@ void axl_mmu_clear(struct axl_mmu *mmu, u64 va, u64 size)
 		}
 		for (u64 page = at; dir->child[i] && page < next; page += AXL_PAGE_BYTES)
 			WRITE_ONCE(dir->child[i]->entries[index_of(page, 0)], 0);
+	}
+}
+
+void axl_mmu_walk(const struct axl_mmu *mmu, u64 va, u64 walk[AXL_TABLE_LEVELS])
+{
+	const struct axl_table *table = mmu->root;
+
+	memset(walk, 0, AXL_TABLE_LEVELS * sizeof(walk[0]));
+	for (int level = AXL_TABLE_LEVELS - 1; table; level--) {
+		unsigned int i = index_of(va, level);
+
+		walk[level] = READ_ONCE(table->entries[i]);
+		/* A table may be there that is not hooked in: the device does not see it. */
+		if (!level || !(walk[level] & AXL_PTE_VALID) || walk[level] & AXL_PTE_LEAF)
+			break;
+		table = table->child[i];
 	}
 }

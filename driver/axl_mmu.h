@@ -55,4 +55,10 @@ void axl_mmu_map(struct axl_mmu *mmu, u64 va, u64 size, u64 address, u64 bits);
  */
 void axl_mmu_clear(struct axl_mmu *mmu, u64 va, u64 size);
 
+/*
+ * What the device reads when it walks to @va: the entry of each level, zero below the one at which
+ * it ends.
+ */
+void axl_mmu_walk(const struct axl_mmu *mmu, u64 va, u64 walk[AXL_TABLE_LEVELS]);
+
 #endif

@@ -114,13 +114,30 @@ static u64 ring_bytes(const struct axl_queue *queue)
 	return (u64)queue->desc.slots * AXL_PACKET_BYTES;
 }
 
+/* A fault that its owner saw before the interrupt came is told, and dumped while it stands. */
+static void settle(struct axl_queue *queue)
+{
+	struct axl_device *axl = queue->ctx->axl;
+	int idx;
+
+	if (queue->kernel || !drm_dev_enter(&axl->drm, &idx))
+		return;
+	axl_drain_faults(axl);
+	axl_queue_progress(queue);
+	drm_dev_exit(idx);
+	axl_dump_wait(queue);
+}
+
 /* The objects lock is held; the handle is gone already. */
 void axl_queue_kill(struct axl_queue *queue)
 {
 	struct axl_device *axl = queue->ctx->axl;
 
+	settle(queue);
 	axl_queue_off(queue);
 	publish(queue, false);
+	/* Nobody asks for one any more: then nothing looks at the queue without a reference. */
+	axl_dump_wait(queue);
 	axl_queue_progress(queue);
 	queue->ctx->file->num_queues--;
 	queue->ctx->file->busy_cycles += READ_ONCE(queue->status->busy_cycles);
@@ -219,6 +236,7 @@ static void report_fault(struct axl_queue *queue)
 	trace_axl_fault(&axl->drm, queue->number, queue->status->error,
 			READ_ONCE(queue->status->retired), record->address, record->cycle);
 	axl_event_send(queue, DRM_AXL_EVENT_FAULT, record);
+	axl_dump_request(queue);
 }
 
 void axl_queue_progress(struct axl_queue *queue)
@@ -418,6 +436,7 @@ int axl_queue_reset_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	mutex_lock(&axl->objects);
 	queue = xa_load(&priv->queues, args->queue);
 	if (queue) {
+		settle(queue);
 		err = axl_queue_recover(queue);
 		axl_event_send(queue, DRM_AXL_EVENT_RESET, NULL);
 		wake_up_all(&axl->irq);

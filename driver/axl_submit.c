@@ -244,6 +244,18 @@ void axl_submit_fault(struct axl_queue *queue)
 	drm_sched_fault(&kq->sched);
 }
 
+/* Its ring and index page as they are, from an interrupt too. False: it is about to go. */
+bool axl_submit_ring(struct axl_queue *queue, union axl_packet *ring, struct axl_queue_index *index)
+{
+	struct axl_submit_queue *kq = queue->ctx->submit;
+
+	if (!kq)
+		return false;
+	memcpy(ring, kq->ring, RING_BYTES);
+	*index = *kq->index;
+	return true;
+}
+
 /* ---- life ---- */
 
 static int init_sched(struct axl_submit_queue *kq)

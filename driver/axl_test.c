@@ -211,6 +211,35 @@ static void no_memory(struct kunit *test)
 }
 
 /* Random changes beside a plain array. */
+/* What dumps show is what the device reads: large, small, taken away, never there. */
+static void walks(struct kunit *test)
+{
+	struct source source = { .left = 100 };
+	u64 entries[AXL_TABLE_LEVELS];
+	struct axl_mmu mmu;
+
+	KUNIT_ASSERT_EQ(test, axl_mmu_init(&mmu, &source_ops, &source), 0);
+	KUNIT_ASSERT_EQ(test, axl_mmu_prepare(&mmu, LARGE, LARGE + PAGE, 8 * LARGE), 0);
+	axl_mmu_map(&mmu, LARGE, LARGE + PAGE, 8 * LARGE, BITS);
+	axl_mmu_walk(&mmu, LARGE + 5, entries);
+	KUNIT_EXPECT_EQ(test, entries[3] & ~AXL_PTE_ADDR, AXL_PTE_VALID);
+	KUNIT_EXPECT_EQ(test, entries[2] & ~AXL_PTE_ADDR, AXL_PTE_VALID);
+	KUNIT_EXPECT_EQ(test, entries[1], 8 * LARGE | BITS | AXL_PTE_LEAF | AXL_PTE_VALID);
+	KUNIT_EXPECT_EQ(test, entries[0], 0);
+	axl_mmu_walk(&mmu, 2 * LARGE, entries);
+	KUNIT_EXPECT_EQ(test, entries[1] & ~AXL_PTE_ADDR, AXL_PTE_VALID);
+	KUNIT_EXPECT_EQ(test, entries[0], 9 * LARGE | BITS | AXL_PTE_VALID);
+	axl_mmu_clear(&mmu, LARGE, LARGE + PAGE);
+	axl_mmu_walk(&mmu, 2 * LARGE, entries);
+	KUNIT_EXPECT_EQ(test, entries[1] & ~AXL_PTE_ADDR, AXL_PTE_VALID);
+	KUNIT_EXPECT_EQ(test, entries[0], 0);
+	axl_mmu_walk(&mmu, 1ull << 40, entries);
+	KUNIT_EXPECT_EQ(test, entries[3], 0);
+	KUNIT_EXPECT_EQ(test, entries[2], 0);
+	axl_mmu_fini(&mmu);
+	KUNIT_EXPECT_EQ(test, source.live, 0);
+}
+
 static void random_changes(struct kunit *test)
 {
 	enum { PAGES = 3 * 512 };
@@ -258,12 +287,15 @@ static void random_changes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, source.live, 0);
 }
 
-static struct kunit_case cases[] = {
-	KUNIT_CASE(small_pages),	   KUNIT_CASE(large_pages),
-	KUNIT_CASE(misaligned_memory),	   KUNIT_CASE(small_pages_over_a_large_one),
-	KUNIT_CASE(the_ends_of_the_space), KUNIT_CASE(no_memory),
-	KUNIT_CASE(random_changes),	   {}
-};
+static struct kunit_case cases[] = { KUNIT_CASE(small_pages),
+				     KUNIT_CASE(large_pages),
+				     KUNIT_CASE(misaligned_memory),
+				     KUNIT_CASE(small_pages_over_a_large_one),
+				     KUNIT_CASE(the_ends_of_the_space),
+				     KUNIT_CASE(no_memory),
+				     KUNIT_CASE(walks),
+				     KUNIT_CASE(random_changes),
+				     {} };
 
 static struct kunit_suite suite = {
 	.name = "axl_mmu",

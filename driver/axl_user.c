@@ -102,3 +102,8 @@ struct sg_table *axl_user_pages_sgt(struct axl_user_pages *user)
 {
 	return &user->sgt;
 }
+
+struct page *axl_user_pages_at(struct axl_user_pages *user, u64 offset)
+{
+	return user->pages[offset >> PAGE_SHIFT];
+}

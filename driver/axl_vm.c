@@ -7,6 +7,7 @@
  * (the only step that can fail, and that can be taken back), then all are committed.
  */
 #include <linux/dmapool.h>
+#include <linux/highmem.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 
@@ -285,6 +286,69 @@ void axl_vm_unmap_kernel(struct axl_vm *vm, u64 va, u64 size)
 	axl_mmu_clear(&vm->mmu, va, size);
 	axl_tlb_invalidate(vm->axl, vm->contexts);
 	mutex_unlock(&vm->lock);
+}
+
+/* ---- for dumps: vm->lock is held ---- */
+
+void axl_vm_describe(struct drm_gpuva *va, struct axl_dump_range *range)
+{
+	struct axl_mapping *mapping = to_mapping(va);
+	bool local = is_local(mapping);
+
+	*range = (struct axl_dump_range){
+		.va = va->va.addr,
+		.size = va->va.range,
+		.address = local ? local_address(mapping) : 0,
+		.bits = mapping->bits | (local ? AXL_PTE_LOCAL : 0),
+	};
+}
+
+static int read_local_page(struct axl_mapping *mapping, u64 offset, void *to)
+{
+	struct axl_bo *bo = to_axl_bo(mapping->base.gem.obj);
+	void __iomem *map = axl_local_map(bo, mapping->base.gem.offset + offset, AXL_PAGE_BYTES);
+
+	if (!map)
+		return -ENOMEM;
+	memcpy_fromio(to, map, AXL_PAGE_BYTES);
+	iounmap(map);
+	return 0;
+}
+
+/* The page of the mapping's memory that holds @offset; NULL: another driver's, or not there. */
+static struct page *system_page(struct axl_mapping *mapping, u64 offset)
+{
+	struct page **pages;
+
+	if (mapping->user)
+		return axl_user_pages_at(mapping->user, offset);
+	pages = to_axl_bo(mapping->base.gem.obj)->base.pages;
+	return pages ? pages[(mapping->base.gem.offset + offset) >> PAGE_SHIFT] : NULL;
+}
+
+/* What the page at @va holds, whatever the rights. */
+int axl_vm_read_page(struct axl_vm *vm, u64 va, void *to)
+{
+	struct axl_mapping *mapping;
+	struct drm_gpuva *found;
+	struct page *page;
+	u64 offset;
+
+	lockdep_assert_held(&vm->lock);
+	if (va >> AXL_VA_BITS)
+		return -EFAULT;
+	found = drm_gpuva_find_first(&vm->base, va, AXL_PAGE_BYTES);
+	if (!found || found == &vm->base.kernel_alloc_node)
+		return -EFAULT;
+	mapping = to_mapping(found);
+	offset = va - found->va.addr;
+	if (is_local(mapping))
+		return read_local_page(mapping, offset, to);
+	page = system_page(mapping, offset);
+	if (!page)
+		return -EOPNOTSUPP;
+	memcpy_from_page(to, page, offset_in_page(offset), AXL_PAGE_BYTES);
+	return 0;
 }
 
 /* ---- life ---- */
