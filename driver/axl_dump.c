@@ -11,6 +11,7 @@
 #include <linux/devcoredump.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/sysfs.h>
 #include <linux/vmalloc.h>
 #include <drm/drm_managed.h>
 
@@ -434,29 +435,50 @@ static int take_locked(struct axl_dump *dump, struct writer *w,
 	return err ? err : still_stands(dump) ? 0 : -ECANCELED;
 }
 
-static void take(struct axl_dump *dump)
+/*
+ * The device has a dump, or one that is about to go: a new one would be thrown away. The link is
+ * the last of it; without it nothing is in the way.
+ */
+static bool has_dump(struct device *dev)
+{
+	struct kernfs_node *link = sysfs_get_dirent(dev->kobj.sd, "devcoredump");
+
+	sysfs_put(link);
+	return link;
+}
+
+static int take_recorded(struct axl_dump *dump, struct writer *w)
 {
 	struct axl_vm *vm = dump->queue->ctx->vm;
-	struct axl_fault_record *record = kmalloc(sizeof(*record), GFP_KERNEL);
-	struct writer w = {};
-	int err = -ENOMEM;
+	struct axl_fault_record *record;
+	int err = -ENOENT;
 
-	if (record) {
-		err = -ENOENT;
-		if (find_record(dump, record)) {
-			mutex_lock(&vm->lock);
-			err = take_locked(dump, &w, record);
-			mutex_unlock(&vm->lock);
-		}
-		kfree(record);
+	if (has_dump(dump->axl->drm.dev))
+		return -EEXIST;
+	record = kmalloc(sizeof(*record), GFP_KERNEL);
+	if (!record)
+		return -ENOMEM;
+	if (find_record(dump, record)) {
+		mutex_lock(&vm->lock);
+		err = take_locked(dump, w, record);
+		mutex_unlock(&vm->lock);
 	}
+	kfree(record);
+	return err;
+}
+
+static void take(struct axl_dump *dump)
+{
+	struct writer w = {};
+	int err = take_recorded(dump, &w);
+
 	if (err) {
 		drm_dbg_driver(&dump->axl->drm, "queue %u: no dump: %d\n", dump->queue->number,
 			       err);
 		vfree(w.data);
 		return;
 	}
-	/* It is the owner of the data from here on; one that is there already stays. */
+	/* It is the owner of the data from here on. */
 	dev_coredumpv(dump->axl->drm.dev, w.data, w.at, GFP_KERNEL);
 }
 

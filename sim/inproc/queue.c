@@ -111,14 +111,15 @@ static int create_locked(struct inproc_context *context, const struct inproc_que
 		.watchdog = args->watchdog,
 	};
 	context->status->queue[args->slot] = (struct axl_queue_status){.retired = args->retired};
+	/* Before it starts: what its ring already holds may fault at once. */
+	pthread_mutex_lock(&device->irq_lock);
+	device->faults[queue->number].valid = false;
+	pthread_mutex_unlock(&device->irq_lock);
 	err = mailbox_command(device, AXL_CMD_QUEUE_START, queue->number);
 	if (err) {
 		device->queues[queue->number].valid = 0;
 		return err;
 	}
-	pthread_mutex_lock(&device->irq_lock);
-	device->faults[queue->number].valid = false;
-	pthread_mutex_unlock(&device->irq_lock);
 	context->slots |= 1u << args->slot;
 	context->queues++;
 	return 0;

@@ -19,7 +19,7 @@ import)
 	cp "$here/../models/digits/digits.onnx" "$work/seeds/digits"
 	longest=4096
 	;;
-device)
+device | dump)
 	longest=4096
 	;;
 package | engine)
