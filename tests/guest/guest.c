@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Files, objects and queues of the driver for tests inside a guest. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -643,6 +644,20 @@ long guest_setting(const char *name, long otherwise)
 	const char *text = getenv(name);
 
 	return text && *text ? atol(text) : otherwise;
+}
+
+bool guest_find_device(char address[64])
+{
+	DIR *folder = opendir(GUEST_DRIVER);
+	struct dirent *entry;
+
+	*address = '\0';
+	while (folder && (entry = readdir(folder)))
+		if (!strncmp(entry->d_name, "0000:", 5))
+			snprintf(address, 64, "%.60s", entry->d_name);
+	if (folder)
+		closedir(folder);
+	return *address;
 }
 
 int guest_reap(int pid, int64_t ns)

@@ -176,6 +176,9 @@ void guest_read_text(const char *path, char *text, size_t size);
 int guest_write_text(const char *path, const char *text);
 /* The number of the environment's variable, else @otherwise. */
 long guest_setting(const char *name, long otherwise);
+#define GUEST_DRIVER "/sys/bus/pci/drivers/axl"
+/* The address on the bus of the first device that the driver has; false: none. */
+bool guest_find_device(char address[64]);
 /* The child's exit status; -ETIME when it does not end in time, then it is killed; -EINTR when a signal ended it. */
 int guest_reap(int pid, int64_t ns);
 

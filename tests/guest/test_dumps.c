@@ -18,7 +18,6 @@
 #include "sim/replay/dump.h"
 
 #define DUMPS "/sys/class/devcoredump"
-#define DRIVER "/sys/bus/pci/drivers/axl"
 #define COPY "/tmp/axl-dump"
 #define REPORT "/tmp/axl-replay.json"
 #define MOST (64u << 20)
@@ -57,18 +56,6 @@ static bool dump_within(int64_t ns, char path[PATH_MAX])
 	return true;
 }
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t written;
-
-	if (fd < 0)
-		return -errno;
-	written = write(fd, text, strlen(text));
-	close(fd);
-	return written < 0 ? -errno : 0;
-}
-
 /* The link goes last: while it is there, the kernel takes no other dump of the device. */
 static bool is_linked(void)
 {
@@ -88,7 +75,7 @@ static void free_dumps(void)
 
 	while (find_dump(path) || is_linked()) {
 		/* It may go by itself meanwhile. */
-		write_text(path, "1");
+		guest_write_text(path, "1");
 		guest_sleep(MILLISECOND);
 		assert_true(guest_now() < deadline);
 	}
@@ -581,7 +568,7 @@ static void dumps_that_are_freed_while_others_come(void **state)
 
 		for (int64_t deadline = guest_in(2 * SECOND); guest_now() < deadline;)
 			if (find_dump(path))
-				write_text(path, "1");
+				guest_write_text(path, "1");
 		_exit(0);
 	}
 	do {
@@ -606,11 +593,11 @@ static void none_is_left_when_the_driver_goes(void **state)
 		make_fault(&guest, GUEST_NOWHERE);
 		if (i % 2)
 			assert_true(dump_within(10 * SECOND, path));
-		assert_int_equal(write_text(DRIVER "/unbind", address), 0);
+		assert_int_equal(guest_write_text(GUEST_DRIVER "/unbind", address), 0);
 		assert_false(find_dump(path));
 		guest_destroy(&guest);
 		assert_false(find_dump(path));
-		assert_int_equal(write_text(DRIVER "/bind", address), 0);
+		assert_int_equal(guest_write_text(GUEST_DRIVER "/bind", address), 0);
 		for (deadline = guest_in(20 * SECOND); guest_create(&guest, NULL); guest_sleep(10 * MILLISECOND))
 			assert_true(guest_now() < deadline);
 		assert_int_equal(guest_job(&guest, 1), 0);
@@ -620,15 +607,9 @@ static void none_is_left_when_the_driver_goes(void **state)
 
 static int begin(void **state)
 {
-	DIR *folder = opendir(DRIVER);
-	struct dirent *entry;
-
 	(void)state;
-	while (folder && (entry = readdir(folder)))
-		if (!strncmp(entry->d_name, "0000:", 5))
-			snprintf(address, sizeof(address), "%.60s", entry->d_name);
-	if (folder)
-		closedir(folder);
+	if (!guest_find_device(address))
+		return -1;
 	free_dumps();
 	return 0;
 }

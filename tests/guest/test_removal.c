@@ -15,8 +15,6 @@
 
 #include "check.h"
 
-#define DRIVER "/sys/bus/pci/drivers/axl"
-
 static char address[64];
 
 static int loops(void)
@@ -26,24 +24,15 @@ static int loops(void)
 
 /* ---- sysfs ---- */
 
-/* The PCI address of the first device that the driver has. */
 static int find_device(void **state)
 {
-	DIR *folder = opendir(DRIVER);
-	struct dirent *entry;
-
 	(void)state;
-	while (folder && (entry = readdir(folder)))
-		if (!strncmp(entry->d_name, "0000:", 5))
-			snprintf(address, sizeof(address), "%.60s", entry->d_name);
-	if (folder)
-		closedir(folder);
-	return *address ? 0 : -1;
+	return guest_find_device(address) ? 0 : -1;
 }
 
 static void take_away(void)
 {
-	assert_int_equal(guest_write_text(DRIVER "/unbind", address), 0);
+	assert_int_equal(guest_write_text(GUEST_DRIVER "/unbind", address), 0);
 }
 
 /* The minor is taken anew: an old file that is still open keeps its number. */
@@ -54,7 +43,7 @@ static void give_back(void)
 	struct dirent *entry;
 	char path[PATH_MAX] = "";
 
-	assert_int_equal(guest_write_text(DRIVER "/bind", address), 0);
+	assert_int_equal(guest_write_text(GUEST_DRIVER "/bind", address), 0);
 	while (!*path && guest_now() < deadline) {
 		char name[PATH_MAX];
 

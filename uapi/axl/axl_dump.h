@@ -154,13 +154,6 @@ struct axl_dump_memory {
 	__u64 bytes;
 };
 
-#ifndef AXL_ASSERT
-#ifdef __cplusplus
-#define AXL_ASSERT(cond, text) static_assert(cond, text)
-#else
-#define AXL_ASSERT(cond, text) _Static_assert(cond, text)
-#endif
-#endif
 AXL_ASSERT(sizeof(struct axl_dump_header) == 24, "dump header");
 AXL_ASSERT(sizeof(struct axl_dump_section) == 16, "dump section");
 AXL_ASSERT(sizeof(struct axl_dump_device) == 56, "dump device");
