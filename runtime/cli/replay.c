@@ -173,7 +173,8 @@ int command_replay(int argc, char **argv)
 
 	if (options_parse(
 		    argc, argv, "replay",
-		    "Run the packet of a driver's core dump again, on the in-process device, and compare the faults.",
+		    "Run the packet of a driver's core dump again, on the in-process device, and compare the faults.\n"
+		    "The device has the dump's sizes (sim:), or those of a target (sim:target=NAME).",
 		    "dnjq", &options))
 		return EXIT_USAGE;
 	if (options.help)
