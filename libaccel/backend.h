@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a kind of device has to offer: the calls of the kernel driver, whoever answers them. Handles are the backend's
- * own. All functions follow sim/inproc/inproc.h, which documents each; sim.c is the only backend so far, a kernel one
- * is a table like it over ioctls.
+ * own. All functions follow sim/inproc/inproc.h, which documents each: sim.c is a table over it, kernel.c one over ioctls.
  */
 #ifndef LIBACCEL_BACKEND_H
 #define LIBACCEL_BACKEND_H
@@ -26,6 +25,9 @@ struct accel_backend_wait {
  * @prefix: names that begin so are its own
  * @list: as accel_device_list(), its own devices
  * @open: @name is the whole name; the text of an error goes into @error
+ * @memory_import: the caller's memory, pages, which he keeps until it is destroyed
+ * @memory_import_fd: a dma-buf; *data may become NULL. @memory_export_fd: a dma-buf of it. Both -ENOTSUP where there are none
+ * @wait_many: @deadline_ns is not negative
  * @queue_create: args->slot is a wish, and what it became; *doorbell: where a store wakes the device, or NULL when @wake has to be called
  */
 struct accel_backend {
@@ -37,6 +39,9 @@ struct accel_backend {
 	uint64_t (*read_register)(void *device, enum axl_reg reg);
 
 	int (*memory_create)(void *device, uint64_t size, bool local, void **memory, void **data);
+	int (*memory_import)(void *device, void *data, uint64_t size, void **memory);
+	int (*memory_import_fd)(void *device, int fd, uint64_t *size, void **memory, void **data);
+	int (*memory_export_fd)(void *memory, int *fd);
 	int (*memory_destroy)(void *memory);
 
 	int (*space_create)(void *device, void **space);

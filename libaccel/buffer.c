@@ -5,10 +5,36 @@
 
 #include "libaccel/internal.h"
 
+#define MAX_BYTES (UINT64_C(1) << 40)
+
 static unsigned int rights_of(unsigned int flags)
 {
 	return ACCEL_READ | (flags & ACCEL_BUFFER_WRITE ? ACCEL_WRITE : 0) |
 	       (flags & ACCEL_BUFFER_EXEC ? ACCEL_EXEC : 0);
+}
+
+#define BINDING_FLAGS (ACCEL_BUFFER_WRITE | ACCEL_BUFFER_EXEC)
+
+static bool good_flags(unsigned int flags, unsigned int known)
+{
+	return !(flags & ~(BINDING_FLAGS | ACCEL_BUFFER_UNBOUND | known)) &&
+	       !(flags & ACCEL_BUFFER_UNBOUND && flags & BINDING_FLAGS);
+}
+
+/* Bind what has its memory, unless the flags say not to; on an error memory and buffer go. */
+static int finish(struct accel_buffer *made, unsigned int flags, struct accel_buffer **buffer)
+{
+	int err = 0;
+
+	if (!(flags & ACCEL_BUFFER_UNBOUND))
+		err = accel_vm_bind(made->device->vm, made, 0, made->bytes, rights_of(flags), &made->address);
+	if (err) {
+		made->device->backend->memory_destroy(made->handle);
+		free(made);
+		return err;
+	}
+	*buffer = made;
+	return 0;
 }
 
 int accel_buffer_create(struct accel_device *device, uint64_t size, unsigned int flags, struct accel_buffer **buffer)
@@ -17,9 +43,7 @@ int accel_buffer_create(struct accel_device *device, uint64_t size, unsigned int
 	int err;
 
 	*buffer = NULL;
-	if (!size || size > 1ull << 40 ||
-	    flags & ~(ACCEL_BUFFER_LOCAL | ACCEL_BUFFER_WRITE | ACCEL_BUFFER_EXEC | ACCEL_BUFFER_UNBOUND) ||
-	    (flags & ACCEL_BUFFER_UNBOUND && flags & (ACCEL_BUFFER_WRITE | ACCEL_BUFFER_EXEC)))
+	if (!size || size > MAX_BYTES || !good_flags(flags, ACCEL_BUFFER_LOCAL))
 		return -EINVAL;
 	b = calloc(1, sizeof(*b));
 	if (!b)
@@ -29,20 +53,61 @@ int accel_buffer_create(struct accel_device *device, uint64_t size, unsigned int
 	b->bytes = (size + AXL_PAGE_BYTES - 1) & ~(uint64_t)(AXL_PAGE_BYTES - 1);
 	err = device->backend->memory_create(device->handle, b->bytes, flags & ACCEL_BUFFER_LOCAL, &b->handle,
 					     &b->data);
-	if (err)
-		goto err_free;
-	err = flags & ACCEL_BUFFER_UNBOUND ? 0
-					   : accel_vm_bind(device->vm, b, 0, b->bytes, rights_of(flags), &b->address);
-	if (err)
-		goto err_memory;
-	*buffer = b;
-	return 0;
+	if (err) {
+		free(b);
+		return err;
+	}
+	return finish(b, flags, buffer);
+}
 
-err_memory:
-	device->backend->memory_destroy(b->handle);
-err_free:
-	free(b);
-	return err;
+int accel_buffer_import_memory(struct accel_device *device, void *data, uint64_t size, unsigned int flags,
+			       struct accel_buffer **buffer)
+{
+	struct accel_buffer *b;
+	int err;
+
+	*buffer = NULL;
+	if (!data || !size || size > MAX_BYTES || ((uintptr_t)data | size) % AXL_PAGE_BYTES || !good_flags(flags, 0))
+		return -EINVAL;
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return -ENOMEM;
+	b->device = device;
+	b->size = b->bytes = size;
+	b->data = data;
+	err = device->backend->memory_import(device->handle, data, size, &b->handle);
+	if (err) {
+		free(b);
+		return err;
+	}
+	return finish(b, flags, buffer);
+}
+
+int accel_buffer_import_fd(struct accel_device *device, int fd, unsigned int flags, struct accel_buffer **buffer)
+{
+	struct accel_buffer *b;
+	int err;
+
+	*buffer = NULL;
+	if (!good_flags(flags, 0))
+		return -EINVAL;
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return -ENOMEM;
+	b->device = device;
+	err = device->backend->memory_import_fd(device->handle, fd, &b->size, &b->handle, &b->data);
+	if (err) {
+		free(b);
+		return err;
+	}
+	b->bytes = b->size;
+	return finish(b, flags, buffer);
+}
+
+int accel_buffer_export_fd(const struct accel_buffer *buffer, int *fd)
+{
+	*fd = -1;
+	return buffer->device->backend->memory_export_fd(buffer->handle, fd);
 }
 
 int accel_buffer_destroy(struct accel_buffer *buffer)

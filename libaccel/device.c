@@ -35,15 +35,23 @@ size_t accel_device_list(struct accel_device_entry *entries, size_t max)
 int accel_open(const char *name, struct accel_device **device, char *error, size_t error_size)
 {
 	const struct accel_backend *backend = NULL;
+	const char *given = name;
 	struct accel_device *d;
+	char node[128];
 	int err;
 
 	*device = NULL;
+	if (!strncmp(name, PCI_PREFIX, strlen(PCI_PREFIX))) {
+		err = accel_pci_resolve(NULL, name, node, sizeof(node), error, error_size);
+		if (err)
+			return err;
+		name = node;
+	}
 	for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
 		if (!strncmp(name, backends[i]->prefix, strlen(backends[i]->prefix)))
 			backend = backends[i];
 	if (!backend) {
-		snprintf(error, error_size, "device '%s': there are 'sim:' and /dev/accel/accelN", name);
+		snprintf(error, error_size, "device '%s': there are 'sim:', /dev/accel/accelN and 'pci:ADDRESS'", name);
 		return -ENOTSUP;
 	}
 	d = calloc(1, sizeof(*d));
@@ -58,7 +66,7 @@ int accel_open(const char *name, struct accel_device **device, char *error, size
 	pthread_mutex_init(&d->lock, NULL);
 	err = accel_vm_create(d, &d->vm);
 	if (err) {
-		snprintf(error, error_size, "device '%s': %s", name, strerror(-err));
+		snprintf(error, error_size, "device '%s': %s", given, strerror(-err));
 		goto err_close;
 	}
 	*device = d;

@@ -1,50 +1,38 @@
 /* SPDX-License-Identifier: MIT */
-/* Backend "/dev/accel/": devices behind axl.ko, by the ioctls of <drm/axl_accel.h>. */
+/*
+ * Backend "/dev/accel/": devices behind axl.ko, by the ioctls of <drm/axl_accel.h>. Devices, contexts, queues; memory and address spaces
+ * are in kernel_memory.c.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <drm/axl_accel.h>
 #include <xf86drm.h>
 
-#include "libaccel/backend.h"
-
-struct kernel_device {
-	int fd;
-	struct drm_axl_dev_info info;
-};
-
-struct kernel_memory {
-	struct kernel_device *device;
-	uint32_t handle;
-	void *data;
-	uint64_t size;
-};
-
-struct kernel_space {
-	struct kernel_device *device;
-	uint32_t vm;
-};
+#include "libaccel/internal.h"
+#include "libaccel/kernel.h"
 
 struct kernel_context {
 	struct kernel_device *device;
 	uint32_t ctx;
 	const struct axl_status_page *status;
 	uint64_t *doorbells;
+	atomic_uint queues;
 };
 
 struct kernel_queue {
 	struct kernel_device *device;
+	struct kernel_context *context;
 	uint32_t queue;
 };
 
-/* 0 or a negative errno; interrupted calls are begun again. */
-static int call(int fd, unsigned long request, void *args)
+int kernel_call(int fd, unsigned long request, void *args)
 {
 	return drmIoctl(fd, request, args) ? -errno : 0;
 }
@@ -60,72 +48,91 @@ static bool is_axl(int fd)
 	return axl;
 }
 
+static const char *target_of(const struct drm_axl_dev_info *info)
+{
+	return info->tiles == 1 ? "axl-edge" : "axl-pro";
+}
+
+static int query(int fd, uint32_t type, void *data, uint32_t size)
+{
+	struct drm_axl_dev_query args = {.type = type, .size = size, .data = (uintptr_t)data};
+
+	return kernel_call(fd, DRM_IOCTL_AXL_DEV_QUERY, &args);
+}
+
+/* Open a node and ask what it is. Returns the file, or a negative errno: -ENOTSUP, it is not an AXL. */
+static int open_node(const char *path, struct drm_axl_dev_info *info)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	err = is_axl(fd) ? query(fd, DRM_AXL_QUERY_INFO, info, sizeof(*info)) : -ENOTSUP;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
 static size_t kernel_list(struct accel_device_entry *entries, size_t max)
 {
-	struct dirent *file;
-	DIR *folder = opendir("/dev/accel");
+	struct dirent **files;
+	int num_files = scandir("/dev/accel", &files, NULL, versionsort);
 	size_t count = 0;
 
-	while (folder && (file = readdir(folder))) {
+	for (int i = 0; i < num_files; i++) {
+		struct drm_axl_dev_info info = {0};
 		char path[sizeof(entries->name)];
-		int fd;
+		int fd = -ENOENT;
 
-		if (file->d_name[0] == '.' || strlen(file->d_name) > 16)
-			continue;
-		snprintf(path, sizeof(path), "/dev/accel/%.16s", file->d_name);
-		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (!strncmp(files[i]->d_name, "accel", 5) &&
+		    snprintf(path, sizeof(path), "/dev/accel/%s", files[i]->d_name) < (int)sizeof(path))
+			fd = open_node(path, &info);
+		free(files[i]);
 		if (fd < 0)
 			continue;
-		if (is_axl(fd)) {
-			if (count < max) {
-				snprintf(entries[count].name, sizeof(entries[count].name), "%s", path);
-				snprintf(entries[count].text, sizeof(entries[count].text),
-					 "AXL behind the kernel driver");
-			}
-			count++;
-		}
 		close(fd);
+		if (count < max) {
+			memcpy(entries[count].name, path, sizeof(path));
+			snprintf(entries[count].text, sizeof(entries[count].text), "%s behind the kernel driver",
+				 target_of(&info));
+		}
+		count++;
 	}
-	if (folder)
-		closedir(folder);
+	if (num_files >= 0)
+		free(files);
 	return count;
+}
+
+/* What the error says, and what the PCI bus says of it. */
+static void explain(const char *name, int err, char *error, size_t size)
+{
+	char text[640];
+
+	accel_pci_explain(NULL, name, text, sizeof(text));
+	snprintf(error, size, "device '%s': %s%s%s", name, err == -ENOTSUP ? "not an AXL" : strerror(-err),
+		 *text ? "; " : "", text);
 }
 
 static int kernel_open(const char *name, void **device, char *error, size_t error_size)
 {
 	struct kernel_device *d = calloc(1, sizeof(*d));
-	struct drm_axl_dev_query query = {.type = DRM_AXL_QUERY_INFO, .size = sizeof(d->info)};
 	int err;
 
 	if (!d) {
 		snprintf(error, error_size, "out of memory");
 		return -ENOMEM;
 	}
-	d->fd = open(name, O_RDWR | O_CLOEXEC);
+	d->fd = open_node(name, &d->info);
 	if (d->fd < 0) {
-		err = -errno;
-		snprintf(error, error_size, "device '%s': %s", name, strerror(errno));
-		goto err_free;
+		err = d->fd;
+		explain(name, err, error, error_size);
+		free(d);
+		return err;
 	}
-	if (!is_axl(d->fd)) {
-		err = -ENOTSUP;
-		snprintf(error, error_size, "device '%s': not an AXL", name);
-		goto err_close;
-	}
-	query.data = (uintptr_t)&d->info;
-	err = call(d->fd, DRM_IOCTL_AXL_DEV_QUERY, &query);
-	if (err) {
-		snprintf(error, error_size, "device '%s': DEV_QUERY: %s", name, strerror(-err));
-		goto err_close;
-	}
+	pthread_mutex_init(&d->lock, NULL);
 	*device = d;
 	return 0;
-
-err_close:
-	close(d->fd);
-err_free:
-	free(d);
-	return err;
 }
 
 static void kernel_close(void *device)
@@ -133,22 +140,19 @@ static void kernel_close(void *device)
 	struct kernel_device *d = device;
 
 	close(d->fd);
+	pthread_mutex_destroy(&d->lock);
 	free(d);
 }
 
 static const char *kernel_target(void *device)
 {
-	const struct kernel_device *d = device;
-
-	return d->info.tiles == 1 ? "axl-edge" : "axl-pro";
+	return target_of(&((struct kernel_device *)device)->info);
 }
 
 static uint64_t kernel_read_register(void *device, enum axl_reg reg)
 {
 	struct kernel_device *d = device;
 	struct drm_axl_counters counters = {0};
-	struct drm_axl_dev_query query = {
-		.type = DRM_AXL_QUERY_COUNTERS, .size = sizeof(counters), .data = (uintptr_t)&counters};
 
 	switch (reg) {
 	case AXL_REG_TILES:
@@ -174,7 +178,7 @@ static uint64_t kernel_read_register(void *device, enum axl_reg reg)
 	default:
 		break;
 	}
-	call(d->fd, DRM_IOCTL_AXL_DEV_QUERY, &query);
+	query(d->fd, DRM_AXL_QUERY_COUNTERS, &counters, sizeof(counters));
 	switch (reg) {
 	case AXL_REG_CYCLES:
 		return counters.cycles;
@@ -197,124 +201,6 @@ static uint64_t kernel_read_register(void *device, enum axl_reg reg)
 	}
 }
 
-/* ---- memory ---- */
-
-static void close_handle(struct kernel_device *device, uint32_t handle)
-{
-	struct drm_gem_close args = {.handle = handle};
-
-	call(device->fd, DRM_IOCTL_GEM_CLOSE, &args);
-}
-
-static int kernel_memory_create(void *device, uint64_t size, bool local, void **memory, void **data)
-{
-	struct kernel_device *d = device;
-	struct drm_axl_bo_create create = {.size = size, .flags = local ? DRM_AXL_BO_LOCAL : 0};
-	struct drm_axl_bo_info info = {0};
-	struct kernel_memory *m = calloc(1, sizeof(*m));
-	int err;
-
-	if (!m)
-		return -ENOMEM;
-	err = call(d->fd, DRM_IOCTL_AXL_BO_CREATE, &create);
-	if (err)
-		goto err_free;
-	info.handle = create.handle;
-	err = call(d->fd, DRM_IOCTL_AXL_BO_INFO, &info);
-	if (err)
-		goto err_handle;
-	m->data = mmap(NULL, create.size, PROT_READ | PROT_WRITE, MAP_SHARED, d->fd, (off_t)info.mmap_offset);
-	if (m->data == MAP_FAILED) {
-		err = -errno;
-		goto err_handle;
-	}
-	m->device = d;
-	m->handle = create.handle;
-	m->size = create.size;
-	*memory = m;
-	*data = m->data;
-	return 0;
-
-err_handle:
-	close_handle(d, create.handle);
-err_free:
-	free(m);
-	return err;
-}
-
-static int kernel_memory_destroy(void *memory)
-{
-	struct kernel_memory *m = memory;
-
-	munmap(m->data, m->size);
-	close_handle(m->device, m->handle);
-	free(m);
-	return 0;
-}
-
-/* ---- address spaces ---- */
-
-static int kernel_space_create(void *device, void **space)
-{
-	struct kernel_space *s = calloc(1, sizeof(*s));
-	struct drm_axl_vm_create args = {0};
-	int err;
-
-	if (!s)
-		return -ENOMEM;
-	s->device = device;
-	err = call(s->device->fd, DRM_IOCTL_AXL_VM_CREATE, &args);
-	if (err) {
-		free(s);
-		return err;
-	}
-	s->vm = args.vm;
-	*space = s;
-	return 0;
-}
-
-static int kernel_space_destroy(void *space)
-{
-	struct kernel_space *s = space;
-	struct drm_axl_vm_destroy args = {.vm = s->vm};
-	int err = call(s->device->fd, DRM_IOCTL_AXL_VM_DESTROY, &args);
-
-	if (!err)
-		free(s);
-	return err;
-}
-
-static int bind_one(struct kernel_space *space, struct drm_axl_bind_op *op)
-{
-	struct drm_axl_vm_bind args = {.vm = space->vm, .num_ops = 1, .stride = sizeof(*op), .ops = (uintptr_t)op};
-
-	return call(space->device->fd, DRM_IOCTL_AXL_VM_BIND, &args);
-}
-
-_Static_assert(ACCEL_READ == DRM_AXL_BIND_READ && ACCEL_WRITE == DRM_AXL_BIND_WRITE && ACCEL_EXEC == DRM_AXL_BIND_EXEC,
-	       "rights are alike");
-
-static int kernel_bind(void *space, uint64_t va, void *memory, uint64_t offset, uint64_t size, unsigned int rights)
-{
-	struct drm_axl_bind_op op = {
-		.op = DRM_AXL_BIND_MAP,
-		.flags = rights,
-		.handle = ((struct kernel_memory *)memory)->handle,
-		.va = va,
-		.offset = offset,
-		.size = size,
-	};
-
-	return bind_one(space, &op);
-}
-
-static int kernel_unbind(void *space, uint64_t va, uint64_t size)
-{
-	struct drm_axl_bind_op op = {.op = DRM_AXL_BIND_UNMAP, .va = va, .size = size};
-
-	return bind_one(space, &op);
-}
-
 /* ---- contexts ---- */
 
 static int kernel_context_create(void *space, void **context, const struct axl_status_page **status)
@@ -329,7 +215,7 @@ static int kernel_context_create(void *space, void **context, const struct axl_s
 	if (!c)
 		return -ENOMEM;
 	c->device = s->device;
-	err = call(c->device->fd, DRM_IOCTL_AXL_CTX_CREATE, &args);
+	err = kernel_call(c->device->fd, DRM_IOCTL_AXL_CTX_CREATE, &args);
 	if (err)
 		goto err_free;
 	c->ctx = args.ctx;
@@ -353,7 +239,7 @@ err_status:
 	munmap((void *)(uintptr_t)c->status, AXL_PAGE_BYTES);
 err_context:
 	destroy.ctx = args.ctx;
-	call(c->device->fd, DRM_IOCTL_AXL_CTX_DESTROY, &destroy);
+	kernel_call(c->device->fd, DRM_IOCTL_AXL_CTX_DESTROY, &destroy);
 err_free:
 	free(c);
 	return err;
@@ -364,9 +250,12 @@ static int kernel_context_destroy(void *context)
 	struct kernel_context *c = context;
 	struct drm_axl_ctx_destroy args = {.ctx = c->ctx};
 
+	/* The driver would take its queues along. */
+	if (atomic_load(&c->queues))
+		return -EBUSY;
 	munmap((void *)(uintptr_t)c->status, AXL_PAGE_BYTES);
 	munmap(c->doorbells, AXL_PAGE_BYTES);
-	call(c->device->fd, DRM_IOCTL_AXL_CTX_DESTROY, &args);
+	kernel_call(c->device->fd, DRM_IOCTL_AXL_CTX_DESTROY, &args);
 	free(c);
 	return 0;
 }
@@ -392,13 +281,15 @@ static int kernel_queue_create(void *context, struct accel_backend_queue_args *a
 
 	if (!q)
 		return -ENOMEM;
-	err = call(c->device->fd, DRM_IOCTL_AXL_QUEUE_CREATE, &create);
+	err = kernel_call(c->device->fd, DRM_IOCTL_AXL_QUEUE_CREATE, &create);
 	if (err) {
 		free(q);
 		return err;
 	}
 	q->device = c->device;
+	q->context = c;
 	q->queue = create.queue;
+	atomic_fetch_add(&c->queues, 1);
 	*queue = q;
 	*doorbell = &c->doorbells[create.slot];
 	args->slot = create.slot;
@@ -410,7 +301,8 @@ static void kernel_queue_destroy(void *queue)
 	struct kernel_queue *q = queue;
 	struct drm_axl_queue_op args = {.queue = q->queue};
 
-	call(q->device->fd, DRM_IOCTL_AXL_QUEUE_DESTROY, &args);
+	kernel_call(q->device->fd, DRM_IOCTL_AXL_QUEUE_DESTROY, &args);
+	atomic_fetch_sub(&q->context->queues, 1);
 	free(q);
 }
 
@@ -419,7 +311,7 @@ static int kernel_queue_reset(void *queue)
 	struct kernel_queue *q = queue;
 	struct drm_axl_queue_op args = {.queue = q->queue};
 
-	return call(q->device->fd, DRM_IOCTL_AXL_QUEUE_RESET, &args);
+	return kernel_call(q->device->fd, DRM_IOCTL_AXL_QUEUE_RESET, &args);
 }
 
 /* The driver has no call to suspend a queue. */
@@ -435,7 +327,9 @@ static int kernel_wait_many(void *device, struct accel_backend_wait *waits, size
 	struct drm_axl_wait args = {
 		.num_entries = (uint32_t)count,
 		.flags = all ? DRM_AXL_WAIT_ALL : 0,
-		.deadline_ns = deadline_ns == ACCEL_FOREVER ? -1 : deadline_ns,
+		.deadline_ns = deadline_ns == ACCEL_FOREVER ? -1
+			       : deadline_ns < 0            ? 0
+							    : deadline_ns,
 	};
 	int err;
 
@@ -445,7 +339,7 @@ static int kernel_wait_many(void *device, struct accel_backend_wait *waits, size
 		entries[i] = (struct drm_axl_wait_entry){.queue = ((struct kernel_queue *)waits[i].queue)->queue,
 							 .index = waits[i].index};
 	args.entries = (uintptr_t)entries;
-	err = call(((struct kernel_device *)device)->fd, DRM_IOCTL_AXL_WAIT, &args);
+	err = kernel_call(((struct kernel_device *)device)->fd, DRM_IOCTL_AXL_WAIT, &args);
 	for (size_t i = 0; i < count && (!err || err == -ETIME); i++)
 		waits[i].result = entries[i].result == -ETIME ? -ETIMEDOUT : entries[i].result;
 	if (entries != few)
@@ -458,7 +352,7 @@ static bool kernel_queue_fault(void *queue, struct axl_fault_record *record)
 	struct kernel_queue *q = queue;
 	struct drm_axl_queue_query args = {.queue = q->queue, .record = (uintptr_t)record};
 
-	return !call(q->device->fd, DRM_IOCTL_AXL_QUEUE_QUERY, &args) && args.valid;
+	return !kernel_call(q->device->fd, DRM_IOCTL_AXL_QUEUE_QUERY, &args) && args.valid;
 }
 
 const struct accel_backend accel_backend_kernel = {
@@ -469,6 +363,9 @@ const struct accel_backend accel_backend_kernel = {
 	.target = kernel_target,
 	.read_register = kernel_read_register,
 	.memory_create = kernel_memory_create,
+	.memory_import = kernel_memory_import,
+	.memory_import_fd = kernel_memory_import_fd,
+	.memory_export_fd = kernel_memory_export_fd,
 	.memory_destroy = kernel_memory_destroy,
 	.space_create = kernel_space_create,
 	.space_destroy = kernel_space_destroy,

@@ -131,6 +131,9 @@ int accel_queue_create(struct accel_context *context, const struct accel_queue_o
 	slots = options->slots ? options->slots : 256;
 	if (slots < AXL_RING_MIN_SLOTS || slots > AXL_RING_MAX_SLOTS || slots & (slots - 1))
 		return -EINVAL;
+	/* The kernel driver would put its own watchdog there: the same program is refused everywhere, or nowhere. */
+	if (options->flags & AXL_QUEUE_BOUNDED && !options->watchdog)
+		return -EINVAL;
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return -ENOMEM;
@@ -210,7 +213,7 @@ int accel_wait_many(struct accel_wait *waits, size_t count, bool all, int64_t de
 	struct accel_device *device;
 	int ended;
 
-	if (!count || !waits)
+	if (!count || !waits || count > ACCEL_WAIT_MAX)
 		return -EINVAL;
 	device = queue_of(waits[0].queue)->context->vm->device;
 	for (size_t i = 0; i < count; i++)
@@ -221,7 +224,8 @@ int accel_wait_many(struct accel_wait *waits, size_t count, bool all, int64_t de
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		list[i] = (struct accel_backend_wait){queue_of(waits[i].queue)->handle, waits[i].index, 0};
-	ended = device->backend->wait_many(device->handle, list, count, all, deadline_ns);
+	/* A time before the clock's beginning has passed: "for ever" to the kernel, nothing that threads could sleep until. */
+	ended = device->backend->wait_many(device->handle, list, count, all, deadline_ns < 0 ? 0 : deadline_ns);
 	for (size_t i = 0; i < count && (ended >= 0 || ended == -ETIMEDOUT); i++)
 		waits[i].result = list[i].result;
 	if (list != few)

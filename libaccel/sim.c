@@ -135,6 +135,28 @@ static int sim_memory_create(void *device, uint64_t size, bool local, void **mem
 	return err;
 }
 
+static int sim_memory_import(void *device, void *data, uint64_t size, void **memory)
+{
+	struct inproc_memory *made;
+	int err = inproc_memory_import(device, data, size, &made);
+
+	*memory = err ? NULL : made;
+	return err;
+}
+
+/* dma-bufs are the kernel's: a device inside a process has none to give, and no DMA that could reach another's. */
+static int sim_memory_import_fd(void *device, int fd, uint64_t *size, void **memory, void **data)
+{
+	(void)device, (void)fd, (void)size, (void)memory, (void)data;
+	return -ENOTSUP;
+}
+
+static int sim_memory_export_fd(void *memory, int *fd)
+{
+	(void)memory, (void)fd;
+	return -ENOTSUP;
+}
+
 static int sim_memory_destroy(void *memory)
 {
 	return inproc_memory_destroy(memory);
@@ -257,6 +279,9 @@ const struct accel_backend accel_backend_sim = {
 	.target = sim_target,
 	.read_register = sim_read_register,
 	.memory_create = sim_memory_create,
+	.memory_import = sim_memory_import,
+	.memory_import_fd = sim_memory_import_fd,
+	.memory_export_fd = sim_memory_export_fd,
 	.memory_destroy = sim_memory_destroy,
 	.space_create = sim_space_create,
 	.space_destroy = sim_space_destroy,

@@ -40,6 +40,7 @@ struct options {
 	const char *samples, *labels;
 	const char *json, *profile, *save;
 	const char *print_after;
+	const char *root;
 	const char *inputs[64];
 	size_t num_inputs;
 	const char *dims[16];

@@ -14,7 +14,8 @@ static const struct {
 	char letter;
 	const char *name, *argument, *help;
 } table[] = {
-	{'d', "device", "NAME", "sim: (default), sim:OPTION=VALUE,…, cpu, or a device"},
+	{'d', "device", "NAME",
+	 "sim: (default), sim:OPTION=VALUE,…, cpu, /dev/accel/accelN, or pci:DDDD:BB:DD.F ('accel info' lists them)"},
 	{'p', "precision", "P", "fp32 (default), fp16, bf16 or int8: how the device holds floats"},
 	{'t', "target", "NAME", "axl-edge (default) or axl-pro"},
 	{'i', "input", "NAME=FILE", "an input from .npy, .pb (TensorProto) or .raw; may be repeated"},
@@ -36,6 +37,7 @@ static const struct {
 	{'A', "print-after", "STAGE",
 	 "print what a compiler stage made: import, graph, fuse, quantize, partition, lower, schedule"},
 	{'e', "explain", NULL, "say for every node on the CPU why"},
+	{'O', "root", "DIR", "look for PCI devices in DIR/sys and DIR/dev (a container's view of its host)"},
 	{'q', "quiet", NULL, "print nothing but errors"},
 	{'h', "help", NULL, "this text"},
 };
@@ -121,7 +123,7 @@ static bool store(struct options *options, char letter, const char *text)
 				['D'] = &options->data_set,    ['x'] = &options->samples,   ['y'] = &options->labels,
 				['c'] = &options->calibration, ['j'] = &options->json,      ['P'] = &options->profile,
 				['S'] = &options->save,        ['o'] = &options->output,    ['f'] = &options->format,
-				['A'] = &options->print_after};
+				['A'] = &options->print_after, ['O'] = &options->root};
 	uint64_t number = 0;
 	bool ok = true;
 

@@ -93,6 +93,15 @@ void bus_free(struct inproc *device, void *memory, uint64_t size)
 	munmap(memory, size);
 }
 
+/* The bus lock is held. */
+static bool is_imported(const struct inproc *device, uint64_t address, uint64_t size)
+{
+	for (const struct inproc_memory *m = device->imported; m; m = m->next)
+		if (address >= (uintptr_t)m->data && size <= m->size && address - (uintptr_t)m->data <= m->size - size)
+			return true;
+	return false;
+}
+
 static void *bus_map(void *opaque, uint64_t address, uint64_t size, bool write)
 {
 	struct inproc *device = opaque;
@@ -100,11 +109,12 @@ static void *bus_map(void *opaque, uint64_t address, uint64_t size, bool write)
 	ptrdiff_t at;
 	bool inside;
 
-	(void)write; /* all of it can be written */
+	(void)write; /* all of it can be written: what is bound with that right */
 	pthread_mutex_lock(&device->bus_lock);
 	at = spans_find(&device->bus, address);
 	span = at < 0 ? NULL : &device->bus.item[at];
-	inside = span && size <= span->size && address - span->start <= span->size - size;
+	inside = (span && size <= span->size && address - span->start <= span->size - size) ||
+		 is_imported(device, address, size);
 	pthread_mutex_unlock(&device->bus_lock);
 	return inside ? (void *)(uintptr_t)address : NULL;
 }

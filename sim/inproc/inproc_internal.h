@@ -42,8 +42,9 @@ struct inproc {
 	pthread_mutex_t lock, bus_lock, irq_lock;
 	pthread_cond_t irq; /* with @irq_lock: an interrupt came */
 
-	/* Under bus_lock: host memory that the device may reach. */
+	/* Under bus_lock: host memory that the device may reach; what of it is the caller's own, a list that may overlap. */
 	struct spans bus;
+	struct inproc_memory *imported;
 
 	/* Under lock. */
 	struct axl_context_desc *contexts;
@@ -69,9 +70,13 @@ struct inproc_memory {
 	void *data;
 	uint64_t size;
 	uint64_t offset; /* in local memory */
-	bool local;
-	unsigned int bound; /* bindings */
+	bool local, imported;
+	unsigned int bound;         /* bindings */
+	struct inproc_memory *next; /* of the imported ones */
 };
+
+/* Whether this process can read, or with @write read and write, all of an imported object's range: 0, -EFAULT. */
+int imported_access(const struct inproc_memory *memory, uint64_t offset, uint64_t size, bool write);
 
 int local_memory_init(struct inproc *device);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory objects: host memory, and local memory by first fit over a list of free spans. See inproc.h. */
+/* Memory objects: host memory, the caller's own, and local memory by first fit over a list of free spans. See inproc.h. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -84,6 +85,62 @@ int inproc_memory_create(struct inproc *device, uint64_t size, bool local, struc
 	return 0;
 }
 
+int inproc_memory_import(struct inproc *device, void *data, uint64_t size, struct inproc_memory **memory)
+{
+	struct inproc_memory *m;
+
+	if (!size || size > 1ull << 40 || ((uintptr_t)data | size) % AXL_PAGE_BYTES)
+		return -EINVAL;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	m->device = device;
+	m->imported = true;
+	m->data = data;
+	m->size = size;
+	pthread_mutex_lock(&device->bus_lock);
+	m->next = device->imported;
+	device->imported = m;
+	pthread_mutex_unlock(&device->bus_lock);
+	*memory = m;
+	return 0;
+}
+
+static void forget_imported(struct inproc_memory *memory)
+{
+	struct inproc_memory **link = &memory->device->imported;
+
+	pthread_mutex_lock(&memory->device->bus_lock);
+	while (*link != memory)
+		link = &(*link)->next;
+	*link = memory->next;
+	pthread_mutex_unlock(&memory->device->bus_lock);
+}
+
+/* The device's own thread would die of a page that is not there: the kernel's list of maps is asked first. */
+int imported_access(const struct inproc_memory *memory, uint64_t offset, uint64_t size, bool write)
+{
+	uint64_t at = (uintptr_t)memory->data + offset, last = at + size;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[256];
+
+	if (!maps)
+		return -EFAULT;
+	while (at < last && fgets(line, sizeof(line), maps)) {
+		unsigned long long start, end;
+		char rights[5];
+
+		/* Rests of lines with long names are none. */
+		if (sscanf(line, "%llx-%llx %4s", &start, &end, rights) != 3 || end <= at)
+			continue;
+		if (start > at || rights[0] != 'r' || (write && rights[1] != 'w'))
+			break;
+		at = end;
+	}
+	fclose(maps);
+	return at < last ? -EFAULT : 0;
+}
+
 int inproc_memory_destroy(struct inproc_memory *memory)
 {
 	struct inproc *device;
@@ -96,7 +153,9 @@ int inproc_memory_destroy(struct inproc_memory *memory)
 		pthread_mutex_unlock(&device->lock);
 		return -EBUSY;
 	}
-	if (memory->local) {
+	if (memory->imported) {
+		forget_imported(memory);
+	} else if (memory->local) {
 		madvise(memory->data, memory->size, MADV_DONTNEED); /* zero for the next owner */
 		local_give(device, memory->offset, memory->size);
 	} else {

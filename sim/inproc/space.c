@@ -209,6 +209,9 @@ static int bind_locked(struct inproc_space *space, uint64_t va, struct inproc_me
 
 	if (is_bound(space, va, size))
 		return -EEXIST;
+	err = memory->imported ? imported_access(memory, offset, size, rights & AXL_PTE_WRITE) : 0;
+	if (err)
+		return err;
 	if (space->count == space->capacity) {
 		size_t capacity = space->capacity * 2 + 16;
 		struct binding *grown = realloc(space->bindings, capacity * sizeof(*grown));

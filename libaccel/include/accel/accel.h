@@ -27,8 +27,9 @@
  *	spin=N		microseconds that the device polls its rings	50
  *			before it sleeps and wants a doorbell
  *
- * "/dev/accel/accelN" is a device behind the kernel driver axl.ko. Suspending its queues answers -ENOTSUP. PCI addresses are not
- * opened by this version.
+ * "/dev/accel/accelN" is a device behind the kernel driver axl.ko; "pci:0000:01:00.0" is the same by its address on the bus, "pci:01:00.0"
+ * in domain 0, "pci:" the only one there is. What differs behind the driver is said where it does; suspending queues is not possible
+ * there (-ENOTSUP). <accel/pci.h> says what the bus has and why a device can not be used.
  */
 #ifndef ACCEL_ACCEL_H
 #define ACCEL_ACCEL_H
@@ -37,6 +38,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <accel/pci.h>
 #include <accel/queue.h>
 #include <axl/axl_isa.h>
 #include <axl/axl_queue.h>
@@ -73,9 +75,10 @@ struct accel_device_entry {
 size_t accel_device_list(struct accel_device_entry *entries, size_t max);
 
 /*
- * Open a device. @error gets a text of at most @error_size bytes when it fails. -EINVAL: a name or option that does not
- * exist; -ENOTSUP: a kind of device that this version can not open; -ENOENT, -EACCES, …: what opening the node said; -ENOMEM;
- * -EAGAIN: threads can not be started.
+ * Open a device. @error gets a text of at most @error_size bytes when it fails; of a device behind the kernel driver it says what the
+ * PCI bus shows of the cause, and what to do. -EINVAL: a name, option or PCI address that does not exist, or "pci:" with several
+ * devices; -ENOTSUP: a kind of device that this version can not open, or a node that is no AXL's; -ENODEV: no AXL at this PCI address,
+ * or one that can not be used; -ENOENT, -EACCES, …: what opening the node said; -ENOMEM; -EAGAIN: threads can not be started.
  */
 int accel_open(const char *name, struct accel_device **device, char *error, size_t error_size);
 
@@ -121,7 +124,9 @@ struct accel_vm *accel_device_vm(struct accel_device *device);
  * below; 0 there: an address is chosen and written, one that was never used before in this address space, followed by
  * a page that is never bound. A buffer may be bound several times, in several address spaces. @rights: of ACCEL_READ,
  * WRITE, EXEC. -EINVAL: range, alignment or rights, or the buffer is of another device; -EEXIST: something is bound
- * there; -ENOMEM.
+ * there; -ENOMEM. Of a buffer from accel_buffer_import_memory(): -EFAULT: part of the memory is not there, or may not be written and
+ * @rights has ACCEL_WRITE; -ENOMEM also: behind the kernel driver its pages are pinned while they are bound, once for each binding,
+ * and count for RLIMIT_MEMLOCK.
  */
 int accel_vm_bind(struct accel_vm *vm, struct accel_buffer *buffer, uint64_t offset, uint64_t size, unsigned int rights,
 		  uint64_t *address);
@@ -144,11 +149,40 @@ int accel_vm_unbind(struct accel_vm *vm, uint64_t address, uint64_t size);
  */
 int accel_buffer_create(struct accel_device *device, uint64_t size, unsigned int flags, struct accel_buffer **buffer);
 /*
- * Unbind what the create call bound, and free. Packets that still name it fault. -EBUSY: accel_vm_bind() bound it and
+ * Make a buffer of the caller's own memory: [data, data + size), multiples of 4096 both; nothing is copied. @flags as for
+ * accel_buffer_create(), without LOCAL. The memory stays the caller's: it must stay mapped, and where it is, until the buffer is
+ * destroyed, which leaves it as it is. (Behind the kernel driver a binding holds the pages, so that a device never reaches foreign ones;
+ * the in-process device would crash the program.) A child of fork() must not write to it while it is bound. The same memory may be in
+ * several buffers. -EINVAL: alignment, size 0 or above 2^40, flags; -ENOMEM; and, unless UNBOUND, as accel_vm_bind().
+ */
+int accel_buffer_import_memory(struct accel_device *device, void *data, uint64_t size, unsigned int flags,
+			       struct accel_buffer **buffer);
+
+/*
+ * Make a buffer of a dma-buf, another device's or program's memory. @flags as for accel_buffer_create(), without LOCAL. @fd stays the
+ * caller's and may be closed at once: the buffer holds the memory. Its size is the dma-buf's. accel_buffer_data() is NULL when the
+ * exporter lets no processor look at it; else its caches may need DMA_BUF_IOCTL_SYNC on @fd around the accesses of this process. Fences
+ * that other devices attached to it are not waited for: packets run when they are submitted. The same dma-buf may be in several
+ * buffers. -ENOTSUP: the in-process device, which no other device could share memory with; -EINVAL: flags; -EBADF, -EINVAL, …: what
+ * the kernel says of an @fd that is no dma-buf or can not be reached by the device; -ENOMEM; and, unless UNBOUND, as accel_vm_bind().
+ */
+int accel_buffer_import_fd(struct accel_device *device, int fd, unsigned int flags, struct accel_buffer **buffer);
+/*
+ * A dma-buf of the buffer, for other devices and programs: *fd is a new file descriptor, close-on-exec, the caller's to close; the
+ * memory lives until it and the buffer are gone. *fd is -1 after an error. -ENOTSUP: the in-process device, buffers LOCAL to the device
+ * and the caller's own memory; -EMFILE; -ENOMEM. Any thread.
+ */
+int accel_buffer_export_fd(const struct accel_buffer *buffer, int *fd);
+
+/*
+ * Unbind what the create or import call bound, and free. Packets that still name it fault. -EBUSY: accel_vm_bind() bound it and
  * nothing unbound it since: the buffer lives on, its address is 0 now. NULL is fine.
  */
 int accel_buffer_destroy(struct accel_buffer *buffer);
-/* The buffer's memory in this process; its address in accel_device_vm() (0: UNBOUND); the size asked for. */
+/*
+ * The buffer's memory in this process (NULL: a dma-buf that shows none); its address in accel_device_vm() (0: UNBOUND);
+ * the size asked for.
+ */
 void *accel_buffer_data(const struct accel_buffer *buffer);
 uint64_t accel_buffer_address(const struct accel_buffer *buffer);
 uint64_t accel_buffer_size(const struct accel_buffer *buffer);

@@ -51,11 +51,11 @@ struct accel_queue {
 /*
  * How a queue is made.
  * @slots:     of the ring: a power of two, AXL_RING_MIN_SLOTS to AXL_RING_MAX_SLOTS; 0: 256
- * @priority:  0 to 3; higher goes first
+ * @priority:  0 to 3; higher goes first; behind the kernel driver 2 and 3 need CAP_SYS_NICE
  * @flags:     AXL_QUEUE_BOUNDED: no WAIT packets, and @watchdog is not 0
  * @timeslice: units of 1024 device cycles after which a queue of the same priority may take the tiles; 0: at the ends
  *	       of packets
- * @watchdog:  units of 1024 device cycles that one packet may run; 0: no limit
+ * @watchdog:  units of 1024 device cycles that one packet may run; 0: no limit, behind the kernel driver the driver's
  */
 struct accel_queue_options {
 	uint32_t slots, priority, flags, timeslice, watchdog;
@@ -63,8 +63,9 @@ struct accel_queue_options {
 
 /*
  * Create a queue in @context; it runs at once. @options: NULL for a queue of 256 slots, priority 1, without limits.
- * -EINVAL: an option out of its range; -ENOSPC: the context has AXL_QUEUES_PER_CONTEXT queues, or the device no more;
- * -ENOMEM. The queue belongs to the caller, who destroys it before its context.
+ * -EINVAL: an option out of its range; -EPERM: a priority that needs more rights; -ENOSPC: the context has
+ * AXL_QUEUES_PER_CONTEXT queues, or the device no more; -ENOMEM. The queue belongs to the caller, who destroys it before
+ * its context.
  */
 int accel_queue_create(struct accel_context *context, const struct accel_queue_options *options,
 		       struct accel_queue **queue);
@@ -241,11 +242,13 @@ struct accel_wait {
 	int result;
 };
 
+#define ACCEL_WAIT_MAX 64
+
 /*
  * Sleep until any (or all, by @all) of @count entries ended, in good or with an error; queues of one device. Returns
  * the number of entries that ended, or -ETIMEDOUT; the results of entries that did not end are -ETIMEDOUT. -EINVAL: no
- * entry, or queues of several devices; -ENOMEM, with more than eight entries only; after both no result is written. Any
- * thread.
+ * entry, more than ACCEL_WAIT_MAX, or queues of several devices; -ENOMEM, with more than eight entries only; after both no
+ * result is written. -ENODEV: the device behind the kernel driver is gone. Any thread.
  */
 int accel_wait_many(struct accel_wait *waits, size_t count, bool all, int64_t deadline_ns);
 
@@ -258,7 +261,8 @@ int accel_wait_many(struct accel_wait *waits, size_t count, bool all, int64_t de
 int accel_queue_reset(struct accel_queue *queue);
 /*
  * Suspend at the next packet or YIELD, and go on. Suspending returns when the queue stands: SUSPENDED, or FAULTED on
- * the way. Packets may be submitted meanwhile. -EINVAL: not running, not suspended. Any thread.
+ * the way. Packets may be submitted meanwhile. -EINVAL: not running, not suspended; -ENOTSUP: behind the kernel driver,
+ * which has no such call. Any thread.
  */
 int accel_queue_suspend(struct accel_queue *queue);
 int accel_queue_resume(struct accel_queue *queue);

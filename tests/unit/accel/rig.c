@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "rig.h"
@@ -12,12 +13,25 @@ int64_t in(int64_t ns)
 	return time.tv_sec * SECOND + time.tv_nsec + ns;
 }
 
+const char *rig_device(void)
+{
+	const char *name = getenv("AXL_DEVICE");
+
+	return name ? name : "sim:threads=1,spin=20";
+}
+
+bool rig_is_kernel(void)
+{
+	return strncmp(rig_device(), "sim:", 4) != 0;
+}
+
 int rig_setup(void **state)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
-	char error[200];
+	char error[600];
 
-	assert_int_equal(accel_open("sim:threads=1,spin=20", &rig->device, error, sizeof(error)), 0);
+	if (accel_open(rig_device(), &rig->device, error, sizeof(error)))
+		fail_msg("%s", error);
 	assert_int_equal(accel_context_create(accel_device_vm(rig->device), &rig->context), 0);
 	assert_int_equal(accel_queue_create(rig->context, NULL, &rig->queue), 0);
 	*state = rig;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What tests of libaccel begin with: an in-process device, a context and a queue in the device's address space. */
+/*
+ * What tests of libaccel begin with: a device, a context and a queue in the device's address space. The device is in this process, or
+ * the one that AXL_DEVICE names (tests/vm/suite runs them on /dev/accel/accel0).
+ */
 #ifndef TESTS_UNIT_ACCEL_RIG_H
 #define TESTS_UNIT_ACCEL_RIG_H
 
@@ -16,6 +19,10 @@ struct rig {
 	struct accel_context *context;
 	struct accel_queue *queue;
 };
+
+/* The name of the device under test, and whether it is behind the kernel driver. */
+const char *rig_device(void);
+bool rig_is_kernel(void);
 
 /* cmocka's setup and teardown: *state is a struct rig. */
 int rig_setup(void **state);

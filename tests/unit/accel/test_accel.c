@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* libaccel over the in-process device: what each call promises, and what it refuses. */
+/* libaccel: what each call promises, and what it refuses; on the in-process device, and in a guest behind the driver. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/udmabuf.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "rig.h"
 
@@ -18,6 +23,9 @@ static void bad_names_are_refused_with_a_reason(void **state)
 		{"", "sim:", -ENOTSUP},
 		{"/dev/accel/accel77", "/dev/accel/accel77", -ENOENT},
 		{"0000:00:04.0", "0000:00:04.0", -ENOTSUP},
+		{"pci:0000:ff:1f.7", "AXL function", -ENODEV},
+		{"pci:00:20.0", "'00:20.0' is no PCI address", -EINVAL},
+		{"pci:0000:00:04.0x", "no PCI address", -EINVAL},
 		{"sim:target=axl-huge", "axl-huge", -EINVAL},
 		{"sim:threads=0", "1 to 64", -EINVAL},
 		{"sim:threads=65", "1 to 64", -EINVAL},
@@ -278,6 +286,196 @@ static void rights_hold(void **state)
 	assert_int_equal(accel_buffer_destroy(buffer), 0);
 }
 
+/* ---- memory of others ---- */
+
+static void *pages(size_t count, int protection)
+{
+	void *memory = mmap(NULL, count * 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	return memory;
+}
+
+static void the_device_works_on_memory_of_the_program(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_buffer *source, *target, *again;
+	uint8_t *from = pages(3, PROT_READ | PROT_WRITE), *to = pages(3, PROT_READ | PROT_WRITE);
+
+	for (int i = 0; i < 3 * 4096; i++)
+		from[i] = (uint8_t)(i * 7 + i / 256);
+	assert_int_equal(accel_buffer_import_memory(rig->device, from, 3 * 4096, 0, &source), 0);
+	assert_int_equal(accel_buffer_import_memory(rig->device, to, 3 * 4096, ACCEL_BUFFER_WRITE, &target), 0);
+	assert_true(accel_buffer_data(source) == from && accel_buffer_size(source) == 3 * 4096);
+	accel_packet_copy(accel_queue_next(rig->queue), accel_buffer_address(target) + 100,
+			  accel_buffer_address(source) + 3, 10000);
+	assert_int_equal(accel_queue_wait(rig->queue, accel_queue_submit(rig->queue), in(20 * SECOND)), 0);
+	assert_memory_equal(to + 100, from + 3, 10000);
+	assert_true(to[99] == 0 && to[10100] == 0);
+	/* The same memory twice, and a part of it: each goes by itself. */
+	assert_int_equal(accel_buffer_import_memory(rig->device, to + 4096, 4096, ACCEL_BUFFER_WRITE, &again), 0);
+	assert_int_equal(accel_buffer_destroy(target), 0);
+	accel_packet_fill(accel_queue_next(rig->queue), accel_buffer_address(again), 0x55555555, 4096);
+	assert_int_equal(accel_queue_wait(rig->queue, accel_queue_submit(rig->queue), in(20 * SECOND)), 0);
+	assert_true(to[4095] == from[4095 - 97] && to[4096] == 0x55 && to[8191] == 0x55 && to[8192] == from[8192 - 97]);
+	assert_int_equal(accel_buffer_destroy(again), 0);
+	/* It is the program's again, unchanged. */
+	assert_int_equal(accel_buffer_destroy(source), 0);
+	assert_true(from[5] == 35 && to[4096] == 0x55);
+	munmap(from, 3 * 4096);
+	munmap(to, 3 * 4096);
+}
+
+static void memory_that_went_is_out_of_reach(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_buffer *buffer;
+	uint8_t *memory = pages(1, PROT_READ | PROT_WRITE);
+	struct axl_fault_record fault;
+	uint64_t old;
+
+	assert_int_equal(accel_buffer_import_memory(rig->device, memory, 4096, ACCEL_BUFFER_WRITE, &buffer), 0);
+	old = accel_buffer_address(buffer);
+	assert_int_equal(accel_buffer_destroy(buffer), 0);
+	accel_packet_fill(accel_queue_next(rig->queue), old, 1, 64);
+	assert_int_equal(accel_queue_wait(rig->queue, accel_queue_submit(rig->queue), in(20 * SECOND)), -EIO);
+	assert_int_equal(accel_queue_fault(rig->queue, &fault), 0);
+	assert_int_equal(fault.cause, AXL_CAUSE_NOT_MAPPED);
+	assert_int_equal(memory[0], 0);
+	munmap(memory, 4096);
+}
+
+static void memory_that_can_not_be_imported_is_refused(void **state)
+{
+	struct rig *rig = *state;
+	uint8_t *memory = pages(4, PROT_READ | PROT_WRITE), *constant = pages(1, PROT_READ);
+	struct accel_buffer *buffer;
+	uint64_t at = 0;
+
+	assert_int_equal(accel_buffer_import_memory(rig->device, memory + 1, 4096, 0, &buffer), -EINVAL);
+	assert_null(buffer);
+	assert_int_equal(accel_buffer_import_memory(rig->device, memory, 4095, 0, &buffer), -EINVAL);
+	assert_int_equal(accel_buffer_import_memory(rig->device, memory, 0, 0, &buffer), -EINVAL);
+	assert_int_equal(accel_buffer_import_memory(rig->device, NULL, 4096, 0, &buffer), -EINVAL);
+	assert_int_equal(accel_buffer_import_memory(rig->device, memory, 4096, ACCEL_BUFFER_LOCAL, &buffer), -EINVAL);
+	/* A hole in it. */
+	munmap(memory + 8192, 4096);
+	assert_int_equal(accel_buffer_import_memory(rig->device, memory, 4 * 4096, 0, &buffer), -EFAULT);
+	assert_null(buffer);
+	assert_int_equal(accel_buffer_import_memory(rig->device, memory, 2 * 4096, ACCEL_BUFFER_WRITE, &buffer), 0);
+	assert_int_equal(accel_buffer_destroy(buffer), 0);
+	/* What the program may not write, the device may not either. */
+	assert_int_equal(accel_buffer_import_memory(rig->device, constant, 4096, ACCEL_BUFFER_WRITE, &buffer), -EFAULT);
+	assert_int_equal(accel_buffer_import_memory(rig->device, constant, 4096, ACCEL_BUFFER_UNBOUND, &buffer), 0);
+	assert_int_equal(accel_vm_bind(accel_device_vm(rig->device), buffer, 0, 4096, ACCEL_WRITE, &at), -EFAULT);
+	assert_int_equal(accel_vm_bind(accel_device_vm(rig->device), buffer, 0, 4096, ACCEL_READ, &at), 0);
+	assert_int_equal(accel_buffer_destroy(buffer), -EBUSY);
+	assert_int_equal(accel_vm_unbind(accel_device_vm(rig->device), at, 4096), 0);
+	assert_int_equal(accel_buffer_destroy(buffer), 0);
+	munmap(memory, 2 * 4096);
+	munmap(memory + 3 * 4096, 4096);
+	munmap(constant, 4096);
+}
+
+/* From one open device to another: two of a process, as two processes would. */
+static void a_buffer_is_shared_by_its_dma_buf(void **state)
+{
+	struct rig *rig = *state, *other;
+	struct accel_buffer *buffer, *theirs, *same;
+	uint8_t *data;
+	void *second;
+	int fd;
+
+	if (!rig_is_kernel())
+		skip();
+	rig_setup(&second);
+	other = second;
+	assert_int_equal(accel_buffer_create(rig->device, 8192, ACCEL_BUFFER_WRITE, &buffer), 0);
+	assert_int_equal(accel_buffer_export_fd(buffer, &fd), 0);
+	assert_true(fd >= 0 && fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(accel_buffer_import_fd(other->device, fd, ACCEL_BUFFER_WRITE, &theirs), 0);
+	/* The kernel gives this one the handle that it has already: closing one leaves the other. */
+	assert_int_equal(accel_buffer_import_fd(rig->device, fd, ACCEL_BUFFER_WRITE, &same), 0);
+	close(fd);
+	assert_true(accel_buffer_size(theirs) == 8192 && accel_buffer_size(same) == 8192);
+	accel_packet_fill(accel_queue_next(other->queue), accel_buffer_address(theirs), 0x11111111, 8192);
+	assert_int_equal(accel_queue_wait(other->queue, accel_queue_submit(other->queue), in(20 * SECOND)), 0);
+	assert_int_equal(accel_buffer_destroy(buffer), 0);
+	data = accel_buffer_data(same);
+	assert_true(data && data[0] == 0x11 && data[8191] == 0x11);
+	accel_packet_fill(accel_queue_next(rig->queue), accel_buffer_address(same) + 4096, 0x22222222, 4096);
+	assert_int_equal(accel_queue_wait(rig->queue, accel_queue_submit(rig->queue), in(20 * SECOND)), 0);
+	assert_int_equal(accel_buffer_destroy(same), 0);
+	data = accel_buffer_data(theirs);
+	assert_true(data && data[4095] == 0x11 && data[4096] == 0x22 && data[8191] == 0x22);
+	assert_int_equal(accel_buffer_destroy(theirs), 0);
+	rig_teardown(&second);
+}
+
+/* udmabuf makes a dma-buf of a memfd: another driver's memory. */
+static int foreign_dmabuf(int *memory)
+{
+	struct udmabuf_create create = {.size = 8192, .flags = UDMABUF_FLAGS_CLOEXEC};
+	int control = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), fd;
+
+	*memory = -1;
+	if (control < 0)
+		return -1;
+	*memory = memfd_create("foreign", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	assert_true(*memory >= 0);
+	assert_int_equal(ftruncate(*memory, 8192), 0);
+	assert_int_equal(fcntl(*memory, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	create.memfd = (uint32_t)*memory;
+	fd = ioctl(control, UDMABUF_CREATE, &create);
+	close(control);
+	return fd;
+}
+
+static void a_foreign_dma_buf_is_read_and_written(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_buffer *buffer;
+	int memory = -1, fd = rig_is_kernel() ? foreign_dmabuf(&memory) : -1;
+	uint8_t byte = 0x77;
+
+	if (fd < 0)
+		skip(); /* no udmabuf in this kernel */
+	assert_int_equal(pwrite(memory, &byte, 1, 5), 1);
+	assert_int_equal(accel_buffer_import_fd(rig->device, fd, ACCEL_BUFFER_WRITE, &buffer), 0);
+	close(fd);
+	assert_true(accel_buffer_size(buffer) == 8192);
+	accel_packet_copy(accel_queue_next(rig->queue), accel_buffer_address(buffer) + 4096,
+			  accel_buffer_address(buffer), 4096);
+	assert_int_equal(accel_queue_wait(rig->queue, accel_queue_submit(rig->queue), in(20 * SECOND)), 0);
+	byte = 0;
+	assert_int_equal(pread(memory, &byte, 1, 4096 + 5), 1);
+	assert_int_equal(byte, 0x77);
+	assert_int_equal(accel_buffer_destroy(buffer), 0);
+	close(memory);
+}
+
+static void what_is_no_dma_buf_is_refused(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_buffer *buffer, *local, *own;
+	void *memory = pages(1, PROT_READ | PROT_WRITE);
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC), out = 0;
+
+	assert_int_equal(accel_buffer_import_fd(rig->device, fd, ACCEL_BUFFER_LOCAL, &buffer), -EINVAL);
+	assert_int_equal(accel_buffer_import_fd(rig->device, fd, 0, &buffer), rig_is_kernel() ? -EINVAL : -ENOTSUP);
+	assert_null(buffer);
+	assert_int_equal(accel_buffer_import_fd(rig->device, -1, 0, &buffer), rig_is_kernel() ? -EBADF : -ENOTSUP);
+	close(fd);
+	assert_int_equal(accel_buffer_create(rig->device, 4096, ACCEL_BUFFER_LOCAL, &local), 0);
+	assert_int_equal(accel_buffer_export_fd(local, &out), -ENOTSUP);
+	assert_int_equal(out, -1);
+	assert_int_equal(accel_buffer_import_memory(rig->device, memory, 4096, 0, &own), 0);
+	assert_int_equal(accel_buffer_export_fd(own, &out), -ENOTSUP);
+	assert_int_equal(accel_buffer_destroy(local), 0);
+	assert_int_equal(accel_buffer_destroy(own), 0);
+	munmap(memory, 4096);
+}
+
 /* ---- queues ---- */
 
 static void queue_options_are_checked(void **state)
@@ -384,6 +582,9 @@ static void waiting_for_any_and_for_all(void **state)
 	accel_fence_signal(fence, 1);
 	assert_int_equal(accel_wait_many(waits, 2, true, in(10 * SECOND)), 2);
 	assert_int_equal(accel_wait_many(NULL, 0, true, 0), -EINVAL);
+	assert_int_equal(accel_wait_many(waits, ACCEL_WAIT_MAX + 1, true, 0), -EINVAL);
+	/* Before the clock began: it looks, and does not sleep for ever. */
+	assert_int_equal(accel_queue_wait(rig->queue, accel_queue_retired(rig->queue) + 1, -5), -ETIMEDOUT);
 	accel_queue_destroy(other);
 	accel_fence_destroy(fence);
 }
@@ -394,6 +595,10 @@ static void suspend_and_resume(void **state)
 	uint64_t index;
 
 	assert_int_equal(accel_queue_resume(rig->queue), -EINVAL);
+	if (rig_is_kernel()) {
+		assert_int_equal(accel_queue_suspend(rig->queue), -ENOTSUP);
+		return;
+	}
 	assert_int_equal(accel_queue_suspend(rig->queue), 0);
 	assert_int_equal(accel_queue_suspend(rig->queue), -EINVAL);
 	accel_packet_nop(accel_queue_next(rig->queue));
@@ -513,7 +718,7 @@ static void closing_with_work_in_flight_ends_it(void **state)
 		struct accel_fence *fence;
 		char error[100];
 
-		assert_int_equal(accel_open("sim:threads=1", &device, error, sizeof(error)), 0);
+		assert_int_equal(accel_open(rig_device(), &device, error, sizeof(error)), 0);
 		assert_int_equal(accel_context_create(accel_device_vm(device), &context), 0);
 		assert_int_equal(accel_queue_create(context, NULL, &queue), 0);
 		assert_int_equal(accel_fence_create(accel_device_vm(device), &fence), 0);
@@ -540,6 +745,12 @@ int main(void)
 		RIG_TEST(devices_do_not_share_objects),
 		RIG_TEST(address_spaces_do_not_see_each_other),
 		RIG_TEST(rights_hold),
+		RIG_TEST(the_device_works_on_memory_of_the_program),
+		RIG_TEST(memory_that_went_is_out_of_reach),
+		RIG_TEST(memory_that_can_not_be_imported_is_refused),
+		RIG_TEST(a_buffer_is_shared_by_its_dma_buf),
+		RIG_TEST(a_foreign_dma_buf_is_read_and_written),
+		RIG_TEST(what_is_no_dma_buf_is_refused),
 		RIG_TEST(queue_options_are_checked),
 		RIG_TEST(a_full_ring_hands_out_nothing_until_the_device_moves),
 		RIG_TEST(copies_fills_fences_and_timestamps),
