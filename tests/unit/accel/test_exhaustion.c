@@ -221,7 +221,7 @@ static void each_allocation_may_fail(void **state)
 		{step_vm, "address space", 1}, {step_buffer, "buffer", 2},
 		{step_bind, "bind", 3},        {step_fence, "fence", 2},
 		{step_wait, "wait", 2},        {step_context_and_queue, "context and queue", 4},
-		{step_execute, "execute", 1},  {step_open, "open", 5},
+		{step_execute, "execute", 1},  {step_open, "open", 3},
 		{step_import, "import", 2},    {step_list, "list", 0},
 	};
 	struct rig *rig = *state;
