@@ -427,7 +427,7 @@ static void explain(const struct accel_pci_function *all, int count, const char 
 	if (one && first_blocking(one, &finding))
 		snprintf(text, size, "%s: %s; %s", one->address, finding.problem, finding.action);
 	else if (!one && count)
-		snprintf(text, size, "the AXL function at %s has %s", all[0].address, all[0].node);
+		snprintf(text, size, "the AXL function on the PCI bus, %s, has %s", all[0].address, all[0].node);
 	else if (!count)
 		snprintf(text, size, "no AXL function is on the PCI bus");
 }

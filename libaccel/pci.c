@@ -96,8 +96,9 @@ static void read_power(const char *folder, struct accel_pci_function *function)
 	read_line(folder, "power_state", function->power, sizeof(function->power));
 	if (!strcmp(function->power, "unknown") || !strcmp(function->power, "error"))
 		function->power[0] = '\0';
-	function->suspended =
-		read_line(folder, "power/runtime_status", text, sizeof(text)) && !strcmp(text, "suspended");
+	/* The kernel calls what has no driver suspended as well; nothing wakes that. */
+	function->suspended = function->driver[0] && read_line(folder, "power/runtime_status", text, sizeof(text)) &&
+			      !strcmp(text, "suspended");
 }
 
 /* ---- the node ---- */

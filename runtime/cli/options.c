@@ -36,7 +36,7 @@ static const struct {
 	{'f', "format", "F", "dot, mermaid or svg (default: by the output's name, else svg)"},
 	{'A', "print-after", "STAGE",
 	 "print what a compiler stage made: import, graph, fuse, quantize, partition, lower, schedule"},
-	{'e', "explain", NULL, "say for every node on the CPU why"},
+	{'e', "explain", NULL, "say for every node on the CPU why; info: list the operators"},
 	{'O', "root", "DIR", "look for PCI devices in DIR/sys and DIR/dev (a container's view of its host)"},
 	{'q', "quiet", NULL, "print nothing but errors"},
 	{'h', "help", NULL, "this text"},

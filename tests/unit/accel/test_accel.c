@@ -22,8 +22,9 @@ static void bad_names_are_refused_with_a_reason(void **state)
 	} bad[] = {
 		{"", "sim:", -ENOTSUP},
 		{"/dev/accel/accel77", "/dev/accel/accel77", -ENOENT},
+		{"/dev/accel/accel77", "PCI bus", -ENOENT},
 		{"0000:00:04.0", "0000:00:04.0", -ENOTSUP},
-		{"pci:0000:ff:1f.7", "AXL function", -ENODEV},
+		{"pci:0000:ff:1f.7", "'pci:0000:ff:1f.7': ", -ENODEV},
 		{"pci:00:20.0", "'00:20.0' is no PCI address", -EINVAL},
 		{"pci:0000:00:04.0x", "no PCI address", -EINVAL},
 		{"sim:target=axl-huge", "axl-huge", -EINVAL},
@@ -385,6 +386,7 @@ static void a_buffer_is_shared_by_its_dma_buf(void **state)
 {
 	struct rig *rig = *state, *other;
 	struct accel_buffer *buffer, *theirs, *same;
+	uint64_t again = 0;
 	uint8_t *data;
 	void *second;
 	int fd;
@@ -404,6 +406,8 @@ static void a_buffer_is_shared_by_its_dma_buf(void **state)
 	accel_packet_fill(accel_queue_next(other->queue), accel_buffer_address(theirs), 0x11111111, 8192);
 	assert_int_equal(accel_queue_wait(other->queue, accel_queue_submit(other->queue), in(20 * SECOND)), 0);
 	assert_int_equal(accel_buffer_destroy(buffer), 0);
+	assert_int_equal(accel_vm_bind(accel_device_vm(rig->device), same, 0, 4096, ACCEL_READ, &again), 0);
+	assert_int_equal(accel_vm_unbind(accel_device_vm(rig->device), again, 4096), 0);
 	data = accel_buffer_data(same);
 	assert_true(data && data[0] == 0x11 && data[8191] == 0x11);
 	accel_packet_fill(accel_queue_next(rig->queue), accel_buffer_address(same) + 4096, 0x22222222, 4096);

@@ -394,6 +394,9 @@ static void no_driver_is_bound(void **state)
 	take_away(machine, "sys/bus/pci/drivers/axl/bind");
 	take_away(machine, "sys/bus/pci/drivers/axl");
 	expect_wrong(machine, "no-driver", -ENODEV, "no driver is bound", "modprobe axl");
+	/* The kernel calls it suspended then; there is no driver that could wake it. */
+	put(machine, of(FIRST, "power/runtime_status"), "suspended\n");
+	assert_false(look(machine).suspended);
 	/* A node that is gone with the driver is explained by that. */
 	accel_pci_explain(machine->root, "/dev/accel/accel0", text, sizeof(text));
 	assert_non_null(strstr(text, FIRST ": no driver is bound to it; load the driver: modprobe axl"));
