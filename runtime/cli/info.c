@@ -49,12 +49,13 @@ static int take_inventory(const char *root, struct inventory *inventory)
 	};
 	if (!inventory->devices || !inventory->functions)
 		return complain(EXIT_USAGE, "out of memory");
-	inventory->num_devices = accel_device_list(inventory->devices, MAX_ENTRIES);
-	if (inventory->num_devices > MAX_ENTRIES)
-		inventory->num_devices = MAX_ENTRIES;
+	/* First: opening a device wakes it. */
 	inventory->bus = accel_pci_list(root, inventory->functions, MAX_ENTRIES);
 	if (inventory->bus > MAX_ENTRIES)
 		inventory->bus = MAX_ENTRIES;
+	inventory->num_devices = accel_device_list(inventory->devices, MAX_ENTRIES);
+	if (inventory->num_devices > MAX_ENTRIES)
+		inventory->num_devices = MAX_ENTRIES;
 	/* Another root's nodes are not this machine's devices. */
 	for (int i = 0; i < inventory->bus && !root; i++)
 		ask_device(&inventory->functions[i]);
