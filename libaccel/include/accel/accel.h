@@ -190,7 +190,8 @@ uint64_t accel_buffer_size(const struct accel_buffer *buffer);
 /* ---- contexts ---- */
 
 /*
- * A context runs queues in one address space; scratchpads are cleared between two of them. -ENOSPC: the device has no
+ * A context runs queues in one address space; scratchpads are cleared between two of them. -EMFILE: behind the kernel
+ * driver, this device has a quarter of the contexts already, all that one may have without CAP_SYS_RESOURCE; -ENOSPC: the device has no
  * more; -ENOMEM.
  */
 int accel_context_create(struct accel_vm *vm, struct accel_context **context);

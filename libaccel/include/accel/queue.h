@@ -63,7 +63,8 @@ struct accel_queue_options {
 
 /*
  * Create a queue in @context; it runs at once. @options: NULL for a queue of 256 slots, priority 1, without limits.
- * -EINVAL: an option out of its range; -EPERM: a priority that needs more rights; -ENOSPC: the context has
+ * -EINVAL: an option out of its range; -EPERM: a priority that needs more rights; -EMFILE: behind the kernel driver,
+ * more than a quarter of the device's queues without CAP_SYS_RESOURCE; -ENOSPC: the context has
  * AXL_QUEUES_PER_CONTEXT queues, or the device no more; -ENOMEM. The queue belongs to the caller, who destroys it before
  * its context.
  */
@@ -255,7 +256,8 @@ int accel_wait_many(struct accel_wait *waits, size_t count, bool all, int64_t de
 /*
  * Kill what the queue runs, drop the packet at which it stands (status->dropped), and go on with the next: the way out
  * of a fault and of a hang. What was dropped has not completed, though it may have written; waiting for it gives
- * -ECANCELED. Packets behind it run: a program that does not want them makes a new queue. Any thread. -EIO: the device
+ * -ECANCELED. Packets behind it run: a program that does not want them makes a new queue. Behind the kernel driver, after a
+ * reset of the whole device (the fault's cause is AXL_CAUSE_RESET), nothing is dropped: the packet is begun again. Any thread. -EIO: the device
  * did not take the command.
  */
 int accel_queue_reset(struct accel_queue *queue);
