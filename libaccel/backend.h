@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a kind of device has to offer: the calls of the kernel driver, whoever answers them. Handles are the backend's
- * own. All functions follow sim/inproc/inproc.h, which documents each: sim.c is a table over it, kernel.c one over ioctls.
+ * own. All functions follow sim/inproc/inproc.h, which documents each: sim.c is a table over it, kernel.c one over
+ * ioctls.
  */
 #ifndef LIBACCEL_BACKEND_H
 #define LIBACCEL_BACKEND_H
@@ -26,7 +27,8 @@ struct accel_backend_wait {
  * @list: as accel_device_list(), its own devices
  * @open: @name is the whole name; the text of an error goes into @error
  * @memory_import: the caller's memory, pages, which he keeps until it is destroyed
- * @memory_import_fd: a dma-buf; *data may become NULL. @memory_export_fd: a dma-buf of it. Both -ENOTSUP where there are none
+ * @memory_import_fd: a dma-buf; *data may become NULL. @memory_export_fd: a dma-buf of it. Both -ENOTSUP where there
+ *	are none
  * @wait_many: @deadline_ns is not negative
  * @queue_create: args->slot is a wish, and what it became; *doorbell: where a store wakes the device, or NULL when @wake has to be called
  */

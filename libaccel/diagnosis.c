@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the facts of pci.c mean: a table of rules, the first cause first, each with what to do; and functions by their address. A rule
- * looks at the facts of one function only.
+ * What the facts of pci.c mean: a table of rules, the first cause first, each with what to do; and functions by their
+ * address. A rule looks at the facts of one function only.
  */
 #include <errno.h>
 #include <inttypes.h>

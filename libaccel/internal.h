@@ -48,7 +48,10 @@ void accel_runner_destroy(struct accel_runner *runner);
 #define PCI_PREFIX "pci:" /* of names for accel_open() */
 
 /* @root: as accel_pci_list(). */
-/* The node of the function that @name ("pci:ADDRESS") names; else the errors of accel_pci_find() or of the first finding that blocks. */
+/*
+ * The node of the function that @name ("pci:ADDRESS") names; else the errors of accel_pci_find() or of the first
+ * finding that blocks.
+ */
 int accel_pci_resolve(const char *root, const char *name, char *node, size_t size, char *error, size_t error_size);
 /* Why the node @name can not be opened, as the PCI bus sees it: one line in @text, "" when it sees nothing wrong. */
 void accel_pci_explain(const char *root, const char *name, char *text, size_t size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Backend "/dev/accel/": devices behind axl.ko, by the ioctls of <drm/axl_accel.h>. Devices, contexts, queues; memory and address spaces
- * are in kernel_memory.c.
+ * Backend "/dev/accel/": devices behind axl.ko, by the ioctls of <drm/axl_accel.h>. Devices, contexts, queues; memory
+ * and address spaces are in kernel_memory.c.
  */
 #include <dirent.h>
 #include <errno.h>

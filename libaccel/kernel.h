@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the kernel backend share: kernel.c (devices, contexts, queues) and kernel_memory.c (memory, address spaces). */
+/* What the kernel backend's files share: kernel.c (devices, contexts, queues), kernel_memory.c (memory, spaces). */
 #ifndef LIBACCEL_KERNEL_H
 #define LIBACCEL_KERNEL_H
 

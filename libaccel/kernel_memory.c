@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel backend's memory: GEM buffers, dma-bufs, pinned memory of the caller, and what of them is bound in which address space.
+ * The kernel backend's memory: GEM buffers, dma-bufs, pinned memory of the caller, and what of them is bound in which
+ * address space.
  *
- * GEM handles are not counted: a dma-buf that this file has a handle of already comes in under the same handle, and one GEM_CLOSE takes
- * it from all. So a handle is closed when the last memory object that has it goes, under one lock with the imports.
+ * GEM handles are not counted: a dma-buf that this file has a handle of already comes in under the same handle, and
+ * one GEM_CLOSE takes it from all. So a handle is closed when the last memory object that has it goes, under one lock
+ * with the imports.
  */
 #include <errno.h>
 #include <fcntl.h>

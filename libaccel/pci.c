@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * AXL functions on the PCI bus: the facts. libpci walks the bus and reads identity, BARs, driver and the header of the configuration
- * space; sysfs says what the kernel made of it. What the facts mean is diagnosis.c's business.
+ * AXL functions on the PCI bus: the facts. libpci walks the bus and reads identity, BARs, driver and the header of the
+ * configuration space; sysfs says what the kernel made of it. What the facts mean is diagnosis.c's business.
  *
  * The link's registers come from sysfs, not from the configuration space: plain users may read only its first 64 bytes.
  */
@@ -236,7 +236,9 @@ static int walk(struct scan *scan)
 	return 0;
 }
 
-/* libpci ends the program when it is not pleased, unless this leaves by a jump; and it hands no pointer of ours through. */
+/*
+ * libpci ends the program when it is not pleased, unless this leaves by a jump; and it hands no pointer of ours through.
+ */
 static __thread jmp_buf *way_out;
 
 static void __attribute__((noreturn)) leave(char *message, ...)

@@ -60,8 +60,9 @@ int inproc_memory_create(struct inproc *device, uint64_t size, bool local, struc
 int inproc_memory_destroy(struct inproc_memory *memory);
 
 /*
- * The caller's own memory as an object: [data, data + size), page aligned both, which stays where it is until the object is destroyed.
- * inproc_bind() looks whether it is there. May overlap other such objects. -EINVAL: alignment, size 0; -ENOMEM.
+ * The caller's own memory as an object: [data, data + size), page aligned both, which stays where it is until the
+ * object is destroyed. inproc_bind() looks whether it is there. May overlap other such objects. -EINVAL: alignment,
+ * size 0; -ENOMEM.
  */
 int inproc_memory_import(struct inproc *device, void *data, uint64_t size, struct inproc_memory **memory);
 
@@ -75,8 +76,8 @@ int inproc_space_destroy(struct inproc_space *space);
 
 /*
  * Bind [offset, offset + size) of @memory at @va; all three multiples of the page size. -EINVAL: alignment, range or
- * rights; -EEXIST: part of it is bound; -EFAULT: imported memory that this process can not read, or with INPROC_WRITE not
- * write; -ENOMEM. 2 MiB pages are used where alignment allows.
+ * rights; -EEXIST: part of it is bound; -EFAULT: imported memory that this process can not read, or with INPROC_WRITE
+ * not write; -ENOMEM. 2 MiB pages are used where alignment allows.
  */
 int inproc_bind(struct inproc_space *space, uint64_t va, struct inproc_memory *memory, uint64_t offset, uint64_t size,
 		unsigned int rights);

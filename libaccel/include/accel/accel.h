@@ -27,9 +27,10 @@
  *	spin=N		microseconds that the device polls its rings	50
  *			before it sleeps and wants a doorbell
  *
- * "/dev/accel/accelN" is a device behind the kernel driver axl.ko; "pci:0000:01:00.0" is the same by its address on the bus, "pci:01:00.0"
- * in domain 0, "pci:" the only one there is. What differs behind the driver is said where it does; suspending queues is not possible
- * there (-ENOTSUP). <accel/pci.h> says what the bus has and why a device can not be used.
+ * "/dev/accel/accelN" is a device behind the kernel driver axl.ko; "pci:0000:01:00.0" is the same by its address on
+ * the bus, "pci:01:00.0" in domain 0, "pci:" the only one there is. What differs behind the driver is said where it
+ * does; suspending queues is not possible there (-ENOTSUP). <accel/pci.h> says what the bus has and why a device can
+ * not be used.
  */
 #ifndef ACCEL_ACCEL_H
 #define ACCEL_ACCEL_H
@@ -75,10 +76,11 @@ struct accel_device_entry {
 size_t accel_device_list(struct accel_device_entry *entries, size_t max);
 
 /*
- * Open a device. @error gets a text of at most @error_size bytes when it fails; of a device behind the kernel driver it says what the
- * PCI bus shows of the cause, and what to do. -EINVAL: a name, option or PCI address that does not exist, or "pci:" with several
- * devices; -ENOTSUP: a kind of device that this version can not open, or a node that is no AXL's; -ENODEV: no AXL at this PCI address,
- * or one that can not be used; -ENOENT, -EACCES, …: what opening the node said; -ENOMEM; -EAGAIN: threads can not be started.
+ * Open a device. @error gets a text of at most @error_size bytes when it fails; of a device behind the kernel driver
+ * it says what the PCI bus shows of the cause, and what to do. -EINVAL: a name, option or PCI address that does not
+ * exist, or "pci:" with several devices; -ENOTSUP: a kind of device that this version can not open, or a node that is
+ * no AXL's; -ENODEV: no AXL at this PCI address, or one that can not be used; -ENOENT, -EACCES, …: what opening the
+ * node said; -ENOMEM; -EAGAIN: threads can not be started.
  */
 int accel_open(const char *name, struct accel_device **device, char *error, size_t error_size);
 
@@ -124,9 +126,9 @@ struct accel_vm *accel_device_vm(struct accel_device *device);
  * below; 0 there: an address is chosen and written, one that was never used before in this address space, followed by
  * a page that is never bound. A buffer may be bound several times, in several address spaces. @rights: of ACCEL_READ,
  * WRITE, EXEC. -EINVAL: range, alignment or rights, or the buffer is of another device; -EEXIST: something is bound
- * there; -ENOMEM. Of a buffer from accel_buffer_import_memory(): -EFAULT: part of the memory is not there, or may not be written and
- * @rights has ACCEL_WRITE; -ENOMEM also: behind the kernel driver its pages are pinned while they are bound, once for each binding,
- * and count for RLIMIT_MEMLOCK.
+ * there; -ENOMEM. Of a buffer from accel_buffer_import_memory(): -EFAULT: part of the memory is not there, or may not
+ * be written and @rights has ACCEL_WRITE; -ENOMEM also: behind the kernel driver its pages are pinned while they are
+ * bound, once for each binding, and count for RLIMIT_MEMLOCK.
  */
 int accel_vm_bind(struct accel_vm *vm, struct accel_buffer *buffer, uint64_t offset, uint64_t size, unsigned int rights,
 		  uint64_t *address);
@@ -149,34 +151,37 @@ int accel_vm_unbind(struct accel_vm *vm, uint64_t address, uint64_t size);
  */
 int accel_buffer_create(struct accel_device *device, uint64_t size, unsigned int flags, struct accel_buffer **buffer);
 /*
- * Make a buffer of the caller's own memory: [data, data + size), multiples of 4096 both; nothing is copied. @flags as for
- * accel_buffer_create(), without LOCAL. The memory stays the caller's: it must stay mapped, and where it is, until the buffer is
- * destroyed, which leaves it as it is. (Behind the kernel driver a binding holds the pages, so that a device never reaches foreign ones;
- * the in-process device would crash the program.) A child of fork() must not write to it while it is bound. The same memory may be in
- * several buffers. -EINVAL: alignment, size 0 or above 2^40, flags; -ENOMEM; and, unless UNBOUND, as accel_vm_bind().
+ * Make a buffer of the caller's own memory: [data, data + size), multiples of 4096 both; nothing is copied. @flags as
+ * for accel_buffer_create(), without LOCAL. The memory stays the caller's: it must stay mapped, and where it is, until
+ * the buffer is destroyed, which leaves it as it is. (Behind the kernel driver a binding holds the pages, so that a
+ * device never reaches foreign ones; the in-process device would crash the program.) A child of fork() must not write
+ * to it while it is bound. The same memory may be in several buffers. -EINVAL: alignment, size 0 or above 2^40, flags;
+ * -ENOMEM; and, unless UNBOUND, as accel_vm_bind().
  */
 int accel_buffer_import_memory(struct accel_device *device, void *data, uint64_t size, unsigned int flags,
 			       struct accel_buffer **buffer);
 
 /*
- * Make a buffer of a dma-buf, another device's or program's memory. @flags as for accel_buffer_create(), without LOCAL. @fd stays the
- * caller's and may be closed at once: the buffer holds the memory. Its size is the dma-buf's. accel_buffer_data() is NULL when the
- * exporter lets no processor look at it; else its caches may need DMA_BUF_IOCTL_SYNC on @fd around the accesses of this process. Fences
- * that other devices attached to it are not waited for: packets run when they are submitted. The same dma-buf may be in several
- * buffers. -ENOTSUP: the in-process device, which no other device could share memory with; -EINVAL: flags; -EBADF, -EINVAL, …: what
- * the kernel says of an @fd that is no dma-buf or can not be reached by the device; -ENOMEM; and, unless UNBOUND, as accel_vm_bind().
+ * Make a buffer of a dma-buf, another device's or program's memory. @flags as for accel_buffer_create(), without
+ * LOCAL. @fd stays the caller's and may be closed at once: the buffer holds the memory. Its size is the dma-buf's.
+ * accel_buffer_data() is NULL when the exporter lets no processor look at it; else its caches may need
+ * DMA_BUF_IOCTL_SYNC on @fd around the accesses of this process. Fences that other devices attached to it are not
+ * waited for: packets run when they are submitted. The same dma-buf may be in several buffers. -ENOTSUP: the
+ * in-process device, which no other device could share memory with; -EINVAL: flags; -EBADF, -EINVAL, …: what the
+ * kernel says of an @fd that is no dma-buf or can not be reached by the device; -ENOMEM; and, unless UNBOUND, as
+ * accel_vm_bind().
  */
 int accel_buffer_import_fd(struct accel_device *device, int fd, unsigned int flags, struct accel_buffer **buffer);
 /*
- * A dma-buf of the buffer, for other devices and programs: *fd is a new file descriptor, close-on-exec, the caller's to close; the
- * memory lives until it and the buffer are gone. *fd is -1 after an error. -ENOTSUP: the in-process device, buffers LOCAL to the device
- * and the caller's own memory; -EMFILE; -ENOMEM. Any thread.
+ * A dma-buf of the buffer, for other devices and programs: *fd is a new file descriptor, close-on-exec, the caller's
+ * to close; the memory lives until it and the buffer are gone. *fd is -1 after an error. -ENOTSUP: the in-process
+ * device, buffers LOCAL to the device and the caller's own memory; -EMFILE; -ENOMEM. Any thread.
  */
 int accel_buffer_export_fd(const struct accel_buffer *buffer, int *fd);
 
 /*
- * Unbind what the create or import call bound, and free. Packets that still name it fault. -EBUSY: accel_vm_bind() bound it and
- * nothing unbound it since: the buffer lives on, its address is 0 now. NULL is fine.
+ * Unbind what the create or import call bound, and free. Packets that still name it fault. -EBUSY: accel_vm_bind()
+ * bound it and nothing unbound it since: the buffer lives on, its address is 0 now. NULL is fine.
  */
 int accel_buffer_destroy(struct accel_buffer *buffer);
 /*
@@ -190,9 +195,9 @@ uint64_t accel_buffer_size(const struct accel_buffer *buffer);
 /* ---- contexts ---- */
 
 /*
- * A context runs queues in one address space; scratchpads are cleared between two of them. -EMFILE: behind the kernel
- * driver, this device has a quarter of the contexts already, all that one may have without CAP_SYS_RESOURCE; -ENOSPC: the device has no
- * more; -ENOMEM.
+ * A context runs queues in one address space; scratchpads are cleared between two of them. -ENOSPC: the device has no
+ * more; -EMFILE: behind the kernel driver, what one accel_open() gave may have a quarter of them, and more only with
+ * CAP_SYS_RESOURCE; -ENOMEM.
  */
 int accel_context_create(struct accel_vm *vm, struct accel_context **context);
 /* -EBUSY while it has queues. NULL is fine. */

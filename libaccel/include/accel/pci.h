@@ -6,9 +6,9 @@
  *	accel_pci_find(NULL, "01:00.0", &function, …)	one of them, by its address
  *	accel_pci_finding(&function, i, &finding)	what is wrong with it, the first cause first, and what to do
  *
- * accel_open() says the same when a device behind the kernel driver can not be opened. No rights are needed; what the kernel keeps
- * from plain users (configuration space beyond its header) is read from the attributes that it has for everybody. All functions may
- * be called by any thread at any time; nothing is kept between calls.
+ * accel_open() says the same when a device behind the kernel driver can not be opened. No rights are needed; what the
+ * kernel keeps from plain users (configuration space beyond its header) is read from the attributes that it has for
+ * everybody. All functions may be called by any thread at any time; nothing is kept between calls.
  */
 #ifndef ACCEL_PCI_H
 #define ACCEL_PCI_H
@@ -36,7 +36,8 @@ struct accel_pci_bar {
 };
 
 /*
- * The link between the function and the port above it: speeds in MT/s a lane (2500 is "2.5 GT/s"), widths in lanes, 0: not known.
+ * The link between the function and the port above it: speeds in MT/s a lane (2500 is "2.5 GT/s"), widths in lanes, 0:
+ * not known.
  * @speed, @width:           now (LnkSta)
  * @max_speed, @max_width:   what the device can (LnkCap)
  * @port_speed, @port_width: what the port above can
@@ -69,7 +70,7 @@ enum accel_pci_node {
  * @node:          the device node, also when it is missing; "": the driver has made none
  * @node_state:    what became of it
  * @node_mode, @node_group: its permissions (07777) and group, when it is there
- * @mem_bytes:     0; a caller that opened the device may put accel_device_info.mem_bytes here, so that accel_pci_finding() can compare
+ * @mem_bytes:     0; a caller that opened the device may put accel_device_info.mem_bytes here, for accel_pci_finding()
  */
 struct accel_pci_function {
 	char address[24];
@@ -106,24 +107,25 @@ struct accel_pci_finding {
 };
 
 /*
- * Fill @functions, room for @max (NULL when 0), in the order of their addresses. @root: the folder below which sys/ and dev/ lie, for a
- * container that has its host's elsewhere, and for tests; NULL or "": the machine's own. Returns how many functions there are, which
- * may be more, or a negative errno: -ENODEV: there is no PCI bus below @root/sys; -EIO: what lies there is not understood; -ENOMEM.
- * The caller owns what is filled in; it is a snapshot.
+ * Fill @functions, room for @max (NULL when 0), in the order of their addresses. @root: the folder below which sys/
+ * and dev/ lie, for a container that has its host's elsewhere, and for tests; NULL or "": the machine's own. Returns
+ * how many functions there are, which may be more, or a negative errno: -ENODEV: there is no PCI bus below @root/sys;
+ * -EIO: what lies there is not understood; -ENOMEM. The caller owns what is filled in; it is a snapshot.
  */
 int accel_pci_list(const char *root, struct accel_pci_function *functions, size_t max);
 
 /*
- * The function at @address: "DDDD:BB:DD.F", or "BB:DD.F" in domain 0, or "": the only one there is. @error gets a text of at most
- * @error_size bytes when it fails. -EINVAL: @address is none, or "" and there are several (the text names them); -ENODEV: no AXL
- * function is there (the text says which are elsewhere), or no PCI bus; -EIO, -ENOMEM as accel_pci_list().
+ * The function at @address: "DDDD:BB:DD.F", or "BB:DD.F" in domain 0, or "": the only one there is. @error gets a text
+ * of at most @error_size bytes when it fails. -EINVAL: @address is none, or "" and there are several (the text names
+ * them); -ENODEV: no AXL function is there (the text says which are elsewhere), or no PCI bus; -EIO, -ENOMEM as
+ * accel_pci_list().
  */
 int accel_pci_find(const char *root, const char *address, struct accel_pci_function *function, char *error,
 		   size_t error_size);
 
 /*
- * What is wrong with @function: the @index-th finding, from 0, the first cause first. False: there are no more, *finding is not written.
- * Looks at @function only.
+ * What is wrong with @function: the @index-th finding, from 0, the first cause first. False: there are no more,
+ * *finding is not written. Looks at @function only.
  *
  *	no-answer	its configuration space reads as ones
  *	no-driver	no driver is bound

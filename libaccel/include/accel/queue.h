@@ -64,9 +64,8 @@ struct accel_queue_options {
 /*
  * Create a queue in @context; it runs at once. @options: NULL for a queue of 256 slots, priority 1, without limits.
  * -EINVAL: an option out of its range; -EPERM: a priority that needs more rights; -EMFILE: behind the kernel driver,
- * more than a quarter of the device's queues without CAP_SYS_RESOURCE; -ENOSPC: the context has
- * AXL_QUEUES_PER_CONTEXT queues, or the device no more; -ENOMEM. The queue belongs to the caller, who destroys it before
- * its context.
+ * more than a quarter of the device's queues without CAP_SYS_RESOURCE; -ENOSPC: the context has AXL_QUEUES_PER_CONTEXT
+ * queues, or the device no more; -ENOMEM. The queue belongs to the caller, who destroys it before its context.
  */
 int accel_queue_create(struct accel_context *context, const struct accel_queue_options *options,
 		       struct accel_queue **queue);
@@ -248,17 +247,17 @@ struct accel_wait {
 /*
  * Sleep until any (or all, by @all) of @count entries ended, in good or with an error; queues of one device. Returns
  * the number of entries that ended, or -ETIMEDOUT; the results of entries that did not end are -ETIMEDOUT. -EINVAL: no
- * entry, more than ACCEL_WAIT_MAX, or queues of several devices; -ENOMEM, with more than eight entries only; after both no
- * result is written. -ENODEV: the device behind the kernel driver is gone. Any thread.
+ * entry, more than ACCEL_WAIT_MAX, or queues of several devices; -ENOMEM, with more than eight entries only; after
+ * both no result is written. -ENODEV: the device behind the kernel driver is gone. Any thread.
  */
 int accel_wait_many(struct accel_wait *waits, size_t count, bool all, int64_t deadline_ns);
 
 /*
  * Kill what the queue runs, drop the packet at which it stands (status->dropped), and go on with the next: the way out
  * of a fault and of a hang. What was dropped has not completed, though it may have written; waiting for it gives
- * -ECANCELED. Packets behind it run: a program that does not want them makes a new queue. Behind the kernel driver, after a
- * reset of the whole device (the fault's cause is AXL_CAUSE_RESET), nothing is dropped: the packet is begun again. Any thread. -EIO: the device
- * did not take the command.
+ * -ECANCELED. Packets behind it run: a program that does not want them makes a new queue. Behind the kernel driver,
+ * after a reset of the whole device (the fault's cause is AXL_CAUSE_RESET), nothing is dropped: the packet is begun
+ * again. Any thread. -EIO: the device did not take the command.
  */
 int accel_queue_reset(struct accel_queue *queue);
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What tests of libaccel begin with: a device, a context and a queue in the device's address space. The device is in this process, or
- * the one that AXL_DEVICE names (tests/vm/suite runs them on /dev/accel/accel0).
+ * What tests of libaccel begin with: a device, a context and a queue in the device's address space. The device is in
+ * this process, or the one that AXL_DEVICE names (tests/vm/suite runs them on /dev/accel/accel0).
  */
 #ifndef TESTS_UNIT_ACCEL_RIG_H
 #define TESTS_UNIT_ACCEL_RIG_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * AXL functions on a PCI bus that the test has built: a folder with the sys/ and dev/ of a machine. Each test breaks one thing of a
- * machine in which nothing is wrong, and expects the finding that names it, alone and with what to do.
+ * AXL functions on a PCI bus that the test has built: a folder with the sys/ and dev/ of a machine. Each test breaks
+ * one thing of a machine in which nothing is wrong, and expects the finding that names it, alone and with what to do.
  */
 #include <errno.h>
 #include <fcntl.h>
