@@ -12,10 +12,12 @@
 /* Nothing tells the device that a word which a WAIT packet looks at has changed: it looks again after this. */
 #define WAIT_POLL_NS 50000
 
-static uint64_t now_ns(void)
+static uint64_t now_ns(const struct device *device)
 {
 	struct timespec time;
 
+	if (device_is_clocked(device))
+		return device->ops->now(device->opaque);
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
@@ -80,12 +82,12 @@ static void time_reset(struct device *device)
 
 	device->ready_at = 0;
 	if (device_fault(device, DEVICE_SITE_RESET, 0, &delay))
-		device->ready_at = delay == ~0ull ? ~0ull : now_ns() + delay * 1000;
+		device->ready_at = delay == ~0ull ? ~0ull : now_ns(device) + delay * 1000;
 }
 
 static void end_slow_reset(struct device *device)
 {
-	if (!device->ready_at || now_ns() < device->ready_at)
+	if (!device->ready_at || now_ns(device) < device->ready_at)
 		return;
 	device->ready_at = 0;
 	pthread_mutex_lock(&device->lock);
@@ -94,12 +96,17 @@ static void end_slow_reset(struct device *device)
 	pthread_mutex_unlock(&device->lock);
 }
 
+/* Not while it is paused: it waits. */
 static void run_command(struct device *device)
 {
 	enum axl_command_result result;
 	enum axl_command command;
 	uint64_t arg;
 
+	if (device->pause) {
+		atomic_fetch_or(&device->attention, ATTENTION_COMMAND);
+		return;
+	}
 	pthread_mutex_lock(&device->lock);
 	command = (enum axl_command)device->command;
 	arg = device->command_arg;
@@ -192,6 +199,53 @@ void device_attend(struct device *device)
 	}
 }
 
+/* ---- standing still ---- */
+
+void device_wake(struct device *device)
+{
+	if (device_is_clocked(device))
+		device->ops->wake(device->opaque);
+	else
+		pthread_cond_signal(&device->wake);
+}
+
+void device_park(struct device *device)
+{
+	const unsigned int urgent = ATTENTION_QUIT | ATTENTION_RESET | ATTENTION_REVOKE | ATTENTION_REFRESH;
+
+	pthread_mutex_lock(&device->lock);
+	while (device->pause && !(atomic_load(&device->attention) & urgent)) {
+		/* Pairs with the load of device_paused(): every access came before. */
+		device->parked = true;
+		pthread_cond_wait(&device->wake, &device->lock);
+	}
+	device->parked = false;
+	pthread_mutex_unlock(&device->lock);
+}
+
+/* What was asked for makes all that has not ended yet void, or the device is to end. */
+static bool is_interrupted(struct device *device)
+{
+	return (device->running && device->verdict != VERDICT_NONE) || atomic_load(&device->attention) & ATTENTION_QUIT;
+}
+
+void device_pace(struct device *device)
+{
+	uint64_t cycles = device->cycles + schedule_uncharged(device), until;
+
+	if (!device_is_clocked(device) || cycles <= device->paced_cycles || is_interrupted(device))
+		return;
+	until = device->paced_ns + ((cycles - device->paced_cycles) * 1000000 + device->config.engine.clock_khz - 1) /
+					   device->config.engine.clock_khz;
+	do {
+		/* Even a device that is late lets the host have its turn. */
+		device->ops->sleep(device->opaque, until);
+		device_attend(device);
+	} while (!is_interrupted(device) && now_ns(device) < until);
+	device->paced_ns = until;
+	device->paced_cycles = cycles;
+}
+
 /* ---- the work loop ---- */
 
 bool device_enabled(struct device *device)
@@ -242,8 +296,15 @@ bool device_run(struct device *device, unsigned int passes)
 static void sleep_for_attention(struct device *device, bool poll)
 {
 	struct timespec until;
-	uint64_t when = now_ns() + WAIT_POLL_NS;
+	uint64_t when = now_ns(device) + WAIT_POLL_NS;
 
+	if (device_is_clocked(device)) {
+		if (!atomic_load(&device->attention))
+			device->ops->sleep(device->opaque, poll ? when : UINT64_MAX);
+		device->paced_ns = now_ns(device);
+		device->paced_cycles = device->cycles;
+		return;
+	}
 	pthread_mutex_lock(&device->lock);
 	if (poll) {
 		until.tv_sec = (time_t)(when / 1000000000u);
@@ -257,31 +318,36 @@ static void sleep_for_attention(struct device *device, bool poll)
 	pthread_mutex_unlock(&device->lock);
 }
 
-static void *thread_main(void *arg)
+void device_main(struct device *device)
 {
-	struct device *device = arg;
-	uint64_t last_work = 0;
+	/* The host's clock does not go on while somebody spins. */
+	uint64_t spin_ns = device_is_clocked(device) ? 0 : device->config.spin_us * 1000ull, last_work = 0;
 	bool armed = false;
 
 	while (!(atomic_load(&device->attention) & ATTENTION_QUIT)) {
 		bool attention = atomic_load_explicit(&device->attention, memory_order_relaxed);
 
+		if (device->pause) {
+			device_park(device);
+			device_attend(device);
+			continue;
+		}
 		device->idle = false;
 		device_attend(device);
 		if (attention && armed) {
 			disarm_events(device);
 			armed = false;
-			last_work = now_ns();
+			last_work = now_ns(device);
 		}
 		if (pass(device)) {
 			/* A WAIT came true while asleep: the event index is old now. */
 			if (armed)
 				queue_disarm_events(device);
 			armed = false;
-			last_work = now_ns();
+			last_work = now_ns(device);
 			continue;
 		}
-		if (now_ns() - last_work < device->config.spin_us * 1000ull) {
+		if (now_ns(device) - last_work < spin_ns) {
 			pause_cpu();
 			continue;
 		}
@@ -299,6 +365,11 @@ static void *thread_main(void *arg)
 		sleep_for_attention(device, (device->ready_at && device->ready_at != ~0ull) ||
 						    (device_enabled(device) && queue_waits_for_memory(device)));
 	}
+}
+
+static void *thread_main(void *arg)
+{
+	device_main(arg);
 	return NULL;
 }
 
@@ -345,7 +416,7 @@ int device_create(const struct device_config *config, const struct device_host_o
 	mmu_init(&d->mmu, ops, opaque, d->local, config->engine.mem_bytes);
 	d->idle = true;
 	device_reset(d);
-	if (!config->passive) {
+	if (!config->passive && !device_is_clocked(d)) {
 		err = -pthread_create(&d->thread, NULL, thread_main, d);
 		if (err)
 			goto err_lock;
@@ -372,10 +443,7 @@ void device_destroy(struct device *device)
 	if (!device)
 		return;
 	if (device->has_thread) {
-		pthread_mutex_lock(&device->lock);
-		atomic_fetch_or(&device->attention, ATTENTION_QUIT);
-		pthread_cond_signal(&device->wake);
-		pthread_mutex_unlock(&device->lock);
+		device_quit(device);
 		pthread_join(device->thread, NULL);
 	}
 	for (unsigned int q = 0; q < device->num_live; q++)
@@ -388,6 +456,30 @@ void device_destroy(struct device *device)
 	free(device);
 }
 
+static void ask(struct device *device, enum attention what)
+{
+	pthread_mutex_lock(&device->lock);
+	atomic_fetch_or(&device->attention, what);
+	device_wake(device);
+	pthread_mutex_unlock(&device->lock);
+}
+
+void device_quit(struct device *device)
+{
+	ask(device, ATTENTION_QUIT);
+}
+
+void device_pause(struct device *device, bool pause)
+{
+	device->pause = pause;
+	ask(device, ATTENTION_PAUSE);
+}
+
+bool device_paused(struct device *device)
+{
+	return device->parked;
+}
+
 void *device_local_memory(struct device *device)
 {
 	return device->local;
@@ -397,9 +489,8 @@ static void ask_for_pointers(struct device *device, enum attention how)
 {
 	pthread_mutex_lock(&device->lock);
 	device->revokes_wanted++;
-	atomic_fetch_or(&device->attention, how);
-	pthread_cond_signal(&device->wake);
 	pthread_mutex_unlock(&device->lock);
+	ask(device, how);
 }
 
 void device_revoke(struct device *device)
@@ -427,6 +518,6 @@ void device_doorbell(struct device *device, uint64_t offset)
 	if (atomic_fetch_or(&device->attention, ATTENTION_DOORBELL) & ATTENTION_DOORBELL)
 		return;
 	pthread_mutex_lock(&device->lock);
-	pthread_cond_signal(&device->wake);
+	device_wake(device);
 	pthread_mutex_unlock(&device->lock);
 }

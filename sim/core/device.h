@@ -6,8 +6,9 @@
  * API. They give it a way to reach host memory and to raise interrupts; it gives them BAR accesses. All registers
  * behave as uapi/axl/axl_regs.h says. Everything read through host_ops, and every register value, is untrusted.
  *
- * With its own thread, device_reg_write() and device_doorbell() only latch and wake; they never wait for work. Without,
- * everything happens in device_run(), which makes the device deterministic.
+ * With its own thread, device_reg_write() and device_doorbell() only latch and wake; they never wait for work. Passive
+ * devices do everything in device_run(). Those on the host's clock do it in device_main(), and give way there until the
+ * clock has come to what they have computed: what they do, and when, follows from what the host did and when.
  */
 #ifndef SIM_CORE_DEVICE_H
 #define SIM_CORE_DEVICE_H
@@ -36,12 +37,21 @@ enum device_fault_site {
  * @fault: may be NULL. True: fail here; *value says how (enum device_fault_site). The device's thread.
  * @stale: may be NULL. An access goes through a translation that the driver told the device to forget: a bug of the
  * device, or DEVICE_SITE_INVALIDATE. The device's thread.
+ *
+ * Of a device on the host's clock, all three; of others, none:
+ * @now:   that clock in ns.
+ * @sleep: give way, once at least, until the clock has come to @until (UINT64_MAX: for ever) or @wake was called; may
+ * come back early. Called from device_main() only.
+ * @wake:  something is asked of the device. Any thread, with locks of the device held.
  */
 struct device_host_ops {
 	void *(*map)(void *opaque, uint64_t addr, uint64_t size, bool write);
 	void (*irq)(void *opaque, unsigned int vector);
 	bool (*fault)(void *opaque, enum device_fault_site site, unsigned int queue, uint64_t *value);
 	void (*stale)(void *opaque, unsigned int context, uint64_t va);
+	uint64_t (*now)(void *opaque);
+	void (*sleep)(void *opaque, uint64_t until);
+	void (*wake)(void *opaque);
 };
 
 struct device_config {
@@ -82,6 +92,13 @@ void device_revoke(struct device *device);
  */
 void device_refresh(struct device *device);
 bool device_revoked(struct device *device);
+/*
+ * Stop between two instructions or packets, and go on. Resets, device_revoke() and device_refresh() are served
+ * meanwhile; doorbells and commands are kept. Does not wait: nothing moves any more once device_paused(). For devices
+ * with a thread; the others have their host's time.
+ */
+void device_pause(struct device *device, bool pause);
+bool device_paused(struct device *device);
 /* BAR4: local memory, engine.mem_bytes of it, zero at start and never moved. */
 void *device_local_memory(struct device *device);
 
@@ -91,5 +108,9 @@ void *device_local_memory(struct device *device);
  * changes.
  */
 bool device_run(struct device *device, unsigned int passes);
+
+/* Devices on the host's clock: their life, on a stack of its own. Ends after device_quit(), before device_destroy(). */
+void device_main(struct device *device);
+void device_quit(struct device *device);
 
 #endif

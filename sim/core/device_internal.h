@@ -24,6 +24,7 @@ enum attention {
 	ATTENTION_QUIT = 16,
 	ATTENTION_REVOKE = 32,
 	ATTENTION_REFRESH = 64,
+	ATTENTION_PAUSE = 128,
 };
 
 /* What has been asked of the execution that the engine runs. */
@@ -32,7 +33,7 @@ enum verdict { VERDICT_NONE = 0, VERDICT_SUSPEND, VERDICT_DROP /* its queue was 
 /*
  * A command buffer that runs or is suspended.
  * @code: private copy, as is the trace in @job; @state: NULL while it runs or before it started; @charged: cycles that
- * are accounted already
+ * are accounted already; @hung: DEVICE_SITE_PIPE, the engine does not run it
  */
 struct execution {
 	struct engine_job job;
@@ -41,6 +42,7 @@ struct execution {
 	struct mmu_context memory;
 	uint8_t *code;
 	uint64_t charged;
+	bool hung;
 };
 
 /*
@@ -100,6 +102,7 @@ struct device {
 	/* Counters: written by the device's thread, read by any. */
 	_Atomic uint64_t cycles, packets, doorbells, faults, tlb_misses, busy, dram_bytes, host_bytes;
 	atomic_bool idle;
+	atomic_bool pause, parked;                /* @pause is asked for, @parked: nothing moves */
 	atomic_uint revokes_wanted, revokes_done; /* wanted: under @lock */
 
 	/* The device's thread only. */
@@ -113,6 +116,8 @@ struct device {
 	unsigned int tile_context; /* whose data lies in the tiles; AXL_MAX_CONTEXTS: nobody's */
 	uint64_t turns;
 	unsigned int checks;
+	/* On the host's clock: when @paced_cycles of @cycles were over. */
+	uint64_t paced_ns, paced_cycles;
 };
 
 /* ---- device.c ---- */
@@ -120,12 +125,26 @@ void device_reset(struct device *device); /* CONTROL.RESET, on the device's thre
 /* Serve commands and resets that arrived. */
 void device_attend(struct device *device);
 void device_interrupt(struct device *device, unsigned int vector, uint32_t cause, uint64_t contexts);
+/* Attention has changed; the lock is held. */
+void device_wake(struct device *device);
+/* While a pause is asked for: nothing moves until it is over, or there is something that can not wait. */
+void device_park(struct device *device);
+/*
+ * Devices on the host's clock: until the clock has come to what was computed so far. Commands are served meanwhile: any
+ * queue may be another one when it returns. Before anything that says that work has ended.
+ */
+void device_pace(struct device *device);
 /* Out of reset, and CONTROL.ENABLE: queues may be looked at. */
 bool device_enabled(struct device *device);
 
 static inline bool device_fault(struct device *device, enum device_fault_site site, unsigned int queue, uint64_t *value)
 {
 	return device->ops->fault && device->ops->fault(device->opaque, site, queue, value);
+}
+
+static inline bool device_is_clocked(const struct device *device)
+{
+	return device->ops->sleep;
 }
 
 /* ---- command.c ---- */
@@ -159,6 +178,8 @@ void queue_spend(struct device *device, struct queue *queue, uint64_t cycles);
 /* ---- schedule.c: whose command buffer the tiles run ---- */
 /* Run or resume the one whose turn it is. False: none waits. */
 bool schedule_execute(struct device *device);
+/* Cycles of the command buffer that runs which are not accounted yet. */
+uint64_t schedule_uncharged(const struct device *device);
 void schedule_free(struct execution *execution);
 
 /* ---- packet.c: what packets do ---- */

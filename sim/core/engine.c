@@ -707,7 +707,7 @@ int engine_run(struct engine *engine, const struct engine_job *job, struct engin
 		err = begin(run);
 	if (!err)
 		err = run_loop(run);
-	run->end = own_cycles(run);
+	run->end = engine->cycles = own_cycles(run);
 	if (err == -EINTR)
 		s->stats.preemptions++;
 	else

@@ -121,7 +121,7 @@ int engine_run(struct engine *engine, const struct engine_job *job, struct engin
 	       struct axl_exec_stats *stats, struct engine_fault *fault);
 void engine_state_destroy(struct engine_state *state);
 
-/* Own cycles that the execution in engine_run() has come to; for its stop callback. */
+/* Own cycles that the execution in engine_run() has come to, or the last one came to; for its stop callback. */
 uint64_t engine_cycles(const struct engine *engine);
 
 /* Forget (zero) scratchpads and accumulators: between two contexts. */

@@ -179,8 +179,10 @@ bool queue_front_pass(struct device *device)
 
 		if (queue->state != AXL_QUEUE_RUNNING)
 			continue;
-		for (int i = 0; i < BATCH && queue->state == AXL_QUEUE_RUNNING && step(device, queue); i++)
+		for (int i = 0; i < BATCH && queue->state == AXL_QUEUE_RUNNING && step(device, queue); i++) {
 			moved = true;
+			device_pace(device);
+		}
 		if (queue->state != AXL_QUEUE_RUNNING)
 			continue;
 		if (queue->read != read && store_read_index(device, queue, &fault))

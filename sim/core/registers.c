@@ -228,7 +228,7 @@ void device_reg_write(struct device *device, uint64_t offset, uint64_t value, un
 		raise = device->irq_pending & ~device->irq_mask;
 	if (wants) {
 		atomic_fetch_or(&device->attention, wants);
-		pthread_cond_signal(&device->wake);
+		device_wake(device);
 	}
 	pthread_mutex_unlock(&device->lock);
 	for (unsigned int v = 0; raise; v++, raise >>= 1)

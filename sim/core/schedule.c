@@ -47,10 +47,21 @@ static bool slice_used(const struct queue *queue, uint64_t cycles)
 	return queue->desc.timeslice && queue->slice + cycles >= (uint64_t)queue->desc.timeslice * SLICE_UNIT;
 }
 
+uint64_t schedule_uncharged(const struct device *device)
+{
+	const struct execution *execution = device->running ? device->running->execution : NULL;
+	const struct axl_exec_stats *stats;
+
+	if (!execution)
+		return 0;
+	stats = &execution->stats;
+	return (execution->hung ? stats->end - stats->start : engine_cycles(device->engine)) - execution->charged;
+}
+
 /* Another queue should have the tiles now. */
 static bool must_give_way(struct device *device, const struct queue *running)
 {
-	uint64_t cycles = engine_cycles(device->engine) - running->execution->charged;
+	uint64_t cycles = schedule_uncharged(device);
 
 	for (unsigned int q = 0; q < device->num_live; q++) {
 		const struct queue *queue = &device->queues[q];
@@ -72,6 +83,12 @@ static enum engine_stop attend_running(void *opaque)
 
 	if (device->verdict == VERDICT_NONE) {
 		device_attend(device);
+		device_pace(device);
+		while (device->pause && device->verdict == VERDICT_NONE &&
+		       !(atomic_load(&device->attention) & ATTENTION_QUIT)) {
+			device_park(device);
+			device_attend(device);
+		}
 		if (device->verdict == VERDICT_NONE && ++device->checks % FRONT_PERIOD == 0 && device_enabled(device))
 			queue_front_pass(device);
 	}
@@ -212,7 +229,8 @@ static int hang(struct device *device, struct execution *execution, struct engin
 			fault->cause = AXL_CAUSE_WATCHDOG;
 			return -EFAULT;
 		}
-		nanosleep(&pause, NULL);
+		if (!device_is_clocked(device))
+			nanosleep(&pause, NULL);
 	}
 	return -ECANCELED;
 }
@@ -233,10 +251,16 @@ static void run(struct device *device, struct queue *queue)
 	pthread_mutex_unlock(&device->lock);
 	device->running = queue;
 	device->verdict = VERDICT_NONE;
-	if (device_fault(device, DEVICE_SITE_PIPE, (unsigned int)(queue - device->queues), &value))
+	execution->hung = device_fault(device, DEVICE_SITE_PIPE, (unsigned int)(queue - device->queues), &value);
+	if (execution->hung)
 		err = hang(device, execution, &fault);
 	else
 		err = engine_run(device->engine, &execution->job, &execution->state, &execution->stats, &fault);
+	/* Its time is not over yet: it can still be reset. */
+	if (device->verdict == VERDICT_NONE)
+		device_pace(device);
+	if (device->verdict == VERDICT_TILE_RESET)
+		err = -ECANCELED;
 	device->running = NULL;
 	if (device->verdict == VERDICT_DROP) {
 		/* The queue has been reset meanwhile, and may be another by now: only the execution is left. */
