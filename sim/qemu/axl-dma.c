@@ -84,7 +84,11 @@ void *axl_dma_map(void *opaque, uint64_t addr, uint64_t size, bool write)
         s->map = (AxlMapRequest){
             .addr = addr, .size = size, .write = write, .pending = true
         };
-        qemu_bh_schedule(s->map_bh);
+        if (s->deterministic) {
+            axl_dma_answer(s); /* the BQL is held */
+        } else {
+            qemu_bh_schedule(s->map_bh);
+        }
         while (s->map.pending && !s->closing) {
             qemu_cond_wait(&s->answered, &s->lock);
         }
@@ -112,13 +116,14 @@ static void axl_dma_unpin(gpointer mr, gpointer value, gpointer opaque)
     memory_region_unref(mr);
 }
 
-static void axl_dma_wait(AxlState *s)
+/* Until @done(), which the core is about to make true. */
+static void axl_dma_wait_for(AxlState *s, bool (*done)(struct device *device))
 {
-    GHashTable *old = s->pins;
-
-    /* What is asked for from here on is held anew. */
-    s->pins = g_hash_table_new(NULL, NULL);
-    while (!device_revoked(s->device)) {
+    while (!done(s->device)) {
+        if (s->deterministic) {
+            axl_clock_run(s);
+            continue;
+        }
         /*
          * The bottom half does not run while the BQL is held here: what the
          * core asks is answered on the spot.
@@ -131,6 +136,15 @@ static void axl_dma_wait(AxlState *s)
         }
         g_usleep(REVOKE_POLL_US);
     }
+}
+
+static void axl_dma_wait(AxlState *s)
+{
+    GHashTable *old = s->pins;
+
+    /* What is asked for from here on is held anew. */
+    s->pins = g_hash_table_new(NULL, NULL);
+    axl_dma_wait_for(s, device_revoked);
     trace_axl_dma_revoked(s, g_hash_table_size(old));
     g_hash_table_foreach(old, axl_dma_unpin, NULL);
     g_hash_table_destroy(old);
@@ -151,6 +165,14 @@ void axl_dma_refresh(AxlState *s)
         trace_axl_dma_refresh(s);
         device_refresh(s->device);
         axl_dma_wait(s);
+    }
+}
+
+void axl_dma_pause(AxlState *s, bool pause)
+{
+    device_pause(s->device, pause);
+    if (pause) {
+        axl_dma_wait_for(s, device_paused);
     }
 }
 

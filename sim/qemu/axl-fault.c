@@ -29,6 +29,9 @@ static const char *const axl_fault_actions[AXL_FAULT_NUM_ACTIONS] = {
     [AXL_FAULT_WRONG] = "wrong",         [AXL_FAULT_SLOW] = "slow",
     [AXL_FAULT_FAIL] = "fail",           [AXL_FAULT_REFUSE] = "refuse",
     [AXL_FAULT_ONES] = "ones",           [AXL_FAULT_LINK_DOWN] = "link-down",
+    [AXL_FAULT_CORRECTABLE] = "correctable",
+    [AXL_FAULT_NONFATAL] = "nonfatal",
+    [AXL_FAULT_FATAL] = "fatal",
 };
 
 static const struct {
@@ -39,6 +42,9 @@ static const struct {
                                      1u << AXL_FAULT_DUPLICATE |
                                      1u << AXL_FAULT_DELAY },
     [AXL_FAULT_FETCH] = { "fetch", 1u << AXL_FAULT_CORRUPT },
+    [AXL_FAULT_AER] = { "aer", 1u << AXL_FAULT_CORRECTABLE |
+                                   1u << AXL_FAULT_NONFATAL |
+                                   1u << AXL_FAULT_FATAL },
     [AXL_FAULT_PACKET] = { "packet", 1u << AXL_FAULT_HANG },
     [AXL_FAULT_PIPE] = { "pipe", 1u << AXL_FAULT_HANG },
     [AXL_FAULT_RETIRE] = { "retire", 1u << AXL_FAULT_WRONG },

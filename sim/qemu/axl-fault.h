@@ -19,6 +19,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(AxlFault, AXL_FAULT)
 typedef enum AxlFaultSite {
     AXL_FAULT_MSIX,       /* a vector is about to be sent */
     AXL_FAULT_FETCH,      /* a packet was copied */
+    AXL_FAULT_AER,        /* the same */
     AXL_FAULT_PACKET,     /* a packet that needs no tile begins */
     AXL_FAULT_PIPE,       /* a command buffer begins, or goes on */
     AXL_FAULT_RETIRE,     /* a retired index is published */
@@ -42,6 +43,9 @@ typedef enum AxlFaultAction {
     AXL_FAULT_REFUSE,
     AXL_FAULT_ONES,
     AXL_FAULT_LINK_DOWN,
+    AXL_FAULT_CORRECTABLE,
+    AXL_FAULT_NONFATAL,
+    AXL_FAULT_FATAL,
     AXL_FAULT_NUM_ACTIONS
 } AxlFaultAction;
 

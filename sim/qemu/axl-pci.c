@@ -19,6 +19,7 @@
 #include "hw/pci/pcie_aer.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
+#include "system/runstate.h"
 #include "hw/misc/axl/trace-axl.h"
 
 enum {
@@ -71,6 +72,15 @@ static bool axl_fault_core(void *opaque, enum device_fault_site site,
         [DEVICE_SITE_INVALIDATE] = AXL_FAULT_INVALIDATE,
     };
 
+    if (site == DEVICE_SITE_FETCH) {
+        uint64_t unused;
+        AxlFaultAction severity = axl_fault_here(opaque, AXL_FAULT_AER, queue,
+                                                 -1, &unused);
+
+        if (severity != AXL_FAULT_NONE) {
+            axl_irq_error(opaque, severity);
+        }
+    }
     return axl_fault_here(opaque, sites[site], queue, -1, value) !=
            AXL_FAULT_NONE;
 }
@@ -331,10 +341,29 @@ static bool axl_init_capabilities(AxlState *s, Error **errp)
         pcie_cap_exit(pci);
         return false;
     }
+    /*
+     * What the device has to report are internal errors, which start masked and
+     * which no driver of an endpoint unmasks.
+     */
+    pci_long_test_and_clear_mask(
+        pci->config + AXL_AER_OFFSET + PCI_ERR_UNCOR_MASK, PCI_ERR_UNC_INTN);
+    pci_long_test_and_clear_mask(
+        pci->config + AXL_AER_OFFSET + PCI_ERR_COR_MASK, PCI_ERR_COR_INTERNAL);
     return true;
 }
 
 /* ---- life ---- */
+
+/* On the virtual clock the device stops with it. */
+static void axl_vm_state(void *opaque, bool running, RunState state)
+{
+    AxlState *s = opaque;
+
+    if (s->device && !s->deterministic) {
+        trace_axl_pause(s, !running);
+        axl_dma_pause(s, !running);
+    }
+}
 
 static void axl_reset_hold(Object *obj, ResetType type)
 {
@@ -376,6 +405,13 @@ static bool axl_configure(AxlState *s, struct device_config *config,
     if (s->mem) {
         config->engine.mem_bytes = s->mem;
     }
+    if (s->deterministic && !s->timing) {
+        error_setg(errp, "axl: 'deterministic' is nothing without 'timing'");
+        return false;
+    }
+    if (s->deterministic && !s->threads) {
+        config->threads = 1;
+    }
     if (config->engine.tiles > AXL_MAX_TILES) {
         error_setg(errp, "axl: 'tiles' is %" PRIu32 ", at most %d are possible",
                    s->tiles, AXL_MAX_TILES);
@@ -409,6 +445,16 @@ static const struct device_host_ops axl_host_ops = {
     .stale = axl_dma_stale,
 };
 
+static const struct device_host_ops axl_clocked_ops = {
+    .map = axl_dma_map,
+    .irq = axl_irq_raise,
+    .fault = axl_fault_core,
+    .stale = axl_dma_stale,
+    .now = axl_clock_now,
+    .sleep = axl_clock_sleep,
+    .wake = axl_clock_wake,
+};
+
 static bool axl_create_device(AxlState *s, struct device_config *config,
                               Error **errp)
 {
@@ -424,11 +470,18 @@ static bool axl_create_device(AxlState *s, struct device_config *config,
         return false;
     }
     config->local = memory_region_get_ram_ptr(&s->local);
-    err = device_create(config, &axl_host_ops, s, &s->device);
+    err = device_create(config,
+                        s->deterministic ? &axl_clocked_ops : &axl_host_ops, s,
+                        &s->device);
     if (err) {
         error_setg_errno(errp, -err, "axl: the device can not be created");
         return false;
     }
+    if (s->deterministic) {
+        axl_clock_start(s, &config->engine);
+    }
+    axl_vm_state(s, runstate_is_running(), runstate_get());
+    s->vm_state = qdev_add_vm_change_state_handler(DEVICE(s), axl_vm_state, s);
     return true;
 }
 
@@ -439,6 +492,8 @@ static void axl_destroy_device(AxlState *s)
      * more.
      */
     axl_dma_close(s);
+    g_clear_pointer(&s->vm_state, qemu_del_vm_change_state_handler);
+    axl_clock_finish(s);
     device_destroy(s->device);
     s->device = NULL;
     axl_irq_finish(s);
@@ -459,6 +514,7 @@ static void axl_realize(PCIDevice *pci, Error **errp)
     }
     axl_dma_init(s);
     axl_irq_init(s);
+    axl_clock_init(s);
     if (!axl_create_device(s, &config, errp)) {
         goto err_device;
     }
@@ -525,6 +581,7 @@ static const Property axl_properties[] = {
     DEFINE_PROP_UINT32("watchdog", AxlState, watchdog, 0),
     DEFINE_PROP_BOOL("timing", AxlState, timing, true),
     DEFINE_PROP_BOOL("race-check", AxlState, race_check, false),
+    DEFINE_PROP_BOOL("deterministic", AxlState, deterministic, false),
 };
 
 /* Tiles, queues and local memory would all have to travel: not written. */

@@ -4,12 +4,13 @@
  *
  * Locking: the BQL guards everything that is not marked. The core's threads
  * come in through the host operations (axl-dma.c, axl-irq.c) without it and
- * touch only what is marked.
+ * touch only what is marked. With deterministic=on there are no such threads.
  */
 #ifndef HW_MISC_AXL_H
 #define HW_MISC_AXL_H
 
 #include "qemu/osdep.h"
+#include "qemu/coroutine.h"
 #include "qemu/main-loop.h"
 #include "qemu/thread.h"
 #include "qemu/timer.h"
@@ -51,6 +52,7 @@ struct AxlState {
     uint32_t watchdog;
     bool timing;
     bool race_check;
+    bool deterministic;
 
     /* NULL: not realized, or gone; BARs read as all ones then. */
     struct device *device;
@@ -73,8 +75,17 @@ struct AxlState {
     GHashTable *pins; /* memory regions that the core may have pointers into */
     bool stale_view;  /* one of them has gone from the address space */
 
+    VMChangeStateEntry *vm_state;
+
+    /* axl-clock.c, with deterministic=on */
+    QEMUTimer *clock;
+    Coroutine *life; /* the core's */
+    bool life_over;
+    int64_t wake_ns; /* from a store to what the device does about it */
+
     /* axl-irq.c */
     QEMUBH *irq_bh;
+    uint32_t errors;                   /* atomic: of AxlFaultAction, to report */
     uint32_t irqs;                     /* atomic: vectors to raise */
     QEMUTimer *later[AXL_NUM_VECTORS]; /* interrupts that a fault holds back, */
     int64_t due[AXL_NUM_VECTORS];      /* and when they come, 0: none */
@@ -104,6 +115,11 @@ void axl_dma_revoke(AxlState *s);
  * axl_dma_revoke() does.
  */
 void axl_dma_refresh(AxlState *s);
+/*
+ * The core stands still when this returns, until it is let go. Waits as
+ * axl_dma_revoke() does.
+ */
+void axl_dma_pause(AxlState *s, bool pause);
 /* device_host_ops.map, .stale */
 void *axl_dma_map(void *opaque, uint64_t addr, uint64_t size, bool write);
 void axl_dma_stale(void *opaque, unsigned int context, uint64_t va);
@@ -116,6 +132,20 @@ AxlFaultAction axl_fault_here(AxlState *s, AxlFaultSite site, int queue,
 void axl_irq_init(AxlState *s);
 void axl_irq_finish(AxlState *s);
 void axl_irq_reset(AxlState *s); /* forget what has not been sent */
+void axl_irq_flush(AxlState *s); /* send what there is to send */
+/* Report an error by AER. On any thread. */
+void axl_irq_error(AxlState *s, AxlFaultAction severity);
 void axl_irq_raise(void *opaque, unsigned int vector); /* device_host_ops.irq */
+
+/* ---- axl-clock.c: the core without a thread, for deterministic=on ---- */
+void axl_clock_init(AxlState *s);
+void axl_clock_start(AxlState *s, const struct engine_config *engine);
+void axl_clock_finish(AxlState *s); /* before the core goes */
+/* Let the core see what is asked of it now, not when the clock says. */
+void axl_clock_run(AxlState *s);
+/* device_host_ops.now, .sleep, .wake */
+uint64_t axl_clock_now(void *opaque);
+void axl_clock_sleep(void *opaque, uint64_t until);
+void axl_clock_wake(void *opaque);
 
 #endif
