@@ -158,10 +158,13 @@ void axl_bring_up(struct axl *axl)
 
 void axl_start(struct axl *axl, struct qtest *qt, const char *more_args)
 {
+	const char *options = getenv("AXL_TEST_DEVICE");
 	char args[1024];
 
-	snprintf(args, sizeof(args), RIG_DEVICE "%s", more_args);
+	snprintf(args, sizeof(args), RIG_DEVICE "%s%s", options ? options : "", more_args);
 	qtest_start(qt, args);
+	if (strstr(args, "deterministic=on"))
+		qtest_walk_clock(qt, WALK_NS);
 	axl_attach(axl, qt, 0, 0, 4 << 3);
 	axl_bring_up(axl);
 }

@@ -20,6 +20,7 @@ enum {
 	NUM_QUEUES = 256,
 	MESSAGE = 0x4000, /* + vector: what an MSI-X message stores */
 	RIG_CONTEXTS = 4, /* that axl_context() can set up */
+	WALK_NS = 100000, /* of a deterministic device's time, at each look of a test that waits */
 };
 /* Each under its own entry of the root table. */
 #define USER_VA 0x7000000000ull
@@ -69,7 +70,10 @@ void axl_enable_msix(struct axl *axl);
 void axl_bus_master(const struct axl *axl, bool on);
 /* Reset, tables, fault ring, enable. */
 void axl_bring_up(struct axl *axl);
-/* One machine with one device, up to here; for cmocka setups. */
+/*
+ * One machine with one device, up to here; for cmocka setups. More options for the device come from AXL_TEST_DEVICE.
+ * The clock of a deterministic one goes by while a test waits.
+ */
 void axl_start(struct axl *axl, struct qtest *qt, const char *more_args);
 /* A root port at slot 3 with bus 1 behind it and the slot powered; for machines with -device pcie-root-port,addr=03.0.
  */

@@ -34,8 +34,20 @@ uint64_t qtest_now_ms(void)
 	return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
+/* The machine whose clock goes by while a test waits, and how far at each look. */
+static struct qtest *walker;
+static uint64_t walk_ns;
+
+void qtest_walk_clock(struct qtest *qt, uint64_t ns)
+{
+	walker = ns ? qt : NULL;
+	walk_ns = ns;
+}
+
 void qtest_pause(void)
 {
+	if (walker)
+		qtest_clock_step(walker, walk_ns);
 	nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 }
 
@@ -211,6 +223,7 @@ void qtest_stop(struct qtest *qt)
 	pid_t ended;
 	char *log;
 
+	qtest_walk_clock(qt, 0);
 	qtest_qmp_ok(qt, "{'execute':'quit'}");
 	while (!(ended = waitpid(qt->pid, &status, WNOHANG)) && qtest_now_ms() < deadline)
 		qtest_pause();

@@ -54,6 +54,9 @@ void qtest_write(struct qtest *qt, uint64_t address, const void *data, size_t si
 /* Advance the virtual clock; timers that are due run. */
 void qtest_clock_step(struct qtest *qt, uint64_t ns);
 
+/* From here on time goes by while a test waits, @ns of the virtual clock at each look; 0: it stands. */
+void qtest_walk_clock(struct qtest *qt, uint64_t ns);
+
 /* Zeroed RAM, page aligned. */
 uint64_t qtest_alloc(struct qtest *qt, uint64_t size);
 void *qtest_at(struct qtest *qt, uint64_t address);
