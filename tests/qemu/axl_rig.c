@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <axl/axl_isa.h>
 #include <cmocka.h>
 
 #define ECAM 0xb0000000ull
@@ -354,6 +355,34 @@ void axl_assert_works(struct producer *producer)
 }
 
 /* ---- packets ---- */
+
+struct axl_packet_execute axl_loop(struct axl *axl, uint32_t count, bool yields)
+{
+	const uint8_t body = yields ? AXL_OP_YIELD : AXL_OP_ADDBASE;
+	const uint8_t opcodes[] = {AXL_OP_LOOP, body, AXL_OP_ENDLOOP, AXL_OP_END};
+	uint64_t at = qtest_alloc(axl->qt, 4096);
+	struct axl_cmdbuf *header = qtest_at(axl->qt, at);
+
+	*header = (struct axl_cmdbuf){.magic = AXL_CMDBUF_MAGIC,
+				      .version = AXL_ISA_VERSION,
+				      .num_tiles = 1,
+				      .num_bases = 1,
+				      .size = sizeof(*header) + sizeof(opcodes) * AXL_SLOT_BYTES,
+				      .streams[0] = {sizeof(*header), sizeof(opcodes) * AXL_SLOT_BYTES}};
+	for (size_t i = 0; i < sizeof(opcodes); i++) {
+		union axl_insn *insn = (union axl_insn *)(void *)((uint8_t *)(header + 1) + i * AXL_SLOT_BYTES);
+
+		insn->header.opcode = opcodes[i];
+		insn->header.pipe = AXL_PIPE_SEQ;
+		insn->header.slots = 1;
+		if (opcodes[i] == AXL_OP_LOOP)
+			insn->loop.count = count;
+	}
+	return (struct axl_packet_execute){.header.opcode = AXL_PKT_EXECUTE,
+					   .cmdbuf = user_va(at),
+					   .args = user_va(at + 2048),
+					   .size = header->size};
+}
 
 struct axl_packet_fill axl_fill(uint64_t dst, uint64_t size, uint32_t pattern)
 {

@@ -109,6 +109,8 @@ void axl_recover(struct producer *producer);
 /* Fill a page of RAM through @producer and look at it: the queue works. */
 void axl_assert_works(struct producer *producer);
 
+/* A program that goes @count times round, a few cycles each time, with a YIELD in the round if @yields. */
+struct axl_packet_execute axl_loop(struct axl *axl, uint32_t count, bool yields);
 struct axl_packet_fill axl_fill(uint64_t dst, uint64_t size, uint32_t pattern);
 struct axl_packet_copy axl_copy(uint64_t dst, uint64_t src, uint64_t size);
 struct axl_packet_fence axl_signal(uint64_t address, uint64_t value);

@@ -322,6 +322,21 @@ unsigned int qtest_descriptors(const struct qtest *qt)
 	return count_entries(qt, "fd");
 }
 
+uint64_t qtest_cpu_ms(const struct qtest *qt)
+{
+	unsigned long user, system;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)qt->pid);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system),
+			 2);
+	fclose(file);
+	return (user + system) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK);
+}
+
 /* ---- lines ---- */
 
 static void send_text(struct qtest *qt, int fd, const char *text, size_t size)

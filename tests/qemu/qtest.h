@@ -42,6 +42,7 @@ char *qtest_log(const struct qtest *qt);
 /* Of the process: what a leak would make more of. */
 unsigned int qtest_threads(const struct qtest *qt);
 unsigned int qtest_descriptors(const struct qtest *qt);
+uint64_t qtest_cpu_ms(const struct qtest *qt); /* processor time that it has taken */
 
 void qtest_out(struct qtest *qt, uint16_t port, uint32_t value, unsigned int size);
 uint32_t qtest_in(struct qtest *qt, uint16_t port, unsigned int size);

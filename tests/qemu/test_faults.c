@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <axl/axl_isa.h>
 #include <cmocka.h>
 
 #include "tests/qemu/axl_rig.h"
@@ -77,6 +76,8 @@ static void bad_rules_are_refused_by_the_word_that_is_wrong(void **state)
 		{"site=moon,action=drop", "no site 'moon'"},
 		{"site=msix,action=explode", "no action 'explode'"},
 		{"site=msix,action=corrupt", "no action 'corrupt' at site 'msix'"},
+		{"site=aer,action=drop", "no action 'drop' at site 'aer'"},
+		{"site=msix,action=fatal", "no action 'fatal' at site 'msix'"},
 		{"site=msix", "has no action"},
 		{"action=drop", "has no site"},
 		{"site=msix,action=drop,colour=3", "no key 'colour'"},
@@ -232,27 +233,9 @@ static void the_watchdog_ends_a_packet_that_hangs(void **state)
 	axl_assert_works(&queue);
 }
 
-static struct axl_packet_execute empty_program(void)
-{
-	uint64_t at = qtest_alloc(&qt, 4096);
-	struct axl_cmdbuf *header = qtest_at(&qt, at);
-	union axl_insn *insns = (union axl_insn *)(header + 1);
-	uint32_t size = sizeof(*header) + AXL_SLOT_BYTES;
-
-	insns->header.opcode = AXL_OP_END;
-	insns->header.slots = 1;
-	insns->header.pipe = AXL_PIPE_SEQ;
-	*header = (struct axl_cmdbuf){.magic = AXL_CMDBUF_MAGIC,
-				      .version = AXL_ISA_VERSION,
-				      .num_tiles = 1,
-				      .size = size,
-				      .streams[0] = {sizeof(*header), AXL_SLOT_BYTES}};
-	return (struct axl_packet_execute){.header.opcode = AXL_PKT_EXECUTE, .cmdbuf = user_va(at), .size = size};
-}
-
 static void a_pipe_hangs_and_holds_the_tiles(void **state)
 {
-	struct axl_packet_execute execute = empty_program();
+	struct axl_packet_execute execute = axl_loop(axl, 1, false);
 	struct producer third = axl_queue(axl, 2, 0, 0, 0);
 
 	(void)state;
@@ -274,7 +257,7 @@ static void a_pipe_hangs_and_holds_the_tiles(void **state)
 
 static void a_reset_of_the_device_ends_a_pipe_that_hangs(void **state)
 {
-	struct axl_packet_execute execute = empty_program();
+	struct axl_packet_execute execute = axl_loop(axl, 1, false);
 
 	(void)state;
 	set_rules("site=pipe,action=hang,nth=1");
@@ -393,6 +376,41 @@ static void a_reset_fails_until_one_does_not(void **state)
 	axl_assert_works(&queue);
 }
 
+/* ---- errors that the device reports ---- */
+
+static void the_device_reports_its_errors(void **state)
+{
+	static const struct {
+		const char *action;
+		uint16_t at;
+		uint32_t bit;
+	} errors[] = {{"correctable", PCI_ERR_COR_STATUS, PCI_ERR_COR_INTERNAL},
+		      {"nonfatal", PCI_ERR_UNCOR_STATUS, PCI_ERR_UNC_POISON_TLP},
+		      {"fatal", PCI_ERR_UNCOR_STATUS, PCI_ERR_UNC_INTN}};
+	uint16_t aer = axl_extended_capability(axl, PCI_EXT_CAP_ID_ERR);
+
+	(void)state;
+	assert_true(axl_config(axl, (uint16_t)(aer + PCI_ERR_UNCOR_SEVER), 4) & PCI_ERR_UNC_INTN);
+	assert_false(axl_config(axl, (uint16_t)(aer + PCI_ERR_UNCOR_SEVER), 4) & PCI_ERR_UNC_POISON_TLP);
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		uint16_t at = (uint16_t)(aer + errors[i].at);
+		char rule[64];
+
+		assert_int_equal(axl_config(axl, at, 4), 0);
+		snprintf(rule, sizeof(rule), "site=aer,action=%s,queue=0,nth=2", errors[i].action);
+		set_rules(rule);
+		axl_assert_works(&other); /* another queue's packet is none of its events */
+		axl_assert_works(&queue);
+		assert_int_equal(injected("aer"), i);
+		axl_assert_works(&queue);
+		assert_int_equal(injected("aer"), i + 1);
+		QTEST_WAIT(axl_config(axl, at, 4));
+		assert_int_equal(axl_config(axl, at, 4), errors[i].bit);
+		axl_set_config(axl, at, errors[i].bit, 4);
+		assert_int_equal(axl_config(axl, at, 4), 0);
+	}
+}
+
 /* ---- chance ---- */
 
 static uint64_t faults_of_a_hundred(const char *seed)
@@ -491,6 +509,7 @@ int main(void)
 		TEST(the_link_goes_down_at_an_access),
 		TEST(a_reset_is_slow),
 		TEST(a_reset_fails_until_one_does_not),
+		TEST(the_device_reports_its_errors),
 		TEST(a_seed_gives_the_same_faults_again),
 		TEST(normal_work_has_no_stale_dma),
 		TEST(a_lost_invalidation_is_seen_at_the_next_access),

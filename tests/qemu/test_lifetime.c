@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <axl/axl_isa.h>
 #include <cmocka.h>
 
 #include "tests/qemu/axl_rig.h"
@@ -216,6 +217,109 @@ static void a_card_that_is_pulled_out_answers_with_ones(void **state)
 	axl_bring_up(axl);
 	open_queue();
 	axl_assert_works(&queue);
+}
+
+/* What a root port has to be told before an error gets through it. */
+static void enable_errors(const struct axl *function)
+{
+	uint16_t control = (uint16_t)(axl_capability(function, PCI_CAP_ID_EXP) + PCI_EXP_DEVCTL);
+
+	axl_set_config(function, PCI_COMMAND, axl_config(function, PCI_COMMAND, 2) | PCI_COMMAND_SERR, 2);
+	axl_set_config(
+		function, control,
+		axl_config(function, control, 2) | PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE | PCI_EXP_DEVCTL_FERE, 2);
+}
+
+static void the_root_port_hears_of_the_errors_of_the_device(void **state)
+{
+	static const struct {
+		const char *action;
+		uint32_t bits;
+	} errors[] = {{"correctable", PCI_ERR_ROOT_COR_RCV},
+		      {"nonfatal", PCI_ERR_ROOT_UNCOR_RCV | PCI_ERR_ROOT_NONFATAL_RCV},
+		      {"fatal", PCI_ERR_ROOT_UNCOR_RCV | PCI_ERR_ROOT_FATAL_RCV | PCI_ERR_ROOT_FIRST_FATAL}};
+	struct axl port = {.qt = &qt, .devfn = 3 << 3};
+	uint16_t at = (uint16_t)(axl_extended_capability(&port, PCI_EXT_CAP_ID_ERR) + PCI_ERR_ROOT_STATUS);
+	const uint32_t received = PCI_ERR_ROOT_COR_RCV | PCI_ERR_ROOT_UNCOR_RCV | PCI_ERR_ROOT_NONFATAL_RCV |
+				  PCI_ERR_ROOT_FATAL_RCV | PCI_ERR_ROOT_FIRST_FATAL;
+
+	(void)state;
+	enable_errors(axl);
+	enable_errors(&port);
+	axl_set_config(&port, PCI_BRIDGE_CONTROL, axl_config(&port, PCI_BRIDGE_CONTROL, 2) | PCI_BRIDGE_CTL_SERR, 2);
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		char rule[64];
+
+		assert_int_equal(axl_config(&port, at, 4) & received, 0);
+		snprintf(rule, sizeof(rule), "'site=aer,action=%s,nth=1'", errors[i].action);
+		qtest_qom_set(&qt, RIG_PATH, "fault-rules", rule);
+		axl_assert_works(&queue);
+		QTEST_WAIT(axl_config(&port, at, 4) & received);
+		assert_int_equal(axl_config(&port, at, 4) & received, errors[i].bits);
+		axl_set_config(&port, at, received, 4);
+	}
+}
+
+/* ---- a machine that is stopped ---- */
+
+static void a_stopped_machine_stops_its_device(void **state)
+{
+	uint64_t page = qtest_alloc(&qt, 1 << 20), begin, retired;
+	struct axl_packet_execute loop = axl_loop(axl, 1u << 31, false);
+	struct producer other = axl_queue(axl, 1, 0, 0, 0);
+	bool caught = false;
+
+	(void)state;
+	/* Between packets. */
+	for (int tries = 0; tries < 50 && !caught; tries++) {
+		push_much(page);
+		qtest_qmp_ok(&qt, "{'execute':'stop'}");
+		retired = queue.status->retired;
+		assert_silent();
+		caught = retired < queue.index->write;
+		qtest_qmp_ok(&qt, "{'execute':'cont'}");
+		axl_wait_retired(&queue, queue.index->write);
+	}
+	assert_true(caught);
+	/* Between instructions: nothing of another queue is served, and no thread works. */
+	axl_push(&queue, &loop);
+	axl_assert_works(&other);
+	qtest_qmp_ok(&qt, "{'execute':'stop'}");
+	begin = qtest_cpu_ms(&qt);
+	retired = other.status->retired;
+	axl_push(&other, &(struct axl_packet_fill){.header.opcode = AXL_PKT_NOP});
+	axl_write(axl, AXL_REG_COMMAND_ARG, 0);
+	axl_write(axl, AXL_REG_COMMAND, AXL_CMD_TLB_INVALIDATE);
+	for (uint64_t until = qtest_now_ms() + 300; qtest_now_ms() < until;)
+		qtest_pause();
+	assert_in_range(qtest_cpu_ms(&qt) - begin, 0, 150);
+	assert_int_equal(other.status->retired, retired);
+	assert_true(axl_read(axl, AXL_REG_STATUS) & AXL_STATUS_COMMAND_BUSY);
+	qtest_qmp_ok(&qt, "{'execute':'cont'}");
+	axl_wait_retired(&other, retired + 1);
+	QTEST_WAIT(!(axl_read(axl, AXL_REG_STATUS) & AXL_STATUS_COMMAND_BUSY));
+	assert_int_equal(queue.status->retired, queue.index->write - 1);
+	axl_recover(&queue);
+	axl_assert_works(&queue);
+}
+
+static void what_can_not_wait_is_served_while_it_is_stopped(void **state)
+{
+	struct axl_packet_execute loop = axl_loop(axl, 1u << 31, false);
+
+	(void)state;
+	axl_push(&queue, &loop);
+	qtest_qmp_ok(&qt, "{'execute':'stop'}");
+	axl_bus_master(axl, false); /* waits until no access is in flight */
+	axl_bus_master(axl, true);
+	axl_reset(axl);
+	qtest_qmp_ok(&qt, "{'execute':'cont'}");
+	axl_bring_up(axl);
+	open_queue();
+	axl_assert_works(&queue);
+	/* A machine that ends stopped. */
+	axl_push(&queue, &loop);
+	qtest_qmp_ok(&qt, "{'execute':'stop'}");
 }
 
 /* ---- plugging ---- */
@@ -460,6 +564,8 @@ int main(void)
 		TEST(in_d3hot_it_is_silent_and_d0_is_a_reset),
 		TEST(a_reset_under_work_leaves_nothing_on_its_way),
 		TEST(errors_can_be_reported),
+		TEST(a_stopped_machine_stops_its_device),
+		TEST(what_can_not_wait_is_served_while_it_is_stopped),
 		TEST(a_card_that_is_pulled_out_answers_with_ones),
 		cmocka_unit_test(memory_of_a_neighbour_that_goes_is_gone),
 		cmocka_unit_test(on_a_conventional_bus_it_works_too),
@@ -467,6 +573,7 @@ int main(void)
 		TEST(it_does_not_migrate_and_says_so),
 		cmocka_unit_test(each_change_of_state_is_traced),
 		PORT_TEST(behind_a_port_it_works_as_anywhere),
+		PORT_TEST(the_root_port_hears_of_the_errors_of_the_device),
 		PORT_TEST(it_can_be_unplugged_with_work_in_flight),
 		PORT_TEST(a_plug_that_fails_leaves_nothing_behind),
 		PORT_TEST(two_hundred_rounds_of_plugging_leave_nothing_behind),

@@ -141,26 +141,14 @@ static void a_timestamp_is_the_cycle_counter(void **state)
 static void a_command_buffer_runs_and_reports(void **state)
 {
 	struct producer queue = axl_queue(axl, 0, 0, 0, 0);
-	uint64_t at = qtest_alloc(&qt, 4096), stats_at = qtest_alloc(&qt, 4096);
-	struct axl_cmdbuf *header = qtest_at(&qt, at);
-	union axl_insn *insns = (union axl_insn *)(header + 1);
+	uint64_t stats_at = qtest_alloc(&qt, 4096);
 	const struct axl_exec_stats *stats = qtest_at(&qt, stats_at);
-	struct axl_packet_execute execute = {.header.opcode = AXL_PKT_EXECUTE,
-					     .cmdbuf = user_va(at),
-					     .size = sizeof(*header) + AXL_SLOT_BYTES,
-					     .stats = user_va(stats_at)};
+	struct axl_packet_execute execute = axl_loop(axl, 10, false);
 
 	(void)state;
-	insns->header.opcode = AXL_OP_END;
-	insns->header.slots = 1;
-	insns->header.pipe = AXL_PIPE_SEQ;
-	*header = (struct axl_cmdbuf){.magic = AXL_CMDBUF_MAGIC,
-				      .version = AXL_ISA_VERSION,
-				      .num_tiles = 1,
-				      .size = execute.size,
-				      .streams[0] = {sizeof(*header), AXL_SLOT_BYTES}};
+	execute.stats = user_va(stats_at);
 	axl_run(&queue, &execute);
-	assert_int_equal(stats->instructions, 1);
+	assert_int_equal(stats->instructions, 1 + 10 * 2 + 1);
 	assert_true(stats->end > stats->start);
 	assert_true(axl_read(axl, AXL_REG_COUNT_BUSY) > 0);
 }
