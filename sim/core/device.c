@@ -456,9 +456,11 @@ void device_destroy(struct device *device)
 	free(device);
 }
 
-static void ask(struct device *device, enum attention what)
+/* @pointers: device_revoked() is false from here on, until the device's thread has seen to it. */
+static void ask(struct device *device, enum attention what, bool pointers)
 {
 	pthread_mutex_lock(&device->lock);
+	device->revokes_wanted += pointers;
 	atomic_fetch_or(&device->attention, what);
 	device_wake(device);
 	pthread_mutex_unlock(&device->lock);
@@ -466,13 +468,13 @@ static void ask(struct device *device, enum attention what)
 
 void device_quit(struct device *device)
 {
-	ask(device, ATTENTION_QUIT);
+	ask(device, ATTENTION_QUIT, false);
 }
 
 void device_pause(struct device *device, bool pause)
 {
 	device->pause = pause;
-	ask(device, ATTENTION_PAUSE);
+	ask(device, ATTENTION_PAUSE, false);
 }
 
 bool device_paused(struct device *device)
@@ -485,22 +487,14 @@ void *device_local_memory(struct device *device)
 	return device->local;
 }
 
-static void ask_for_pointers(struct device *device, enum attention how)
-{
-	pthread_mutex_lock(&device->lock);
-	device->revokes_wanted++;
-	pthread_mutex_unlock(&device->lock);
-	ask(device, how);
-}
-
 void device_revoke(struct device *device)
 {
-	ask_for_pointers(device, ATTENTION_REVOKE);
+	ask(device, ATTENTION_REVOKE, true);
 }
 
 void device_refresh(struct device *device)
 {
-	ask_for_pointers(device, ATTENTION_REFRESH);
+	ask(device, ATTENTION_REFRESH, true);
 }
 
 bool device_revoked(struct device *device)

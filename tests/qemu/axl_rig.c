@@ -157,12 +157,23 @@ void axl_bring_up(struct axl *axl)
 	axl_write(axl, AXL_REG_CONTROL, AXL_CONTROL_ENABLE);
 }
 
-void axl_start(struct axl *axl, struct qtest *qt, const char *more_args)
+const char *axl_options(void)
 {
 	const char *options = getenv("AXL_TEST_DEVICE");
+
+	return options ? options : "";
+}
+
+bool axl_is_deterministic(void)
+{
+	return strstr(axl_options(), "deterministic=on");
+}
+
+void axl_start(struct axl *axl, struct qtest *qt, const char *more_args)
+{
 	char args[1024];
 
-	snprintf(args, sizeof(args), RIG_DEVICE "%s%s", options ? options : "", more_args);
+	snprintf(args, sizeof(args), RIG_DEVICE "%s%s", axl_options(), more_args);
 	qtest_start(qt, args);
 	if (strstr(args, "deterministic=on"))
 		qtest_walk_clock(qt, WALK_NS);

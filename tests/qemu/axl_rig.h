@@ -70,6 +70,9 @@ void axl_enable_msix(struct axl *axl);
 void axl_bus_master(const struct axl *axl, bool on);
 /* Reset, tables, fault ring, enable. */
 void axl_bring_up(struct axl *axl);
+/* More options for the device that is tested, from AXL_TEST_DEVICE; and if that makes it a deterministic one. */
+const char *axl_options(void);
+bool axl_is_deterministic(void);
 /*
  * One machine with one device, up to here; for cmocka setups. More options for the device come from AXL_TEST_DEVICE.
  * The clock of a deterministic one goes by while a test waits.

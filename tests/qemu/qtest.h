@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 #define QTEST_RAM_BYTES (64u << 20)
-#define QTEST_WAIT_MS 10000 /* for what should happen at once; the machine may be busy */
+#define QTEST_WAIT_MS 30000 /* for what should happen at once; the machine may be busy */
 
 struct qtest {
 	pid_t pid;

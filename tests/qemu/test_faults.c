@@ -164,6 +164,8 @@ static void an_interrupt_is_dropped(void **state)
 static void an_interrupt_comes_late(void **state)
 {
 	(void)state;
+	if (axl_is_deterministic())
+		skip(); /* needs a clock that stands while it waits */
 	set_rules("site=msix,action=delay,vector=0,count=1,delay=5000");
 	cause_interrupt();
 	QTEST_WAIT(injected("msix") == 1);
@@ -176,6 +178,8 @@ static void an_interrupt_comes_late(void **state)
 static void an_interrupt_comes_twice(void **state)
 {
 	(void)state;
+	if (axl_is_deterministic())
+		skip(); /* needs a clock that stands while it waits */
 	set_rules("site=msix,action=duplicate,vector=0,count=1,delay=100");
 	cause_interrupt();
 	QTEST_WAIT(axl->messages[0] == MESSAGE);

@@ -42,11 +42,18 @@ static int teardown(void **state)
 
 static int setup_port(void **state)
 {
+	char args[512];
+
 	(void)state;
 	/* PCIe's own hot-plug, not ACPI's: there is no firmware here to speak it. */
-	qtest_start(&qt, "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off "
-			 "-device pcie-root-port,id=rp,addr=03.0,chassis=1,slot=1 "
-			 "-device axl,id=npu,bus=rp,mem=4M,threads=1");
+	snprintf(args, sizeof(args),
+		 "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off "
+		 "-device pcie-root-port,id=rp,addr=03.0,chassis=1,slot=1 "
+		 "-device axl,id=npu,bus=rp,mem=4M,threads=1%s",
+		 axl_options());
+	qtest_start(&qt, args);
+	if (axl_is_deterministic())
+		qtest_walk_clock(&qt, WALK_NS);
 	axl_open_port(&qt);
 	axl_attach(axl, &qt, 0, 1, 0);
 	axl_bring_up(axl);
@@ -312,7 +319,8 @@ static void what_can_not_wait_is_served_while_it_is_stopped(void **state)
 	qtest_qmp_ok(&qt, "{'execute':'stop'}");
 	axl_bus_master(axl, false); /* waits until no access is in flight */
 	axl_bus_master(axl, true);
-	axl_reset(axl);
+	if (!axl_is_deterministic())
+		axl_reset(axl); /* takes no time but the host's */
 	qtest_qmp_ok(&qt, "{'execute':'cont'}");
 	axl_bring_up(axl);
 	open_queue();
@@ -345,8 +353,10 @@ static void unplug(void)
 static void plug(void)
 {
 	axl_open_port(&qt);
-	qtest_qmp_ok(&qt, "{'execute':'device_add','arguments':{'driver':'axl','id':'npu','bus':'rp','mem':4194304,"
-			  "'threads':1}}");
+	qtest_qmp_ok(&qt,
+		     "{'execute':'device_add','arguments':{'driver':'axl','id':'npu','bus':'rp','mem':4194304,"
+		     "'threads':1,'deterministic':%s}}",
+		     axl_is_deterministic() ? "true" : "false");
 }
 
 static void behind_a_port_it_works_as_anywhere(void **state)
