@@ -116,6 +116,8 @@ if assignments=$(sh tests/vm/environment.sh "$build" debug) && assignments=$(sh 
 	AXL_QEMU=$QEMU
 	export AXL_QEMU
 	suite "the PCI function" "$build" --suite qemu
+	script "the PCI function at random, under sanitizers" sh tests/qemu/fuzz.sh "$build" 30
+	script "a guest's record and replay" sh tests/qemu/replay.sh "$build"
 	unset QEMU KERNEL MODULES AXL_KO
 	sh tests/vm/check.sh "$build" >"$build/vm.log" 2>&1
 	grep -E '^(ok|FAILED|figure|stock:|debug:)' "$build/vm.log"

@@ -12,7 +12,7 @@ driver          axl/ drm/ axl_
 sim/core        axl/ sim/core/
 sim/inproc      axl/ sim/core/ sim/inproc/
 sim/replay      axl/ sim/core/engine.h sim/inproc/inproc.h sim/replay/
-sim/qemu        axl/ sim/core/ qemu/ qapi/ exec/ hw/ migration/
+sim/qemu        axl/ sim/core/ qemu/ qapi/ exec/ hw/ migration/ system/
 libaccel        axl/ drm/ accel/ libaccel/ sim/inproc/inproc.h
 runtime/cpu     runtime/cpu/
 compiler        axl/ runtime/cpu/ compiler/ onnx.pb-c.h

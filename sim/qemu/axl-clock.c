@@ -2,11 +2,12 @@
 /*
  * AXL accelerator: deterministic=on, the device on the machine's virtual clock.
  *
- * The core lives on a coroutine that a timer of QEMU_CLOCK_VIRTUAL enters; where
- * a thread would sleep or compute ahead of time it yields until the clock has
- * come there. With -icount that clock counts the guest's instructions, so that
- * all that the device does, and when, follows from the guest's program; nothing
- * goes through bottom halves, whose time record and replay does not know.
+ * The core lives on a coroutine that a timer of QEMU_CLOCK_VIRTUAL enters;
+ * where a thread would sleep or compute ahead of time it yields until the clock
+ * has come there. With -icount that clock counts the guest's instructions, so
+ * that all that the device does, and when, follows from the guest's program;
+ * nothing goes through bottom halves, whose time record and replay does not
+ * know.
  */
 #include "hw/misc/axl/axl.h"
 
@@ -26,8 +27,10 @@ static void axl_clock_tick(void *opaque)
 
     trace_axl_clock(s, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
     axl_clock_enter(s);
-    /* As QEMU does around a guarded bottom half: a message may be addressed to
-     * the device itself. */
+    /*
+     * As QEMU does around a guarded bottom half: a message may be addressed to
+     * the device itself.
+     */
     guard->engaged_in_io = true;
     axl_irq_flush(s);
     guard->engaged_in_io = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * AXL accelerator: from the core's threads to MSI-X and AER, which only the main
- * loop may send.
+ * AXL accelerator: from the core's threads to MSI-X and AER, which only the
+ * main loop may send.
  */
 #include "hw/misc/axl/axl.h"
 
@@ -21,8 +21,8 @@ static void axl_irq_notify(AxlState *s, unsigned vector)
 }
 
 /*
- * How bad an uncorrectable one is, the guest decides; the words of the rules are
- * what it is unless the guest says otherwise.
+ * How bad an uncorrectable one is, the guest decides; the words of the rules
+ * are what it is unless the guest says otherwise.
  */
 static void axl_irq_report(AxlState *s, AxlFaultAction severity)
 {

@@ -17,7 +17,7 @@ sanitized) folder=build-sanitized options="--enable-asan --enable-ubsan -Doptimi
 	exit 2
 	;;
 esac
-key=$( (sha256sum <"$tarball"; echo "$kind"; cat "$0" "$qemu"/* "$top"/sim/core/*.[ch] "$top"/uapi/axl/*.h) | sha256sum | cut -c1-16)
+key=$( (sha256sum <"$tarball"; echo "$kind"; cat "$0" "$qemu"/*.[ch] "$qemu/Kconfig" "$qemu/meson.build" "$qemu/trace-events" "$top"/sim/core/*.[ch] "$top"/uapi/axl/*.h) | sha256sum | cut -c1-16)
 out=$cache/qemu-$key
 [ -x "$out/qemu-system-x86_64" ] && { echo "$out/qemu-system-x86_64"; exit 0; }
 mkdir -p "$cache"
