@@ -85,7 +85,7 @@ struct AxlState {
 
     /* axl-irq.c */
     QEMUBH *irq_bh;
-    uint32_t errors;                   /* atomic: of AxlFaultAction, to report */
+    uint32_t errors;                   /* atomic: AxlFaultActions to report */
     uint32_t irqs;                     /* atomic: vectors to raise */
     QEMUTimer *later[AXL_NUM_VECTORS]; /* interrupts that a fault holds back, */
     int64_t due[AXL_NUM_VECTORS];      /* and when they come, 0: none */

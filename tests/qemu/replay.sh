@@ -15,7 +15,8 @@ if [ -z "${AXL_KO:-}" ]; then
 	eval "$assignments"
 fi
 command='accel run /tests/digits/digits.onnx --precision int8 --seed 7 --device /dev/accel/accel0'
-if ! AXL_KO=$AXL_KO KERNEL=$KERNEL MODULES=$MODULES AXL_QEMU=$QEMU QEMU=$here/replay-qemu.sh REPLAY_OUT=$work DEVICE=deterministic=on \
+real=$QEMU # its place is taken for vm.sh
+if ! AXL_KO=$AXL_KO KERNEL=$KERNEL MODULES=$MODULES AXL_QEMU=$real QEMU=$here/replay-qemu.sh REPLAY_OUT=$work DEVICE=deterministic=on \
 	VM_TIMEOUT=${VM_TIMEOUT:-1800} sh "$here/../vm/vm.sh" "$build" stock "$command" >"$work/output" 2>&1; then
 	tail -60 "$work/output"
 	echo "FAILED replay: the guest"
