@@ -1,0 +1,48 @@
+#!/bin/sh
+# What scripts begin with that do something to the machine's device: `. npu.sh`.
+# AXL_NODE: the node they use; AXL_NPU: the id that the monitor knows its device by.
+node=${AXL_NODE:-/dev/accel/accel0}
+npu=/machine/peripheral/${AXL_NPU:-npu}
+# A port that is closed loses bytes: it stays open between two words to the monitor.
+exec 9<>/dev/ttyS1
+fail() {
+	echo "$@"
+	exit 1
+}
+# COMMAND ARGUMENTS: of the monitor; its reply is in /tmp/qmp.
+monitor() {
+	qmp "$@" >/tmp/qmp || fail "$(cat /tmp/qmp)"
+}
+# A property of the device. Fault rules: sim/qemu/README.md.
+property() {
+	monitor qom-set "{\"path\":\"$npu\",\"property\":\"$1\",\"value\":$2}"
+}
+rules() {
+	property fault-rules "\"$1\""
+}
+link() {
+	property link "$1"
+}
+# No access through a translation that the driver had taken away.
+no_violations() {
+	monitor qom-get "{\"path\":\"$npu\",\"property\":\"dma-violations\"}"
+	grep -q '"return": 0,' /tmp/qmp || fail "dma-violations: $(cat /tmp/qmp)"
+}
+# The digits network on the device, its outputs compared.
+run() {
+	accel run /tests/digits/digits.onnx --device "$node" --data-set /tests/digits/test_data_set_0 --quiet "$@"
+}
+# The PCI address behind a node.
+address_of() {
+	basename "$(readlink -f "/sys/class/accel/${1##*/}/device")"
+}
+# CONDITION…: until it holds, at most SECONDS.
+await() {
+	tries=$(($1 * 10))
+	shift
+	until "$@"; do
+		[ $tries -gt 0 ] || return 1
+		usleep 100000
+		tries=$((tries - 1))
+	done
+}
