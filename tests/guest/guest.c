@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/udmabuf.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,6 +81,41 @@ int guest_bo_destroy(int fd, struct guest_bo *bo)
 		err = guest_ioctl(fd, DRM_IOCTL_GEM_CLOSE, &args);
 	*bo = (struct guest_bo){0};
 	return err;
+}
+
+/* Its pages keep their place as long as the dma-buf lives: that is what the seal is for. */
+int guest_foreign(uint64_t size, void **data)
+{
+	struct udmabuf_create create = {.flags = UDMABUF_FLAGS_CLOEXEC, .size = size};
+	int memfd = memfd_create("foreign", MFD_CLOEXEC | MFD_ALLOW_SEALING), device, dmabuf = -1;
+	int err = 0;
+
+	if (memfd < 0)
+		return -errno;
+	create.memfd = (uint32_t)memfd;
+	if (ftruncate(memfd, (off_t)size) || fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK)) {
+		err = -errno;
+		close(memfd);
+		return err;
+	}
+	*data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+	if (*data == MAP_FAILED || device < 0 || (dmabuf = ioctl(device, UDMABUF_CREATE, &create)) < 0)
+		err = -errno;
+	if (device >= 0)
+		close(device);
+	close(memfd);
+	if (err && *data != MAP_FAILED)
+		munmap(*data, size);
+	return err ? err : dmabuf;
+}
+
+int guest_import(int fd, int dmabuf)
+{
+	struct drm_prime_handle args = {.fd = dmabuf};
+	int err = guest_ioctl(fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &args);
+
+	return err ? err : (int)args.handle;
 }
 
 static int bind_op(struct guest *guest, struct drm_axl_bind_op op)
@@ -421,6 +458,52 @@ int guest_job(struct guest *guest, uint32_t seed)
 	return 0;
 }
 
+static int run_stream(struct guest_stream *stream)
+{
+	struct guest guest;
+	uint64_t packets;
+
+	if (guest_create(&guest, NULL))
+		return 1;
+	while (!stream->stop) {
+		packets = guest.head;
+		if (guest_job(&guest, (uint32_t)stream->jobs))
+			return 2;
+		if (guest_status(&guest)->retired != packets + 4)
+			return 3;
+		stream->jobs++;
+	}
+	if (guest_status(&guest)->dropped || guest_status(&guest)->error)
+		return 4;
+	return guest_destroy(&guest) ? 5 : 0;
+}
+
+struct guest_stream *guest_stream_start(void)
+{
+	struct guest_stream *stream =
+		mmap(NULL, sizeof(*stream), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (stream == MAP_FAILED)
+		return NULL;
+	stream->pid = fork();
+	if (!stream->pid) {
+		/* A test that fails ends it as well. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(run_stream(stream));
+	}
+	return stream->pid < 0 ? NULL : stream;
+}
+
+int guest_stream_end(struct guest_stream *stream)
+{
+	int err;
+
+	stream->stop = 1;
+	err = guest_reap(stream->pid, 60 * SECOND);
+	munmap(stream, sizeof(*stream));
+	return err;
+}
+
 /* ---- command buffers ---- */
 
 void guest_program_begin(struct guest_program *program)
@@ -488,6 +571,18 @@ void guest_program_endless(struct guest_program *program)
 	guest_program_add(program, AXL_OP_SYNC, AXL_PIPE_VECTOR, 1);
 	for (int i = 0; i < AXL_LOOP_DEPTH; i++)
 		guest_program_add(program, AXL_OP_ENDLOOP, AXL_PIPE_SEQ, 1);
+	guest_program_end(program);
+}
+
+void guest_program_work(struct guest_program *program, uint32_t rounds)
+{
+	guest_program_begin(program);
+	guest_program_add(program, AXL_OP_LOOP, AXL_PIPE_SEQ, 1)->loop.count = rounds;
+	guest_program_add(program, AXL_OP_LOOP, AXL_PIPE_SEQ, 1)->loop.count = 512;
+	guest_program_add(program, AXL_OP_SYNC, AXL_PIPE_VECTOR, 1);
+	guest_program_add(program, AXL_OP_ENDLOOP, AXL_PIPE_SEQ, 1);
+	guest_program_add(program, AXL_OP_YIELD, AXL_PIPE_SEQ, 1);
+	guest_program_add(program, AXL_OP_ENDLOOP, AXL_PIPE_SEQ, 1);
 	guest_program_end(program);
 }
 
@@ -658,6 +753,16 @@ bool guest_find_device(char address[64])
 	if (folder)
 		closedir(folder);
 	return *address;
+}
+
+int guest_machine_set(const char *id, const char *property, const char *value)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command),
+		 "qmp qom-set '{\"path\":\"/machine/peripheral/%s\",\"property\":\"%s\",\"value\":%s}' >/tmp/qmp", id,
+		 property, value);
+	return system(command) ? -EIO : 0;
 }
 
 int guest_reap(int pid, int64_t ns)

@@ -93,6 +93,11 @@ int guest_bo_create(int fd, uint64_t size, uint32_t flags, struct guest_bo *bo);
 int guest_bo_map(int fd, uint64_t size, uint32_t flags, struct guest_bo *bo);
 int guest_bo_destroy(int fd, struct guest_bo *bo);
 
+/* A dma-buf that is no driver's: @size bytes of this process' memory at *data (udmabuf). Its descriptor. */
+int guest_foreign(uint64_t size, void **data);
+/* The handle of a dma-buf. */
+int guest_import(int fd, int dmabuf);
+
 int guest_bind(struct guest *guest, uint32_t handle, uint64_t va, uint64_t size, uint32_t rights);
 int guest_unbind(struct guest *guest, uint64_t va, uint64_t size);
 
@@ -134,6 +139,18 @@ void *guest_at(struct guest *guest, uint64_t va);
  */
 int guest_job(struct guest *guest, uint32_t seed);
 
+/* A process that runs one job after another, beside whatever is done to others: @jobs were right so far. */
+struct guest_stream {
+	volatile int stop;
+	volatile unsigned long jobs;
+	int pid;
+};
+
+/* NULL: it could not be started. */
+struct guest_stream *guest_stream_start(void);
+/* 0: all of its jobs were right, and its queue lost no packet. */
+int guest_stream_end(struct guest_stream *stream);
+
 /* ---- command buffers ---- */
 
 struct guest_program {
@@ -149,9 +166,11 @@ union axl_insn *guest_program_move(struct guest_program *program, enum axl_pipe 
 				   uint32_t bytes);
 /* END, and the header. */
 void guest_program_end(struct guest_program *program);
-/* A whole one: copies through the scratchpad; runs for ever; one access that may fault. */
+/* A whole one: copies through the scratchpad; runs for ever; works for about @rounds times 1024 cycles, with a YIELD in
+ * every round; one access that may fault. */
 void guest_program_copy(struct guest_program *program, uint64_t dst, uint64_t src, uint32_t bytes);
 void guest_program_endless(struct guest_program *program);
+void guest_program_work(struct guest_program *program, uint32_t rounds);
 void guest_program_access(struct guest_program *program, enum axl_pipe pipe, uint64_t va);
 /* Into the code at @offset, and an EXECUTE of it. */
 void guest_run(struct guest *guest, const struct guest_program *program, uint32_t offset);
@@ -179,6 +198,8 @@ long guest_setting(const char *name, long otherwise);
 #define GUEST_DRIVER "/sys/bus/pci/drivers/axl"
 /* The address on the bus of the first device that the driver has; false: none. */
 bool guest_find_device(char address[64]);
+/* A command of the machine's monitor (tests/vm/guest/qmp): a property of the device @id. @value is JSON. */
+int guest_machine_set(const char *id, const char *property, const char *value);
 /* The child's exit status; -ETIME when it does not end in time, then it is killed; -EINTR when a signal ended it. */
 int guest_reap(int pid, int64_t ns);
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -430,6 +431,43 @@ static void one_of_two_processes_faults(void **state)
 	assert_int_equal(guest_reap(pid, 120 * SECOND), 0);
 }
 
+/* The endless buffer has no YIELD: until the reset the other's jobs wait for its tiles. */
+static void a_reset_costs_the_others_no_job(void **state)
+{
+	struct guest *guest = *state;
+	struct guest_stream *stream = guest_stream_start();
+	int64_t worst_reset = 0, worst_job = 0, deadline;
+	struct guest_program program;
+	unsigned long jobs;
+
+	assert_non_null(stream);
+	guest_program_endless(&program);
+	for (int i = 0; i < loops(); i++) {
+		int64_t begin, reset;
+		uint64_t index;
+
+		guest_run(guest, &program, 4096);
+		index = guest_submit(guest);
+		assert_int_equal(guest_wait(guest, index, (1 + i % 20) * MILLISECOND), -ETIME);
+		jobs = stream->jobs;
+		begin = guest_now();
+		assert_int_equal(drop(guest, index), 0);
+		reset = guest_now();
+		deadline = reset + 20 * SECOND;
+		while (stream->jobs == jobs && guest_now() < deadline)
+			guest_sleep(MILLISECOND / 10);
+		assert_true(stream->jobs > jobs);
+		worst_reset = reset - begin > worst_reset ? reset - begin : worst_reset;
+		worst_job = guest_now() - begin > worst_job ? guest_now() - begin : worst_job;
+		good_job(guest, i);
+	}
+	jobs = stream->jobs;
+	assert_int_equal(guest_stream_end(stream), 0);
+	printf("figure reset of a queue beside %lu jobs of another: at most %.1f ms, the other's next job done within "
+	       "%.1f ms\n",
+	       jobs, (double)worst_reset / MILLISECOND, (double)worst_job / MILLISECOND);
+}
+
 static void a_child_uses_an_inherited_file(void **state)
 {
 	struct guest *guest = *state;
@@ -706,6 +744,7 @@ int main(void)
 		CHECK(a_process_is_killed_with_jobs_queued),
 		CHECK(processes_are_killed_together),
 		CHECK(one_of_two_processes_faults),
+		CHECK(a_reset_costs_the_others_no_job),
 		CHECK(a_child_uses_an_inherited_file),
 		CHECK(a_buffer_is_unmapped_while_jobs_use_it),
 		CHECK(unmapped_memory_is_not_written_any_more),

@@ -146,6 +146,45 @@ static void mappings_give_no_signal(void **state)
 	}
 }
 
+/* A dma-buf of another driver, bound: the device lets go of it, the process keeps it. */
+static void a_foreign_buffer_stays(void **state)
+{
+	const uint64_t size = 64 * 4096, va = 0x60000000;
+
+	(void)state;
+	for (int i = 0; i < loops(); i++) {
+		struct drm_gem_close destroy = {0};
+		struct guest guest;
+		void *data;
+		int dmabuf = guest_foreign(size, &data), handle;
+
+		assert_true(dmabuf >= 0);
+		assert_int_equal(guest_create(&guest, NULL), 0);
+		handle = guest_import(guest.fd, dmabuf);
+		assert_true(handle > 0);
+		destroy.handle = (uint32_t)handle;
+		assert_int_equal(guest_bind(&guest, destroy.handle, va, size, DRM_AXL_BIND_WRITE), 0);
+		for (int k = 0; k < 40; k++)
+			guest_fill(&guest, va, 0xa5a5a5a5, size);
+		guest_submit(&guest);
+		/* Closed before the device goes, after it, or with the file. */
+		if (i % 3 == 0)
+			close(dmabuf);
+		take_away();
+		memset(data, 0, size);
+		guest_sleep(2 * MILLISECOND);
+		for (uint64_t w = 0; w < size / 8; w++)
+			assert_true(!((uint64_t *)data)[w]);
+		if (i % 3 == 1)
+			assert_int_equal(guest_ioctl(guest.fd, DRM_IOCTL_GEM_CLOSE, &destroy), -ENODEV);
+		if (i % 3)
+			close(dmabuf);
+		guest_destroy(&guest);
+		munmap(data, size);
+		give_back();
+	}
+}
+
 struct waiter {
 	struct guest *guest;
 	int result;
@@ -217,7 +256,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		REMOVAL(nobody_has_it_open),     REMOVAL(an_open_file_gets_errors), REMOVAL(mappings_give_no_signal),
-		REMOVAL(a_sleeper_learns_of_it), REMOVAL(processes_end_beside_it),
+		REMOVAL(a_foreign_buffer_stays), REMOVAL(a_sleeper_learns_of_it),   REMOVAL(processes_end_beside_it),
 	};
 
 	return check_run("removal", tests, find_device, NULL);
