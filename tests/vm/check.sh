@@ -3,6 +3,7 @@
 #
 # The driver on real kernels: boots a guest with the distribution's kernel and one with the checked kernel, and runs suite's lines in
 # each. Prints a line for every test; the last one is "vm: N passed, N failed".
+# Each machine that the suite names (KERNEL@MACHINE) is a guest more.
 #	check.sh BUILD [KERNEL…]	KERNEL: stock, debug (default: both)
 # VM_LOOPS: how often each failure is made (default: 50 times on the distribution's kernel, 12 on the checked one, which is slow)
 set -u
@@ -22,31 +23,40 @@ for precision in fp32 fp16 int8; do
 		sed -n 's/^total: \([0-9]*\) device cycles.*/\1/p' >"$work/expected/$precision/cycles"
 done
 
-for kind in "${@:-stock debug}"; do
-	for kernel in $kind; do
-		loops=${VM_LOOPS:-$([ "$kernel" = stock ] && echo 50 || echo 12)}
-		sed -n "s/@LOOPS@/$loops/; /^[^#]/s/^\(both\|$kernel\)  *//p" "$here/suite" >"$work/suite"
-		cp "$here/reports" "$work/reports"
-		begin=$(date +%s)
-		VM_TIMEOUT=${VM_TIMEOUT:-1500} VM_FILES="$work/suite $work/reports $work/expected" sh "$here/vm.sh" "$build" "$kernel" suite \
-			>"$work/output" 2>"$work/errors"
-		status=$?
-		cat "$work/output"
-		[ "$status" = 0 ] || tail -60 "$work/errors"
-		while read -r name _; do
-			if grep -qx "=== result $name 0" "$work/output"; then
-				echo "ok $kernel: $name"
-				passed=$((passed + 1))
-			else
-				echo "FAILED $kernel: $name"
-				failed=$((failed + 1))
-			fi
-		done <"$work/suite"
-		if [ "$status" != 0 ]; then
-			echo "FAILED $kernel: the guest's end ($status)"
+# KERNEL [MACHINE]: one guest, and the suite's lines for it.
+check() {
+	name=$1${2:+@$2}
+	loops=${VM_LOOPS:-$([ "$1" = stock ] && echo 50 || echo 12)}
+	sed -n "s/@LOOPS@/$loops/; /^[^#]/s/^\(both\|$1\)${2:+@$2}  *//p" "$here/suite" >"$work/suite"
+	cp "$here/reports" "$work/reports"
+	begin=$(date +%s)
+	VM_MACHINE=${2:-} VM_TIMEOUT=${VM_TIMEOUT:-1500} VM_FILES="$work/suite $work/reports $work/expected" \
+		sh "$here/vm.sh" "$build" "$1" suite >"$work/output" 2>"$work/errors"
+	status=$?
+	cat "$work/output"
+	[ "$status" = 0 ] || tail -60 "$work/errors"
+	while read -r test _; do
+		if grep -qx "=== result $test 0" "$work/output"; then
+			echo "ok $name: $test"
+			passed=$((passed + 1))
+		else
+			echo "FAILED $name: $test"
 			failed=$((failed + 1))
 		fi
-		echo "$kernel: $(($(date +%s) - begin)) seconds"
+	done <"$work/suite"
+	if [ "$status" != 0 ]; then
+		echo "FAILED $name: the guest's end ($status)"
+		failed=$((failed + 1))
+	fi
+	echo "$name: $(($(date +%s) - begin)) seconds"
+}
+
+for kind in "${@:-stock debug}"; do
+	for kernel in $kind; do
+		check "$kernel"
+		for machine in $(sed -n "s/^\(both\|$kernel\)@\([^ ]*\) .*/\2/p" "$here/suite" | sort -u); do
+			check "$kernel" "$machine"
+		done
 	done
 done
 echo "vm: $passed passed, $failed failed"

@@ -6,7 +6,8 @@
 #
 # In the guest: accel, the tests of the build and guest/*.sh on the PATH, tests/models/digits at /tests/digits. Its second serial
 # port is QEMU's monitor (`qmp`), so that a test in the guest can do to the machine what it needs.
-# From the environment: DEVICE (options of the device), MACHINE (more of QEMU's command line), APPEND (of the kernel's), MEMORY,
+# From the environment: VM_MACHINE (a file of machines/, which sets some of the following), DEVICE (options of the device), MACHINE
+# (more of QEMU's command line), APPEND (of the kernel's), MEMORY,
 # VM_FILES (files that are put into /data), VM_TIMEOUT (seconds), ACCEL=kvm (never chosen by itself).
 # Exit status 125: the guest did not come to the end, or its kernel reported something.
 # Four-level page tables: an interrupt in the wrong moment of a boot with five makes KASAN report the kernel's own identify_cpu().
@@ -15,6 +16,7 @@ build=$1 kind=$2
 shift 2
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
+[ -z "${VM_MACHINE:-}" ] || . "$here/machines/$VM_MACHINE"
 if [ -z "${AXL_KO:-}" ]; then
 	assignments=$(sh "$here/environment.sh" "$build" "$kind")
 	eval "$assignments"
@@ -45,6 +47,7 @@ for file in ${VM_FILES:-}; do cp -rL "$file" "$root/data/"; done
 # The module, and those of the distribution's kernel that it needs, in the order in which they load.
 cp "$AXL_KO" "$root/modules/axl.ko"
 [ ! -f "${AXL_KO%/*}/axl_test.ko" ] || cp "${AXL_KO%/*}/axl_test.ko" "$root/modules/"
+[ ! -f "${AXL_KO%/*}/labels" ] || cp "${AXL_KO%/*}/labels" "$here/unreached" "$root/modules/"
 : >"$root/modules/order"
 add_module() {
 	name=$(echo "$1" | tr - _)
