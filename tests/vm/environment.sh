@@ -24,5 +24,5 @@ debug)
 	exit 2
 	;;
 esac
-module=$(sh "$here/build-module.sh" "$HEADERS" "$(cd "$build" && pwd)/vm/$kind")
+module=$(AXL_LABELS=$([ "$kind" != debug ] || echo 1) sh "$here/build-module.sh" "$HEADERS" "$(cd "$build" && pwd)/vm/$kind")
 echo "QEMU='$qemu' KERNEL='$KERNEL' MODULES='$MODULES' AXL_KO='$module'"
