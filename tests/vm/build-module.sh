@@ -10,7 +10,8 @@ headers=$1 out=$2
 top=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$out"
 for part in Kbuild driver uapi; do
-	rsync -a "$top/$part" "$out/"
+	# By content: a file of an older time than its object may still be another one.
+	rsync -rlpc "$top/$part" "$out/"
 done
 if [ -n "${AXL_LABELS:-}" ]; then
 	: >"$out/labels"
