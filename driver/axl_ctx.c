@@ -86,15 +86,25 @@ static void detach(struct axl_ctx *ctx)
 	ctx->file->num_ctxs--;
 	mutex_unlock(&ctx->vm->lock);
 	publish(ctx, false);
-	/*
-	 * Neither command nor reset was answered by a device that is there: what it may write to
-	 * stays mapped, for good.
-	 */
-	if (axl->wedged && !drm_dev_is_unplugged(&axl->drm)) {
-		get_page(ctx->status_page);
+	if (axl_is_loose(axl)) {
+		kref_get(&ctx->ref);
+		list_add(&ctx->lost, &axl->lost_ctxs);
 		return;
 	}
 	dma_unmap_page(&axl->pdev->dev, ctx->status_dma, PAGE_SIZE, DMA_BIDIRECTIONAL);
+}
+
+/* The device has gone, and reaches nothing any more. The objects lock is held. */
+void axl_ctxs_abandon(struct axl_device *axl)
+{
+	struct axl_ctx *ctx, *next;
+
+	lockdep_assert_held(&axl->objects);
+	list_for_each_entry_safe(ctx, next, &axl->lost_ctxs, lost) {
+		dma_unmap_page(&axl->pdev->dev, ctx->status_dma, PAGE_SIZE, DMA_BIDIRECTIONAL);
+		axl_ctx_put(ctx);
+	}
+	INIT_LIST_HEAD(&axl->lost_ctxs);
 }
 
 static int take_number(struct axl_ctx *ctx)

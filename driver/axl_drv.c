@@ -183,7 +183,8 @@ static const struct drm_driver axl_driver = {
 	.open = axl_open,
 	.postclose = axl_postclose,
 	.gem_create_object = axl_gem_create_object,
-	.gem_prime_import_sg_table = axl_gem_import,
+	.gem_prime_import = axl_gem_import,
+	.gem_prime_import_sg_table = drm_gem_shmem_prime_import_sg_table,
 	.show_fdinfo = axl_show_fdinfo,
 	.ioctls = axl_ioctls,
 	.num_ioctls = ARRAY_SIZE(axl_ioctls),
@@ -218,6 +219,8 @@ static int init_software(struct axl_device *axl)
 	INIT_LIST_HEAD(&axl->files);
 	INIT_LIST_HEAD(&axl->vms);
 	INIT_LIST_HEAD(&axl->bos);
+	INIT_LIST_HEAD(&axl->lost_mappings);
+	INIT_LIST_HEAD(&axl->lost_ctxs);
 	INIT_DELAYED_WORK(&axl->poll, axl_fence_poll);
 	err = drmm_mutex_init(&axl->drm, &axl->objects)		     ?:
 		      drmm_mutex_init(&axl->drm, &axl->vms_lock)     ?:
@@ -319,10 +322,13 @@ static void axl_remove(struct pci_dev *pdev)
 	axl_pm_fini(axl);
 	drm_dev_unplug(&axl->drm);
 	axl_hw_fini(axl);
+	pci_clear_master(pdev); /* whether it was reset or not, it reaches nothing any more */
 	mutex_lock(&axl->objects);
 	list_for_each_entry(file, &axl->files, link)
 		axl_file_release(file);
+	axl_ctxs_abandon(axl);
 	mutex_unlock(&axl->objects);
+	axl_mappings_abandon(axl);
 	axl_vms_abandon(axl);
 	axl_bos_abandon(axl);
 	cancel_delayed_work_sync(&axl->poll);

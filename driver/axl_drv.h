@@ -80,6 +80,7 @@ struct axl_vm {
 struct axl_mapping {
 	struct drm_gpuva base;
 	struct axl_user_pages *user;
+	struct list_head lost; /* axl_device.lost_mappings */
 	unsigned int pins;
 	u64 bits;
 };
@@ -99,6 +100,7 @@ struct axl_ctx {
 	struct axl_file *file;
 	unsigned int number;
 	u32 handle;
+	struct list_head lost; /* axl_device.lost_ctxs; under objects */
 	unsigned long id;
 	struct page *status_page;
 	struct axl_status_page *status;
@@ -196,8 +198,11 @@ struct axl_device {
 	struct list_head files;
 	struct mutex vms_lock; /* protects vms */
 	struct list_head vms;
-	struct mutex bo_lock; /* protects bos */
+	struct mutex bo_lock; /* protects bos, lost_mappings */
 	struct list_head bos;
+	/* What a wedged device may still reach, kept until it goes. */
+	struct list_head lost_mappings;
+	struct list_head lost_ctxs;
 	struct mutex map_lock;	 /* whose pages are mapped: axl_mmap.c */
 	struct mutex local_lock; /* protects local_mm */
 	struct drm_mm local_mm;
@@ -209,6 +214,7 @@ struct axl_device {
 	dma_addr_t context_dma, queue_dma, fault_dma;
 	struct dma_pool *tables;
 	bool wedged;
+	bool gone;   /* wedged, as it reads all ones */
 	bool asleep; /* under irq_lock too: its registers are not there */
 	struct drm_axl_counters before_reset;
 	/* Queues that a reset took from the device, until they are restarted. */
@@ -237,6 +243,12 @@ struct axl_device {
 static inline u64 axl_retired(const struct axl_queue_status *status)
 {
 	return smp_load_acquire(&status->retired); /* pairs with the device's release */
+}
+
+/* It answers neither command nor reset, and is there: it may go on writing. */
+static inline bool axl_is_loose(struct axl_device *axl)
+{
+	return READ_ONCE(axl->wedged) && !READ_ONCE(axl->gone) && !drm_dev_is_unplugged(&axl->drm);
 }
 
 /* Stored after the error that explains it. */
@@ -287,6 +299,7 @@ bool axl_drain_faults(struct axl_device *axl);
 int axl_hw_init(struct axl_device *axl);
 void axl_hw_fini(struct axl_device *axl);
 bool axl_hw_idle(struct axl_device *axl);
+void axl_hw_check(struct axl_device *axl);
 void axl_hw_suspend(struct axl_device *axl);
 void axl_hw_resume(struct axl_device *axl, bool queues);
 void axl_counters(struct axl_device *axl, struct drm_axl_counters *counters);
@@ -303,8 +316,7 @@ extern const struct pci_error_handlers axl_error_handlers;
 
 /* axl_gem.c */
 struct drm_gem_object *axl_gem_create_object(struct drm_device *drm, size_t size);
-struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf_attachment *attach,
-				      struct sg_table *sgt);
+struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf *dma_buf);
 void __iomem *axl_local_map(struct axl_bo *bo, u64 offset, u64 size);
 void axl_bos_abandon(struct axl_device *axl);
 void axl_bos_revoke(struct axl_device *axl);
@@ -325,6 +337,7 @@ int axl_vm_bind_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 struct axl_vm *axl_vm_get(struct axl_file *priv, u32 handle);
 void axl_vm_put(struct axl_vm *vm);
 void axl_vms_abandon(struct axl_device *axl);
+void axl_mappings_abandon(struct axl_device *axl);
 int axl_vm_pin(struct axl_vm *vm, u64 va, u64 size, u64 bits);
 void axl_vm_unpin(struct axl_vm *vm, u64 va, u64 size);
 int axl_vm_map_kernel(struct axl_vm *vm, u64 va, dma_addr_t address, u64 size, u64 bits);
@@ -337,6 +350,7 @@ int axl_ctx_create_ioctl(struct drm_device *drm, void *data, struct drm_file *fi
 int axl_ctx_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 void axl_ctx_put(struct axl_ctx *ctx);
 void axl_file_release(struct axl_file *priv);
+void axl_ctxs_abandon(struct axl_device *axl);
 
 /* axl_queue.c */
 int axl_queue_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
@@ -347,7 +361,7 @@ struct axl_queue *axl_queue_add(struct axl_ctx *ctx, struct axl_queue_desc *desc
 void axl_queue_kill(struct axl_queue *queue);
 int axl_queue_recover(struct axl_queue *queue);
 int axl_queue_outcome(const struct axl_queue *queue, u64 after, u64 until);
-void axl_queue_expire(struct axl_queue *queue);
+void axl_queue_expire(struct axl_queue *queue, bool all);
 struct axl_queue *axl_queue_get(struct axl_file *priv, u32 handle);
 void axl_queue_put(struct axl_queue *queue);
 void axl_queue_progress(struct axl_queue *queue);

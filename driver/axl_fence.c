@@ -109,6 +109,7 @@ void axl_fence_poll(struct work_struct *work)
 	struct axl_queue *queue;
 
 	if (drm_dev_enter(&axl->drm, &idx)) {
+		axl_hw_check(axl);
 		axl_drain_faults(axl);
 		axl_progress_contexts(axl, ~0ull);
 		if (atomic_read(&axl->pending_fences) < before)
@@ -117,7 +118,7 @@ void axl_fence_poll(struct work_struct *work)
 		if (queue) {
 			drm_err(&axl->drm, "queue %u does not move: it is reset\n", queue->number);
 			axl_queue_recover(queue);
-			axl_queue_expire(queue);
+			axl_queue_expire(queue, false);
 			axl_queue_put(queue);
 		}
 		drm_dev_exit(idx);
@@ -286,6 +287,9 @@ static int import(struct store *store, const struct drm_axl_fence_import *args,
 	struct axl_file *priv = file->driver_priv;
 	int err;
 
+	/* It would have to be kept while the other driver's device goes, and ours. */
+	if (store->gem->import_attach)
+		return axl_refuse(priv->axl, -EOPNOTSUPP, "the buffer is another driver's");
 	if (store->gem->size < 8 || args->offset > store->gem->size - 8)
 		return axl_refuse(priv->axl, -EINVAL, "offset %#llx is outside the buffer",
 				  args->offset);

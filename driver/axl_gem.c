@@ -58,19 +58,52 @@ struct drm_gem_object *axl_gem_create_object(struct drm_device *drm, size_t size
 	return &bo->base.base;
 }
 
-struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf_attachment *attach,
-				      struct sg_table *sgt)
+/* All of it or nothing, seen from axl_bos_abandon(). */
+struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf *dma_buf)
 {
-	struct drm_gem_object *gem = drm_gem_shmem_prime_import_sg_table(drm, attach, sgt);
+	struct drm_gem_object *gem;
+	int idx;
 
-	if (!IS_ERR(gem))
+	if (!drm_dev_enter(drm, &idx))
+		return ERR_PTR(-ENODEV);
+	gem = drm_gem_prime_import(drm, dma_buf);
+	/* One of our own is listed already. */
+	if (!IS_ERR(gem) && gem->import_attach)
 		list(to_axl(drm), gem);
+	drm_dev_exit(idx);
 	return gem;
 }
 
+/* What another driver lent; some unmap only what is detached. */
+static void give_back(struct drm_gem_shmem_object *shmem)
+{
+	struct drm_gem_object *gem = &shmem->base;
+
+	drm_prime_gem_destroy(gem, shmem->sgt);
+	shmem->sgt = NULL;
+	gem->import_attach = NULL;
+	gem->resv = &gem->_resv; /* the other's may be gone now */
+}
+
+static void unmap(struct axl_device *axl, struct drm_gem_shmem_object *shmem)
+{
+	struct sg_table *sgt;
+
+	dma_resv_lock(shmem->base.resv, NULL);
+	sgt = shmem->sgt;
+	if (sgt) {
+		shmem->sgt = NULL;
+		dma_unmap_sgtable(axl->drm.dev, sgt, DMA_BIDIRECTIONAL, 0);
+		sg_free_table(sgt);
+		kfree(sgt);
+		drm_gem_shmem_put_pages(shmem);
+	}
+	dma_resv_unlock(shmem->base.resv);
+}
+
 /*
- * The device goes: buffers stay, with what is in them, but not mapped for it. What was imported
- * goes with its last handle.
+ * The device goes: buffers stay, with what is in them, but not mapped for it. Nobody works with one
+ * any more: calls are refused.
  */
 void axl_bos_abandon(struct axl_device *axl)
 {
@@ -78,19 +111,10 @@ void axl_bos_abandon(struct axl_device *axl)
 
 	mutex_lock(&axl->bo_lock);
 	list_for_each_entry(bo, &axl->bos, link) {
-		struct drm_gem_shmem_object *shmem = &bo->base;
-		struct sg_table *sgt;
-
-		dma_resv_lock(shmem->base.resv, NULL);
-		sgt = bo->local || shmem->base.import_attach ? NULL : shmem->sgt;
-		if (sgt) {
-			shmem->sgt = NULL;
-			dma_unmap_sgtable(axl->drm.dev, sgt, DMA_BIDIRECTIONAL, 0);
-			sg_free_table(sgt);
-			kfree(sgt);
-			drm_gem_shmem_put_pages(shmem);
-		}
-		dma_resv_unlock(shmem->base.resv);
+		if (bo->base.base.import_attach)
+			give_back(&bo->base);
+		else if (!bo->local)
+			unmap(axl, &bo->base);
 	}
 	mutex_unlock(&axl->bo_lock);
 }

@@ -43,6 +43,7 @@ static int command(struct axl_device *axl, enum axl_command command, u64 arg)
 	writel(command, axl->regs + AXL_REG_COMMAND);
 	while (!wait_event_timeout(axl->irq, !command_busy(axl), AXL_POLL)) {
 		if (axl_read(axl, AXL_REG_STATUS) == ~0u) { /* no device */
+			axl->gone = true;
 			axl->wedged = true;
 			return -EIO;
 		}
@@ -164,6 +165,7 @@ static int bring_up(struct axl_device *axl, bool queues)
 
 	if (!err) {
 		axl->wedged = false;
+		axl->gone = false;
 		program(axl);
 		err = reattach(axl, queues);
 	}
@@ -467,6 +469,20 @@ static void set_asleep(struct axl_device *axl, bool asleep)
 	spin_lock_irqsave(&axl->irq_lock, flags);
 	axl->asleep = asleep;
 	spin_unlock_irqrestore(&axl->irq_lock, flags);
+}
+
+/* A link that goes tells nobody. Who waits looks: then every queue stands. */
+void axl_hw_check(struct axl_device *axl)
+{
+	mutex_lock(&axl->command_lock);
+	if (!axl->asleep && !axl->wedged && axl_read(axl, AXL_REG_STATUS) == ~0u) {
+		drm_err(&axl->drm, "it does not answer any more\n");
+		axl->gone = true;
+		axl->wedged = true;
+		fail_queues(axl);
+		wake_up_all(&axl->irq);
+	}
+	mutex_unlock(&axl->command_lock);
 }
 
 /* Every queue has retired what it had and asks for a doorbell. */

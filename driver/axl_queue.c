@@ -264,16 +264,16 @@ void axl_queue_progress(struct axl_queue *queue)
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
 
-/* Fences that are over their time end, whatever the queue does. */
-void axl_queue_expire(struct axl_queue *queue)
+/* Fences that are over their time end, or @all do, whatever the queue does. */
+void axl_queue_expire(struct axl_queue *queue, bool all)
 {
 	struct axl_fence *fence, *next;
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->lock, flags);
 	list_for_each_entry_safe(fence, next, &queue->fences, link)
-		if (axl_fence_overdue(fence))
-			end_fence(queue, fence, -ETIME);
+		if (all || axl_fence_overdue(fence))
+			end_fence(queue, fence, all ? -EIO : -ETIME);
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
 

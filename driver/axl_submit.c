@@ -190,7 +190,9 @@ static void drop_job(struct axl_submit_queue *kq, int error)
 		}
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
-	axl_queue_recover(queue);
+	/* A device that is gone, or wedged, retires nothing any more. */
+	if (axl_queue_recover(queue))
+		axl_queue_expire(queue, true);
 }
 
 /*

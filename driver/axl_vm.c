@@ -65,12 +65,12 @@ static u64 local_address(const struct axl_mapping *mapping)
 	return to_axl_bo(mapping->base.gem.obj)->node.start + mapping->base.gem.offset;
 }
 
-static void mapping_free(struct axl_vm *vm, struct axl_mapping *mapping)
+static void mapping_free(struct axl_device *axl, struct axl_mapping *mapping)
 {
 	struct drm_gem_object *gem = mapping->base.gem.obj;
 
 	if (mapping->user)
-		axl_user_pages_put(vm->axl, mapping->user);
+		axl_user_pages_put(axl, mapping->user);
 	if (gem) {
 		dma_resv_lock(gem->resv, NULL);
 		drm_gpuva_unlink(&mapping->base);
@@ -176,7 +176,7 @@ static int prepare_map(struct axl_vm *vm, const struct drm_axl_bind_op *op, stru
 	if (!err)
 		err = drm_gpuva_insert(&vm->base, &mapping->base);
 	if (err) {
-		mapping_free(vm, mapping);
+		mapping_free(vm->axl, mapping);
 		return axl_refuse(vm->axl, err, "map of %#llx at %#llx: %d", op->size, op->va, err);
 	}
 	*result = mapping;
@@ -206,7 +206,7 @@ static void undo(struct axl_vm *vm, const struct drm_axl_bind_op *op, struct axl
 		WARN_ON(drm_gpuva_insert(&vm->base, &mapping->base));
 	} else {
 		drm_gpuva_remove(&mapping->base);
-		mapping_free(vm, mapping);
+		mapping_free(vm->axl, mapping);
 	}
 }
 
@@ -371,7 +371,7 @@ static void clear(struct axl_vm *vm)
 		if (va == &vm->base.kernel_alloc_node)
 			continue;
 		drm_gpuva_remove(va);
-		mapping_free(vm, to_mapping(va));
+		mapping_free(vm->axl, to_mapping(va));
 	}
 	axl_mmu_fini(&vm->mmu);
 }
@@ -538,6 +538,33 @@ static int check_op(struct axl_device *axl, const struct drm_axl_bind_op *op)
 	return 0;
 }
 
+/* Its memory goes back, but for a device that may still reach it: that has it until it goes. */
+static void release_mapping(struct axl_vm *vm, struct axl_mapping *mapping)
+{
+	struct axl_device *axl = vm->axl;
+
+	if (!axl_is_loose(axl)) {
+		mapping_free(vm->axl, mapping);
+		return;
+	}
+	mutex_lock(&axl->bo_lock);
+	list_add(&mapping->lost, &axl->lost_mappings);
+	mutex_unlock(&axl->bo_lock);
+}
+
+/* The device has gone, and reaches nothing any more. */
+void axl_mappings_abandon(struct axl_device *axl)
+{
+	struct axl_mapping *mapping, *next;
+	LIST_HEAD(lost);
+
+	mutex_lock(&axl->bo_lock);
+	list_splice_init(&axl->lost_mappings, &lost);
+	mutex_unlock(&axl->bo_lock);
+	list_for_each_entry_safe(mapping, next, &lost, lost)
+		mapping_free(axl, mapping);
+}
+
 static int bind_locked(struct axl_vm *vm, const struct drm_axl_bind_op *ops, u32 count,
 		       struct axl_mapping **mappings, struct drm_file *file)
 {
@@ -562,13 +589,9 @@ static int bind_locked(struct axl_vm *vm, const struct drm_axl_bind_op *ops, u32
 	/* Pairs with the device's next walk: the entries are gone before it is told. */
 	dma_wmb();
 	err = axl_tlb_invalidate(vm->axl, vm->contexts);
-	/*
-	 * A device that does not answer may still reach what was mapped: better lost than somebody
-	 * else's.
-	 */
-	for (u32 i = 0; i < count && !(err && !drm_dev_is_unplugged(&vm->axl->drm)); i++)
+	for (u32 i = 0; i < count; i++)
 		if (ops[i].op == DRM_AXL_BIND_UNMAP)
-			mapping_free(vm, mappings[i]);
+			release_mapping(vm, mappings[i]);
 	return err;
 
 err_undo:

@@ -45,7 +45,7 @@ static int sleep_until(struct axl_device *axl, struct wait *waits, u32 count, u3
 		ktime_t slice = ktime_add(ktime_get(), ns_to_ktime(jiffies_to_nsecs(AXL_POLL)));
 		bool last = deadline >= 0 && ktime_compare(slice, ns_to_ktime(deadline)) >= 0;
 		ktime_t left = ktime_sub(last ? ns_to_ktime(deadline) : slice, ktime_get());
-		int err;
+		int err, idx;
 
 		if (ktime_compare(left, 0) <= 0)
 			return look(waits, count) >= enough ? 0 : -ETIME;
@@ -59,6 +59,10 @@ static int sleep_until(struct axl_device *axl, struct wait *waits, u32 count, u3
 		}
 		if (last)
 			return -ETIME;
+		if (drm_dev_enter(&axl->drm, &idx)) {
+			axl_hw_check(axl);
+			drm_dev_exit(idx);
+		}
 	}
 }
 

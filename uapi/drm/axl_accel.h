@@ -418,7 +418,7 @@ struct drm_axl_fence_export {
 /**
  * struct drm_axl_fence_import - store a value when a syncobj signals
  * @sync: what is waited for; it has a fence already, else -EINVAL
- * @handle: GEM handle of the buffer that is written
+ * @handle: GEM handle of the buffer that is written; not one that another driver lent (-EOPNOTSUPP)
  * @pad: zero
  * @offset: in the buffer, a multiple of 8
  * @value: 64 bits, stored when the fence signals, with or without an error
