@@ -36,14 +36,13 @@ static void take_away(void)
 }
 
 /* The minor is taken anew: an old file that is still open keeps its number. */
-static void give_back(void)
+static void await_node(void)
 {
 	int64_t deadline = guest_in(20 * SECOND);
 	DIR *folder;
 	struct dirent *entry;
 	char path[PATH_MAX] = "";
 
-	assert_int_equal(guest_write_text(GUEST_DRIVER "/bind", address), 0);
 	while (!*path && guest_now() < deadline) {
 		char name[PATH_MAX];
 
@@ -58,6 +57,12 @@ static void give_back(void)
 	setenv("AXL_NODE", path, 1);
 	for (int fd = -1; fd < 0 && guest_now() < deadline; fd < 0 ? (void)0 : (void)close(fd))
 		fd = guest_open();
+}
+
+static void give_back(void)
+{
+	assert_int_equal(guest_write_text(GUEST_DRIVER "/bind", address), 0);
+	await_node();
 }
 
 /* ---- tests ---- */
@@ -147,6 +152,29 @@ static void mappings_give_no_signal(void **state)
 }
 
 /* A dma-buf of another driver, bound: the device lets go of it, the process keeps it. */
+/* The link goes before the driver is told: what needs the device is refused, and leaves nothing behind. */
+static void a_dead_link_refuses_a_queue(void **state)
+{
+	(void)state;
+	for (int i = 0; i < loops(); i++) {
+		struct guest guest;
+		char path[128];
+		uint32_t slot;
+
+		assert_int_equal(guest_create(&guest, NULL), 0);
+		assert_int_equal(guest_machine_set("npu", "link", "false"), 0);
+		assert_int_equal(guest_queue_create(&guest, NULL, &slot), -EIO);
+		assert_int_equal(guest_wait(&guest, guest.head + 1, guest_in(20 * SECOND)), -EIO);
+		guest_destroy(&guest);
+		/* Behind a link that comes back it is as after power-on: found anew. */
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", address);
+		assert_int_equal(guest_write_text(path, "1"), 0);
+		assert_int_equal(guest_machine_set("npu", "link", "true"), 0);
+		assert_int_equal(guest_write_text("/sys/bus/pci/rescan", "1"), 0);
+		await_node();
+	}
+}
+
 static void a_foreign_buffer_stays(void **state)
 {
 	const uint64_t size = 64 * 4096, va = 0x60000000;
@@ -255,8 +283,10 @@ static void processes_end_beside_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		REMOVAL(nobody_has_it_open),     REMOVAL(an_open_file_gets_errors), REMOVAL(mappings_give_no_signal),
-		REMOVAL(a_foreign_buffer_stays), REMOVAL(a_sleeper_learns_of_it),   REMOVAL(processes_end_beside_it),
+		REMOVAL(nobody_has_it_open),      REMOVAL(an_open_file_gets_errors),
+		REMOVAL(mappings_give_no_signal), REMOVAL(a_dead_link_refuses_a_queue),
+		REMOVAL(a_foreign_buffer_stays),  REMOVAL(a_sleeper_learns_of_it),
+		REMOVAL(processes_end_beside_it),
 	};
 
 	return check_run("removal", tests, find_device, NULL);
