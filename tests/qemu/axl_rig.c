@@ -181,6 +181,14 @@ void axl_start(struct axl *axl, struct qtest *qt, const char *more_args)
 	axl_bring_up(axl);
 }
 
+void axl_set_rules(struct qtest *qt, const char *rules)
+{
+	char json[256];
+
+	snprintf(json, sizeof(json), "'%s'", rules);
+	qtest_qom_set(qt, RIG_PATH, "fault-rules", json);
+}
+
 void axl_open_port(struct qtest *qt)
 {
 	const uint8_t port = 3 << 3;

@@ -78,6 +78,8 @@ bool axl_is_deterministic(void);
  * The clock of a deterministic one goes by while a test waits.
  */
 void axl_start(struct axl *axl, struct qtest *qt, const char *more_args);
+/* The device's fault rules (sim/qemu/README.md), good ones; "": none. */
+void axl_set_rules(struct qtest *qt, const char *rules);
 /* A root port at slot 3 with bus 1 behind it and the slot powered; for machines with -device pcie-root-port,addr=03.0.
  */
 void axl_open_port(struct qtest *qt);

@@ -57,14 +57,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void set_rules(const char *rules)
-{
-	char json[256];
-
-	snprintf(json, sizeof(json), "'%s'", rules);
-	qtest_qom_set(&qt, RIG_PATH, "fault-rules", json);
-}
-
 /* Virtual ns until @producer's packets have retired, or it has faulted. */
 static uint64_t time_until_over(const struct producer *producer, uint64_t step, uint64_t limit)
 {
@@ -236,7 +228,7 @@ static void the_watchdog_bites_in_virtual_time(void **state)
 	qtest_walk_clock(&qt, WAKE_NS);
 	queue = axl_queue(axl, 2, 0, 0, 1000);
 	qtest_walk_clock(&qt, 0);
-	set_rules("site=pipe,action=hang");
+	axl_set_rules(&qt, "site=pipe,action=hang");
 	axl_push(&queue, &loop);
 	ns = time_until_over(&queue, 1024, 10 * MS);
 	assert_int_equal(queue.status->error, AXL_CAUSE_WATCHDOG);
@@ -244,7 +236,7 @@ static void the_watchdog_bites_in_virtual_time(void **state)
 	qtest_walk_clock(&qt, WAKE_NS);
 	axl_recover(&queue);
 	qtest_walk_clock(&qt, 0);
-	set_rules("site=packet,action=hang");
+	axl_set_rules(&qt, "site=packet,action=hang");
 	axl_push(&queue, &nop);
 	ns = time_until_over(&queue, 1024, 10 * MS);
 	assert_int_equal(queue.status->error, AXL_CAUSE_WATCHDOG);
@@ -254,7 +246,7 @@ static void the_watchdog_bites_in_virtual_time(void **state)
 static void a_slow_reset_is_slow_in_virtual_time(void **state)
 {
 	(void)state;
-	set_rules("site=reset,action=slow,delay=5000");
+	axl_set_rules(&qt, "site=reset,action=slow,delay=5000");
 	axl_write(axl, AXL_REG_CONTROL, AXL_CONTROL_RESET);
 	qtest_clock_step(&qt, 4900000);
 	assert_false(axl_read(axl, AXL_REG_STATUS) & AXL_STATUS_READY);
@@ -273,8 +265,8 @@ static void play(void)
 	struct axl_packet_execute loop = axl_loop(axl, 5000, true);
 	uint64_t course = 1;
 
-	set_rules("site=msix,action=delay,probability=30,delay=40;site=fetch,action=corrupt,probability=5;"
-		  "site=map,action=refuse,probability=2;site=aer,action=correctable,probability=10");
+	axl_set_rules(&qt, "site=msix,action=delay,probability=30,delay=40;site=fetch,action=corrupt,probability=5;"
+			   "site=map,action=refuse,probability=2;site=aer,action=correctable,probability=10");
 	for (int i = 0; i < 60; i++) {
 		struct producer *producer = course >> 40 & 1 ? &queue : &other;
 		const void *const packets[] = {&copy, &wait, &signal, &loop};

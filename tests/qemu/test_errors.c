@@ -241,11 +241,11 @@ static void a_message_onto_the_device_itself_is_blocked(void **state)
 		assert_int_equal(axl_command(axl, AXL_CMD_TLB_INVALIDATE, 5), AXL_CMD_OK);
 		QTEST_WAIT(axl_read(axl, AXL_REG_IRQ_PENDING) & 1);
 		/* Late ones come out of a timer. */
-		qtest_qom_set(&qt, RIG_PATH, "fault-rules", "'site=msix,action=duplicate'");
+		axl_set_rules(&qt, "site=msix,action=duplicate");
 		assert_int_equal(axl_command(axl, AXL_CMD_TLB_INVALIDATE, 5), AXL_CMD_OK);
 		QTEST_WAIT(qtest_qom_get(&qt, RIG_PATH "/fault", "injected-msix") > i);
 		qtest_clock_step(&qt, 2000000);
-		qtest_qom_set(&qt, RIG_PATH, "fault-rules", "''");
+		axl_set_rules(&qt, "");
 		assert_int_equal(axl_read(axl, AXL_REG_COMMAND_ARG), 5);
 		assert_int_equal(axl_read(axl, AXL_REG_IRQ_MASK), 0);
 		assert_int_equal(axl_read(axl, AXL_REG_COUNT_DOORBELLS), doorbells);

@@ -40,14 +40,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void set_rules(const char *rules)
-{
-	char json[256];
-
-	snprintf(json, sizeof(json), "'%s'", rules);
-	qtest_qom_set(&qt, RIG_PATH, "fault-rules", json);
-}
-
 static uint64_t injected(const char *site)
 {
 	char name[64];
@@ -95,7 +87,7 @@ static void bad_rules_are_refused_by_the_word_that_is_wrong(void **state)
 	const char *good = "site=map,action=refuse,address=0x1000";
 
 	(void)state;
-	set_rules(good);
+	axl_set_rules(&qt, good);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		const char *answer = qtest_qmp(
 			&qt, "{'execute':'qom-set','arguments':{'path':'%s','property':'fault-rules','value':'%s'}}",
@@ -110,7 +102,7 @@ static void bad_rules_are_refused_by_the_word_that_is_wrong(void **state)
 	assert_non_null(strstr(
 		qtest_qmp_ok(&qt, "{'execute':'qom-get','arguments':{'path':'" RIG_PATH "','property':'fault-rules'}}"),
 		good));
-	set_rules("");
+	axl_set_rules(&qt, "");
 	axl_assert_works(&queue);
 	assert_int_equal(injected(""), 0);
 }
@@ -146,7 +138,7 @@ static void an_interrupt_is_dropped(void **state)
 	uint64_t sent;
 
 	(void)state;
-	set_rules("site=msix,action=drop,vector=0,nth=2");
+	axl_set_rules(&qt, "site=msix,action=drop,vector=0,nth=2");
 	cause_interrupt();
 	QTEST_WAIT(axl->messages[0] == MESSAGE);
 	sent = qtest_qom_get(&qt, RIG_PATH, "interrupts-sent");
@@ -166,7 +158,7 @@ static void an_interrupt_comes_late(void **state)
 	(void)state;
 	if (axl_is_deterministic())
 		skip(); /* needs a clock that stands while it waits */
-	set_rules("site=msix,action=delay,vector=0,count=1,delay=5000");
+	axl_set_rules(&qt, "site=msix,action=delay,vector=0,count=1,delay=5000");
 	cause_interrupt();
 	QTEST_WAIT(injected("msix") == 1);
 	qtest_clock_step(&qt, 4999000);
@@ -180,7 +172,7 @@ static void an_interrupt_comes_twice(void **state)
 	(void)state;
 	if (axl_is_deterministic())
 		skip(); /* needs a clock that stands while it waits */
-	set_rules("site=msix,action=duplicate,vector=0,count=1,delay=100");
+	axl_set_rules(&qt, "site=msix,action=duplicate,vector=0,count=1,delay=100");
 	cause_interrupt();
 	QTEST_WAIT(axl->messages[0] == MESSAGE);
 	axl->messages[0] = 0;
@@ -193,7 +185,7 @@ static void an_interrupt_comes_twice(void **state)
 static void a_reset_takes_back_what_was_to_come_late(void **state)
 {
 	(void)state;
-	set_rules("site=msix,action=delay,vector=0,count=1,delay=5000");
+	axl_set_rules(&qt, "site=msix,action=delay,vector=0,count=1,delay=5000");
 	cause_interrupt();
 	QTEST_WAIT(injected("msix") == 1);
 	qtest_qom_set(&qt, RIG_PATH, "link", "false");
@@ -212,7 +204,7 @@ static void a_packet_hangs_until_its_queue_is_reset(void **state)
 	uint64_t before;
 
 	(void)state;
-	set_rules("site=packet,action=hang,queue=0,nth=1");
+	axl_set_rules(&qt, "site=packet,action=hang,queue=0,nth=1");
 	axl_push(&queue, &nop);
 	QTEST_WAIT(injected("packet") == 1);
 	before = axl_read(axl, AXL_REG_CYCLES);
@@ -232,7 +224,7 @@ static void the_watchdog_ends_a_packet_that_hangs(void **state)
 	union axl_packet nop = {0};
 
 	(void)state;
-	set_rules("site=packet,action=hang,queue=2");
+	axl_set_rules(&qt, "site=packet,action=hang,queue=2");
 	assert_int_equal(axl_run_faulting(&watched, &nop).cause, AXL_CAUSE_WATCHDOG);
 	axl_assert_works(&queue);
 }
@@ -243,7 +235,7 @@ static void a_pipe_hangs_and_holds_the_tiles(void **state)
 	struct producer third = axl_queue(axl, 2, 0, 0, 0);
 
 	(void)state;
-	set_rules("site=pipe,action=hang,queue=0,nth=1");
+	axl_set_rules(&qt, "site=pipe,action=hang,queue=0,nth=1");
 	axl_push(&queue, &execute);
 	QTEST_WAIT(injected("pipe") == 1);
 	axl_assert_works(&other);   /* needs no tile */
@@ -264,7 +256,7 @@ static void a_reset_of_the_device_ends_a_pipe_that_hangs(void **state)
 	struct axl_packet_execute execute = axl_loop(axl, 1, false);
 
 	(void)state;
-	set_rules("site=pipe,action=hang,nth=1");
+	axl_set_rules(&qt, "site=pipe,action=hang,nth=1");
 	axl_push(&queue, &execute);
 	QTEST_WAIT(injected("pipe") == 1);
 	axl_bring_up(axl);
@@ -279,7 +271,7 @@ static void a_fetched_packet_is_corrupt_and_the_ring_is_not(void **state)
 
 	(void)state;
 	/* value = byte + 64 * (bits - 1): all but the lowest bit of the opcode. */
-	set_rules("site=fetch,action=corrupt,queue=0,nth=1,value=16192");
+	axl_set_rules(&qt, "site=fetch,action=corrupt,queue=0,nth=1,value=16192");
 	record = axl_run_faulting(&queue, &signal);
 	assert_int_equal(record.cause, AXL_CAUSE_PACKET);
 	assert_int_equal(record.address, AXL_PKT_SIGNAL ^ 0xfe);
@@ -294,7 +286,7 @@ static void a_retired_index_is_wrong(void **state)
 	union axl_packet nop = {0};
 
 	(void)state;
-	set_rules("site=retire,action=wrong,queue=0,nth=1,value=1000");
+	axl_set_rules(&qt, "site=retire,action=wrong,queue=0,nth=1,value=1000");
 	axl_push(&queue, &nop);
 	axl_wait_retired(&queue, 1001);
 	assert_int_equal(queue.status->retired, 1001);
@@ -313,13 +305,13 @@ static void a_page_is_poisoned(void **state)
 
 	(void)state;
 	snprintf(rules, sizeof(rules), "site=map,action=refuse,address=0x%llx", (unsigned long long)page + 8);
-	set_rules(rules);
+	axl_set_rules(&qt, rules);
 	fill = axl_fill(axl_map_page(axl, 0, 0, (page + 4096) | RIG_RIGHTS), 4, 1);
 	axl_run(&queue, &fill); /* the page beside it is not */
 	fill.dst = axl_map_page(axl, 0, 0, page | RIG_RIGHTS);
 	assert_int_equal(axl_run_faulting(&queue, &fill).cause, AXL_CAUSE_BUS);
 	assert_int_equal(injected("map"), 1);
-	set_rules("");
+	axl_set_rules(&qt, "");
 	axl_recover(&queue);
 	axl_run(&queue, &fill);
 	assert_int_equal(*(uint32_t *)qtest_at(&qt, page), 1);
@@ -330,7 +322,7 @@ static void a_page_is_poisoned(void **state)
 static void a_register_reads_ones_once(void **state)
 {
 	(void)state;
-	set_rules("site=read,action=ones,nth=2");
+	axl_set_rules(&qt, "site=read,action=ones,nth=2");
 	assert_int_equal(axl_read(axl, AXL_REG_ID), AXL_ID_MAGIC);
 	assert_int_equal(axl_read(axl, AXL_REG_ID), 0xffffffff);
 	assert_int_equal(axl_read(axl, AXL_REG_ID), AXL_ID_MAGIC);
@@ -339,7 +331,7 @@ static void a_register_reads_ones_once(void **state)
 static void the_link_goes_down_at_an_access(void **state)
 {
 	(void)state;
-	set_rules("site=read,action=link-down,nth=3");
+	axl_set_rules(&qt, "site=read,action=link-down,nth=3");
 	axl_read(axl, AXL_REG_ID);
 	axl_read(axl, AXL_REG_ID);
 	assert_int_equal(axl_read(axl, AXL_REG_ID), 0xffffffff);
@@ -353,7 +345,7 @@ static void a_reset_is_slow(void **state)
 	uint64_t begin = qtest_now_ms();
 
 	(void)state;
-	set_rules("site=reset,action=slow,delay=300000,nth=1");
+	axl_set_rules(&qt, "site=reset,action=slow,delay=300000,nth=1");
 	axl_reset(axl);
 	assert_true(qtest_now_ms() - begin >= 300);
 	axl_bring_up(axl); /* the next one is not */
@@ -364,7 +356,7 @@ static void a_reset_is_slow(void **state)
 static void a_reset_fails_until_one_does_not(void **state)
 {
 	(void)state;
-	set_rules("site=reset,action=fail,count=2");
+	axl_set_rules(&qt, "site=reset,action=fail,count=2");
 	for (int i = 0; i < 2; i++) {
 		axl_write(axl, AXL_REG_CONTROL, AXL_CONTROL_RESET);
 		QTEST_WAIT(injected("reset") == (uint64_t)i + 1);
@@ -402,7 +394,7 @@ static void the_device_reports_its_errors(void **state)
 
 		assert_int_equal(axl_config(axl, at, 4), 0);
 		snprintf(rule, sizeof(rule), "site=aer,action=%s,queue=0,nth=2", errors[i].action);
-		set_rules(rule);
+		axl_set_rules(&qt, rule);
 		axl_assert_works(&other); /* another queue's packet is none of its events */
 		axl_assert_works(&queue);
 		assert_int_equal(injected("aer"), i);
@@ -421,7 +413,7 @@ static uint64_t faults_of_a_hundred(const char *seed)
 {
 	qtest_qom_set(&qt, RIG_PATH, "fault-seed", seed);
 	axl_write(axl, AXL_REG_FAULT_READ, axl_read(axl, AXL_REG_FAULT_WRITE));
-	set_rules("site=fetch,action=corrupt,queue=0,probability=30,value=16192");
+	axl_set_rules(&qt, "site=fetch,action=corrupt,queue=0,probability=30,value=16192");
 	for (int i = 0; i < 100; i++) {
 		union axl_packet nop = {0};
 
@@ -476,7 +468,7 @@ static void a_lost_invalidation_is_seen_at_the_next_access(void **state)
 
 	(void)state;
 	axl_run(&queue, &fill);
-	set_rules("site=invalidate,action=drop,nth=1");
+	axl_set_rules(&qt, "site=invalidate,action=drop,nth=1");
 	axl_map_page(axl, 0, 0, 0);
 	assert_int_equal(injected("invalidate"), 1);
 	fill.pattern = 2;

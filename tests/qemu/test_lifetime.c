@@ -258,8 +258,8 @@ static void the_root_port_hears_of_the_errors_of_the_device(void **state)
 		char rule[64];
 
 		assert_int_equal(axl_config(&port, at, 4) & received, 0);
-		snprintf(rule, sizeof(rule), "'site=aer,action=%s,nth=1'", errors[i].action);
-		qtest_qom_set(&qt, RIG_PATH, "fault-rules", rule);
+		snprintf(rule, sizeof(rule), "site=aer,action=%s,nth=1", errors[i].action);
+		axl_set_rules(&qt, rule);
 		axl_assert_works(&queue);
 		QTEST_WAIT(axl_config(&port, at, 4) & received);
 		assert_int_equal(axl_config(&port, at, 4) & received, errors[i].bits);

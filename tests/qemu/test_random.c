@@ -440,10 +440,8 @@ static void inject(void)
 		"site=aer,action=correctable",
 		"",
 	};
-	char json[96];
 
-	snprintf(json, sizeof(json), "'%s'", rules[below(sizeof(rules) / sizeof(rules[0]))]);
-	qtest_qom_set(&qt, RIG_PATH, "fault-rules", json);
+	axl_set_rules(&qt, rules[below(sizeof(rules) / sizeof(rules[0]))]);
 }
 
 static void step(void)
@@ -479,7 +477,7 @@ static void bring_up(void)
 	uint16_t power;
 
 	qtest_qmp_ok(&qt, "{'execute':'cont'}");
-	qtest_qom_set(&qt, RIG_PATH, "fault-rules", "''");
+	axl_set_rules(&qt, "");
 	qtest_qom_set(&qt, RIG_PATH, "link", "true");
 	power = (uint16_t)(axl_capability(axl, PCI_CAP_ID_PM) + PCI_PM_CTRL);
 	axl_set_config(axl, power, 0, 2);
