@@ -57,38 +57,42 @@ static void revoke(struct axl_device *axl)
 	axl_bos_revoke(axl);
 }
 
-static int sleep(struct axl_device *axl)
+static void sleep(struct axl_device *axl)
 {
 	axl_hw_suspend(axl);
 	for (int v = 0; v < AXL_NUM_VECTORS; v++)
 		synchronize_irq(pci_irq_vector(axl->pdev, v));
-	return 0;
 }
 
 /* A device that does not come up is wedged: its queues stand, calls answer -EIO. */
-static int wake(struct axl_device *axl, bool queues)
+static void wake(struct axl_device *axl, bool queues)
 {
 	axl_hw_resume(axl, queues);
 	axl_progress_contexts(axl, ~0ull);
 	wake_up_all(&axl->irq);
-	return 0;
+}
+
+/* Whatever it does. */
+static void stop(struct axl_device *axl)
+{
+	mutex_lock(&axl->objects);
+	revoke(axl);
+	sleep(axl);
+	mutex_unlock(&axl->objects);
 }
 
 /* Everybody else is frozen, or waits in a fault. */
 static int axl_suspend(struct device *dev)
 {
-	struct axl_device *axl = dev_get_drvdata(dev);
-
-	mutex_lock(&axl->objects);
-	revoke(axl);
-	sleep(axl);
-	mutex_unlock(&axl->objects);
+	stop(dev_get_drvdata(dev));
 	return 0;
 }
 
+/* From sleep of either kind. */
 static int axl_resume(struct device *dev)
 {
-	return wake(dev_get_drvdata(dev), true);
+	wake(dev_get_drvdata(dev), true);
+	return 0;
 }
 
 static int axl_runtime_suspend(struct device *dev)
@@ -101,21 +105,17 @@ static int axl_runtime_suspend(struct device *dev)
 	/* A doorbell may have come before its page went. */
 	if (!axl_hw_idle(axl))
 		goto busy;
-	return sleep(axl);
+	sleep(axl);
+	return 0;
 
 busy:
 	pm_runtime_mark_last_busy(dev); /* or nobody would try again */
 	return -EBUSY;
 }
 
-static int axl_runtime_resume(struct device *dev)
-{
-	return wake(dev_get_drvdata(dev), true);
-}
-
 const struct dev_pm_ops axl_pm_ops = { SYSTEM_SLEEP_PM_OPS(axl_suspend, axl_resume)
-					       RUNTIME_PM_OPS(axl_runtime_suspend,
-							      axl_runtime_resume, NULL) };
+					       RUNTIME_PM_OPS(axl_runtime_suspend, axl_resume,
+							      NULL) };
 
 /* Whether it sleeps is the administrator's decision (power/control), as for every PCI device. */
 void axl_pm_init(struct axl_device *axl)
@@ -135,14 +135,6 @@ void axl_pm_fini(struct axl_device *axl)
 }
 
 /* ---- what the PCI core tells of ---- */
-
-static void stop(struct axl_device *axl)
-{
-	mutex_lock(&axl->objects);
-	revoke(axl);
-	sleep(axl);
-	mutex_unlock(&axl->objects);
-}
 
 /* What ran is lost: every queue stands, with cause RESET, and goes on with QUEUE_RESET. */
 static void restart(struct axl_device *axl)
