@@ -474,7 +474,9 @@ static void set_asleep(struct axl_device *axl, bool asleep)
 /* A link that goes tells nobody. Who waits looks: then every queue stands. */
 void axl_hw_check(struct axl_device *axl)
 {
-	mutex_lock(&axl->command_lock);
+	/* Who holds it finds out by himself; a deadline does not wait for a mailbox. */
+	if (!mutex_trylock(&axl->command_lock))
+		return;
 	if (!axl->asleep && !axl->wedged && axl_read(axl, AXL_REG_STATUS) == ~0u) {
 		drm_err(&axl->drm, "it does not answer any more\n");
 		axl->gone = true;
