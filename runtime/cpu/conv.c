@@ -14,7 +14,6 @@
 #include "runtime/cpu/conv_depthwise.h"
 #include "runtime/cpu/conv_direct.h"
 #include "runtime/cpu/families.h"
-#include "runtime/cpu/half.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/sgemm.h"
 #include "runtime/cpu/window.h"
@@ -301,8 +300,6 @@ static int run_conv(struct op_call *call)
 	int64_t dims[TENSOR_MAX_RANK];
 	int rank, err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_conv);
 	err = check_inputs(call, &conv);
 	if (!err)
 		err = window_read(call, call->inputs[0], call->inputs[1]->dims + 2, false, &conv.window);
@@ -364,7 +361,7 @@ static void release_conv(void *arg)
 }
 
 const struct op_kernel ops_conv[] = {
-	{"", "Conv", 1, 0, 2, 3, 1, 1, run_conv, prepare_conv, release_conv},
-	{"com.microsoft", "FusedConv", 1, 0, 2, 4, 1, 1, run_conv, prepare_conv, release_conv},
+	{"", "Conv", 1, 0, 2, 3, 1, 1, run_conv, prepare_conv, release_conv, &op_half_in_f32},
+	{"com.microsoft", "FusedConv", 1, 0, 2, 4, 1, 1, run_conv, prepare_conv, release_conv, &op_half_in_f32},
 };
 const size_t ops_conv_count = sizeof(ops_conv) / sizeof(ops_conv[0]);

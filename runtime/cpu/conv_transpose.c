@@ -10,7 +10,6 @@
 
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
-#include "runtime/cpu/half.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/sgemm.h"
 #include "runtime/cpu/window.h"
@@ -211,8 +210,6 @@ static int run_conv_transpose(struct op_call *call)
 	int64_t dims[TENSOR_MAX_RANK], channels;
 	int rank, err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_conv_transpose);
 	err = check_inputs(call, &t);
 	if (!err)
 		err = window_read_transpose(call, call->inputs[0], call->inputs[1]->dims + 2, &t.window);
@@ -238,6 +235,6 @@ static int run_conv_transpose(struct op_call *call)
 }
 
 const struct op_kernel ops_conv_transpose[] = {
-	{"", "ConvTranspose", 1, 0, 2, 3, 1, 1, run_conv_transpose, NULL, NULL},
+	{"", "ConvTranspose", 1, 0, 2, 3, 1, 1, run_conv_transpose, NULL, NULL, &op_half_in_f32},
 };
 const size_t ops_conv_transpose_count = sizeof(ops_conv_transpose) / sizeof(ops_conv_transpose[0]);

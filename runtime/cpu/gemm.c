@@ -16,7 +16,6 @@
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/families.h"
-#include "runtime/cpu/half.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/sgemm.h"
@@ -361,8 +360,6 @@ static int run_gemm(struct op_call *call)
 	bool f64 = a->dtype == DTYPE_F64;
 	int err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_gemm);
 	if (a->rank != 2 || b->rank != 2)
 		return op_fail(call, -EINVAL, "%s: inputs 0 and 1 must be matrices, they have ranks %d and %d",
 			       call->node->op_type, a->rank, b->rank);
@@ -488,8 +485,6 @@ static int run_matmul(struct op_call *call)
 	int64_t dims[TENSOR_MAX_RANK + 2];
 	int rank = 0, err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_matmul);
 	if (a->dtype != b->dtype)
 		return op_fail(call, -EINVAL, "%s: %s times %s", call->node->op_type, dtype_name(a->dtype),
 			       dtype_name(b->dtype));
@@ -507,9 +502,9 @@ static int run_matmul(struct op_call *call)
 }
 
 const struct op_kernel ops_gemm[] = {
-	{"", "Gemm", 1, 0, 2, 3, 1, 1, run_gemm, NULL, NULL},
-	{"", "MatMul", 1, 0, 2, 2, 1, 1, run_matmul, NULL, NULL},
-	{"com.microsoft", "FusedGemm", 1, 0, 2, 3, 1, 1, run_gemm, NULL, NULL},
-	{"com.microsoft", "FusedMatMul", 1, 0, 2, 2, 1, 1, run_matmul, NULL, NULL},
+	{"", "Gemm", 1, 0, 2, 3, 1, 1, run_gemm, NULL, NULL, &op_half_in_f32},
+	{"", "MatMul", 1, 0, 2, 2, 1, 1, run_matmul, NULL, NULL, &op_half_in_f32},
+	{"com.microsoft", "FusedGemm", 1, 0, 2, 3, 1, 1, run_gemm, NULL, NULL, &op_half_in_f32},
+	{"com.microsoft", "FusedMatMul", 1, 0, 2, 2, 1, 1, run_matmul, NULL, NULL, &op_half_in_f32},
 };
 const size_t ops_gemm_count = sizeof(ops_gemm) / sizeof(ops_gemm[0]);

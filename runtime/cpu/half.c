@@ -9,9 +9,22 @@
 
 #include "runtime/cpu/cast.h"
 
-bool call_is_half(const struct op_call *call)
+const struct op_widen op_half_in_f32;
+
+bool call_has_half(const struct op_call *call)
 {
-	return call->node->num_inputs && call->inputs[0] && dtype_is_half(call->inputs[0]->dtype);
+	for (size_t i = 0; i < call->node->num_inputs; i++)
+		if (call->inputs[i] && dtype_is_half(call->inputs[i]->dtype))
+			return true;
+	return false;
+}
+
+/* The type of output @index, which the kernel computed in float32. */
+static enum dtype rounded_type(const struct op_call *call, const struct op_widen *widen, size_t index)
+{
+	signed char like = widen->output_like ? widen->output_like[index] : 0;
+
+	return like < 0 || !call->inputs[like] ? DTYPE_F32 : call->inputs[like]->dtype;
 }
 
 /* One f32 output of the inner call, rounded into the outer call's tensor. */
@@ -26,7 +39,7 @@ static int round_output(struct op_call *call, size_t index, enum dtype type, con
 	return err;
 }
 
-int run_half_in_f32(struct op_call *call, int (*run)(struct op_call *call))
+int run_half_in_f32(struct op_call *call, const struct op_kernel *kernel)
 {
 	size_t num_inputs = call->node->num_inputs, num_outputs = call->node->num_outputs;
 	struct tensor *tensors = calloc(num_inputs + num_outputs, sizeof(*tensors));
@@ -48,13 +61,13 @@ int run_half_in_f32(struct op_call *call, int (*run)(struct op_call *call))
 		inner.inputs = inputs;
 		inner.outputs = outputs;
 		inner.state = NULL;
-		err = run(&inner);
-		if (err)
+		err = kernel->run(&inner);
+		if (err && inner.error[0])
 			op_fail(call, err, "%s", inner.error);
 	}
 	for (size_t i = 0; !err && i < num_outputs; i++)
 		if (outputs[i])
-			err = round_output(call, i, call->inputs[0]->dtype, outputs[i]);
+			err = round_output(call, i, rounded_type(call, kernel->half_in_f32, i), outputs[i]);
 	for (size_t i = 0; tensors && i < num_inputs + num_outputs; i++)
 		tensor_finish(&tensors[i]);
 	free(outputs);

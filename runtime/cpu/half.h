@@ -7,13 +7,13 @@
 
 #include "runtime/cpu/op.h"
 
-/* True when input 0 of the call is float16 or bfloat16. */
-bool call_is_half(const struct op_call *call);
+/* True when an input of the call is float16 or bfloat16. */
+bool call_has_half(const struct op_call *call);
 
 /*
- * Run @run with every half input converted to float32, and its float32 outputs converted back to the type of input 0.
+ * Run @kernel with every half input converted to float32 and its float32 outputs rounded as kernel->half_in_f32 says.
  * Other inputs and outputs pass unchanged. The call's state is passed as NULL: it was prepared for float32.
  */
-int run_half_in_f32(struct op_call *call, int (*run)(struct op_call *call));
+int run_half_in_f32(struct op_call *call, const struct op_kernel *kernel);
 
 #endif

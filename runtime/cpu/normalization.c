@@ -12,7 +12,6 @@
 
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
-#include "runtime/cpu/half.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/row_stats.h"
@@ -147,8 +146,6 @@ static int run_batch_normalization(struct op_call *call)
 	float *stats = NULL;
 	int err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_batch_normalization);
 	err = check_f32(call);
 	if (!err && x->rank < 1)
 		err = op_fail(call, -EINVAL, "BatchNormalization: the input is a scalar");
@@ -194,8 +191,6 @@ static int run_instance_normalization(struct op_call *call)
 	struct planes job = {.epsilon = op_attr_float(call->node, "epsilon", 1e-5f)};
 	int err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_instance_normalization);
 	err = check_f32(call);
 	if (!err && x->rank < 2)
 		err = op_fail(call, -EINVAL, "InstanceNormalization: the input has rank %d, at least 2 is needed",
@@ -224,8 +219,6 @@ static int run_group_normalization(struct op_call *call)
 			     .scale_by_group = call->node->opset < 21};
 	int err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_group_normalization);
 	err = check_f32(call);
 	if (!err && x->rank < 2)
 		err = op_fail(call, -EINVAL, "GroupNormalization: the input has rank %d, at least 2 is needed",
@@ -369,15 +362,11 @@ static int layer_normalization(struct op_call *call, bool root_mean_square)
 
 static int run_layer_normalization(struct op_call *call)
 {
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_layer_normalization);
 	return layer_normalization(call, false);
 }
 
 static int run_rms_normalization(struct op_call *call)
 {
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_rms_normalization);
 	return layer_normalization(call, true);
 }
 
@@ -429,15 +418,11 @@ static int skip_layer_normalization(struct op_call *call, bool simplified)
 
 static int run_skip_layer_normalization(struct op_call *call)
 {
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_skip_layer_normalization);
 	return skip_layer_normalization(call, false);
 }
 
 static int run_skip_rms_normalization(struct op_call *call)
 {
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_skip_rms_normalization);
 	return skip_layer_normalization(call, true);
 }
 
@@ -503,8 +488,6 @@ static int run_mean_variance_normalization(struct op_call *call)
 	int64_t stride = 1;
 	int err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_mean_variance_normalization);
 	if (!num_axes) {
 		axes = default_axes;
 		num_axes = 3;
@@ -551,8 +534,6 @@ static int run_lp_normalization(struct op_call *call)
 	int64_t axis = op_attr_int(call->node, "axis", -1), p = op_attr_int(call->node, "p", 2), inner = 1, outer, n;
 	int err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_lp_normalization);
 	err = check_f32(call);
 	if (!err && (p < 1 || p > 2))
 		err = op_fail(call, -EINVAL, "LpNormalization: attribute p is %lld, 1 and 2 are defined", (long long)p);
@@ -641,8 +622,6 @@ static int run_lrn(struct op_call *call)
 			  .bias = op_attr_float(call->node, "bias", 1)};
 	int err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_lrn);
 	err = check_f32(call);
 	if (!err && x->rank < 2)
 		err = op_fail(call, -EINVAL, "LRN: the input has rank %d, at least 2 is needed", x->rank);
@@ -663,18 +642,28 @@ static int run_lrn(struct op_call *call)
 	return 0;
 }
 
+/* Mean and deviation stay float32 (stash_type); y and the sum of input and skip do not. */
+static const signed char statistics_output[] = {0, -1, -1, 0};
+static const struct op_widen statistics_in_f32 = {statistics_output};
+/* Running mean and variance have a type of their own since opset 14. */
+static const signed char running_output[] = {0, 3, 4, 3, 4};
+static const struct op_widen statistics_as_given = {running_output};
+
 const struct op_kernel ops_normalization[] = {
-	{"", "BatchNormalization", 1, 0, 5, 5, 1, 5, run_batch_normalization, NULL, NULL},
-	{"", "GroupNormalization", 18, 0, 3, 3, 1, 1, run_group_normalization, NULL, NULL},
-	{"", "InstanceNormalization", 1, 0, 3, 3, 1, 1, run_instance_normalization, NULL, NULL},
-	{"", "LRN", 1, 0, 1, 1, 1, 1, run_lrn, NULL, NULL},
+	{"", "BatchNormalization", 1, 0, 5, 5, 1, 5, run_batch_normalization, NULL, NULL, &statistics_as_given},
+	{"", "GroupNormalization", 18, 0, 3, 3, 1, 1, run_group_normalization, NULL, NULL, &op_half_in_f32},
+	{"", "InstanceNormalization", 1, 0, 3, 3, 1, 1, run_instance_normalization, NULL, NULL, &op_half_in_f32},
+	{"", "LRN", 1, 0, 1, 1, 1, 1, run_lrn, NULL, NULL, &op_half_in_f32},
 	/* Before opset 17 as ONNX Runtime's extension in the same domain, with the same meaning. */
-	{"", "LayerNormalization", 1, 0, 2, 3, 1, 3, run_layer_normalization, NULL, NULL},
-	{"", "LpNormalization", 1, 0, 1, 1, 1, 1, run_lp_normalization, NULL, NULL},
-	{"", "MeanVarianceNormalization", 1, 0, 1, 1, 1, 1, run_mean_variance_normalization, NULL, NULL},
-	{"", "RMSNormalization", 1, 0, 2, 2, 1, 2, run_rms_normalization, NULL, NULL},
-	{"", "SimplifiedLayerNormalization", 1, 0, 2, 2, 1, 2, run_rms_normalization, NULL, NULL},
-	{"com.microsoft", "SkipLayerNormalization", 1, 0, 3, 5, 1, 4, run_skip_layer_normalization, NULL, NULL},
-	{"com.microsoft", "SkipSimplifiedLayerNormalization", 1, 0, 3, 4, 1, 4, run_skip_rms_normalization, NULL, NULL},
+	{"", "LayerNormalization", 1, 0, 2, 3, 1, 3, run_layer_normalization, NULL, NULL, &statistics_in_f32},
+	{"", "LpNormalization", 1, 0, 1, 1, 1, 1, run_lp_normalization, NULL, NULL, &op_half_in_f32},
+	{"", "MeanVarianceNormalization", 1, 0, 1, 1, 1, 1, run_mean_variance_normalization, NULL, NULL,
+	 &op_half_in_f32},
+	{"", "RMSNormalization", 1, 0, 2, 2, 1, 2, run_rms_normalization, NULL, NULL, &statistics_in_f32},
+	{"", "SimplifiedLayerNormalization", 1, 0, 2, 2, 1, 2, run_rms_normalization, NULL, NULL, &statistics_in_f32},
+	{"com.microsoft", "SkipLayerNormalization", 1, 0, 3, 5, 1, 4, run_skip_layer_normalization, NULL, NULL,
+	 &statistics_in_f32},
+	{"com.microsoft", "SkipSimplifiedLayerNormalization", 1, 0, 3, 4, 1, 4, run_skip_rms_normalization, NULL, NULL,
+	 &statistics_in_f32},
 };
 const size_t ops_normalization_count = sizeof(ops_normalization) / sizeof(ops_normalization[0]);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "runtime/cpu/families.h"
+#include "runtime/cpu/half.h"
 
 #define MAX_KERNELS 1024
 
@@ -223,7 +224,7 @@ int op_run(const struct op_kernel *kernel, struct op_call *call)
 	err = check_counts(kernel, call);
 	if (err)
 		return err;
-	err = kernel->run(call);
+	err = kernel->half_in_f32 && call_has_half(call) ? run_half_in_f32(call, kernel) : kernel->run(call);
 	if (err && !call->error[0])
 		op_fail(call, err, "%s: %s", call->node->op_type, strerror(-err));
 	return err;

@@ -98,6 +98,15 @@ struct op_call {
 	char error[OP_ERROR_SIZE];
 };
 
+/*
+ * How a kernel that computes in float32 serves float16 and bfloat16 (half.h): half inputs are converted to float32, and
+ * each float32 output is rounded to the type of input output_like[index] (input 0 where NULL, float32 where negative).
+ */
+struct op_widen {
+	const signed char *output_like;
+};
+extern const struct op_widen op_half_in_f32; /* all outputs as input 0 */
+
 struct op_kernel {
 	const char *domain;
 	const char *op_type;
@@ -109,6 +118,8 @@ struct op_kernel {
 	/* Optional. @constants[i] is input i when it is known for ever, else NULL. */
 	int (*prepare)(const struct op_node *node, const struct tensor *const *constants, void **state);
 	void (*release)(void *state);
+	/* Optional: half inputs never reach @run. */
+	const struct op_widen *half_in_f32;
 };
 
 /* The kernel that serves the node's (domain, op_type, opset), or NULL. */
@@ -118,7 +129,8 @@ const struct op_kernel *op_find(const char *domain, const char *op_type, int ops
 const struct op_kernel *op_at(size_t index);
 
 /* As struct op_kernel says; *state stays NULL where a kernel has nothing to prepare. 0 or negative errno. */
-int op_prepare(const struct op_kernel *kernel, const struct op_node *node, const struct tensor *const *constants, void **state);
+int op_prepare(const struct op_kernel *kernel, const struct op_node *node, const struct tensor *const *constants,
+	       void **state);
 void op_release(const struct op_kernel *kernel, void *state);
 
 /*

@@ -15,7 +15,6 @@
 #include "runtime/cpu/conv_depthwise.h"
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
-#include "runtime/cpu/half.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/row_stats.h"
@@ -404,8 +403,6 @@ static int run_max_pool(struct op_call *call)
 	struct pooling job = {.column_major = op_attr_int(call->node, "storage_order", 0)};
 	int err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_max_pool);
 	err = choose_max(call, &job);
 	if (!err)
 		err = read_pool(call, &job);
@@ -417,8 +414,6 @@ static int run_global_max_pool(struct op_call *call)
 	struct pooling job = {0};
 	int err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_global_max_pool);
 	err = choose_max(call, &job);
 	if (!err)
 		err = window_global(call, call->inputs[0], &job.window);
@@ -431,8 +426,6 @@ static int run_average_pool(struct op_call *call)
 		.ops = &sum_f32, .average = true, .include_pad = op_attr_int(call->node, "count_include_pad", 0)};
 	int err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_average_pool);
 	err = check_f32(call);
 	if (!err)
 		err = read_pool(call, &job);
@@ -444,8 +437,6 @@ static int run_global_average_pool(struct op_call *call)
 	struct pooling job = {.ops = &sum_f32, .average = true};
 	int err;
 
-	if (call_is_half(call))
-		return run_half_in_f32(call, run_global_average_pool);
 	err = check_f32(call);
 	if (!err)
 		err = window_global(call, call->inputs[0], &job.window);
@@ -466,20 +457,20 @@ static int run_lp(struct op_call *call, bool global)
 
 static int run_lp_pool(struct op_call *call)
 {
-	return call_is_half(call) ? run_half_in_f32(call, run_lp_pool) : run_lp(call, false);
+	return run_lp(call, false);
 }
 
 static int run_global_lp_pool(struct op_call *call)
 {
-	return call_is_half(call) ? run_half_in_f32(call, run_global_lp_pool) : run_lp(call, true);
+	return run_lp(call, true);
 }
 
 const struct op_kernel ops_pooling[] = {
-	{"", "AveragePool", 1, 0, 1, 1, 1, 1, run_average_pool, NULL, NULL},
-	{"", "GlobalAveragePool", 1, 0, 1, 1, 1, 1, run_global_average_pool, NULL, NULL},
-	{"", "GlobalLpPool", 2, 0, 1, 1, 1, 1, run_global_lp_pool, NULL, NULL},
-	{"", "GlobalMaxPool", 1, 0, 1, 1, 1, 1, run_global_max_pool, NULL, NULL},
-	{"", "LpPool", 2, 0, 1, 1, 1, 1, run_lp_pool, NULL, NULL},
-	{"", "MaxPool", 1, 0, 1, 1, 1, 2, run_max_pool, NULL, NULL},
+	{"", "AveragePool", 1, 0, 1, 1, 1, 1, run_average_pool, NULL, NULL, &op_half_in_f32},
+	{"", "GlobalAveragePool", 1, 0, 1, 1, 1, 1, run_global_average_pool, NULL, NULL, &op_half_in_f32},
+	{"", "GlobalLpPool", 2, 0, 1, 1, 1, 1, run_global_lp_pool, NULL, NULL, &op_half_in_f32},
+	{"", "GlobalMaxPool", 1, 0, 1, 1, 1, 1, run_global_max_pool, NULL, NULL, &op_half_in_f32},
+	{"", "LpPool", 2, 0, 1, 1, 1, 1, run_lp_pool, NULL, NULL, &op_half_in_f32},
+	{"", "MaxPool", 1, 0, 1, 1, 1, 2, run_max_pool, NULL, NULL, &op_half_in_f32},
 };
 const size_t ops_pooling_count = sizeof(ops_pooling) / sizeof(ops_pooling[0]);

@@ -13,7 +13,6 @@
 
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
-#include "runtime/cpu/half.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/row_stats.h"
 #include "runtime/cpu/scratch.h"
@@ -161,22 +160,22 @@ static int run_kind(struct op_call *call, enum softmax_kind kind)
 
 static int run_softmax(struct op_call *call)
 {
-	return call_is_half(call) ? run_half_in_f32(call, run_softmax) : run_kind(call, SOFTMAX);
+	return run_kind(call, SOFTMAX);
 }
 
 static int run_log_softmax(struct op_call *call)
 {
-	return call_is_half(call) ? run_half_in_f32(call, run_log_softmax) : run_kind(call, LOG_SOFTMAX);
+	return run_kind(call, LOG_SOFTMAX);
 }
 
 static int run_hardmax(struct op_call *call)
 {
-	return call_is_half(call) ? run_half_in_f32(call, run_hardmax) : run_kind(call, HARDMAX);
+	return run_kind(call, HARDMAX);
 }
 
 const struct op_kernel ops_softmax[] = {
-	{"", "Hardmax", 1, 0, 1, 1, 1, 1, run_hardmax, NULL, NULL},
-	{"", "LogSoftmax", 1, 0, 1, 1, 1, 1, run_log_softmax, NULL, NULL},
-	{"", "Softmax", 1, 0, 1, 1, 1, 1, run_softmax, NULL, NULL},
+	{"", "Hardmax", 1, 0, 1, 1, 1, 1, run_hardmax, NULL, NULL, &op_half_in_f32},
+	{"", "LogSoftmax", 1, 0, 1, 1, 1, 1, run_log_softmax, NULL, NULL, &op_half_in_f32},
+	{"", "Softmax", 1, 0, 1, 1, 1, 1, run_softmax, NULL, NULL, &op_half_in_f32},
 };
 const size_t ops_softmax_count = sizeof(ops_softmax) / sizeof(ops_softmax[0]);
