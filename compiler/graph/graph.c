@@ -208,6 +208,16 @@ struct graph_value *graph_add_value(struct graph *graph, const char *name, enum 
 	return value;
 }
 
+const struct graph_type *graph_add_type(struct graph *graph, enum dtype dtype, enum dtype key,
+					const struct graph_type *element)
+{
+	struct graph_type *type = graph_alloc(graph, sizeof(*type));
+
+	if (type)
+		*type = (struct graph_type){dtype, key, element};
+	return type;
+}
+
 struct graph_value *graph_add_constant(struct graph *graph, const char *name, struct tensor *tensor)
 {
 	struct graph_value *value = graph_add_value(graph, name, tensor->dtype, tensor->rank, tensor->dims);
@@ -513,10 +523,31 @@ bool graph_value_is_static(const struct graph_value *value)
 	return true;
 }
 
+/* ONNX's way to write a type; appends to @text at @at, returns the new end (at most @size). */
+static size_t print_type(const struct graph_type *type, char *text, size_t size, size_t at)
+{
+	const char *key = type && type->dtype == DTYPE_MAP ? dtype_name(type->key) : NULL;
+
+	if (at >= size)
+		return size;
+	if (!type || !dtype_is_nested(type->dtype))
+		return at + (size_t)snprintf(text + at, size - at, "tensor(%s)", type ? dtype_name(type->dtype) : "?");
+	at += (size_t)snprintf(text + at, size - at, "%s(%s%s",
+			       type->dtype == DTYPE_SEQUENCE ? "seq" : dtype_name(type->dtype), key ? key : "",
+			       key ? ", " : "");
+	at = print_type(type->element, text, size, at);
+	return at < size ? at + (size_t)snprintf(text + at, size - at, ")") : size;
+}
+
 char *graph_value_type(const struct graph *graph, const struct graph_value *value, char *text, size_t size)
 {
-	size_t at = (size_t)snprintf(text, size, "%s", dtype_name(value->dtype));
+	size_t at;
 
+	if (dtype_is_nested(value->dtype)) {
+		print_type(&(struct graph_type){value->dtype, value->key, value->element}, text, size, 0);
+		return text;
+	}
+	at = (size_t)snprintf(text, size, "%s", dtype_name(value->dtype));
 	if (value->rank < 0) {
 		snprintf(text + at, size - at, "[...]");
 		return text;

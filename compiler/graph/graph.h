@@ -29,7 +29,21 @@ struct graph_node;
 #define GRAPH_DIM_SYMBOL(index) (-2 - (int64_t)(index))
 
 /*
+ * struct graph_type - what the elements of a nested value are; belongs to the graph and never changes
+ * @dtype:   element type of a tensor, or DTYPE_SEQUENCE, DTYPE_OPTIONAL, DTYPE_MAP
+ * @key:     type of a map's keys, else DTYPE_UNDEFINED
+ * @element: of a nested type: what it holds (of a map: its values); NULL for a tensor, or while it is not known
+ */
+struct graph_type {
+	enum dtype dtype;
+	enum dtype key;
+	const struct graph_type *element;
+};
+
+/*
  * struct graph_value - one SSA value
+ * @dtype:    element type of a tensor; DTYPE_SEQUENCE, DTYPE_OPTIONAL or DTYPE_MAP for a nested value, whose rank stays -1
+ * @key, @element: of a nested value, as in struct graph_type
  * @rank:     -1 while the rank is unknown
  * @constant: its contents when it is an initializer or was folded, else NULL
  * @producer: the node that computes it; NULL for graph inputs and constants
@@ -41,6 +55,8 @@ struct graph_value {
 	int id; /* index in graph->values, stable */
 	const char *name;
 	enum dtype dtype;
+	enum dtype key;
+	const struct graph_type *element;
 	int rank;
 	int64_t dims[TENSOR_MAX_RANK];
 	struct tensor *constant;
@@ -113,6 +129,9 @@ const char *graph_intern(struct graph *graph, const char *text);
 /* New value; a NULL or taken name is made unique. NULL when out of memory. rank -1: unknown. */
 struct graph_value *graph_add_value(struct graph *graph, const char *name, enum dtype dtype, int rank,
 				    const int64_t *dims);
+/* A type that lives as long as the graph; NULL when out of memory. @element must live as long, too. */
+const struct graph_type *graph_add_type(struct graph *graph, enum dtype dtype, enum dtype key,
+					const struct graph_type *element);
 /* New constant; takes over what @tensor owns (also on failure). */
 struct graph_value *graph_add_constant(struct graph *graph, const char *name, struct tensor *tensor);
 /* New node before @before (NULL: at the end). Inputs get the use recorded, outputs the producer. */
@@ -143,7 +162,7 @@ int graph_sort(struct graph *graph);
 /* The node as the operator library wants it; borrows from the node. */
 struct op_node graph_op_node(const struct graph_node *node);
 bool graph_value_is_static(const struct graph_value *value); /* rank and every dimension known */
-/* "float32[1,3,224,224]" or "float32[N,?,8]" into @text. Returns @text. */
+/* "float32[1,3,224,224]", "float32[N,?,8]" or "seq(tensor(float32))" into @text. Returns @text. */
 char *graph_value_type(const struct graph *graph, const struct graph_value *value, char *text, size_t size);
 /* The graph as text, one line a node; the form of `--print-after`. */
 int graph_print(const struct graph *graph, FILE *out);

@@ -95,44 +95,108 @@ static int64_t symbol_dim(struct graph *graph, const char *name)
 	return GRAPH_DIM_SYMBOL(graph->num_symbols++);
 }
 
-/* Type and shape of a ValueInfoProto; rank -1 where it gives none. */
-static int read_type(struct importer *im, const Onnx__ValueInfoProto *info, enum dtype *dtype, int *rank, int64_t *dims)
+/*
+ * What a ValueInfoProto says.
+ * @type: as in struct graph_value; DTYPE_UNDEFINED where it gives none
+ * @rank: -1 where it gives none
+ */
+struct stated_type {
+	struct graph_type type;
+	int rank;
+	int64_t dims[TENSOR_MAX_RANK];
+};
+
+static int element_type(struct importer *im, const char *name, int number, enum dtype *dtype)
 {
-	const Onnx__TypeProto__Tensor *tensor = info->type ? info->type->tensor_type : NULL;
+	*dtype = (enum dtype)number;
+	if (number < 0 || !dtype_size(*dtype) || dtype_is_nested(*dtype))
+		return bad(im, -ENOTSUP, "value %s: element type %d", name, number);
+	return 0;
+}
 
-	*dtype = DTYPE_UNDEFINED;
-	*rank = -1;
-	if (info->type && !tensor)
-		return bad(im, -ENOTSUP, "value %s is not a tensor; sequences, maps and optionals are not imported yet",
-			   text(info->name));
-	if (!tensor)
-		return 0;
-	*dtype = (enum dtype)tensor->elem_type;
-	if (!dtype_size(*dtype))
-		return bad(im, -ENOTSUP, "value %s: element type %d", text(info->name), tensor->elem_type);
-	if (!tensor->shape)
-		return 0;
-	if (tensor->shape->n_dim > TENSOR_MAX_RANK)
-		return bad(im, -ENOTSUP, "value %s: rank %zu, at most %d is possible", text(info->name),
-			   tensor->shape->n_dim, TENSOR_MAX_RANK);
-	*rank = (int)tensor->shape->n_dim;
-	for (int d = 0; d < *rank; d++) {
-		const Onnx__TensorShapeProto__Dimension *dim = tensor->shape->dim[d];
+/* The type that @proto describes; *type is its own, its elements' belong to the graph. @depth: how deep it is nested. */
+static int read_nested_type(struct importer *im, const char *name, const Onnx__TypeProto *proto, int depth,
+			    struct graph_type *type)
+{
+	const Onnx__TypeProto *inner = NULL;
+	struct graph_type element;
+	int err = 0;
 
-		dims[d] = GRAPH_DIM_UNKNOWN;
+	*type = (struct graph_type){0};
+	if (depth > MAX_DEPTH)
+		return bad(im, -ENOTSUP, "value %s: its type nests deeper than %d", name, MAX_DEPTH);
+	if (proto->tensor_type)
+		return element_type(im, name, proto->tensor_type->elem_type, &type->dtype);
+	if (proto->sparse_tensor_type) /* held dense */
+		return element_type(im, name, proto->sparse_tensor_type->elem_type, &type->dtype);
+	if (proto->sequence_type) {
+		type->dtype = DTYPE_SEQUENCE;
+		inner = proto->sequence_type->elem_type;
+	} else if (proto->optional_type) {
+		type->dtype = DTYPE_OPTIONAL;
+		inner = proto->optional_type->elem_type;
+	} else if (proto->map_type) {
+		type->dtype = DTYPE_MAP;
+		inner = proto->map_type->value_type;
+		err = element_type(im, name, proto->map_type->key_type, &type->key);
+	} else {
+		return bad(im, -ENOTSUP, "value %s: a type that is no tensor, sequence, optional or map", name);
+	}
+	if (err || !inner)
+		return err;
+	err = read_nested_type(im, name, inner, depth + 1, &element);
+	if (err)
+		return err;
+	type->element = graph_add_type(im->graph, element.dtype, element.key, element.element);
+	return type->element ? 0 : bad(im, -ENOMEM, "out of memory");
+}
+
+static int read_type(struct importer *im, const Onnx__ValueInfoProto *info, struct stated_type *stated)
+{
+	const char *name = text(info->name);
+	const Onnx__TensorShapeProto *shape = NULL;
+	int err;
+
+	*stated = (struct stated_type){.rank = -1};
+	if (!info->type)
+		return 0;
+	err = read_nested_type(im, name, info->type, 0, &stated->type);
+	if (err)
+		return err;
+	if (info->type->tensor_type)
+		shape = info->type->tensor_type->shape;
+	else if (info->type->sparse_tensor_type)
+		shape = info->type->sparse_tensor_type->shape;
+	if (!shape)
+		return 0;
+	if (shape->n_dim > TENSOR_MAX_RANK)
+		return bad(im, -ENOTSUP, "value %s: rank %zu, at most %d is possible", name, shape->n_dim,
+			   TENSOR_MAX_RANK);
+	stated->rank = (int)shape->n_dim;
+	for (int d = 0; d < stated->rank; d++) {
+		const Onnx__TensorShapeProto__Dimension *dim = shape->dim[d];
+
+		stated->dims[d] = GRAPH_DIM_UNKNOWN;
 		if (dim->has_dim_value && dim->dim_value >= 0)
-			dims[d] = dim->dim_value;
+			stated->dims[d] = dim->dim_value;
 		else if (dim->dim_param && *dim->dim_param)
-			dims[d] = symbol_dim(im->graph, dim->dim_param);
+			stated->dims[d] = symbol_dim(im->graph, dim->dim_param);
 		else if (!dim->has_dim_value || dim->dim_value < 0) {
 			/* An unnamed dimension of an input gets a symbol of its own, so that it can be bound. */
-			char name[300];
+			char symbol[300];
 
-			snprintf(name, sizeof(name), "%.250s.dim%d", text(info->name), d);
-			dims[d] = symbol_dim(im->graph, name);
+			snprintf(symbol, sizeof(symbol), "%.250s.dim%d", name, d);
+			stated->dims[d] = symbol_dim(im->graph, symbol);
 		}
 	}
 	return 0;
+}
+
+static void set_type(struct graph_value *value, const struct graph_type *type)
+{
+	value->dtype = type->dtype;
+	value->key = type->key;
+	value->element = type->element;
 }
 
 static int import_initializers(struct importer *im, const Onnx__GraphProto *proto)
@@ -168,20 +232,20 @@ static int import_inputs(struct importer *im, const Onnx__GraphProto *proto)
 	for (size_t i = 0; i < proto->n_input; i++) {
 		const char *name = text(proto->input[i]->name);
 		struct graph_value *value = graph_find_value(im->graph, name);
-		enum dtype dtype;
-		int64_t dims[TENSOR_MAX_RANK];
-		int rank, err;
+		struct stated_type stated;
+		int err;
 
 		if (value && value->constant)
 			continue; /* IR 3 lists initializers as inputs, too */
 		if (value || !*name)
 			return bad(im, -EINVAL, "input '%s': no name, or one that is taken", name);
-		err = read_type(im, proto->input[i], &dtype, &rank, dims);
+		err = read_type(im, proto->input[i], &stated);
 		if (err)
 			return err;
-		value = graph_add_value(im->graph, name, dtype, rank, dims);
+		value = graph_add_value(im->graph, name, stated.type.dtype, stated.rank, stated.dims);
 		if (!value)
 			return bad(im, -ENOMEM, "out of memory");
+		set_type(value, &stated.type);
 		value->is_input = true;
 		im->graph->inputs[im->graph->num_inputs++] = value;
 	}
@@ -466,17 +530,16 @@ static int import_value_infos(struct importer *im, size_t count, Onnx__ValueInfo
 {
 	for (size_t i = 0; i < count; i++) {
 		struct graph_value *value = graph_find_value(im->graph, text(infos[i]->name));
-		int64_t dims[TENSOR_MAX_RANK];
-		enum dtype dtype;
-		int rank, err;
+		struct stated_type stated;
+		int err;
 
 		if (!value || value->constant || value->is_input)
 			continue;
-		err = read_type(im, infos[i], &dtype, &rank, dims);
+		err = read_type(im, infos[i], &stated);
 		if (err)
 			return err;
 		if (!value->dtype)
-			value->dtype = dtype;
+			set_type(value, &stated.type);
 	}
 	return 0;
 }

@@ -164,7 +164,7 @@ static int check_values(struct reader *reader)
 			continue;
 		}
 		count = dims_count((int)value->rank, value->dims);
-		if (count < 0 || value->dtype == DTYPE_STRING || value->dtype == 0 ||
+		if (count < 0 || dtype_owns_memory((enum dtype)value->dtype) || value->dtype == 0 ||
 		    (uint64_t)count > UINT64_MAX / dtype_size((enum dtype)value->dtype) ||
 		    value->size != (uint64_t)count * dtype_size((enum dtype)value->dtype) ||
 		    !data_ok(axm, value->data, value->size))
@@ -231,7 +231,7 @@ static uint64_t bound_bytes(const struct axm *axm, uint32_t id)
 	int64_t count = dims_count((int)value->rank, value->dims);
 	uint64_t size = dtype_size((enum dtype)value->dtype);
 
-	if (count <= 0 || value->dtype == DTYPE_STRING || !size || (uint64_t)count > (1ull << 40) / size)
+	if (count <= 0 || dtype_owns_memory((enum dtype)value->dtype) || !size || (uint64_t)count > (1ull << 40) / size)
 		return 0;
 	return (uint64_t)count * size;
 }

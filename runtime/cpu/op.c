@@ -162,8 +162,8 @@ int op_output(struct op_call *call, size_t index, enum dtype type, int rank, con
 			       TENSOR_MAX_RANK);
 	out = call->outputs[index];
 	count = dims_count(rank, dims);
-	/* Strings own memory per element: never reused. */
-	if (count >= 0 && out->data && type != DTYPE_STRING && out->dtype != DTYPE_STRING && dtype_size(type) &&
+	/* Memory whose elements own memory is never reused. */
+	if (count >= 0 && out->data && !dtype_owns_memory(type) && !dtype_owns_memory(out->dtype) && dtype_size(type) &&
 	    (uint64_t)count <= out->size / dtype_size(type)) {
 		out->dtype = type;
 		out->rank = rank;

@@ -11,7 +11,7 @@
 
 #define TENSOR_ALIGNMENT 64
 
-enum dtype_kind { KIND_NONE, KIND_FLOAT, KIND_INTEGER, KIND_BOOL, KIND_STRING, KIND_COMPLEX };
+enum dtype_kind { KIND_NONE, KIND_FLOAT, KIND_INTEGER, KIND_BOOL, KIND_STRING, KIND_COMPLEX, KIND_NESTED };
 
 struct dtype_info {
 	const char *name;
@@ -42,9 +42,18 @@ static const struct dtype_info dtypes[] = {
 
 #define NUM_DTYPES (sizeof(dtypes) / sizeof(dtypes[0]))
 
+/* From DTYPE_SEQUENCE on. */
+static const struct dtype_info nested[] = {
+	[DTYPE_SEQUENCE - DTYPE_SEQUENCE] = {"sequence", NULL, sizeof(struct tensor), KIND_NESTED},
+	[DTYPE_OPTIONAL - DTYPE_SEQUENCE] = {"optional", NULL, sizeof(struct tensor), KIND_NESTED},
+	[DTYPE_MAP - DTYPE_SEQUENCE] = {"map", NULL, sizeof(struct tensor), KIND_NESTED},
+};
+
 /* Numbers come from files: anything outside the table is "undefined". */
 static const struct dtype_info *dtype_info(enum dtype type)
 {
+	if (type >= DTYPE_SEQUENCE && type <= DTYPE_MAP)
+		return &nested[type - DTYPE_SEQUENCE];
 	return &dtypes[(unsigned int)type < NUM_DTYPES ? (unsigned int)type : DTYPE_UNDEFINED];
 }
 
@@ -74,6 +83,16 @@ bool dtype_is_float(enum dtype type)
 bool dtype_is_integer(enum dtype type)
 {
 	return dtype_info(type)->kind == KIND_INTEGER;
+}
+
+bool dtype_is_nested(enum dtype type)
+{
+	return dtype_info(type)->kind == KIND_NESTED;
+}
+
+bool dtype_owns_memory(enum dtype type)
+{
+	return type == DTYPE_STRING || dtype_is_nested(type);
 }
 
 int64_t dims_count(int rank, const int64_t *dims)
@@ -193,6 +212,17 @@ static int copy_strings(struct tensor *dst, const struct tensor *src)
 	return 0;
 }
 
+static int copy_elements(struct tensor *dst, const struct tensor *src)
+{
+	int64_t count = tensor_count(src);
+	int err = 0;
+
+	for (int64_t i = 0; i < count && !err; i++)
+		if (tensor_elements(src)[i].dtype)
+			err = tensor_copy(&tensor_elements(dst)[i], &tensor_elements(src)[i]);
+	return err;
+}
+
 int tensor_copy(struct tensor *dst, const struct tensor *src)
 {
 	int err = tensor_init(dst, src->dtype, src->rank, src->dims);
@@ -203,6 +233,8 @@ int tensor_copy(struct tensor *dst, const struct tensor *src)
 		return 0;
 	if (src->dtype == DTYPE_STRING)
 		err = copy_strings(dst, src);
+	else if (dtype_is_nested(src->dtype))
+		err = copy_elements(dst, src);
 	else
 		memcpy(dst->data, src->data, tensor_bytes(src));
 	if (err)
@@ -210,19 +242,33 @@ int tensor_copy(struct tensor *dst, const struct tensor *src)
 	return err;
 }
 
+/* What the elements own. All elements that fit, not all that the shape counts: the memory was zeroed, so the rest is empty. */
+static void finish_elements(struct tensor *t)
+{
+	size_t count = dtype_owns_memory(t->dtype) ? t->size / dtype_size(t->dtype) : 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (t->dtype == DTYPE_STRING)
+			free(((struct tensor_string *)t->data)[i].data);
+		else
+			tensor_finish(&tensor_elements(t)[i]);
+}
+
 void tensor_finish(struct tensor *t)
 {
-	if (t->owned && t->data && t->dtype == DTYPE_STRING) {
-		struct tensor_string *strings = t->data;
-		size_t count = t->size / sizeof(*strings);
-
-		/* All that fit, not all that the shape counts: the memory was zeroed, so the rest is NULL. */
-		for (size_t i = 0; i < count; i++)
-			free(strings[i].data);
-	}
-	if (t->owned)
+	if (t->owned && t->data) {
+		finish_elements(t);
 		free(t->data);
+	}
 	*t = (struct tensor){0};
+}
+
+int tensor_init_nested(struct tensor *t, enum dtype type, int64_t count)
+{
+	*t = (struct tensor){0};
+	if (!dtype_is_nested(type) || (type == DTYPE_OPTIONAL && count > 1) || (type == DTYPE_MAP && count != 2))
+		return -EINVAL;
+	return tensor_init(t, type, 1, &count);
 }
 
 bool tensor_same_shape(const struct tensor *a, const struct tensor *b)

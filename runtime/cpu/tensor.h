@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tensors: what an ONNX value of tensor type is in this project.
+ * Tensors: what an ONNX value is in this project.
  *
  * One struct serves the importer, the graph, constant folding, the CPU operators and the runtime. A tensor is always dense,
  * row-major ("C order") and contiguous: the element at index (i0, i1, …, in) lies at ((i0 * d1 + i1) * d2 + …) elements.
  * It knows nothing of devices: what the NPU does with a layout of its own stays in compiler/target.
+ *
+ * Values that are no tensors (sequences, optionals, maps) are the same struct, of rank 1, whose elements are tensors in turn; see
+ * "Nested values" below.
  */
 #ifndef RUNTIME_CPU_TENSOR_H
 #define RUNTIME_CPU_TENSOR_H
@@ -34,6 +37,10 @@ enum dtype {
 	DTYPE_C64 = 14,
 	DTYPE_C128 = 15,
 	DTYPE_BF16 = 16,
+	/* Not ONNX's numbers: values whose elements are values. */
+	DTYPE_SEQUENCE = 0x101,
+	DTYPE_OPTIONAL = 0x102,
+	DTYPE_MAP = 0x103,
 };
 
 /*
@@ -62,7 +69,10 @@ struct tensor {
 	bool owned;
 };
 
-/* Bytes of one element; 0 for DTYPE_UNDEFINED and unknown numbers; sizeof(struct tensor_string) for strings. */
+/*
+ * Bytes of one element; 0 for DTYPE_UNDEFINED and unknown numbers; sizeof(struct tensor_string) for strings, sizeof(struct tensor)
+ * for nested values.
+ */
 size_t dtype_size(enum dtype type);
 
 /* "float32", "uint8", … (numpy's names; "bfloat16", "string"); "undefined" for anything unknown. Static storage. */
@@ -73,6 +83,9 @@ enum dtype dtype_from_name(const char *name);
 
 bool dtype_is_float(enum dtype type);	/* f16, bf16, f32, f64 */
 bool dtype_is_integer(enum dtype type); /* every signed and unsigned width; not bool */
+
+bool dtype_is_nested(enum dtype type);	/* sequence, optional, map */
+bool dtype_owns_memory(enum dtype type); /* an element has memory of its own: strings and nested values */
 
 /* Product of @dims. Returns -EOVERFLOW when it passes INT64_MAX, -EINVAL for a negative size. */
 int64_t dims_count(int rank, const int64_t *dims);
@@ -90,13 +103,29 @@ int tensor_init(struct tensor *t, enum dtype type, int rank, const int64_t *dims
 /* Initialise @t as a view of @data (@size bytes), which must outlive it. -EINVAL when @size is too small. */
 int tensor_init_view(struct tensor *t, enum dtype type, int rank, const int64_t *dims, void *data, size_t size);
 
-/* Deep copy: @dst gets memory of its own, strings included. @dst must not hold memory. */
+/* Deep copy: @dst gets memory of its own, strings and nested values included. @dst must not hold memory. */
 int tensor_copy(struct tensor *dst, const struct tensor *src);
 
 /* Release what @t owns and make it empty. Safe on a zeroed or finished tensor. */
 void tensor_finish(struct tensor *t);
 
 bool tensor_same_shape(const struct tensor *a, const struct tensor *b);
+
+/*
+ * Nested values. The elements are struct tensor in @data, each owned by the value that holds it:
+ *	sequence   dims[0] elements
+ *	optional   none, or one
+ *	map	   two: keys (rank 1, int64 or string) and values (a tensor or sequence of as many elements, in the same order)
+ */
+
+/* An empty tensor for each of @count elements, to be filled. -EINVAL for a count that @type can not have, -EOVERFLOW, -ENOMEM. */
+int tensor_init_nested(struct tensor *t, enum dtype type, int64_t count);
+
+/* The elements of a nested value. */
+static inline struct tensor *tensor_elements(const struct tensor *t)
+{
+	return t->data;
+}
 
 /* Conversions of single values; round to nearest even, IEEE NaN and infinity kept. */
 float f16_to_f32(uint16_t bits);

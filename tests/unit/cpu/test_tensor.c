@@ -67,6 +67,54 @@ static void copies_own_their_strings(void **state)
 	tensor_finish(&b);
 }
 
+/* seq(optional(tensor(string))), with an empty optional and one that holds two strings. */
+static void make_nested(struct tensor *t)
+{
+	struct tensor *some, *inner;
+
+	assert_int_equal(tensor_init_nested(t, DTYPE_SEQUENCE, 2), 0);
+	assert_int_equal(tensor_init_nested(&tensor_elements(t)[0], DTYPE_OPTIONAL, 0), 0);
+	some = &tensor_elements(t)[1];
+	assert_int_equal(tensor_init_nested(some, DTYPE_OPTIONAL, 1), 0);
+	inner = tensor_elements(some);
+	assert_int_equal(tensor_init(inner, DTYPE_STRING, 1, (const int64_t[]){2}), 0);
+	for (int i = 0; i < 2; i++)
+		((struct tensor_string *)inner->data)[i] = (struct tensor_string){strdup("ab"), 2};
+}
+
+static void nested_values_are_copied_deep(void **state)
+{
+	struct tensor value, copy;
+	const struct tensor *inner;
+
+	(void)state;
+	make_nested(&value);
+	assert_int_equal(tensor_copy(&copy, &value), 0);
+	tensor_finish(&value);
+	assert_int_equal(copy.dtype, DTYPE_SEQUENCE);
+	assert_int_equal(tensor_count(&copy), 2);
+	assert_int_equal(tensor_count(&tensor_elements(&copy)[0]), 0);
+	inner = tensor_elements(&tensor_elements(&copy)[1]);
+	assert_memory_equal(((struct tensor_string *)inner->data)[1].data, "ab", 2);
+	tensor_finish(&copy);
+}
+
+static void nested_values_have_as_many_elements_as_their_type_allows(void **state)
+{
+	struct tensor value;
+
+	(void)state;
+	assert_int_equal(tensor_init_nested(&value, DTYPE_OPTIONAL, 2), -EINVAL);
+	assert_int_equal(tensor_init_nested(&value, DTYPE_MAP, 1), -EINVAL);
+	assert_int_equal(tensor_init_nested(&value, DTYPE_SEQUENCE, -1), -EINVAL);
+	assert_int_equal(tensor_init_nested(&value, DTYPE_F32, 1), -EINVAL);
+	assert_null(value.data);
+	assert_int_equal(dtype_size(DTYPE_MAP), sizeof(struct tensor));
+	assert_int_equal(dtype_size((enum dtype)(DTYPE_MAP + 1)), 0);
+	assert_false(dtype_is_nested(DTYPE_STRING));
+	assert_true(dtype_owns_memory(DTYPE_STRING));
+}
+
 static void names_and_types_are_inverse(void **state)
 {
 	(void)state;
@@ -306,6 +354,8 @@ int main(void)
 		cmocka_unit_test(shapes_that_cannot_be_are_refused),
 		cmocka_unit_test(memory_is_zeroed_and_aligned),
 		cmocka_unit_test(copies_own_their_strings),
+		cmocka_unit_test(nested_values_are_copied_deep),
+		cmocka_unit_test(nested_values_have_as_many_elements_as_their_type_allows),
 		cmocka_unit_test(names_and_types_are_inverse),
 		cmocka_unit_test(halves_round_to_nearest_even),
 		cmocka_unit_test(brain_floats_round_to_nearest_even),
