@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The operators of the standard against the registry of kernels.
+ *
+ *	operator_list LIST	compare with the list of the missing ones; exit code 1 when they differ in either direction
+ *	operator_list -p	print the list
+ *
+ * A version of an operator is there when op_find() has a kernel for every opset in which it is the current one. Deprecated
+ * versions need none: no model may use them. A line of the list is "DOMAIN NAME VERSION", ai.onnx written out; "#" begins a
+ * comment.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/onnx/schema/schema.h"
+#include "runtime/cpu/op.h"
+
+#define LINE_SIZE 160
+
+static char *listed[2048];
+static bool matched[2048];
+static size_t num_listed;
+
+/* The last opset in which the version at @index of the table is the current one. */
+static int last_opset(size_t index)
+{
+	const struct schema *schema = schema_at(index), *next = schema_at(index + 1);
+
+	if (next && !strcmp(next->domain, schema->domain) && !strcmp(next->op_type, schema->op_type))
+		return next->since - 1;
+	return schema_newest(schema->domain);
+}
+
+static bool implemented(size_t index)
+{
+	const struct schema *schema = schema_at(index);
+
+	if (schema->deprecated)
+		return true;
+	for (int opset = schema->since; opset <= last_opset(index); opset++)
+		if (!op_find(schema->domain, schema->op_type, opset))
+			return false;
+	return true;
+}
+
+static void name_of(const struct schema *schema, char *line)
+{
+	snprintf(line, LINE_SIZE, "%s %s %d", *schema->domain ? schema->domain : "ai.onnx", schema->op_type,
+		 schema->since);
+}
+
+static int read_list(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	char line[LINE_SIZE];
+
+	if (!file) {
+		perror(path);
+		return -1;
+	}
+	while (fgets(line, sizeof(line), file) && num_listed < sizeof(listed) / sizeof(listed[0])) {
+		line[strcspn(line, "#\n")] = '\0';
+		if (*line)
+			listed[num_listed++] = strdup(line);
+	}
+	fclose(file);
+	return 0;
+}
+
+static bool is_listed(const char *line)
+{
+	for (size_t i = 0; i < num_listed; i++)
+		if (!strcmp(listed[i], line))
+			return matched[i] = true;
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	size_t versions = 0, missing = 0, wrong = 0;
+	bool print = argc == 2 && !strcmp(argv[1], "-p");
+	char line[LINE_SIZE];
+
+	if (argc != 2) {
+		fprintf(stderr, "Usage: operator_list LIST | -p\n");
+		return 2;
+	}
+	if (!print && read_list(argv[1]))
+		return 2;
+	for (size_t i = 0; schema_at(i); i++) {
+		versions++;
+		if (implemented(i))
+			continue;
+		missing++;
+		name_of(schema_at(i), line);
+		if (print) {
+			printf("%s\n", line);
+		} else if (!is_listed(line)) {
+			printf("missing, and not in the list: %s\n", line);
+			wrong++;
+		}
+	}
+	for (size_t i = 0; i < num_listed; i++) {
+		if (!matched[i]) {
+			printf("in the list, and no longer missing (or no operator): %s\n", listed[i]);
+			wrong++;
+		}
+		free(listed[i]);
+	}
+	if (!print)
+		printf("%zu of %zu operator versions have a kernel, %zu lines of the list are wrong\n",
+		       versions - missing, versions, wrong);
+	return wrong ? 1 : 0;
+}
