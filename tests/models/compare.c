@@ -34,7 +34,7 @@ struct job {
 	struct range floats, integers;
 	double rtol, atol;
 	struct ort *ort;
-	struct tensor *input, *output;
+	struct array *input, *output;
 	bool differ;
 };
 
@@ -48,14 +48,14 @@ static int complain(const char *what, const char *why)
 
 static bool is_float(int type)
 {
-	return type == TENSOR_FLOAT || type == TENSOR_DOUBLE || type == TENSOR_FLOAT16 || type == TENSOR_BFLOAT16;
+	return type == ARRAY_FLOAT || type == ARRAY_DOUBLE || type == ARRAY_FLOAT16 || type == ARRAY_BFLOAT16;
 }
 
 /*
  * A random image is patches of one grey level with noise on top, a quarter of the amplitude: noise alone averages out
  * on its way to a classifier, whose answer would then be the same for every seed and hide errors of position.
  */
-static double patch_uniform(const struct tensor *tensor, uint64_t stream, uint64_t index)
+static double patch_uniform(const struct array *tensor, uint64_t stream, uint64_t index)
 {
 	uint64_t height = (uint64_t)tensor->dim[2], width = (uint64_t)tensor->dim[3];
 	uint64_t x = index % width, y = index / width % height, plane = index / width / height;
@@ -66,14 +66,14 @@ static double patch_uniform(const struct tensor *tensor, uint64_t stream, uint64
 }
 
 /* Floats in [low, high); integers uniform from low to high, both included; bool a coin. */
-static void fill_random(const struct job *job, struct tensor *tensor)
+static void fill_random(const struct job *job, struct array *tensor)
 {
 	uint64_t stream = prng_stream(job->seed, tensor->name, strlen(tensor->name));
 	struct range range = is_float(tensor->type) ? job->floats : job->integers;
 	bool image = is_float(tensor->type) && tensor->ndim == 4 && tensor->dim[2] >= IMAGE_LEAST &&
 		     tensor->dim[3] >= IMAGE_LEAST;
 
-	if (tensor->type == TENSOR_BOOL)
+	if (tensor->type == ARRAY_BOOL)
 		range = (struct range){0, 1};
 	if (!is_float(tensor->type))
 		range.high += 1;
@@ -81,18 +81,18 @@ static void fill_random(const struct job *job, struct tensor *tensor)
 		double uniform = image ? patch_uniform(tensor, stream, i) : prng_uniform(stream, i);
 		double number = range.low + (range.high - range.low) * uniform;
 
-		tensor_set_element(tensor, i, is_float(tensor->type) ? number : floor(number));
+		array_set_element(tensor, i, is_float(tensor->type) ? number : floor(number));
 	}
 }
 
 static int make_inputs(struct job *job)
 {
 	for (size_t i = 0; i < ort_inputs(job->ort); i++) {
-		struct tensor *tensor = &job->input[i];
+		struct array *tensor = &job->input[i];
 
 		if (ort_input_info(job->ort, i, tensor))
 			return complain(job->model, ort_error(job->ort));
-		if (tensor_allocate(tensor))
+		if (array_allocate(tensor))
 			return complain(tensor->name, "too large");
 		fill_random(job, tensor);
 	}
@@ -111,19 +111,19 @@ static size_t input_named(const struct job *job, const char *name, size_t otherw
 static int read_inputs(struct job *job)
 {
 	for (size_t i = 0; i < ort_inputs(job->ort); i++) {
-		struct tensor tensor;
+		struct array tensor;
 		char path[PATH_MAX];
 		size_t slot;
 		int error;
 
 		snprintf(path, sizeof(path), "%s/input_%zu.pb", job->data_set, i);
-		error = tensor_read(&tensor, path);
+		error = array_read(&tensor, path);
 		if (error == -ENOENT)
 			continue;
 		if (error)
 			return complain(path, strerror(-error));
 		slot = input_named(job, tensor.name, i);
-		tensor_finish(&job->input[slot]);
+		array_finish(&job->input[slot]);
 		job->input[slot] = tensor;
 	}
 	return EXIT_GOOD;
@@ -131,22 +131,22 @@ static int read_inputs(struct job *job)
 
 /* -- outputs -- */
 
-static void print_shape(const struct tensor *tensor)
+static void print_shape(const struct array *tensor)
 {
-	printf("%s[", tensor_type_name(tensor->type));
+	printf("%s[", array_type_name(tensor->type));
 	for (size_t i = 0; i < tensor->ndim; i++)
 		printf("%s%lld", i ? "," : "", (long long)tensor->dim[i]);
 	printf("]");
 }
 
 /* One line an output, fields separated by tabs; three_way.sh reads maxabs. */
-static void describe(size_t index, const struct tensor *tensor)
+static void describe(size_t index, const struct array *tensor)
 {
 	double low = INFINITY, high = -INFINITY, sum = 0, squares = 0, largest = 0;
 	uint64_t bad = 0, finite;
 
 	for (uint64_t i = 0; i < tensor->elements; i++) {
-		double number = tensor_element(tensor, i);
+		double number = array_element(tensor, i);
 
 		if (!isfinite(number)) {
 			bad++;
@@ -167,13 +167,13 @@ static void describe(size_t index, const struct tensor *tensor)
 	       sqrt(fmax(0, squares - sum * sum)), (unsigned long long)bad, largest);
 }
 
-static bool same_shape(const struct tensor *a, const struct tensor *b)
+static bool same_shape(const struct array *a, const struct array *b)
 {
 	return a->type == b->type && a->ndim == b->ndim && !memcmp(a->dim, b->dim, a->ndim * sizeof(*a->dim));
 }
 
 /* |got - want| <= atol + rtol |want| for every element; NaN equals NaN. */
-static bool compare(const struct job *job, const struct tensor *got, const struct tensor *want)
+static bool compare(const struct job *job, const struct array *got, const struct array *want)
 {
 	double worst = 0;
 	uint64_t beyond = 0, first = 0;
@@ -187,7 +187,7 @@ static bool compare(const struct job *job, const struct tensor *got, const struc
 		return false;
 	}
 	for (uint64_t i = 0; i < got->elements; i++) {
-		double a = tensor_element(got, i), b = tensor_element(want, i), distance = fabs(a - b);
+		double a = array_element(got, i), b = array_element(want, i), distance = fabs(a - b);
 
 		if (a == b || (isnan(a) && isnan(b)))
 			continue;
@@ -199,8 +199,8 @@ static bool compare(const struct job *job, const struct tensor *got, const struc
 	       beyond ? "DIFFER" : "same", worst, (unsigned long long)beyond, (unsigned long long)got->elements,
 	       job->rtol, job->atol);
 	if (beyond)
-		printf(", first [%llu] %.9g instead of %.9g", (unsigned long long)first, tensor_element(got, first),
-		       tensor_element(want, first));
+		printf(", first [%llu] %.9g instead of %.9g", (unsigned long long)first, array_element(got, first),
+		       array_element(want, first));
 	putchar('\n');
 	return !beyond;
 }
@@ -210,26 +210,26 @@ static int compare_outputs(struct job *job)
 	size_t compared = 0;
 
 	for (size_t i = 0; i < ort_outputs(job->ort); i++) {
-		struct tensor want;
+		struct array want;
 		char path[PATH_MAX];
 		int error;
 
 		snprintf(path, sizeof(path), "%s/output_%zu.pb", job->data_set, i);
-		error = tensor_read(&want, path);
+		error = array_read(&want, path);
 		if (error == -ENOENT)
 			continue;
 		if (error)
 			return complain(path, strerror(-error));
 		job->differ |= !compare(job, &job->output[i], &want);
 		compared++;
-		tensor_finish(&want);
+		array_finish(&want);
 	}
 	if (!compared)
 		printf("compare\t-\tno output_N.pb in %s\n", job->data_set);
 	return EXIT_GOOD;
 }
 
-static int write_tensors(const struct job *job, const char *kind, const struct tensor *tensor, size_t count)
+static int write_tensors(const struct job *job, const char *kind, const struct array *tensor, size_t count)
 {
 	char path[PATH_MAX];
 
@@ -239,7 +239,7 @@ static int write_tensors(const struct job *job, const char *kind, const struct t
 		if (!tensor[i].data)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s_%zu.pb", job->write_to, kind, i);
-		error = tensor_write(&tensor[i], path);
+		error = array_write(&tensor[i], path);
 		if (error)
 			return complain(path, strerror(-error));
 	}
@@ -284,9 +284,9 @@ static int run(struct job *job)
 static void finish(struct job *job)
 {
 	for (size_t i = 0; job->input && i < ort_inputs(job->ort); i++)
-		tensor_finish(&job->input[i]);
+		array_finish(&job->input[i]);
 	for (size_t i = 0; job->output && i < ort_outputs(job->ort); i++)
-		tensor_finish(&job->output[i]);
+		array_finish(&job->output[i]);
 	free(job->input);
 	free(job->output);
 	ort_destroy(job->ort);

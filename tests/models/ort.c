@@ -107,7 +107,7 @@ static int load_library(struct ort *ort, const char *library)
 static int set_dim(struct ort *ort, const char *assignment)
 {
 	const char *equals = strrchr(assignment, '=');
-	char name[TENSOR_NAME_SIZE], *end;
+	char name[ARRAY_NAME_SIZE], *end;
 	long long size;
 
 	if (!equals || (size_t)(equals - assignment) >= sizeof(name))
@@ -226,8 +226,8 @@ const char *ort_output_name(const struct ort *ort, size_t index)
 	return ort->output_name[index];
 }
 
-/* Type and dims; the numbering of element types is TensorProto's for all types that struct tensor takes. */
-static int read_info(struct ort *ort, void *info, struct tensor *tensor)
+/* Type and dims; the numbering of element types is TensorProto's for all types that struct array takes. */
+static int read_info(struct ort *ort, void *info, struct array *tensor)
 {
 	int error = CALL(ort, ELEMENT_TYPE, (void *, int *), info, &tensor->type);
 
@@ -235,19 +235,19 @@ static int read_info(struct ort *ort, void *info, struct tensor *tensor)
 		error = CALL(ort, DIMENSIONS_COUNT, (void *, size_t *), info, &tensor->ndim);
 	if (error)
 		return error;
-	if (tensor->ndim > TENSOR_MAX_DIMS)
+	if (tensor->ndim > ARRAY_MAX_DIMS)
 		return fail(ort, -ENOTSUP, tensor->name, "more than 8 dimensions");
-	if (!tensor_element_size(tensor->type))
-		return fail(ort, -ENOTSUP, tensor->name, tensor_type_name(tensor->type));
+	if (!array_element_size(tensor->type))
+		return fail(ort, -ENOTSUP, tensor->name, array_type_name(tensor->type));
 	return CALL(ort, DIMENSIONS, (void *, int64_t *, size_t), info, tensor->dim, tensor->ndim);
 }
 
-int ort_input_info(struct ort *ort, size_t index, struct tensor *tensor)
+int ort_input_info(struct ort *ort, size_t index, struct array *tensor)
 {
 	void *type = NULL, *info = NULL;
 	int error = CALL(ort, INPUT_TYPE_INFO, (void *, size_t, void **), ort->session, index, &type);
 
-	*tensor = (struct tensor){0};
+	*tensor = (struct array){0};
 	snprintf(tensor->name, sizeof(tensor->name), "%s", ort->input_name[index]);
 	if (error)
 		return error;
@@ -263,7 +263,7 @@ int ort_input_info(struct ort *ort, size_t index, struct tensor *tensor)
 	return error;
 }
 
-static int copy_output(struct ort *ort, size_t index, void *value, struct tensor *tensor)
+static int copy_output(struct ort *ort, size_t index, void *value, struct array *tensor)
 {
 	void *info = NULL, *data = NULL;
 	int type = 0, error;
@@ -278,7 +278,7 @@ static int copy_output(struct ort *ort, size_t index, void *value, struct tensor
 		error = read_info(ort, info, tensor);
 	if (!error)
 		error = CALL(ort, TENSOR_DATA, (void *, void **), value, &data);
-	if (!error && tensor_allocate(tensor))
+	if (!error && array_allocate(tensor))
 		error = fail(ort, -ENOMEM, tensor->name, "out of memory");
 	if (!error)
 		memcpy(tensor->data, data, tensor->size);
@@ -286,7 +286,7 @@ static int copy_output(struct ort *ort, size_t index, void *value, struct tensor
 	return error;
 }
 
-int ort_run(struct ort *ort, const struct tensor *inputs, struct tensor *outputs)
+int ort_run(struct ort *ort, const struct array *inputs, struct array *outputs)
 {
 	void **in = calloc(ort->inputs + 1, sizeof(*in)), **out = calloc(ort->outputs + 1, sizeof(*out));
 	const char **name = calloc(ort->inputs + 1, sizeof(*name));
@@ -294,7 +294,7 @@ int ort_run(struct ort *ort, const struct tensor *inputs, struct tensor *outputs
 	int error = in && out && name ? 0 : fail(ort, -ENOMEM, "out of memory", NULL);
 
 	for (size_t i = 0; !error && i < ort->inputs; i++) {
-		const struct tensor *tensor = &inputs[i];
+		const struct array *tensor = &inputs[i];
 
 		if (!tensor->data)
 			continue;

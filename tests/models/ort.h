@@ -6,7 +6,7 @@
 #ifndef TESTS_MODELS_ORT_H
 #define TESTS_MODELS_ORT_H
 
-#include "tensor.h"
+#include "array.h"
 
 #include <stdbool.h>
 
@@ -33,9 +33,9 @@ const char *ort_input_name(const struct ort *ort, size_t index);
 const char *ort_output_name(const struct ort *ort, size_t index);
 
 /* Name, type and dims of an input, unknown dims as 1; no data. */
-int ort_input_info(struct ort *ort, size_t index, struct tensor *info);
+int ort_input_info(struct ort *ort, size_t index, struct array *info);
 
 /* inputs in the model's order, data NULL for one that is not fed.  outputs: filled, to be finished by the caller. */
-int ort_run(struct ort *ort, const struct tensor *inputs, struct tensor *outputs);
+int ort_run(struct ort *ort, const struct array *inputs, struct array *outputs);
 
 #endif

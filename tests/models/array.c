@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tensor.h"
+#include "array.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -26,28 +26,28 @@ static const struct {
 	const char *name;
 	size_t size;
 } types[] = {
-	[TENSOR_FLOAT] = {"float", 4},       [TENSOR_UINT8] = {"uint8", 1},   [TENSOR_INT8] = {"int8", 1},
-	[TENSOR_UINT16] = {"uint16", 2},     [TENSOR_INT16] = {"int16", 2},   [TENSOR_INT32] = {"int32", 4},
-	[TENSOR_INT64] = {"int64", 8},       [TENSOR_STRING] = {"string", 0}, [TENSOR_BOOL] = {"bool", 1},
-	[TENSOR_FLOAT16] = {"float16", 2},   [TENSOR_DOUBLE] = {"double", 8}, [TENSOR_UINT32] = {"uint32", 4},
-	[TENSOR_UINT64] = {"uint64", 8},     [14] = {"complex64", 0},         [15] = {"complex128", 0},
-	[TENSOR_BFLOAT16] = {"bfloat16", 2},
+	[ARRAY_FLOAT] = {"float", 4},       [ARRAY_UINT8] = {"uint8", 1},   [ARRAY_INT8] = {"int8", 1},
+	[ARRAY_UINT16] = {"uint16", 2},     [ARRAY_INT16] = {"int16", 2},   [ARRAY_INT32] = {"int32", 4},
+	[ARRAY_INT64] = {"int64", 8},       [ARRAY_STRING] = {"string", 0}, [ARRAY_BOOL] = {"bool", 1},
+	[ARRAY_FLOAT16] = {"float16", 2},   [ARRAY_DOUBLE] = {"double", 8}, [ARRAY_UINT32] = {"uint32", 4},
+	[ARRAY_UINT64] = {"uint64", 8},     [14] = {"complex64", 0},         [15] = {"complex128", 0},
+	[ARRAY_BFLOAT16] = {"bfloat16", 2},
 };
 
-size_t tensor_element_size(int type)
+size_t array_element_size(int type)
 {
 	return type > 0 && (size_t)type < sizeof(types) / sizeof(*types) ? types[type].size : 0;
 }
 
-const char *tensor_type_name(int type)
+const char *array_type_name(int type)
 {
 	return type > 0 && (size_t)type < sizeof(types) / sizeof(*types) && types[type].name ? types[type].name
 											     : "unknown type";
 }
 
-int tensor_allocate(struct tensor *tensor)
+int array_allocate(struct array *tensor)
 {
-	size_t element = tensor_element_size(tensor->type);
+	size_t element = array_element_size(tensor->type);
 
 	if (!element)
 		return -ENOTSUP;
@@ -62,10 +62,10 @@ int tensor_allocate(struct tensor *tensor)
 	return tensor->data ? 0 : -ENOMEM;
 }
 
-void tensor_finish(struct tensor *tensor)
+void array_finish(struct array *tensor)
 {
 	free(tensor->data);
-	*tensor = (struct tensor){0};
+	*tensor = (struct array){0};
 }
 
 /* -- elements -- */
@@ -119,32 +119,32 @@ static uint16_t to_bfloat(double value)
 	return (uint16_t)((word + 0x7fff + (word >> 16 & 1)) >> 16);
 }
 
-double tensor_element(const struct tensor *tensor, uint64_t index)
+double array_element(const struct array *tensor, uint64_t index)
 {
 	const void *data = tensor->data;
 
 	switch (tensor->type) {
-	case TENSOR_FLOAT:
+	case ARRAY_FLOAT:
 		return ((const float *)data)[index];
-	case TENSOR_DOUBLE:
+	case ARRAY_DOUBLE:
 		return ((const double *)data)[index];
-	case TENSOR_FLOAT16:
+	case ARRAY_FLOAT16:
 		return from_half(((const uint16_t *)data)[index]);
-	case TENSOR_BFLOAT16:
+	case ARRAY_BFLOAT16:
 		return from_bfloat(((const uint16_t *)data)[index]);
-	case TENSOR_INT8:
+	case ARRAY_INT8:
 		return ((const int8_t *)data)[index];
-	case TENSOR_UINT16:
+	case ARRAY_UINT16:
 		return ((const uint16_t *)data)[index];
-	case TENSOR_INT16:
+	case ARRAY_INT16:
 		return ((const int16_t *)data)[index];
-	case TENSOR_INT32:
+	case ARRAY_INT32:
 		return ((const int32_t *)data)[index];
-	case TENSOR_UINT32:
+	case ARRAY_UINT32:
 		return ((const uint32_t *)data)[index];
-	case TENSOR_INT64:
+	case ARRAY_INT64:
 		return (double)((const int64_t *)data)[index];
-	case TENSOR_UINT64:
+	case ARRAY_UINT64:
 		return (double)((const uint64_t *)data)[index];
 	default: /* bool, uint8 */
 		return ((const uint8_t *)data)[index];
@@ -156,37 +156,37 @@ static void set_integer(void *data, size_t size, uint64_t index, uint64_t bits)
 	memcpy((uint8_t *)data + index * size, &bits, size);
 }
 
-void tensor_set_element(struct tensor *tensor, uint64_t index, double number)
+void array_set_element(struct array *tensor, uint64_t index, double number)
 {
 	switch (tensor->type) {
-	case TENSOR_FLOAT:
+	case ARRAY_FLOAT:
 		((float *)tensor->data)[index] = (float)number;
 		break;
-	case TENSOR_DOUBLE:
+	case ARRAY_DOUBLE:
 		((double *)tensor->data)[index] = number;
 		break;
-	case TENSOR_FLOAT16:
+	case ARRAY_FLOAT16:
 		((uint16_t *)tensor->data)[index] = to_half(number);
 		break;
-	case TENSOR_BFLOAT16:
+	case ARRAY_BFLOAT16:
 		((uint16_t *)tensor->data)[index] = to_bfloat(number);
 		break;
 	default:
-		set_integer(tensor->data, tensor_element_size(tensor->type), index, (uint64_t)(int64_t)number);
+		set_integer(tensor->data, array_element_size(tensor->type), index, (uint64_t)(int64_t)number);
 	}
 }
 
 /* -- TensorProto -- */
 
-static int add_dim(struct tensor *tensor, uint64_t dim)
+static int add_dim(struct array *tensor, uint64_t dim)
 {
-	if (tensor->ndim == TENSOR_MAX_DIMS || dim > INT64_MAX)
+	if (tensor->ndim == ARRAY_MAX_DIMS || dim > INT64_MAX)
 		return -EINVAL;
 	tensor->dim[tensor->ndim++] = (int64_t)dim;
 	return 0;
 }
 
-static int read_header(struct tensor *tensor, struct span file)
+static int read_header(struct array *tensor, struct span file)
 {
 	struct wire_reader reader = wire_open(file), packed;
 	struct wire_field field;
@@ -211,7 +211,7 @@ static int read_header(struct tensor *tensor, struct span file)
 }
 
 /* Copies what fits and counts all, so that too much and too little are both seen. */
-static void put_bytes(struct tensor *tensor, size_t *at, const void *bytes, size_t size)
+static void put_bytes(struct array *tensor, size_t *at, const void *bytes, size_t size)
 {
 	if (*at <= tensor->size && size <= tensor->size - *at)
 		memcpy((uint8_t *)tensor->data + *at, bytes, size);
@@ -219,10 +219,10 @@ static void put_bytes(struct tensor *tensor, size_t *at, const void *bytes, size
 		*at = SIZE_MAX;
 }
 
-static int read_elements(struct tensor *tensor, struct span file)
+static int read_elements(struct array *tensor, struct span file)
 {
 	struct wire_reader reader = wire_open(file), packed;
-	size_t element = tensor_element_size(tensor->type), at = 0;
+	size_t element = array_element_size(tensor->type), at = 0;
 	struct wire_field field;
 	uint64_t word;
 
@@ -246,26 +246,26 @@ static int read_elements(struct tensor *tensor, struct span file)
 	return at == tensor->size ? 0 : -EINVAL;
 }
 
-int tensor_read(struct tensor *tensor, const char *path)
+int array_read(struct array *tensor, const char *path)
 {
 	struct span file;
 	int error = wire_map_file(path, &file);
 
-	*tensor = (struct tensor){0};
+	*tensor = (struct array){0};
 	if (error)
 		return error;
 	error = read_header(tensor, file);
 	if (!error)
-		error = tensor_allocate(tensor);
+		error = array_allocate(tensor);
 	if (!error)
 		error = read_elements(tensor, file);
 	if (error)
-		tensor_finish(tensor);
+		array_finish(tensor);
 	wire_unmap(&file);
 	return error;
 }
 
-int tensor_write(const struct tensor *tensor, const char *path)
+int array_write(const struct array *tensor, const char *path)
 {
 	struct wire_buffer header = {0};
 	FILE *file;
