@@ -234,7 +234,7 @@ int onnx_tensor_from_proto(Onnx__TensorProto *proto, const char *folder, struct 
 	int err;
 
 	memset(tensor, 0, sizeof(*tensor));
-	if (!dtype_size(type))
+	if (!dtype_size(type) || dtype_bits(type) < 8)
 		return fail(error, error_size, -ENOTSUP, "element type %d", proto->data_type);
 	if (proto->n_dims > TENSOR_MAX_RANK)
 		return fail(error, error_size, -ENOTSUP, "rank %zu, at most %d is possible", proto->n_dims,

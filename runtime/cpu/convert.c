@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/cpu/narrow_float.h"
+
 static float float_from_bits(uint32_t bits)
 {
 	float value;
@@ -82,6 +84,13 @@ double tensor_get_f64(const struct tensor *t, int64_t i)
 		return bf16_to_f32(((const uint16_t *)t->data)[i]);
 	case DTYPE_U64:
 		return (double)((const uint64_t *)t->data)[i];
+	case DTYPE_F8E4M3FN:
+	case DTYPE_F8E4M3FNUZ:
+	case DTYPE_F8E5M2:
+	case DTYPE_F8E5M2FNUZ:
+	case DTYPE_F4E2M1:
+	case DTYPE_F8E8M0:
+		return narrow_to_f32(t->dtype, ((const uint8_t *)t->data)[i]);
 	default:
 		return (double)tensor_get_s64(t, i);
 	}
@@ -102,8 +111,12 @@ int64_t tensor_get_s64(const struct tensor *t, int64_t i)
 {
 	switch (t->dtype) {
 	case DTYPE_U8:
+	case DTYPE_U4:
+	case DTYPE_U2:
 		return ((const uint8_t *)t->data)[i];
 	case DTYPE_S8:
+	case DTYPE_S4:
+	case DTYPE_S2:
 		return ((const int8_t *)t->data)[i];
 	case DTYPE_U16:
 		return ((const uint16_t *)t->data)[i];
@@ -126,6 +139,12 @@ int64_t tensor_get_s64(const struct tensor *t, int64_t i)
 	case DTYPE_F64:
 	case DTYPE_F16:
 	case DTYPE_BF16:
+	case DTYPE_F8E4M3FN:
+	case DTYPE_F8E4M3FNUZ:
+	case DTYPE_F8E5M2:
+	case DTYPE_F8E5M2FNUZ:
+	case DTYPE_F4E2M1:
+	case DTYPE_F8E8M0:
 		return saturate_s64(tensor_get_f64(t, i));
 	default:
 		return 0;

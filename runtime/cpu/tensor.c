@@ -11,13 +11,24 @@
 
 #define TENSOR_ALIGNMENT 64
 
-enum dtype_kind { KIND_NONE, KIND_FLOAT, KIND_INTEGER, KIND_BOOL, KIND_STRING, KIND_COMPLEX, KIND_NESTED };
+enum dtype_kind {
+	KIND_NONE,
+	KIND_FLOAT,
+	KIND_INTEGER,
+	KIND_BOOL,
+	KIND_STRING,
+	KIND_COMPLEX,
+	KIND_NARROW_FLOAT,
+	KIND_NARROW_INTEGER,
+	KIND_NESTED,
+};
 
 struct dtype_info {
 	const char *name;
 	const char *onnx_name; /* where ONNX's differs */
 	unsigned char size;
 	unsigned char kind;
+	unsigned char packed_bits; /* where an element is less than a byte on the wire */
 };
 
 static const struct dtype_info dtypes[] = {
@@ -38,6 +49,16 @@ static const struct dtype_info dtypes[] = {
 	[DTYPE_C64] = {"complex64", NULL, 8, KIND_COMPLEX},
 	[DTYPE_C128] = {"complex128", NULL, 16, KIND_COMPLEX},
 	[DTYPE_BF16] = {"bfloat16", NULL, 2, KIND_FLOAT},
+	[DTYPE_F8E4M3FN] = {"float8_e4m3fn", "float8e4m3fn", 1, KIND_NARROW_FLOAT},
+	[DTYPE_F8E4M3FNUZ] = {"float8_e4m3fnuz", "float8e4m3fnuz", 1, KIND_NARROW_FLOAT},
+	[DTYPE_F8E5M2] = {"float8_e5m2", "float8e5m2", 1, KIND_NARROW_FLOAT},
+	[DTYPE_F8E5M2FNUZ] = {"float8_e5m2fnuz", "float8e5m2fnuz", 1, KIND_NARROW_FLOAT},
+	[DTYPE_U4] = {"uint4", NULL, 1, KIND_NARROW_INTEGER, 4},
+	[DTYPE_S4] = {"int4", NULL, 1, KIND_NARROW_INTEGER, 4},
+	[DTYPE_F4E2M1] = {"float4_e2m1fn", "float4e2m1", 1, KIND_NARROW_FLOAT, 4},
+	[DTYPE_F8E8M0] = {"float8_e8m0fnu", "float8e8m0", 1, KIND_NARROW_FLOAT},
+	[DTYPE_U2] = {"uint2", NULL, 1, KIND_NARROW_INTEGER, 2},
+	[DTYPE_S2] = {"int2", NULL, 1, KIND_NARROW_INTEGER, 2},
 };
 
 #define NUM_DTYPES (sizeof(dtypes) / sizeof(dtypes[0]))
@@ -62,6 +83,13 @@ size_t dtype_size(enum dtype type)
 	return dtype_info(type)->size;
 }
 
+int dtype_bits(enum dtype type)
+{
+	const struct dtype_info *info = dtype_info(type);
+
+	return info->packed_bits ? info->packed_bits : info->size * 8;
+}
+
 const char *dtype_name(enum dtype type)
 {
 	return dtype_info(type)->name;
@@ -83,6 +111,16 @@ bool dtype_is_float(enum dtype type)
 bool dtype_is_integer(enum dtype type)
 {
 	return dtype_info(type)->kind == KIND_INTEGER;
+}
+
+bool dtype_is_narrow_float(enum dtype type)
+{
+	return dtype_info(type)->kind == KIND_NARROW_FLOAT;
+}
+
+bool dtype_is_narrow_integer(enum dtype type)
+{
+	return dtype_info(type)->kind == KIND_NARROW_INTEGER;
 }
 
 bool dtype_is_nested(enum dtype type)

@@ -18,7 +18,11 @@
 
 #define TENSOR_MAX_RANK 12
 
-/* Element types carry the numbers of onnx.TensorProto.DataType (onnx.proto, message TensorProto). */
+/*
+ * Element types carry the numbers of onnx.TensorProto.DataType (onnx.proto, message TensorProto). In memory an element of a
+ * type of less than eight bits is one byte: the signed integers sign-extended, the others with zeros above; they are packed
+ * only on the wire (tensor_proto.c).
+ */
 enum dtype {
 	DTYPE_UNDEFINED = 0,
 	DTYPE_F32 = 1,
@@ -37,6 +41,16 @@ enum dtype {
 	DTYPE_C64 = 14,
 	DTYPE_C128 = 15,
 	DTYPE_BF16 = 16,
+	DTYPE_F8E4M3FN = 17,
+	DTYPE_F8E4M3FNUZ = 18,
+	DTYPE_F8E5M2 = 19,
+	DTYPE_F8E5M2FNUZ = 20,
+	DTYPE_U4 = 21,
+	DTYPE_S4 = 22,
+	DTYPE_F4E2M1 = 23,
+	DTYPE_F8E8M0 = 24,
+	DTYPE_U2 = 25,
+	DTYPE_S2 = 26,
 	/* Not ONNX's numbers: values whose elements are values. */
 	DTYPE_SEQUENCE = 0x101,
 	DTYPE_OPTIONAL = 0x102,
@@ -75,17 +89,26 @@ struct tensor {
  */
 size_t dtype_size(enum dtype type);
 
-/* "float32", "uint8", … (numpy's names; "bfloat16", "string"); "undefined" for anything unknown. Static storage. */
+/* Bits of one element where it is packed: 2 or 4 for the types that have so many, else eight times dtype_size(). */
+int dtype_bits(enum dtype type);
+
+/*
+ * "float32", "uint8", … (numpy's names, ml_dtypes' for what numpy lacks: "bfloat16", "float8_e4m3fn", "int4"; "string");
+ * "undefined" for anything unknown. Static storage.
+ */
 const char *dtype_name(enum dtype type);
 
-/* Inverse of dtype_name(); also accepts ONNX's own names ("float", "double", "float16"). DTYPE_UNDEFINED if unknown. */
+/* Inverse of dtype_name(); also accepts ONNX's own names ("float", "double", "float8e5m2"). DTYPE_UNDEFINED if unknown. */
 enum dtype dtype_from_name(const char *name);
 
-bool dtype_is_float(enum dtype type);	/* f16, bf16, f32, f64 */
-bool dtype_is_integer(enum dtype type); /* every signed and unsigned width; not bool */
-
-bool dtype_is_nested(enum dtype type);	/* sequence, optional, map */
-bool dtype_owns_memory(enum dtype type); /* an element has memory of its own: strings and nested values */
+/* What kernels compute with … */
+bool dtype_is_float(enum dtype type);   /* f16, bf16, f32, f64 */
+bool dtype_is_integer(enum dtype type); /* signed and unsigned, 8 to 64 bits; not bool */
+/* … and what they only convert. */
+bool dtype_is_narrow_float(enum dtype type);   /* the float8 types and float4 */
+bool dtype_is_narrow_integer(enum dtype type); /* signed and unsigned, 2 and 4 bits */
+bool dtype_is_nested(enum dtype type);         /* sequence, optional, map */
+bool dtype_owns_memory(enum dtype type);       /* an element has memory of its own: strings and nested values */
 
 /* Product of @dims. Returns -EOVERFLOW when it passes INT64_MAX, -EINVAL for a negative size. */
 int64_t dims_count(int rank, const int64_t *dims);
