@@ -2,7 +2,8 @@
 /*
  * When instructions end: uapi/axl/axl_timing.h says what each takes alone; here is what they take from each other.
  * Scratchpad bandwidth is given to the instruction that started first, what is left to those after it; a memory channel
- * serves transfers in the order in which they started. The engine starts instructions in the order of time, so that an
+ * serves transfers in the order in which they started, and a later one before that only where it keeps none of them waiting. The
+ * engine starts instructions in the order of time, so that an
  * instruction's end is known when it starts.
  */
 #include <axl/axl_timing.h>

@@ -342,8 +342,73 @@ static void start(struct model *model, struct tile *tile, struct pipe *pipe)
 
 /* ---- one cycle of work ---- */
 
-/* The oldest transfer of a memory whose data are there and whose pipe has moved all before it. */
-static struct flight *next_served(struct model *model, bool host)
+/* What the other memory has to move before a transfer that was asked for at @start. */
+static uint64_t ahead(const struct model *model, const struct flight *than)
+{
+	uint64_t steps = 0;
+
+	for (unsigned int t = 0; t < model->num_tiles; t++)
+		for (unsigned int p = 0; p < AXL_NUM_PIPES; p++) {
+			const struct pipe *pipe = &model->tiles[t].pipes[p];
+
+			for (unsigned int f = 0; f < pipe->flying; f++) {
+				const struct flight *flight = &pipe->flights[(pipe->first + f) % IN_FLIGHT];
+
+				if (is_transfer(&flight->insn) && flight->host == than->host &&
+				    (flight->start < than->start || flight->flowing))
+					steps += flight->steps;
+			}
+		}
+	return steps;
+}
+
+/*
+ * When a transfer's data can flow at the earliest: they are there, and its pipe has moved all before it. @place: how many of the
+ * pipe's are before it.
+ */
+static uint64_t earliest(const struct model *model, const struct pipe *pipe, unsigned int place)
+{
+	const struct flight *last = &pipe->flights[(pipe->first + place) % IN_FLIGHT];
+	uint64_t at = model->now;
+
+	for (unsigned int f = 0; f <= place; f++) {
+		const struct flight *flight = &pipe->flights[(pipe->first + f) % IN_FLIGHT];
+
+		at = at > flight->ready ? at : flight->ready;
+		if (f < place && flight->host != last->host && !flight->flowing)
+			at = at > model->now + ahead(model, flight) ? at : model->now + ahead(model, flight);
+		at += f < place ? flight->steps : 0;
+	}
+	return at;
+}
+
+/* No transfer that was asked for before @flight has to wait for it when it is served now. */
+static bool fits_before_older(const struct model *model, const struct flight *flight, uint64_t cycles)
+{
+	for (unsigned int t = 0; t < model->num_tiles; t++)
+		for (unsigned int p = 0; p < AXL_NUM_PIPES; p++) {
+			const struct pipe *pipe = &model->tiles[t].pipes[p];
+
+			for (unsigned int f = 0; f < pipe->flying; f++) {
+				const struct flight *other = &pipe->flights[(pipe->first + f) % IN_FLIGHT];
+				uint64_t turn = !flight->host && other->read != flight->read ? AXL_T_TURNAROUND : 0;
+
+				if (is_transfer(&other->insn) && other->host == flight->host && other->steps &&
+				    other->start < flight->start &&
+				    earliest(model, pipe, f) < model->now + cycles + turn)
+					return false;
+			}
+		}
+	return true;
+}
+
+static uint64_t turn_to(const struct channel *channel, const struct flight *flight)
+{
+	return !flight->host && channel->used && channel->read != flight->read ? AXL_T_TURNAROUND : 0;
+}
+
+/* The oldest transfer of a memory whose data can flow, where that keeps no older one waiting. */
+static struct flight *next_served(struct model *model, const struct channel *channel, bool host)
 {
 	struct flight *best = NULL;
 
@@ -353,7 +418,8 @@ static struct flight *next_served(struct model *model, bool host)
 			struct flight *flight = pipe->flying ? &pipe->flights[pipe->first] : NULL;
 
 			if (flight && is_transfer(&flight->insn) && flight->host == host &&
-			    flight->ready <= model->now && flight->steps && (!best || flight->start < best->start))
+			    flight->ready <= model->now && flight->steps && (!best || flight->start < best->start) &&
+			    fits_before_older(model, flight, turn_to(channel, flight) + flight->steps))
 				best = flight;
 		}
 	return best;
@@ -364,11 +430,9 @@ static void serve(struct model *model, struct channel *channel, bool host)
 	if (channel->serving && !channel->serving->steps)
 		channel->serving = NULL;
 	if (!channel->serving) {
-		channel->serving = next_served(model, host);
+		channel->serving = next_served(model, channel, host);
 		if (channel->serving) {
-			channel->turn = !host && channel->used && channel->read != channel->serving->read
-						? AXL_T_TURNAROUND
-						: 0;
+			channel->turn = turn_to(channel, channel->serving);
 			channel->used = true;
 			channel->read = channel->serving->read;
 			channel->serving->flowing = true;
