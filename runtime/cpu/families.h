@@ -14,6 +14,7 @@
 
 #define OP_FAMILIES(X)    \
 	X(activation)     \
+	X(attention)      \
 	X(cast)           \
 	X(conv)           \
 	X(conv_transpose) \

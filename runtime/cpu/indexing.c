@@ -385,6 +385,62 @@ static int run_scatter_nd(struct op_call *call)
 	return err;
 }
 
+/* ---- TensorScatter: a cache gets the new rows of a sequence ---- */
+
+/* Batch element b of the update goes along the axis to write_indices[b] on; circular: around the end of the cache. */
+static int run_tensor_scatter(struct op_call *call)
+{
+	const struct tensor *in = call->inputs[0], *update = call->inputs[1];
+	int64_t axis = op_attr_int(call->node, "axis", -2), length, rows, inner, outer;
+	bool circular = op_attr_is(call->node, "mode", "linear", "circular"), fits;
+	struct tensor starts = {0};
+	size_t line;
+	int err;
+
+	if (!circular && !op_attr_is(call->node, "mode", "linear", "linear"))
+		return op_fail(call, -EINVAL, "TensorScatter: attribute mode is neither linear nor circular");
+	if (in->rank < 2 || normalize_axis(&axis, in->rank) || axis == 0)
+		return op_fail(call, -EINVAL, "TensorScatter: axis %" PRId64 " of rank %d; the batch (axis 0) is none",
+			       axis, in->rank);
+	fits = update->rank == in->rank && update->dtype == in->dtype;
+	for (int i = 0; fits && i < in->rank; i++)
+		fits = i == axis ? update->dims[i] <= in->dims[i] : update->dims[i] == in->dims[i];
+	if (!fits)
+		return op_fail(call, -EINVAL, "TensorScatter: the update (input 1) does not fit the cache");
+	if (op_input(call, 2))
+		err = load_indices(call, 2, -1, &starts);
+	else
+		err = tensor_init(&starts, DTYPE_S64, 1, in->dims);
+	if (!err && (starts.rank != 1 || starts.dims[0] != in->dims[0]))
+		err = op_fail(call, -EINVAL, "TensorScatter: write_indices (input 2) must be [%" PRId64 "]",
+			      in->dims[0]);
+	if (!err)
+		err = start_scatter(call);
+	if (err || !op_wanted(call, 0) || tensor_count(update) == 0)
+		goto out_finish;
+	length = in->dims[axis];
+	rows = update->dims[axis];
+	outer = dims_count((int)axis, in->dims);
+	inner = dims_count(in->rank - (int)axis - 1, in->dims + axis + 1);
+	line = (size_t)inner * dtype_size(in->dtype);
+	for (int64_t i = 0; i < outer * rows; i++) {
+		int64_t start = ((int64_t *)starts.data)[i / rows / (outer / in->dims[0])], to = start + i % rows;
+
+		if (start < 0 || start >= length || (to >= length && !circular)) {
+			err = op_fail(call, -EINVAL,
+				      "TensorScatter: %" PRId64 " rows at %" PRId64 " (input 2) of a cache of %" PRId64,
+				      rows, start, length);
+			goto out_finish;
+		}
+		memcpy((char *)call->outputs[0]->data + (size_t)(i / rows * length + to % length) * line,
+		       (const char *)update->data + (size_t)i * line, line);
+	}
+	err = finish_output(call);
+out_finish:
+	tensor_finish(&starts);
+	return err;
+}
+
 /* ---- OneHot ---- */
 
 static int run_one_hot(struct op_call *call)
@@ -520,5 +576,6 @@ const struct op_kernel ops_indexing[] = {
 	{"", "Scatter", 9, 10, 3, 3, 1, 1, run_scatter_elements},
 	{"", "ScatterElements", 11, 0, 3, 3, 1, 1, run_scatter_elements},
 	{"", "ScatterND", 11, 0, 3, 3, 1, 1, run_scatter_nd},
+	{"", "TensorScatter", 24, 0, 2, 3, 1, 1, run_tensor_scatter},
 };
 const size_t ops_indexing_count = sizeof(ops_indexing) / sizeof(ops_indexing[0]);

@@ -12,6 +12,7 @@
 enum scratch_use {
 	SCRATCH_BLOCK, /* of the function that asks */
 	SCRATCH_IMAGE, /* of the thread that runs an operator; while it does, the pool's threads work on it too */
+	SCRATCH_TILE,  /* of a function that calls those that use SCRATCH_BLOCK */
 	SCRATCH_USES,
 };
 

@@ -149,9 +149,41 @@ static void suppression_keeps_the_best_of_overlapping_boxes(void **state)
 	op_case_finish(&c);
 }
 
+static void tensor_scatter_writes_rows_of_a_cache(void **state)
+{
+	int64_t dims[3] = {2, 4, 3}, rows[3] = {2, 2, 3}, batch = 2;
+
+	(void)state;
+	for (int circular = 0; circular < 2; circular++) {
+		const int64_t start[2] = {1, circular ? 3 : 2};
+		struct tensor *starts;
+		const float *cache, *update;
+		struct op_case c;
+		float want[24];
+
+		op_case_init(&c, "", "TensorScatter", 24);
+		op_case_string(&c, "mode", circular ? "circular" : "linear");
+		cache = op_case_random(&c, 3, dims);
+		update = op_case_random(&c, 3, rows);
+		starts = op_case_input(&c, DTYPE_S64, 1, &batch);
+		memcpy(starts->data, start, sizeof(start));
+		memcpy(want, cache, sizeof(want));
+		for (int b = 0; b < 2; b++)
+			for (int row = 0; row < 2; row++)
+				memcpy(want + b * 12 + (start[b] + row) % 4 * 3, update + b * 6 + row * 3,
+				       3 * sizeof(float));
+		op_case_expect_ok(&c);
+		expect_same_bytes(&c.outputs[0], want);
+		((int64_t *)starts->data)[1] = circular ? 4 : 3;
+		op_case_expect_error(&c, -EINVAL, "2 rows at");
+		op_case_finish(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tensor_scatter_writes_rows_of_a_cache),
 		cmocka_unit_test(gather_counts_from_both_ends),
 		cmocka_unit_test(indices_out_of_range_are_refused),
 		cmocka_unit_test(tuples_out_of_range_are_refused),
