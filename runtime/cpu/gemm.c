@@ -18,6 +18,7 @@
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/pool.h"
+#include "runtime/cpu/scratch.h"
 #include "runtime/cpu/sgemm.h"
 #include "runtime/cpu/shape_rules.h"
 
@@ -42,8 +43,10 @@ struct product {
 	void *c;
 	float alpha;
 	struct epilogue epilogue;
-	float *packed;
-	size_t packed_size;
+	const float *panels; /* B packed once, or NULL */
+	float *packed;       /* A */
+	size_t packed_size;  /* of one matrix */
+	int64_t pack_jobs;   /* of one matrix */
 	int64_t block_rows, block_columns, row_blocks, column_blocks;
 	atomic_int err;
 };
@@ -77,18 +80,82 @@ static void batch_offsets(const struct product *p, int64_t index, int64_t *a, in
 	}
 }
 
+/* ---- a constant B ---- */
+
+/*
+ * What op_prepare() keeps when B is constant. It is packed when the first product of more than one row comes: a single
+ * row reads B as it is, and a network may have no others.
+ */
+struct gemm_state {
+	pthread_mutex_t lock; /* protects the packing */
+	_Atomic(float *) panels;
+};
+
+static int packed_constant(struct gemm_state *state, const struct product *p, const float **panels)
+{
+	struct sgemm_matrix matrix = {p->b.data, p->b.row_stride, p->b.column_stride};
+	size_t size = sgemm_packed_b_size(p->k, p->n);
+	float *made = atomic_load_explicit(&state->panels, memory_order_acquire);
+
+	if (!made) {
+		pthread_mutex_lock(&state->lock);
+		made = atomic_load_explicit(&state->panels, memory_order_relaxed);
+		if (!made && size)
+			made = aligned_alloc(64, (size + 63) / 64 * 64);
+		if (made && made != atomic_load_explicit(&state->panels, memory_order_relaxed)) {
+			sgemm_pack_b(p->k, p->n, &matrix, made);
+			atomic_store_explicit(&state->panels, made, memory_order_release);
+		}
+		pthread_mutex_unlock(&state->lock);
+	}
+	*panels = made;
+	return made ? 0 : -ENOMEM;
+}
+
+static int prepare_product(const struct op_node *node, const struct tensor *const *constants, void **out)
+{
+	const struct tensor *b = constants[1];
+	struct gemm_state *state;
+
+	(void)node;
+	if (!b || b->dtype != DTYPE_F32 || b->rank != 2 || !tensor_count(b))
+		return 0;
+	state = calloc(1, sizeof(*state));
+	if (!state)
+		return -ENOMEM;
+	pthread_mutex_init(&state->lock, NULL);
+	*out = state;
+	return 0;
+}
+
+static void release_product(void *arg)
+{
+	struct gemm_state *state = arg;
+
+	free(atomic_load(&state->panels));
+	pthread_mutex_destroy(&state->lock);
+	free(state);
+}
+
 /* ---- float ---- */
 
-static void pack_matrix(void *arg, size_t index)
+/* Rows of A that one job packs: a multiple of every form's panel. */
+#define PACK_ROWS 48
+
+static void pack_rows(void *arg, size_t index)
 {
 	struct product *p = arg;
-	float *packed = p->packed + index * (p->packed_size / sizeof(float));
+	int64_t matrix = (int64_t)index / p->pack_jobs, row = (int64_t)index % p->pack_jobs * PACK_ROWS;
 
-	sgemm_pack(p->m, p->k, (const float *)p->a.data + (int64_t)index * p->a.matrix, p->a.row_stride,
-		   p->a.column_stride, packed);
-	if (p->alpha != 1)
-		for (size_t i = 0; i < p->packed_size / sizeof(float); i++)
-			packed[i] *= p->alpha;
+	sgemm_pack_rows(p->m, p->k, (const float *)p->a.data + matrix * p->a.matrix, p->a.row_stride,
+			p->a.column_stride, row, smaller(p->m - row, PACK_ROWS),
+			p->packed + (size_t)matrix * (p->packed_size / sizeof(float)));
+}
+
+static void scale(float alpha, size_t n, float *values)
+{
+	for (size_t i = 0; i < n; i++)
+		values[i] *= alpha;
 }
 
 static void multiply_block(void *arg, size_t index)
@@ -100,6 +167,7 @@ static void multiply_block(void *arg, size_t index)
 		.m = p->m,
 		.n = p->n,
 		.k = p->k,
+		.panels = p->panels,
 		.fill_b = sgemm_fill_matrix,
 		.arg = &matrix,
 		.c_stride = p->n,
@@ -121,18 +189,24 @@ static void multiply_block(void *arg, size_t index)
 
 static int multiply_f32(struct op_call *call, struct product *p)
 {
+	int err = call->state && p->k ? packed_constant(call->state, p, &p->panels) : 0;
+
+	if (err)
+		return err;
 	p->packed_size = sgemm_packed_size(p->m, p->k);
 	if (p->k && (!p->packed_size || p->packed_size > (size_t)PTRDIFF_MAX / (size_t)p->a_matrices - 64))
 		return -EOVERFLOW;
-	p->packed = aligned_alloc(64, (p->packed_size * (size_t)p->a_matrices + 64) / 64 * 64);
+	p->packed = scratch_get_for(SCRATCH_IMAGE, p->packed_size * (size_t)p->a_matrices + 1);
 	if (!p->packed)
 		return -ENOMEM;
-	cpu_pool_for(call->pool, (size_t)p->a_matrices, pack_matrix, p);
+	p->pack_jobs = (p->m + PACK_ROWS - 1) / PACK_ROWS;
+	cpu_pool_for(call->pool, (size_t)(p->a_matrices * p->pack_jobs), pack_rows, p);
+	if (p->alpha != 1)
+		scale(p->alpha, p->packed_size * (size_t)p->a_matrices / sizeof(float), p->packed);
 	sgemm_split(p->m, p->n, p->batch, cpu_pool_threads(call->pool), &p->block_rows, &p->block_columns);
 	p->row_blocks = (p->m + p->block_rows - 1) / p->block_rows;
 	p->column_blocks = (p->n + p->block_columns - 1) / p->block_columns;
 	cpu_pool_for(call->pool, (size_t)(p->batch * p->row_blocks * p->column_blocks), multiply_block, p);
-	free(p->packed);
 	return atomic_load(&p->err);
 }
 
@@ -206,14 +280,13 @@ static int multiply_one_row(struct op_call *call, struct product *p)
 {
 	const float *a = p->a.data;
 
-	p->packed = malloc((size_t)p->k * sizeof(*p->packed));
+	p->packed = scratch_get_for(SCRATCH_IMAGE, (size_t)p->k * sizeof(*p->packed));
 	if (!p->packed)
 		return -ENOMEM;
 	for (int64_t i = 0; i < p->k; i++)
 		p->packed[i] = p->alpha * a[i * p->a.column_stride];
 	/* 16 Ki weights are some microseconds: what a thread's share has to be worth. */
 	parallel_range(call->pool, p->n, (16384 + p->k - 1) / p->k, multiply_vector_blocks, p);
-	free(p->packed);
 	return 0;
 }
 
@@ -273,7 +346,9 @@ static int multiply(struct op_call *call, struct product *p)
 		return 0;
 	switch (p->dtype) {
 	case DTYPE_F32:
-		return p->m == 1 && p->batch == 1 && p->k > 0 ? multiply_one_row(call, p) : multiply_f32(call, p);
+		if (p->m == 1 && p->batch == 1 && p->k > 0)
+			return multiply_one_row(call, p);
+		return multiply_f32(call, p);
 	case DTYPE_F64:
 		return multiply_f64(p);
 	case DTYPE_S32:
@@ -502,9 +577,10 @@ static int run_matmul(struct op_call *call)
 }
 
 const struct op_kernel ops_gemm[] = {
-	{"", "Gemm", 1, 0, 2, 3, 1, 1, run_gemm, NULL, NULL, &op_half_in_f32},
-	{"", "MatMul", 1, 0, 2, 2, 1, 1, run_matmul, NULL, NULL, &op_half_in_f32},
-	{"com.microsoft", "FusedGemm", 1, 0, 2, 3, 1, 1, run_gemm, NULL, NULL, &op_half_in_f32},
-	{"com.microsoft", "FusedMatMul", 1, 0, 2, 2, 1, 1, run_matmul, NULL, NULL, &op_half_in_f32},
+	{"", "Gemm", 1, 0, 2, 3, 1, 1, run_gemm, prepare_product, release_product, &op_half_in_f32},
+	{"", "MatMul", 1, 0, 2, 2, 1, 1, run_matmul, prepare_product, release_product, &op_half_in_f32},
+	{"com.microsoft", "FusedGemm", 1, 0, 2, 3, 1, 1, run_gemm, prepare_product, release_product, &op_half_in_f32},
+	{"com.microsoft", "FusedMatMul", 1, 0, 2, 2, 1, 1, run_matmul, prepare_product, release_product,
+	 &op_half_in_f32},
 };
 const size_t ops_gemm_count = sizeof(ops_gemm) / sizeof(ops_gemm[0]);

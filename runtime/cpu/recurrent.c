@@ -1,242 +1,233 @@
 // SPDX-License-Identifier: MIT
 /*
- * RNN, GRU and LSTM.
+ * RNN, GRU and LSTM: inputs, weights, and the loop over time steps. What the three differ in is in recurrent_cell.c.
  *
- * The input's part of every gate is one matrix product over all time steps; the state's part is one a step. What the
- * three differ in is a cell: the number of gates, the function from gate sums to the new state (struct cell). Equations
- * and the order of gates are the specification's. Computed in f32.
+ * Computed in float32; other float types are converted. Constant weights are packed once. The two directions of a
+ * bidirectional operator run side by side; a single direction shares the columns of each step's product among threads.
  */
-#include <cblas.h>
+#include "runtime/cpu/recurrent.h"
+
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/cpu/cast.h"
 #include "runtime/cpu/families.h"
-#include "runtime/cpu/strided_copy.h"
-#include "runtime/cpu/vector_math.h"
+#include "runtime/cpu/pool.h"
+#include "runtime/cpu/scratch.h"
+#include "runtime/cpu/sgemm.h"
 
-/* ---- activations by name ---- */
+#define MAX_DIRECTIONS 2
 
-struct activation {
-	float (*apply)(float x, float alpha, float beta);
-	float alpha, beta;
-};
+/* Multiply-adds of a step's product that are worth a second thread: some ten microseconds. */
+#define STEP_GRAIN 131072
 
-#define ACTIVATION(name, expression)                        \
-	static float name(float x, float alpha, float beta) \
-	{                                                   \
-		(void)alpha, (void)beta;                    \
-		return (expression);                        \
-	}
-ACTIVATION(relu, x < 0 ? 0 : x)
-ACTIVATION(hyperbolic, vector_tanhf(x))
-ACTIVATION(sigmoid, vector_sigmoidf(x))
-ACTIVATION(affine, alpha *x + beta)
-ACTIVATION(leaky_relu, x < 0 ? alpha * x : x)
-ACTIVATION(thresholded_relu, x > alpha ? x : 0)
-ACTIVATION(scaled_tanh, alpha *vector_tanhf(beta *x))
-ACTIVATION(hard_sigmoid, fminf(fmaxf(alpha *x + beta, 0), 1))
-ACTIVATION(elu, x < 0 ? alpha * vector_expm1f(x) : x)
-ACTIVATION(softsign, x / (1 + fabsf(x)))
-ACTIVATION(softplus, (x > 0 ? x : 0) + log1pf(vector_expf(-fabsf(x))))
+enum { IN_X, IN_W, IN_R, IN_B, IN_LENGTHS, IN_H, IN_C, IN_P, NUM_INPUTS };
+enum { OUT_Y, OUT_H, OUT_C, NUM_OUTPUTS };
 
-static const struct {
-	const char *name;
-	struct activation activation;
-} activations[] = {
-	{"Relu", {relu, 0, 0}},
-	{"Tanh", {hyperbolic, 0, 0}},
-	{"Sigmoid", {sigmoid, 0, 0}},
-	{"Affine", {affine, 1, 0}},
-	{"LeakyRelu", {leaky_relu, 0.01f, 0}},
-	{"ThresholdedRelu", {thresholded_relu, 1, 0}},
-	{"ScaledTanh", {scaled_tanh, 1, 1}},
-	{"HardSigmoid", {hard_sigmoid, 0.2f, 0.5f}},
-	{"Elu", {elu, 1, 0}},
-	{"Softsign", {softsign, 0, 0}},
-	{"Softplus", {softplus, 0, 0}},
-};
+/* ---- weights ---- */
 
-static bool find_activation(const struct tensor_string *name, struct activation *out)
+static int pack_transposed(int64_t k, int64_t n, const float *matrix, struct packed_operand *out)
 {
-	for (size_t i = 0; i < sizeof(activations) / sizeof(activations[0]); i++) {
-		const char *known = activations[i].name;
+	struct sgemm_matrix transposed = {.b = matrix, .row_stride = 1, .column_stride = k};
+	size_t size = sgemm_packed_b_size(k, n);
 
-		/* Names are matched without regard to case, as ONNX Runtime does. */
-		if (strlen(known) == name->size && !strncasecmp(known, name->data, name->size)) {
-			*out = activations[i].activation;
-			return true;
-		}
-	}
-	return false;
+	*out = (struct packed_operand){.k = k, .n = n};
+	if (!k || !n)
+		return 0;
+	out->panels = size ? aligned_alloc(64, (size + 63) / 64 * 64) : NULL;
+	if (!out->panels)
+		return -ENOMEM;
+	sgemm_pack_b(k, n, &transposed, out->panels);
+	return 0;
 }
 
-/* ---- the network ---- */
-
-struct recurrent;
-
-/*
- * struct cell - what RNN, GRU and LSTM differ in
- * @gates:       gate vectors in W, R and half of B
- * @activations: functions a direction needs, by default @defaults
- * @step:        from the gate sums of batch element @b to its new state
- */
-struct cell {
-	int gates, activations;
-	const char *defaults[3];
-	void (*step)(const struct recurrent *r, int64_t b, const float *input, float *sums);
-	bool has_cell_state;
-};
-
-/*
- * struct recurrent - one direction of a call
- * @w, @wb, @rb, @r, @p: weights, biases (zeros when absent) and peepholes (NULL when absent) of the direction
- * @h, @c: state [batch, hidden], in and out
- * @gated: GRU's reset hidden state
- */
-struct recurrent {
-	const struct cell *cell;
-	int64_t steps, batch, inputs, hidden;
-	bool coupled, linear_before_reset;
-	float clip;
-	struct activation f[3];
-	const float *w, *r, *wb, *rb, *p;
-	float *h, *c, *gated;
-};
-
-static float clipped(const struct recurrent *r, float x)
+static void release_weights(struct recurrent_weights *weights)
 {
-	return r->clip > 0 ? fminf(fmaxf(x, -r->clip), r->clip) : x;
-}
-
-static float activate(const struct recurrent *r, int index, float x)
-{
-	return r->f[index].apply(clipped(r, x), r->f[index].alpha, r->f[index].beta);
-}
-
-/* H = f(X W + H R + B) */
-static void step_rnn(const struct recurrent *r, int64_t b, const float *input, float *sums)
-{
-	for (int64_t i = 0; i < r->hidden; i++)
-		r->h[b * r->hidden + i] = activate(r, 0, input[i] + sums[i] + r->wb[i] + r->rb[i]);
-}
-
-/* Gates z, r, h. The sums of h come from the reset state, unless linear_before_reset. */
-static void step_gru(const struct recurrent *r, int64_t b, const float *input, float *sums)
-{
-	int64_t n = r->hidden;
-	float *h = r->h + b * n;
-
-	for (int64_t i = 0; i < n; i++) {
-		float z = activate(r, 0, input[i] + sums[i] + r->wb[i] + r->rb[i]);
-		float recurrent = sums[2 * n + i] + r->rb[2 * n + i];
-		float candidate;
-
-		if (r->linear_before_reset)
-			recurrent *= activate(r, 0, input[n + i] + sums[n + i] + r->wb[n + i] + r->rb[n + i]);
-		candidate = activate(r, 1, input[2 * n + i] + r->wb[2 * n + i] + recurrent);
-		h[i] = (1 - z) * candidate + z * h[i];
+	for (int d = 0; d < MAX_DIRECTIONS; d++) {
+		free(weights[d].w.panels);
+		free(weights[d].r.panels);
+		free(weights[d].last.panels);
 	}
 }
 
-/* The state through the reset gate, and its product with the weights of h, into the sums of all batch elements. */
-static void reset_gru(const struct recurrent *r, const float *const *input, float *sums)
+/* @w: [directions, gates * hidden, inputs], @r: [directions, gates * hidden, hidden]. On error nothing is left allocated. */
+static int pack_weights(const struct cell *cell, const struct tensor *w, const struct tensor *r,
+			struct recurrent_weights *out)
 {
-	int64_t n = r->hidden;
+	int64_t directions = w->dims[0], width = w->dims[1], inputs = w->dims[2], n = r->dims[2];
+	int err = 0;
 
-	for (int64_t b = 0; b < r->batch; b++)
-		for (int64_t i = 0; i < n; i++) {
-			float x = (input[b] ? input[b][n + i] : 0) + sums[b * 3 * n + n + i] + r->wb[n + i] +
-				  r->rb[n + i];
+	memset(out, 0, MAX_DIRECTIONS * sizeof(*out));
+	for (int64_t d = 0; d < directions && !err; d++) {
+		const float *from = (const float *)r->data + d * width * n;
 
-			r->gated[b * n + i] = activate(r, 0, x) * r->h[b * n + i];
-		}
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, r->batch, n, n, 1, r->gated, n, r->r + 2 * n * n, n, 0,
-		    sums + 2 * n, 3 * n);
-}
-
-/* Gates i, o, f, c; peepholes in the order i, o, f. */
-static void step_lstm(const struct recurrent *r, int64_t b, const float *input, float *sums)
-{
-	int64_t n = r->hidden;
-	float *h = r->h + b * n, *c = r->c + b * n;
-
-	for (int64_t k = 0; k < 4 * n; k++)
-		sums[k] += input[k] + r->wb[k] + r->rb[k];
-	for (int64_t k = 0; k < n; k++) {
-		float peep = r->p ? r->p[k] * c[k] : 0, i = activate(r, 0, sums[k] + peep), f;
-
-		f = r->coupled ? 1 - i : activate(r, 0, sums[2 * n + k] + (r->p ? r->p[2 * n + k] * c[k] : 0));
-		c[k] = f * c[k] + i * activate(r, 1, sums[3 * n + k]);
-		h[k] = activate(r, 0, sums[n + k] + (r->p ? r->p[n + k] * c[k] : 0)) *
-		       r->f[2].apply(c[k], r->f[2].alpha, r->f[2].beta);
+		err = pack_transposed(inputs, width, (const float *)w->data + d * width * inputs, &out[d].w);
+		if (!err)
+			err = pack_transposed(n, cell->early * n, from, &out[d].r);
+		if (!err)
+			err = pack_transposed(n, width - cell->early * n, from + cell->early * n * n, &out[d].last);
 	}
+	if (err)
+		release_weights(out);
+	return err;
 }
 
-static const struct cell rnn_cell = {1, 1, {"Tanh"}, step_rnn, false};
-static const struct cell gru_cell = {3, 2, {"Sigmoid", "Tanh"}, step_gru, false};
-static const struct cell lstm_cell = {4, 3, {"Sigmoid", "Tanh", "Tanh"}, step_lstm, true};
+static int prepare_recurrent(const struct cell *cell, const struct tensor *const *constants, void **out)
+{
+	const struct tensor *w = constants[IN_W], *r = constants[IN_R];
+	struct recurrent_weights *weights;
+	int err;
+
+	/* Anything odd is left to run_recurrent(), which says what is wrong. */
+	if (!w || !r || w->dtype != DTYPE_F32 || r->dtype != DTYPE_F32 || w->rank != 3 || r->rank != 3 ||
+	    w->dims[0] > MAX_DIRECTIONS || w->dims[0] != r->dims[0] || w->dims[1] != r->dims[1] ||
+	    w->dims[1] % cell->gates || r->dims[2] != w->dims[1] / cell->gates)
+		return 0;
+	weights = calloc(MAX_DIRECTIONS, sizeof(*weights));
+	if (!weights)
+		return -ENOMEM;
+	err = pack_weights(cell, w, r, weights);
+	if (err) {
+		free(weights);
+		return err;
+	}
+	*out = weights;
+	return 0;
+}
+
+static void release_recurrent(void *state)
+{
+	release_weights(state);
+	free(state);
+}
+
+/* ---- products ---- */
+
+/* One product over the pool, in blocks of columns or of both. */
+struct product_job {
+	struct sgemm product;
+	const float *row; /* the left operand when it is a single row */
+	int64_t block_rows, block_columns, column_blocks;
+};
+
+static void multiply_block(void *arg, size_t index)
+{
+	struct product_job *job = arg;
+	const struct sgemm *p = &job->product;
+	int64_t row = (int64_t)index / job->column_blocks * job->block_rows;
+	int64_t column = (int64_t)index % job->column_blocks * job->block_columns;
+	int64_t rows = p->m - row < job->block_rows ? p->m - row : job->block_rows;
+	int64_t columns = p->n - column < job->block_columns ? p->n - column : job->block_columns;
+
+	if (job->row)
+		sgemm_row(p->k, p->n, job->row, p->panels, column, columns, p->c);
+	else
+		sgemm_block(p, row, rows, column, columns); /* can not fail: with B packed it needs no memory */
+}
+
+static void multiply(struct product_job *job, struct cpu_pool *pool, size_t threads)
+{
+	const struct sgemm *p = &job->product;
+
+	if (p->m < 1 || p->n < 1)
+		return;
+	sgemm_split(p->m, p->n, 1, threads, &job->block_rows, &job->block_columns);
+	if (threads < 2) /* rows are not split then */
+		job->block_columns = p->n;
+	job->column_blocks = (p->n + job->block_columns - 1) / job->block_columns;
+	cpu_pool_for(pool, (size_t)(job->column_blocks * ((p->m + job->block_rows - 1) / job->block_rows)),
+		     multiply_block, job);
+}
+
+/* sums[b][first …] = from[b] * R for all batch elements. */
+static void multiply_state(const struct recurrent *r, struct cpu_pool *pool, const struct packed_operand *weights,
+			   const float *from, int64_t first)
+{
+	struct product_job job = {
+		.product = {.m = r->batch,
+			    .n = weights->n,
+			    .k = weights->k,
+			    .a = r->left,
+			    .panels = weights->panels,
+			    .c = r->sums + first,
+			    .c_stride = r->cell->gates * r->hidden},
+		.row = r->batch == 1 ? from : NULL,
+	};
+	bool worth = r->batch * weights->n * weights->k >= STEP_GRAIN;
+
+	if (r->batch > 1)
+		sgemm_pack(r->batch, weights->k, from, r->hidden, 1, r->left);
+	multiply(&job, pool, worth ? cpu_pool_threads(pool) : 1);
+}
 
 /* ---- one direction over all steps ---- */
 
-/* Where results go: element (t, b, i) of this direction at y[t * step + b * batch + i]; NULL when nobody reads it. */
-struct sequence_output {
-	float *y;
+/* Element (t, b) of something over time: @data + t * @step + b * @batch. */
+struct sequence {
+	float *data;
 	int64_t step, batch;
 };
 
-/*
- * @projected: [steps, batch, gates * hidden]; @lengths: by batch element or NULL; @sums, @input: scratch of
- * batch * gates * hidden floats and batch pointers.
- */
-static void run_steps(const struct recurrent *r, bool reverse, const float *projected, const int64_t *lengths,
-		      const struct sequence_output *out, float *sums, const float **input)
+static float *sequence_at(const struct sequence *s, int64_t t, int64_t b)
 {
-	int64_t width = r->cell->gates * r->hidden;
+	return s->data + t * s->step + b * s->batch;
+}
+
+/* The time of step @s for an element of @length steps, or -1 when it is over: its state stays, its output is zero. */
+static int64_t time_of(int64_t s, int64_t length, bool reverse)
+{
+	return s >= length ? -1 : reverse ? length - 1 - s : s;
+}
+
+static void run_steps(const struct recurrent *r, struct cpu_pool *pool, bool reverse, const struct sequence *projected,
+		      const int64_t *lengths, const struct sequence *y)
+{
+	const struct cell *cell = r->cell;
 
 	for (int64_t s = 0; s < r->steps; s++) {
-		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, r->batch, width, r->hidden, 1, r->h, r->hidden,
-			    r->r, r->hidden, 0, sums, width);
+		multiply_state(r, pool, &r->weights->r, r->h, 0);
 		for (int64_t b = 0; b < r->batch; b++) {
-			int64_t length = lengths ? lengths[b] : r->steps, t = reverse ? length - 1 - s : s;
+			int64_t t = time_of(s, lengths ? lengths[b] : r->steps, reverse);
 
-			/* Past the end of this element's sequence: the state stays, the output stays zero. */
-			input[b] = s < length ? projected + (t * r->batch + b) * width : NULL;
+			if (t >= 0)
+				cell->begin(r, b, sequence_at(projected, t, b));
 		}
-		if (r->gated && !r->linear_before_reset)
-			reset_gru(r, input, sums);
+		if (cell->end)
+			multiply_state(r, pool, &r->weights->last, r->gated, cell->early * r->hidden);
 		for (int64_t b = 0; b < r->batch; b++) {
-			int64_t length = lengths ? lengths[b] : r->steps, t = reverse ? length - 1 - s : s;
+			int64_t t = time_of(s, lengths ? lengths[b] : r->steps, reverse);
 
-			if (!input[b])
-				continue;
-			r->cell->step(r, b, input[b], sums + b * width);
-			if (out->y)
-				memcpy(out->y + t * out->step + b * out->batch, r->h + b * r->hidden,
-				       r->hidden * sizeof(float));
+			if (t >= 0 && cell->end)
+				cell->end(r, b, sequence_at(projected, t, b));
+			if (t >= 0 && y->data)
+				memcpy(sequence_at(y, t, b), r->h + b * r->hidden, (size_t)r->hidden * sizeof(float));
 		}
 	}
 }
 
 /* ---- the call ---- */
 
-enum { IN_X, IN_W, IN_R, IN_B, IN_LENGTHS, IN_H, IN_C, IN_P, NUM_INPUTS };
-
 /*
- * struct recurrent_call - the inputs as f32, and the scratch of a call
+ * struct recurrent_call - the inputs as f32, where results go, and the working memory of a call
  * @batch_first: layout 1 (opset 14): X [batch, steps, inputs], states [batch, directions, hidden]
+ * @in, @out:    float32, views where the caller's tensors are
+ * @made:        weights that are no constants, packed for this call
+ * @memory:      of direction d: from d * @stride on
  */
 struct recurrent_call {
 	const struct cell *cell;
+	struct cpu_pool *pool;
 	int64_t directions, steps, batch, inputs, hidden;
 	bool batch_first, backwards;
-	struct tensor in[NUM_INPUTS], lengths, x; /* x: [steps, batch, inputs] */
-	struct tensor y, h, c;                    /* results in the layout of the outputs */
-	float *zeros, *projected, *sums, *gated, *state_h, *state_c;
-	const float **rows;
+	struct tensor in[NUM_INPUTS], lengths, out[NUM_OUTPUTS];
+	const struct recurrent_weights *weights;
+	struct recurrent_weights made[MAX_DIRECTIONS];
+	struct recurrent network[MAX_DIRECTIONS];
+	float *x; /* packed */
+	float *memory;
+	int64_t stride;
 };
 
 static int read_inputs(struct op_call *call, struct recurrent_call *rc)
@@ -252,6 +243,8 @@ static int read_inputs(struct op_call *call, struct recurrent_call *rc)
 		else if (!dtype_is_float(in->dtype))
 			err = op_fail(call, -ENOTSUP, "%s: input %zu is %s", call->node->op_type, i,
 				      dtype_name(in->dtype));
+		else if (in->dtype == DTYPE_F32)
+			err = tensor_init_view(&rc->in[i], DTYPE_F32, in->rank, in->dims, in->data, in->size);
 		else
 			err = tensor_cast(in, DTYPE_F32, &rc->in[i]);
 		if (err)
@@ -313,22 +306,22 @@ static int read_direction(struct op_call *call, struct recurrent_call *rc)
 }
 
 /* Activations of direction @d: named ones with their alphas and betas in order, or the defaults. */
-static int read_activations(struct op_call *call, const struct recurrent_call *rc, int64_t d, struct recurrent *r)
+static int read_activations(struct op_call *call, const struct cell *cell, int64_t d, struct recurrent *r)
 {
 	const struct attr *names = op_attr(call->node, "activations");
 	const struct attr *alphas = op_attr(call->node, "activation_alpha");
 	const struct attr *betas = op_attr(call->node, "activation_beta");
-	size_t count = rc->cell->activations, first = d * count;
+	size_t count = (size_t)cell->activations, first = (size_t)d * count;
 
 	if (names && (names->type != ATTR_STRINGS || names->count < first + count))
 		return op_fail(call, -EINVAL, "%s: attribute activations does not name %zu functions",
 			       call->node->op_type, first + count);
 	for (size_t i = 0; i < count; i++) {
-		struct tensor_string name = {(char *)rc->cell->defaults[i], strlen(rc->cell->defaults[i])};
+		struct tensor_string name = {(char *)cell->defaults[i], strlen(cell->defaults[i])};
 
 		if (names)
 			name = names->strings[first + i];
-		if (!find_activation(&name, &r->f[i]))
+		if (!cell_activation_find(&name, &r->f[i]))
 			return op_fail(call, -EINVAL, "%s: unknown activation \"%.*s\"", call->node->op_type,
 				       (int)(name.size < 40 ? name.size : 40), name.data);
 		if (names && alphas && alphas->type == ATTR_FLOATS && first + i < alphas->count)
@@ -339,125 +332,171 @@ static int read_activations(struct op_call *call, const struct recurrent_call *r
 	return 0;
 }
 
-/* Scratch, and the results in the layout of the outputs. */
-static int allocate(struct op_call *call, struct recurrent_call *rc)
+/* Output @index as float32: the caller's memory, or a tensor to be converted. Left empty when nobody reads it. */
+static int make_output(struct op_call *call, size_t index, int rank, const int64_t *dims, struct tensor *out)
 {
-	int64_t gates = rc->cell->gates, state = rc->batch * rc->hidden;
-	int64_t d = rc->directions, b = rc->batch, n = rc->hidden, width, total;
-	int64_t y[] = {rc->steps, d, b, n}, y_batch[] = {b, rc->steps, d, n};
-	int64_t s[] = {d, b, n}, s_batch[] = {b, d, n};
-	int err;
-
-	width = gates * rc->hidden;
-	if (__builtin_mul_overflow(rc->steps * 1, rc->batch, &total) || __builtin_mul_overflow(total, width, &total) ||
-	    total > INT64_MAX / 16)
-		return op_fail(call, -EOVERFLOW, "%s: the gates overflow", call->node->op_type);
-	err = tensor_init(&rc->y, DTYPE_F32, 4, rc->batch_first ? y_batch : y);
-	if (!err)
-		err = tensor_init(&rc->h, DTYPE_F32, 3, rc->batch_first ? s_batch : s);
-	if (!err)
-		err = tensor_init(&rc->c, DTYPE_F32, 3, rc->batch_first ? s_batch : s);
-	if (!err)
-		err = tensor_init(&rc->x, DTYPE_F32, 3, (int64_t[]){rc->steps, b, rc->inputs});
-	rc->zeros = calloc(2 * width, sizeof(float));
-	rc->projected = calloc(total + 1, sizeof(float));
-	rc->sums = calloc(b * width + 1, sizeof(float));
-	rc->gated = calloc(state + 1, sizeof(float));
-	rc->state_h = calloc(state + 1, sizeof(float));
-	rc->state_c = calloc(state + 1, sizeof(float));
-	rc->rows = calloc(b + 1, sizeof(*rc->rows));
-	if (!err &&
-	    (!rc->zeros || !rc->projected || !rc->sums || !rc->gated || !rc->state_h || !rc->state_c || !rc->rows))
-		err = -ENOMEM;
-	return err ? op_fail(call, err, "%s: no memory for %" PRId64 " steps", call->node->op_type, rc->steps) : 0;
-}
-
-static void order_input(struct op_call *call, struct recurrent_call *rc)
-{
-	struct strided_copy copy = {.rank = 3, .size = sizeof(float), .dst = rc->x.data, .src = rc->in[IN_X].data};
-
-	memcpy(copy.dims, rc->x.dims, 3 * sizeof(int64_t));
-	dense_strides(3, copy.dims, copy.dst_strides);
-	dense_strides(3, copy.dims, copy.src_strides);
-	if (rc->batch_first) {
-		copy.src_strides[0] = rc->inputs;
-		copy.src_strides[1] = rc->steps * rc->inputs;
-	}
-	if (tensor_count(&rc->x) > 0)
-		strided_copy_run(copy, call->pool);
-}
-
-/* Between the state of one direction [batch, hidden] and a tensor of all directions. */
-static void move_state(const struct recurrent_call *rc, int64_t d, struct tensor *all, float *state, bool out)
-{
-	for (int64_t b = 0; b < rc->batch; b++) {
-		int64_t at = rc->batch_first ? b * rc->directions + d : d * rc->batch + b;
-		float *there = (float *)all->data + at * rc->hidden, *here = state + b * rc->hidden;
-
-		memcpy(out ? there : here, out ? here : there, rc->hidden * sizeof(float));
-	}
-}
-
-static int run_direction(struct op_call *call, struct recurrent_call *rc, int64_t d)
-{
-	int64_t n = rc->hidden, width = rc->cell->gates * n;
-	const float *b = rc->in[IN_B].data ? (float *)rc->in[IN_B].data + d * 2 * width : rc->zeros;
-	struct recurrent r = {
-		.cell = rc->cell,
-		.steps = rc->steps,
-		.batch = rc->batch,
-		.inputs = rc->inputs,
-		.hidden = n,
-		.coupled = op_attr_int(call->node, "input_forget", 0) != 0,
-		.linear_before_reset = op_attr_int(call->node, "linear_before_reset", 0) != 0,
-		.clip = op_attr_float(call->node, "clip", 0),
-		.w = (float *)rc->in[IN_W].data + d * width * rc->inputs,
-		.r = (float *)rc->in[IN_R].data + d * width * n,
-		.wb = b,
-		.rb = b + width,
-		.p = rc->in[IN_P].data ? (float *)rc->in[IN_P].data + d * 3 * n : NULL,
-		.h = rc->state_h,
-		.c = rc->state_c,
-		.gated = rc->cell == &gru_cell ? rc->gated : NULL,
-	};
-	struct sequence_output out = {
-		rc->batch_first ? (float *)rc->y.data + d * n : (float *)rc->y.data + d * rc->batch * n,
-		rc->batch_first ? rc->directions * n : rc->directions * rc->batch * n,
-		rc->batch_first ? rc->steps * rc->directions * n : n,
-	};
-	int err = read_activations(call, rc, d, &r);
-
-	if (err)
-		return err;
-	memset(rc->state_h, 0, rc->batch * n * sizeof(float));
-	memset(rc->state_c, 0, rc->batch * n * sizeof(float));
-	if (rc->in[IN_H].data)
-		move_state(rc, d, &rc->in[IN_H], rc->state_h, false);
-	if (rc->in[IN_C].data)
-		move_state(rc, d, &rc->in[IN_C], rc->state_c, false);
-	if (rc->inputs > 0)
-		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rc->steps * rc->batch, width, rc->inputs, 1,
-			    rc->x.data, rc->inputs, r.w, rc->inputs, 0, rc->projected, width);
-	run_steps(&r, rc->backwards || d == 1, rc->projected, rc->lengths.data, &out, rc->sums, rc->rows);
-	move_state(rc, d, &rc->h, rc->state_h, true);
-	move_state(rc, d, &rc->c, rc->state_c, true);
-	return 0;
-}
-
-static int write_result(struct op_call *call, size_t index, const struct tensor *result)
-{
-	enum dtype type = call->inputs[0]->dtype;
 	int err;
 
 	if (index >= call->node->num_outputs || !op_wanted(call, index))
 		return 0;
-	err = op_output(call, index, type, result->rank, result->dims);
-	if (err || tensor_count(result) == 0)
-		return err;
-	if (type == DTYPE_F32)
-		memcpy(call->outputs[index]->data, result->data, tensor_bytes(result));
+	if (call->inputs[0]->dtype != DTYPE_F32)
+		return tensor_init(out, DTYPE_F32, rank, dims);
+	err = op_output(call, index, DTYPE_F32, rank, dims);
+	if (!err)
+		err = tensor_init_view(out, DTYPE_F32, rank, dims, call->outputs[index]->data,
+				       call->outputs[index]->size);
+	return err;
+}
+
+static int make_outputs(struct op_call *call, struct recurrent_call *rc)
+{
+	int64_t d = rc->directions, b = rc->batch, n = rc->hidden;
+	int64_t y[] = {rc->steps, d, b, n}, y_batch[] = {b, rc->steps, d, n};
+	int64_t state[] = {d, b, n}, state_batch[] = {b, d, n};
+	int err = make_output(call, OUT_Y, 4, rc->batch_first ? y_batch : y, &rc->out[OUT_Y]);
+
+	for (size_t i = OUT_H; i < (rc->cell->has_cell_state ? NUM_OUTPUTS : OUT_C) && !err; i++)
+		err = make_output(call, i, 3, rc->batch_first ? state_batch : state, &rc->out[i]);
+	/* Steps past the end of a sequence are not written. */
+	if (!err && rc->lengths.data && rc->out[OUT_Y].data)
+		memset(rc->out[OUT_Y].data, 0, tensor_bytes(&rc->out[OUT_Y]));
+	return err;
+}
+
+static int convert_outputs(struct op_call *call, struct recurrent_call *rc)
+{
+	enum dtype type = call->inputs[0]->dtype;
+	int err = 0;
+
+	for (size_t i = 0; i < NUM_OUTPUTS && !err && type != DTYPE_F32; i++) {
+		const struct tensor *from = &rc->out[i];
+
+		if (!from->data)
+			continue;
+		err = op_output(call, i, type, from->rank, from->dims);
+		if (!err && tensor_count(from))
+			cast_row(DTYPE_F32, type)(tensor_count(from), from->data, call->outputs[i]->data);
+	}
+	return err;
+}
+
+/* Working memory: the packed input, then what each direction has. */
+static int allocate(struct op_call *call, struct recurrent_call *rc)
+{
+	int64_t width = rc->cell->gates * rc->hidden, state = rc->batch * rc->hidden, rows, projected, packed, total;
+	int64_t left = (int64_t)(sgemm_packed_size(rc->batch, rc->hidden) / sizeof(float));
+
+	if (__builtin_mul_overflow(rc->steps, rc->batch, &rows) || __builtin_mul_overflow(rows, width, &projected) ||
+	    projected > INT64_MAX / 64 || (rc->inputs && rows && !sgemm_packed_size(rows, rc->inputs)))
+		return op_fail(call, -EOVERFLOW, "%s: the gates overflow", call->node->op_type);
+	packed = (int64_t)(sgemm_packed_size(rows, rc->inputs) / sizeof(float));
+	rc->stride = width + projected + rc->batch * width + 3 * state + left;
+	total = packed + rc->directions * rc->stride;
+	rc->x = scratch_get_for(SCRATCH_IMAGE, (size_t)(total + 1) * sizeof(float));
+	if (!rc->x)
+		return op_fail(call, -ENOMEM, "%s: no memory for %" PRId64 " steps", call->node->op_type, rc->steps);
+	rc->memory = rc->x + packed;
+	return 0;
+}
+
+/* Between the state of one direction [batch, hidden] and a tensor of all directions. */
+static void move_state(const struct recurrent_call *rc, int64_t d, const struct tensor *all, float *state, bool out)
+{
+	for (int64_t b = 0; b < rc->batch && all->data; b++) {
+		int64_t at = rc->batch_first ? b * rc->directions + d : d * rc->batch + b;
+		float *there = (float *)all->data + at * rc->hidden, *here = state + b * rc->hidden;
+
+		memcpy(out ? there : here, out ? here : there, (size_t)rc->hidden * sizeof(float));
+	}
+}
+
+/* Both halves of B, so far as they may be added to the input's part: R's bias of a late gate goes through its reset. */
+static void join_biases(const struct recurrent *r, const float *b, int64_t width, float *bias)
+{
+	for (int64_t i = 0; i < width; i++)
+		bias[i] = b ? b[i] + (i < r->cell->early * r->hidden ? b[width + i] : 0) : 0;
+}
+
+static void run_direction(void *arg, size_t index)
+{
+	struct recurrent_call *rc = arg;
+	struct recurrent *r = &rc->network[index];
+	int64_t d = (int64_t)index, n = rc->hidden, width = rc->cell->gates * n, rows = rc->steps * rc->batch;
+	const float *b = rc->in[IN_B].data ? (const float *)rc->in[IN_B].data + d * 2 * width : NULL;
+	float *bias = rc->memory + d * rc->stride, *projected = bias + width, *after = projected + rows * width;
+	struct product_job job = {.product = {.m = rows,
+					      .n = width,
+					      .k = rc->inputs,
+					      .a = rc->x,
+					      .panels = rc->weights[d].w.panels,
+					      .c = projected,
+					      .c_stride = width,
+					      .epilogue = {.residual = bias}}};
+	struct sequence input = {projected, rc->batch_first ? width : rc->batch * width,
+				 rc->batch_first ? rc->steps * width : width};
+	struct sequence y = {rc->out[OUT_Y].data, rc->directions * rc->batch * n, n};
+
+	if (rc->batch_first)
+		y.step = rc->directions * n, y.batch = rc->steps * rc->directions * n;
+	if (y.data)
+		y.data += rc->batch_first ? d * n : d * rc->batch * n;
+	r->weights = &rc->weights[d];
+	r->rb = b ? b + width : NULL;
+	r->p = rc->in[IN_P].data ? (const float *)rc->in[IN_P].data + d * 3 * n : NULL;
+	r->sums = after;
+	r->h = r->sums + rc->batch * width;
+	r->c = r->h + rc->batch * n;
+	r->gated = r->c + rc->batch * n;
+	r->left = r->gated + rc->batch * n;
+	memset(r->h, 0, (size_t)(2 * rc->batch * n) * sizeof(float));
+	move_state(rc, d, &rc->in[IN_H], r->h, false);
+	move_state(rc, d, &rc->in[IN_C], r->c, false);
+	join_biases(r, b, width, bias);
+	if (rc->inputs)
+		multiply(&job, rc->pool, cpu_pool_threads(rc->pool));
 	else
-		cast_row(DTYPE_F32, type)(tensor_count(result), result->data, call->outputs[index]->data);
+		for (int64_t i = 0; i < rows; i++)
+			memcpy(projected + i * width, bias, (size_t)width * sizeof(*bias));
+	run_steps(r, rc->pool, rc->backwards || d == 1, &input, rc->lengths.data, &y);
+	move_state(rc, d, &rc->out[OUT_H], r->h, true);
+	move_state(rc, d, &rc->out[OUT_C], r->c, true);
+}
+
+static int read_networks(struct op_call *call, struct recurrent_call *rc)
+{
+	int err = 0;
+
+	for (int64_t d = 0; d < rc->directions && !err; d++) {
+		rc->network[d] = (struct recurrent){
+			.cell = rc->cell,
+			.steps = rc->steps,
+			.batch = rc->batch,
+			.inputs = rc->inputs,
+			.hidden = rc->hidden,
+			.coupled = op_attr_int(call->node, "input_forget", 0) != 0,
+			.linear_before_reset = op_attr_int(call->node, "linear_before_reset", 0) != 0,
+			.clip = op_attr_float(call->node, "clip", 0),
+		};
+		err = read_activations(call, rc->cell, d, &rc->network[d]);
+	}
+	return err;
+}
+
+static int run_network(struct op_call *call, struct recurrent_call *rc)
+{
+	int err = allocate(call, rc);
+
+	if (err)
+		return err;
+	rc->weights = call->state;
+	if (!rc->weights) {
+		err = pack_weights(rc->cell, &rc->in[IN_W], &rc->in[IN_R], rc->made);
+		rc->weights = rc->made;
+	}
+	if (err)
+		return err;
+	sgemm_pack(rc->steps * rc->batch, rc->inputs, rc->in[IN_X].data, rc->inputs, 1, rc->x);
+	cpu_pool_for(rc->pool, (size_t)rc->directions, run_direction, rc);
 	return 0;
 }
 
@@ -465,44 +504,30 @@ static void finish_call(struct recurrent_call *rc)
 {
 	for (size_t i = 0; i < NUM_INPUTS; i++)
 		tensor_finish(&rc->in[i]);
+	for (size_t i = 0; i < NUM_OUTPUTS; i++)
+		tensor_finish(&rc->out[i]);
 	tensor_finish(&rc->lengths);
-	tensor_finish(&rc->x);
-	tensor_finish(&rc->y);
-	tensor_finish(&rc->h);
-	tensor_finish(&rc->c);
-	free(rc->zeros);
-	free(rc->projected);
-	free(rc->sums);
-	free(rc->gated);
-	free(rc->state_h);
-	free(rc->state_c);
-	free(rc->rows);
+	release_weights(rc->made);
 }
 
 static int run_recurrent(struct op_call *call, const struct cell *cell)
 {
-	struct recurrent_call rc = {.cell = cell, .batch_first = op_attr_int(call->node, "layout", 0) != 0};
+	struct recurrent_call rc = {
+		.cell = cell, .pool = call->pool, .batch_first = op_attr_int(call->node, "layout", 0) != 0};
 	int err = read_direction(call, &rc);
 
 	if (!err)
 		err = read_inputs(call, &rc);
 	if (!err)
 		err = check_shapes(call, &rc);
-	if (!err && rc.batch > 0 && rc.steps > INT32_MAX / rc.batch)
-		err = op_fail(call, -ENOTSUP, "%s: more than 2^31 rows in X", call->node->op_type);
 	if (!err)
-		err = allocate(call, &rc);
-	if (!err && rc.batch > 0) {
-		order_input(call, &rc);
-		for (int64_t d = 0; !err && d < rc.directions; d++)
-			err = run_direction(call, &rc, d);
-	}
+		err = read_networks(call, &rc);
 	if (!err)
-		err = write_result(call, 0, &rc.y);
+		err = make_outputs(call, &rc);
+	if (!err && rc.batch > 0)
+		err = run_network(call, &rc);
 	if (!err)
-		err = write_result(call, 1, &rc.h);
-	if (!err && cell->has_cell_state)
-		err = write_result(call, 2, &rc.c);
+		err = convert_outputs(call, &rc);
 	finish_call(&rc);
 	return err;
 }
@@ -522,9 +547,27 @@ static int run_lstm(struct op_call *call)
 	return run_recurrent(call, &lstm_cell);
 }
 
+static int prepare_rnn(const struct op_node *node, const struct tensor *const *constants, void **state)
+{
+	(void)node;
+	return prepare_recurrent(&rnn_cell, constants, state);
+}
+
+static int prepare_gru(const struct op_node *node, const struct tensor *const *constants, void **state)
+{
+	(void)node;
+	return prepare_recurrent(&gru_cell, constants, state);
+}
+
+static int prepare_lstm(const struct op_node *node, const struct tensor *const *constants, void **state)
+{
+	(void)node;
+	return prepare_recurrent(&lstm_cell, constants, state);
+}
+
 const struct op_kernel ops_recurrent[] = {
-	{"", "GRU", 7, 0, 3, 6, 0, 2, run_gru},
-	{"", "LSTM", 7, 0, 3, 8, 0, 3, run_lstm},
-	{"", "RNN", 7, 0, 3, 6, 0, 2, run_rnn},
+	{"", "GRU", 7, 0, 3, 6, 0, 2, run_gru, prepare_gru, release_recurrent},
+	{"", "LSTM", 7, 0, 3, 8, 0, 3, run_lstm, prepare_lstm, release_recurrent},
+	{"", "RNN", 7, 0, 3, 6, 0, 2, run_rnn, prepare_rnn, release_recurrent},
 };
 const size_t ops_recurrent_count = sizeof(ops_recurrent) / sizeof(ops_recurrent[0]);

@@ -32,24 +32,6 @@ size_t sgemm_packed_size(int64_t m, int64_t k)
 	return (size_t)count * sizeof(float);
 }
 
-/* Packed A: blocks of SGEMM_DEPTH columns; in each, panel after panel; in a panel, step k holds its rows. */
-void sgemm_pack(int64_t m, int64_t k, const float *a, int64_t row_stride, int64_t column_stride, float *packed)
-{
-	const struct sgemm_tile *tile = sgemm_tile();
-
-	for (int64_t k0 = 0; k0 < k; k0 += SGEMM_DEPTH) {
-		int64_t depth = k - k0 < SGEMM_DEPTH ? k - k0 : SGEMM_DEPTH;
-
-		for (int64_t m0 = 0; m0 < m; m0 += tile->rows) {
-			int64_t height = sgemm_tile_height(tile, m - m0);
-
-			for (int64_t j = 0; j < depth; j++)
-				for (int64_t i = m0; i < m0 + height; i++)
-					*packed++ = i < m ? a[i * row_stride + (k0 + j) * column_stride] : 0;
-		}
-	}
-}
-
 int64_t sgemm_panel_columns(void)
 {
 	return sgemm_tile()->columns;
@@ -58,37 +40,6 @@ int64_t sgemm_panel_columns(void)
 int64_t sgemm_panel_rows(void)
 {
 	return sgemm_tile()->rows;
-}
-
-static void fill_transposed(const struct sgemm_matrix *matrix, const float *from, int64_t depth, int64_t width,
-			    int64_t lanes, float *panel)
-{
-	for (int64_t j = 0; j < width; j++) {
-		const float *row = from + j * matrix->column_stride;
-
-		for (int64_t i = 0; i < depth; i++)
-			panel[i * lanes + j] = row[i * matrix->row_stride];
-	}
-}
-
-void sgemm_fill_matrix(const void *arg, int64_t k, int64_t depth, int64_t n, int64_t columns, float *panels)
-{
-	const struct sgemm_matrix *matrix = arg;
-	int64_t lanes = sgemm_tile()->columns;
-
-	for (int64_t j = 0; j < columns; j += lanes, panels += lanes * depth) {
-		const float *from = matrix->b + k * matrix->row_stride + (n + j) * matrix->column_stride;
-		int64_t width = columns - j < lanes ? columns - j : lanes;
-
-		if (width < lanes)
-			memset(panels, 0, (size_t)(lanes * depth) * sizeof(*panels));
-		if (matrix->column_stride != 1)
-			fill_transposed(matrix, from, depth, width, lanes, panels);
-		else
-			for (int64_t i = 0; i < depth; i++)
-				memcpy(panels + i * lanes, from + i * matrix->row_stride,
-				       (size_t)width * sizeof(*panels));
-	}
 }
 
 /* One panel of A, @height rows high, against all panels of a B block: a strip of C, @rows by @columns. */
@@ -122,22 +73,26 @@ static void multiply_strip(const struct sgemm_tile *tile, int64_t height, int64_
 }
 
 static void multiply_columns(const struct sgemm *p, int64_t row, int64_t rows, int64_t column, int64_t columns,
-			     float *panels)
+			     float *scratch)
 {
 	const struct sgemm_tile *tile = sgemm_tile();
-	int64_t padded_m = sgemm_tile_padded(tile, p->m);
+	int64_t padded_m = sgemm_tile_padded(tile, p->m), padded_n = sgemm_padded_columns(p->n);
 
 	for (int64_t k0 = 0; k0 < p->k; k0 += SGEMM_DEPTH) {
 		int64_t depth = p->k - k0 < SGEMM_DEPTH ? p->k - k0 : SGEMM_DEPTH;
 		bool last = k0 + depth == p->k;
+		const float *b = scratch;
 
-		p->fill_b(p->arg, k0, depth, column, columns, panels);
+		if (p->panels)
+			b = p->panels + k0 * padded_n + column * depth;
+		else
+			p->fill_b(p->arg, k0, depth, column, columns, scratch);
 		for (int64_t i = row; i < row + rows; i += tile->rows) {
 			int64_t high = row + rows - i < tile->rows ? row + rows - i : tile->rows;
 			float *c = p->c + i * p->c_stride + column;
 
 			multiply_strip(tile, sgemm_tile_height(tile, p->m - i), depth, p->a + k0 * padded_m + i * depth,
-				       panels, c, p->c_stride, high, columns, k0 > 0);
+				       b, c, p->c_stride, high, columns, k0 > 0);
 			if (last)
 				epilogue_apply(&p->epilogue, i, high, column, columns, c, p->c_stride);
 		}
@@ -150,10 +105,13 @@ int sgemm_block(const struct sgemm *p, int64_t row, int64_t rows, int64_t column
 	int64_t depth = p->k < SGEMM_DEPTH ? p->k : SGEMM_DEPTH;
 	int64_t block = columns < BLOCK_COLUMNS ? columns : BLOCK_COLUMNS;
 	int64_t padded = (block + tile->columns - 1) / tile->columns * tile->columns;
-	float *panels = scratch_get((size_t)(padded * (depth ? depth : 1)) * sizeof(float));
+	float *scratch = NULL;
 
-	if (!panels)
-		return -ENOMEM;
+	if (!p->panels) {
+		scratch = scratch_get((size_t)(padded * (depth ? depth : 1)) * sizeof(float));
+		if (!scratch)
+			return -ENOMEM;
+	}
 	if (!p->k)
 		for (int64_t i = row; i < row + rows; i++)
 			memset(p->c + i * p->c_stride + column, 0, (size_t)columns * sizeof(float));
@@ -161,8 +119,40 @@ int sgemm_block(const struct sgemm *p, int64_t row, int64_t rows, int64_t column
 		epilogue_apply(&p->epilogue, row, rows, column, columns, p->c + row * p->c_stride + column,
 			       p->c_stride);
 	for (int64_t j = 0; j < columns; j += block)
-		multiply_columns(p, row, rows, column + j, columns - j < block ? columns - j : block, panels);
+		multiply_columns(p, row, rows, column + j, columns - j < block ? columns - j : block, scratch);
 	return 0;
+}
+
+/* Rows k0 … k0 + depth of B, whose panel at the first column is @b. */
+static void multiply_row(const struct sgemm_tile *tile, int64_t depth, const float *x, const float *b, int64_t columns,
+			 float *y, bool accumulate)
+{
+	_Alignas(64) float edge[SGEMM_TILE_MAX_COLUMNS];
+	int64_t panel = tile->columns * depth, four = SGEMM_ROW_PANELS * tile->columns, j = 0;
+
+	for (; j + four <= columns; j += four)
+		tile->row(depth, x, b + j * depth, panel, y + j, accumulate);
+	for (; j + tile->columns <= columns; j += tile->columns)
+		tile->one_panel(depth, x, b + j * depth, panel, y + j, accumulate);
+	if (j == columns)
+		return;
+	tile->one_panel(depth, x, b + j * depth, panel, edge, false);
+	for (int64_t i = 0; j + i < columns; i++)
+		y[j + i] = accumulate ? y[j + i] + edge[i] : edge[i];
+}
+
+void sgemm_row(int64_t k, int64_t n, const float *x, const float *panels, int64_t column, int64_t columns, float *y)
+{
+	int64_t padded = sgemm_padded_columns(n);
+
+	if (!k)
+		memset(y + column, 0, (size_t)columns * sizeof(*y));
+	for (int64_t k0 = 0; k0 < k; k0 += SGEMM_DEPTH) {
+		int64_t depth = k - k0 < SGEMM_DEPTH ? k - k0 : SGEMM_DEPTH;
+
+		multiply_row(sgemm_tile(), depth, x + k0, panels + k0 * padded + column * depth, columns, y + column,
+			     k0 > 0);
+	}
 }
 
 static int64_t divide_up(int64_t value, int64_t unit)

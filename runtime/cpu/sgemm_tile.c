@@ -56,6 +56,28 @@
 		}                                                                                                 \
 	}
 
+/* One row of A against @PANELS panels. The sums are the tile's: the same steps in the same order. */
+#define SGEMM_ROW(NAME, TARGET, PANELS, VECTOR, LANES, ZERO, LOAD, STORE, SPREAD, ADD, MULTIPLY_ADD)    \
+	TARGET static void NAME(int64_t depth, const float *x, const float *b, int64_t panel, float *y, \
+				bool accumulate)                                                        \
+	{                                                                                               \
+		VECTOR sum[2 * PANELS];                                                                 \
+                                                                                                        \
+		UNROLL for (int j = 0; j < 2 * PANELS; j++) sum[j] = ZERO;                              \
+		for (int64_t k = 0; k < depth; k++, b += 2 * LANES) {                                   \
+			VECTOR spread = SPREAD(x[k]);                                                   \
+                                                                                                        \
+			UNROLL for (int j = 0; j < 2 * PANELS; j++) sum[j] =                            \
+				MULTIPLY_ADD(spread, LOAD(b + j / 2 * panel + j % 2 * LANES), sum[j]);  \
+		}                                                                                       \
+		UNROLL for (int j = 0; j < 2 * PANELS; j++)                                             \
+		{                                                                                       \
+			if (accumulate)                                                                 \
+				sum[j] = ADD(sum[j], LOAD(y + j * LANES));                              \
+			STORE(y + j * LANES, sum[j]);                                                   \
+		}                                                                                       \
+	}
+
 #define PANEL const float *b
 #define PANEL_ROW(LANES) (b + k * 2 * (LANES))
 #define SCATTERED const float *b, const int64_t *offsets
@@ -79,12 +101,22 @@
 AVX512(4)
 AVX512(8)
 AVX512(12)
+#define AVX512_ROW(NAME, PANELS)                                                                                      \
+	SGEMM_ROW(NAME, __attribute__((target("avx512f"))), PANELS, __m512, 16, _mm512_setzero_ps(), _mm512_loadu_ps, \
+		  _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps)
+AVX512_ROW(row_avx512, SGEMM_ROW_PANELS)
+AVX512_ROW(one_panel_avx512, 1)
 #define AVX2(ROWS)                                                                                                     \
 	SGEMM_HEIGHT(avx2, __attribute__((target("avx2,fma"))), __m256, ROWS, 8, _mm256_setzero_ps(), _mm256_loadu_ps, \
 		     _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps)
 AVX2(2)
 AVX2(4)
 AVX2(6)
+#define AVX2_ROW(NAME, PANELS)                                                                                        \
+	SGEMM_ROW(NAME, __attribute__((target("avx2,fma"))), PANELS, __m256, 8, _mm256_setzero_ps(), _mm256_loadu_ps, \
+		  _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps)
+AVX2_ROW(row_avx2, SGEMM_ROW_PANELS)
+AVX2_ROW(one_panel_avx2, 1)
 #endif
 
 /* Four lanes that any processor can be given by the compiler. */
@@ -100,13 +132,27 @@ typedef float lanes4 __attribute__((vector_size(16), aligned(4), may_alias));
 ANY(1)
 ANY(2)
 ANY(3)
+#define ANY_ROW(NAME, PANELS)                                                                                        \
+	SGEMM_ROW(NAME, , PANELS, lanes4, 4, LANES4_SPREAD(0), LANES4_LOAD, LANES4_STORE, LANES4_SPREAD, LANES4_ADD, \
+		  LANES4_MULTIPLY_ADD)
+ANY_ROW(row_any, SGEMM_ROW_PANELS)
+ANY_ROW(one_panel_any, 1)
+
+#define SGEMM_FORM(NAME, ROWS, COLUMNS, STEP, ...)                        \
+	{                                                                 \
+#NAME, ROWS, COLUMNS, STEP, row_##NAME, one_panel_##NAME, \
+		{                                                         \
+			__VA_ARGS__                                       \
+		}                                                         \
+	}
 
 static const struct sgemm_tile tiles[] = {
 #if defined(__x86_64__)
-	{"avx512", 12, 32, 4, {SGEMM_FUNCTIONS(avx512, 4), SGEMM_FUNCTIONS(avx512, 8), SGEMM_FUNCTIONS(avx512, 12)}},
-	{"avx2", 6, 16, 2, {SGEMM_FUNCTIONS(avx2, 2), SGEMM_FUNCTIONS(avx2, 4), SGEMM_FUNCTIONS(avx2, 6)}},
+	SGEMM_FORM(avx512, 12, 32, 4, SGEMM_FUNCTIONS(avx512, 4), SGEMM_FUNCTIONS(avx512, 8),
+		   SGEMM_FUNCTIONS(avx512, 12)),
+	SGEMM_FORM(avx2, 6, 16, 2, SGEMM_FUNCTIONS(avx2, 2), SGEMM_FUNCTIONS(avx2, 4), SGEMM_FUNCTIONS(avx2, 6)),
 #endif
-	{"any", 3, 8, 1, {SGEMM_FUNCTIONS(any, 1), SGEMM_FUNCTIONS(any, 2), SGEMM_FUNCTIONS(any, 3)}},
+	SGEMM_FORM(any, 3, 8, 1, SGEMM_FUNCTIONS(any, 1), SGEMM_FUNCTIONS(any, 2), SGEMM_FUNCTIONS(any, 3)),
 };
 
 #define NUM_TILES (sizeof(tiles) / sizeof(tiles[0]))

@@ -27,8 +27,13 @@ struct sgemm_functions {
 			  int64_t stride, bool accumulate);
 };
 
+/* Panels of B that the code for a single row of A takes at once: sums enough to hide the multiply-add's latency. */
+#define SGEMM_ROW_PANELS 4
+
 /*
  * struct sgemm_tile - one form
+ * @row:       y[4][columns] (+)= x[depth] * 4 panels of B, @panel elements apart: a row alone, without packing it
+ * @one_panel: the same for one panel
  * @rows, @columns: the tile of C that stays in registers
  * @step:      the last panel of A may have fewer rows, a multiple of this
  * @functions: by height: step, 2 * step, 3 * step = rows
@@ -36,6 +41,8 @@ struct sgemm_functions {
 struct sgemm_tile {
 	const char *name;
 	int64_t rows, columns, step;
+	void (*row)(int64_t depth, const float *x, const float *b, int64_t panel, float *y, bool accumulate);
+	void (*one_panel)(int64_t depth, const float *x, const float *b, int64_t panel, float *y, bool accumulate);
 	struct sgemm_functions functions[SGEMM_TILE_HEIGHTS];
 };
 
