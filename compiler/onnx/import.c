@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/onnx/external_data.h"
 #include "compiler/onnx/scope.h"
 #include "compiler/onnx/tensor_proto.h"
 

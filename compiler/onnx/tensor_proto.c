@@ -6,223 +6,255 @@
 #include "compiler/onnx/tensor_proto.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "compiler/onnx/external_data.h"
+#include "compiler/onnx/fail.h"
 #include "compiler/onnx/tensor_file.h"
 
-static int __attribute__((format(printf, 4, 5))) fail(char *error, size_t size, int err, const char *format, ...)
-{
-	va_list args;
+/* onnx.proto, TensorProto.DataLocation. */
+#define LOCATION_EXTERNAL 1
 
-	va_start(args, format);
-	vsnprintf(error, size, format, args);
-	va_end(args);
-	return err;
+static bool type_is_packed(enum dtype type)
+{
+	return dtype_bits(type) < 8;
 }
 
-int onnx_map(const char *path, uint8_t **bytes, size_t *size, char *error, size_t error_size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
-	struct stat status;
-	void *mapping;
+/* ---- elements on the wire ---- */
 
-	*bytes = NULL;
-	*size = 0;
-	if (fd < 0 || fstat(fd, &status)) {
-		err = fail(error, error_size, -errno, "%s: %s", path, strerror(errno));
-	} else if (!S_ISREG(status.st_mode)) {
-		err = fail(error, error_size, -EINVAL, "%s: not a file", path);
-	} else if (status.st_size > 0) {
-		mapping = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (mapping == MAP_FAILED) {
-			err = fail(error, error_size, -errno, "%s: %s", path, strerror(errno));
-		} else {
-			*bytes = mapping;
-			*size = (size_t)status.st_size;
-		}
+/* Bytes that @count elements take in raw_data and in external files, where narrow types are packed. */
+static size_t wire_bytes(enum dtype type, int64_t count)
+{
+	return type_is_packed(type) ? ((size_t)count * (size_t)dtype_bits(type) + 7) / 8
+				    : (size_t)count * dtype_size(type);
+}
+
+/* Byte @index of packed elements, in raw bytes or in int32_data with one byte each. */
+static uint8_t packed_byte(const uint8_t *bytes, const int32_t *words, size_t index)
+{
+	return bytes ? bytes[index] : (uint8_t)words[index];
+}
+
+/* Two or four elements in a byte, the first in the lowest bits (onnx.proto, TensorProto.raw_data and int32_data). */
+static void unpack(struct tensor *tensor, const uint8_t *bytes, const int32_t *words)
+{
+	int bits = dtype_bits(tensor->dtype), each = 8 / bits;
+	bool is_signed = tensor->dtype == DTYPE_S4 || tensor->dtype == DTYPE_S2;
+	uint8_t *out = tensor->data, mask = (uint8_t)((1 << bits) - 1), sign = (uint8_t)(1 << (bits - 1));
+	int64_t count = tensor_count(tensor);
+
+	for (int64_t i = 0; i < count; i++) {
+		uint8_t value = packed_byte(bytes, words, (size_t)(i / each)) >> (int)(i % each) * bits & mask;
+
+		out[i] = is_signed && value & sign ? (uint8_t)(value | ~mask) : value;
 	}
-	if (fd >= 0)
-		close(fd);
-	return err;
 }
 
-void onnx_unmap(uint8_t *bytes, size_t size)
+/* Elements as they lie in raw_data or in a file: little endian, as every host that this is built for. */
+static void copy_raw(struct tensor *tensor, const uint8_t *bytes)
 {
-	if (bytes)
-		munmap(bytes, size);
+	if (type_is_packed(tensor->dtype))
+		unpack(tensor, bytes, NULL);
+	else
+		memcpy(tensor->data, bytes, tensor_bytes(tensor));
 }
 
-/* ---- external data ---- */
-
-/* A path below the model's folder: relative, no "..", and still inside when symbolic links are followed. */
-static int resolve_external(const char *folder, const char *location, char *path, size_t size, char *error,
-			    size_t error_size)
+/*
+ * int32_data holds every narrow type: integers as they are, floats as their bits (some writers extend the sign), elements of
+ * four and two bits packed in bytes.
+ */
+static int copy_int32_data(const Onnx__TensorProto *proto, struct tensor *tensor, char *error, size_t error_size)
 {
-	char real_folder[PATH_MAX], real_path[PATH_MAX];
-	size_t length;
+	enum dtype type = tensor->dtype;
+	int bits = type_is_packed(type) ? 8 : (int)dtype_size(type) * 8;
+	bool is_code = !dtype_is_integer(type) && type != DTYPE_BOOL;
+	bool is_signed = is_code || type == DTYPE_S8 || type == DTYPE_S16;
+	int64_t low = is_signed ? -(INT64_C(1) << (bits - 1)) : 0;
+	int64_t high = type == DTYPE_BOOL      ? 1
+		       : is_signed && !is_code ? (INT64_C(1) << (bits - 1)) - 1
+					       : (INT64_C(1) << bits) - 1;
 
-	if (!folder)
-		return fail(error, error_size, -EINVAL, "external data is not allowed here");
-	if (location[0] == '/' || !strcmp(location, "..") || !strncmp(location, "../", 3) || strstr(location, "/../") ||
-	    (strlen(location) >= 3 && !strcmp(location + strlen(location) - 3, "/..")))
-		return fail(error, error_size, -EINVAL, "external data '%.100s' leaves the model's folder", location);
-	if ((size_t)snprintf(path, size, "%s/%s", folder, location) >= size)
-		return fail(error, error_size, -ENAMETOOLONG, "external data '%.100s': the path is too long", location);
-	if (!realpath(folder, real_folder) || !realpath(path, real_path))
-		return fail(error, error_size, -errno, "external data '%.100s': %s", location, strerror(errno));
-	length = strlen(real_folder);
-	if (strncmp(real_folder, real_path, length) || real_path[length] != '/')
-		return fail(error, error_size, -EINVAL, "external data '%.100s' leads out of the model's folder",
-			    location);
+	if (type == DTYPE_S32) {
+		memcpy(tensor->data, proto->int32_data, tensor_bytes(tensor));
+		return 0;
+	}
+	for (size_t i = 0; i < proto->n_int32_data; i++)
+		if (proto->int32_data[i] < low || proto->int32_data[i] > high)
+			return onnx_fail(error, error_size, -EINVAL, "int32_data[%zu] is %d, which is no %s", i,
+					 proto->int32_data[i], dtype_name(type));
+	if (type_is_packed(type)) {
+		unpack(tensor, NULL, proto->int32_data);
+		return 0;
+	}
+	for (size_t i = 0; i < proto->n_int32_data; i++) {
+		if (bits == 8)
+			((uint8_t *)tensor->data)[i] = (uint8_t)proto->int32_data[i];
+		else
+			((uint16_t *)tensor->data)[i] = (uint16_t)proto->int32_data[i];
+	}
 	return 0;
 }
 
-/* Decimal digits and nothing else. */
-static bool parse_bytes(const char *text, uint64_t *value)
+static int copy_uint32(const Onnx__TensorProto *proto, struct tensor *tensor, char *error, size_t error_size)
 {
-	char *end;
-
-	errno = 0;
-	*value = strtoull(text, &end, 10);
-	return *text >= '0' && *text <= '9' && !*end && !errno;
-}
-
-static int read_external(const Onnx__TensorProto *proto, const char *folder, struct tensor *tensor, char *error,
-			 size_t error_size)
-{
-	const char *location = NULL;
-	uint64_t offset = 0, length = tensor_bytes(tensor);
-	char path[PATH_MAX];
-	uint8_t *bytes;
-	size_t size;
-	int err;
-
-	for (size_t i = 0; i < proto->n_external_data; i++) {
-		const char *key = proto->external_data[i]->key, *value = proto->external_data[i]->value;
-
-		if (!key || !value)
-			continue;
-		if (!strcmp(key, "location"))
-			location = value;
-		else if ((!strcmp(key, "offset") && !parse_bytes(value, &offset)) ||
-			 (!strcmp(key, "length") && !parse_bytes(value, &length)))
-			return fail(error, error_size, -EINVAL, "external data: %s '%.40s' is no number of bytes", key,
-				    value);
+	for (size_t i = 0; i < proto->n_uint64_data; i++) {
+		if (proto->uint64_data[i] > UINT32_MAX)
+			return onnx_fail(error, error_size, -EINVAL, "uint64_data[%zu] is %llu, which is no uint32", i,
+					 (unsigned long long)proto->uint64_data[i]);
+		((uint32_t *)tensor->data)[i] = (uint32_t)proto->uint64_data[i];
 	}
-	if (!location)
-		return fail(error, error_size, -EINVAL, "external data without a location");
-	err = resolve_external(folder, location, path, sizeof(path), error, error_size);
-	if (!err)
-		err = onnx_map(path, &bytes, &size, error, error_size);
-	if (err)
-		return err;
-	if (length != tensor_bytes(tensor) || offset > size || length > size - offset)
-		err = fail(error, error_size, -EINVAL,
-			   "external data '%.100s': bytes %llu + %llu of %zu; the shape needs %zu", location,
-			   (unsigned long long)offset, (unsigned long long)length, size, tensor_bytes(tensor));
-	else
-		memcpy(tensor->data, bytes + offset, length);
-	onnx_unmap(bytes, size);
-	return err;
+	return 0;
 }
 
-/* ---- typed fields ---- */
-
-/* int32_data holds every narrow type, a half or bfloat16 as its bits. */
-static void narrow(struct tensor *tensor, int64_t i, int32_t value)
-{
-	switch (dtype_size(tensor->dtype)) {
-	case 1:
-		((uint8_t *)tensor->data)[i] = (uint8_t)value;
-		break;
-	case 2:
-		((uint16_t *)tensor->data)[i] = (uint16_t)value;
-		break;
-	default:
-		((int32_t *)tensor->data)[i] = value;
-	}
-}
-
-static int copy_strings(const Onnx__TensorProto *proto, struct tensor *tensor)
+static int copy_strings(const Onnx__TensorProto *proto, struct tensor *tensor, char *error, size_t error_size)
 {
 	struct tensor_string *strings = tensor->data;
 
 	for (size_t i = 0; i < proto->n_string_data; i++) {
-		strings[i].data = malloc(proto->string_data[i].len + 1);
+		size_t size = proto->string_data[i].len;
+
+		strings[i].data = malloc(size + 1);
 		if (!strings[i].data)
-			return -ENOMEM;
-		memcpy(strings[i].data, proto->string_data[i].data, proto->string_data[i].len);
-		strings[i].data[proto->string_data[i].len] = '\0';
-		strings[i].size = proto->string_data[i].len;
+			return onnx_fail(error, error_size, -ENOMEM, "out of memory");
+		if (size)
+			memcpy(strings[i].data, proto->string_data[i].data, size);
+		strings[i].data[size] = '\0';
+		strings[i].size = size;
 	}
 	return 0;
 }
 
-static int copy_typed(const Onnx__TensorProto *proto, struct tensor *tensor, char *error, size_t error_size)
+/* The field that holds elements of @type outside raw_data: its name and entries, and how many the shape needs. */
+static const char *typed_field(const Onnx__TensorProto *proto, enum dtype type, int64_t count, size_t *given,
+			       size_t *needed)
 {
-	int64_t count = tensor_count(tensor);
-	size_t given;
-
-	switch (tensor->dtype) {
-	case DTYPE_F32:
+	*needed = (size_t)count;
+	switch (type) {
 	case DTYPE_C64:
-		given = tensor->dtype == DTYPE_C64 ? proto->n_float_data / 2 : proto->n_float_data;
-		break;
-	case DTYPE_F64:
+		*needed *= 2; /* real and imaginary parts in turn */
+		__attribute__((fallthrough));
+	case DTYPE_F32:
+		*given = proto->n_float_data;
+		return "float_data";
 	case DTYPE_C128:
-		given = tensor->dtype == DTYPE_C128 ? proto->n_double_data / 2 : proto->n_double_data;
-		break;
+		*needed *= 2;
+		__attribute__((fallthrough));
+	case DTYPE_F64:
+		*given = proto->n_double_data;
+		return "double_data";
 	case DTYPE_S64:
-		given = proto->n_int64_data;
-		break;
+		*given = proto->n_int64_data;
+		return "int64_data";
 	case DTYPE_U32:
 	case DTYPE_U64:
-		given = proto->n_uint64_data;
-		break;
+		*given = proto->n_uint64_data;
+		return "uint64_data";
 	case DTYPE_STRING:
-		given = proto->n_string_data;
-		break;
+		*given = proto->n_string_data;
+		return "string_data";
 	default:
-		given = proto->n_int32_data;
+		if (type_is_packed(type))
+			*needed = wire_bytes(type, count);
+		*given = proto->n_int32_data;
+		return "int32_data";
 	}
-	if (given != (size_t)count)
-		return fail(error, error_size, -EINVAL, "%zu values, the shape needs %lld", given, (long long)count);
-	if (!count)
-		return 0;
+}
+
+static int copy_typed(const Onnx__TensorProto *proto, struct tensor *tensor, char *error, size_t error_size)
+{
 	switch (tensor->dtype) {
 	case DTYPE_F32:
 	case DTYPE_C64:
 		memcpy(tensor->data, proto->float_data, tensor_bytes(tensor));
-		break;
+		return 0;
 	case DTYPE_F64:
 	case DTYPE_C128:
 		memcpy(tensor->data, proto->double_data, tensor_bytes(tensor));
-		break;
+		return 0;
 	case DTYPE_S64:
 		memcpy(tensor->data, proto->int64_data, tensor_bytes(tensor));
-		break;
+		return 0;
 	case DTYPE_U64:
 		memcpy(tensor->data, proto->uint64_data, tensor_bytes(tensor));
-		break;
+		return 0;
 	case DTYPE_U32:
-		for (int64_t i = 0; i < count; i++)
-			((uint32_t *)tensor->data)[i] = (uint32_t)proto->uint64_data[i];
-		break;
+		return copy_uint32(proto, tensor, error, error_size);
 	case DTYPE_STRING:
-		return copy_strings(proto, tensor);
+		return copy_strings(proto, tensor, error, error_size);
 	default:
-		for (int64_t i = 0; i < count; i++)
-			narrow(tensor, i, proto->int32_data[i]);
+		return copy_int32_data(proto, tensor, error, error_size);
 	}
-	return 0;
+}
+
+/* ---- the three places where the elements may lie ---- */
+
+static int from_external(const Onnx__TensorProto *proto, const char *folder, enum dtype type, struct tensor *tensor,
+			 char *error, size_t error_size)
+{
+	struct onnx_external external;
+	int err;
+
+	if (type == DTYPE_STRING)
+		return onnx_fail(error, error_size, -EINVAL, "strings can not lie in external data");
+	/* The file first: a claim that no data backs must not make us allocate. */
+	err = onnx_external_map(proto, folder, wire_bytes(type, dims_count((int)proto->n_dims, proto->dims)), &external,
+				error, error_size);
+	if (err)
+		return err;
+	err = tensor_init(tensor, type, (int)proto->n_dims, proto->dims);
+	if (err)
+		onnx_fail(error, error_size, err, "%s", strerror(-err));
+	else
+		copy_raw(tensor, external.data);
+	onnx_external_finish(&external);
+	return err;
+}
+
+static int from_raw(Onnx__TensorProto *proto, enum dtype type, struct tensor *tensor, char *error, size_t error_size)
+{
+	size_t bytes = wire_bytes(type, dims_count((int)proto->n_dims, proto->dims));
+	int err;
+
+	if (type == DTYPE_STRING)
+		return onnx_fail(error, error_size, -EINVAL, "strings can not lie in raw_data");
+	if (proto->raw_data.len != bytes)
+		return onnx_fail(error, error_size, -EINVAL, "%zu bytes of raw_data, the shape needs %zu",
+				 proto->raw_data.len, bytes);
+	if (type_is_packed(type)) {
+		err = tensor_init(tensor, type, (int)proto->n_dims, proto->dims);
+		if (!err)
+			copy_raw(tensor, proto->raw_data.data);
+	} else {
+		err = tensor_init_view(tensor, type, (int)proto->n_dims, proto->dims, proto->raw_data.data, bytes);
+		if (!err) {
+			tensor->owned = true; /* malloc'ed by the parser */
+			proto->raw_data.data = NULL;
+			proto->raw_data.len = 0;
+		}
+	}
+	return err ? onnx_fail(error, error_size, err, "%s", strerror(-err)) : 0;
+}
+
+static int from_typed(const Onnx__TensorProto *proto, enum dtype type, struct tensor *tensor, char *error,
+		      size_t error_size)
+{
+	size_t given, needed;
+	const char *field = typed_field(proto, type, dims_count((int)proto->n_dims, proto->dims), &given, &needed);
+	int err;
+
+	if (given != needed)
+		return onnx_fail(error, error_size, -EINVAL, "%zu values of %s in %s, the shape needs %zu", given,
+				 dtype_name(type), field, needed);
+	err = tensor_init(tensor, type, (int)proto->n_dims, proto->dims);
+	if (err)
+		return onnx_fail(error, error_size, err, "%s", strerror(-err));
+	if (given)
+		err = copy_typed(proto, tensor, error, error_size);
+	if (err)
+		tensor_finish(tensor);
+	return err;
 }
 
 int onnx_tensor_from_proto(Onnx__TensorProto *proto, const char *folder, struct tensor *tensor, char *error,
@@ -230,43 +262,31 @@ int onnx_tensor_from_proto(Onnx__TensorProto *proto, const char *folder, struct 
 {
 	enum dtype type = (enum dtype)proto->data_type;
 	int64_t count;
-	size_t bytes;
-	int err;
 
 	memset(tensor, 0, sizeof(*tensor));
-	if (!dtype_size(type) || dtype_bits(type) < 8)
-		return fail(error, error_size, -ENOTSUP, "element type %d", proto->data_type);
+	if (!dtype_size(type) || dtype_is_nested(type))
+		return onnx_fail(error, error_size, -ENOTSUP, "element type %d", proto->data_type);
+	if (proto->segment)
+		return onnx_fail(error, error_size, -ENOTSUP,
+				 "a segment (elements %lld to %lld) of a tensor that is stored in parts",
+				 (long long)proto->segment->begin, (long long)proto->segment->end);
 	if (proto->n_dims > TENSOR_MAX_RANK)
-		return fail(error, error_size, -ENOTSUP, "rank %zu, at most %d is possible", proto->n_dims,
-			    TENSOR_MAX_RANK);
+		return onnx_fail(error, error_size, -ENOTSUP, "rank %zu, at most %d is possible", proto->n_dims,
+				 TENSOR_MAX_RANK);
 	count = dims_count((int)proto->n_dims, proto->dims);
-	if (count < 0 || (uint64_t)count > (uint64_t)PTRDIFF_MAX / dtype_size(type))
-		return fail(error, error_size, -EINVAL, "its dimensions are negative or too large");
-	bytes = (size_t)count * dtype_size(type);
-	if (proto->has_raw_data && type != DTYPE_STRING && proto->data_location != 1) {
-		if (proto->raw_data.len != bytes)
-			return fail(error, error_size, -EINVAL, "%zu bytes of raw data, the shape needs %zu",
-				    proto->raw_data.len, bytes);
-		err = tensor_init_view(tensor, type, (int)proto->n_dims, proto->dims, proto->raw_data.data, bytes);
-		if (err)
-			return fail(error, error_size, err, "%s", strerror(-err));
-		tensor->owned = true; /* malloc'ed by the parser */
-		proto->raw_data.data = NULL;
-		proto->raw_data.len = 0;
-		return 0;
-	}
-	/* A claim that no data backs must not make us allocate: external files are checked against their size. */
-	if (proto->data_location != 1 && count > INT_MAX)
-		return fail(error, error_size, -EINVAL, "its dimensions are too large for data inside the model");
-	err = tensor_init(tensor, type, (int)proto->n_dims, proto->dims);
-	if (err)
-		return fail(error, error_size, err, "%s", strerror(-err));
-	err = proto->data_location == 1 ? read_external(proto, folder, tensor, error, error_size)
-					: copy_typed(proto, tensor, error, error_size);
-	if (err)
-		tensor_finish(tensor);
-	return err;
+	if (count < 0 || (uint64_t)count > (uint64_t)PTRDIFF_MAX / 16)
+		return onnx_fail(error, error_size, -EINVAL, "its dimensions are negative or too large");
+	if (proto->data_location > LOCATION_EXTERNAL || proto->data_location < 0)
+		return onnx_fail(error, error_size, -ENOTSUP, "data_location %d", proto->data_location);
+	if (proto->data_location == LOCATION_EXTERNAL)
+		return from_external(proto, folder, type, tensor, error, error_size);
+	/* An empty raw_data beside a typed field is what some writers leave behind. */
+	if (proto->has_raw_data && (proto->raw_data.len || !count))
+		return from_raw(proto, type, tensor, error, error_size);
+	return from_typed(proto, type, tensor, error, error_size);
 }
+
+/* ---- sparse tensors ---- */
 
 /* Row-major position of entry @i, or -1: outside the shape. Indices are positions, or coordinates in rows of @rank. */
 static int64_t sparse_position(const struct tensor *indices, int rank, const int64_t *dims, int64_t count, int64_t i)
@@ -286,34 +306,38 @@ static int64_t sparse_position(const struct tensor *indices, int rank, const int
 	return position;
 }
 
-static int scatter(const Onnx__SparseTensorProto *proto, const struct tensor *values, const struct tensor *indices,
+/* Moves the elements of @values, which are the caller's own. */
+static int scatter(const Onnx__SparseTensorProto *proto, struct tensor *values, const struct tensor *indices,
 		   struct tensor *tensor, char *error, size_t error_size)
 {
 	size_t size = dtype_size(values->dtype);
 	int rank = (int)proto->n_dims;
-	int64_t count = dims_count(rank, proto->dims), nnz = tensor_count(values);
+	int64_t count = dims_count(rank, proto->dims), nnz = tensor_count(values), last = -1;
 	int err;
 
-	if (values->rank != 1 || values->dtype == DTYPE_STRING || indices->dtype != DTYPE_S64 ||
+	if (values->rank != 1 || indices->dtype != DTYPE_S64 ||
 	    !((indices->rank == 1 && indices->dims[0] == nnz) ||
 	      (indices->rank == 2 && indices->dims[0] == nnz && indices->dims[1] == rank)))
-		return fail(error, error_size, -EINVAL, "sparse values and indices do not fit each other");
+		return onnx_fail(error, error_size, -EINVAL, "sparse values and indices do not fit each other");
 	if (count < 0 || count > INT_MAX || (uint64_t)count > (uint64_t)PTRDIFF_MAX / size)
-		return fail(error, error_size, -EINVAL, "its dimensions are negative or too large");
+		return onnx_fail(error, error_size, -EINVAL, "its dimensions are negative or too large");
 	err = tensor_init(tensor, values->dtype, rank, proto->dims);
 	if (err)
-		return fail(error, error_size, err, "%s", strerror(-err));
-	memset(tensor->data, 0, tensor_bytes(tensor));
+		return onnx_fail(error, error_size, err, "%s", strerror(-err));
 	for (int64_t i = 0; i < nnz; i++) {
 		int64_t at = sparse_position(indices, rank, proto->dims, count, i);
+		char *from = (char *)values->data + (size_t)i * size;
 
-		if (at < 0) {
+		if (at < 0 || at <= last) {
 			tensor_finish(tensor);
-			return fail(error, error_size, -EINVAL, "sparse entry %lld lies outside the shape",
-				    (long long)i);
+			return onnx_fail(error, error_size, -EINVAL,
+					 at < 0 ? "sparse entry %lld lies outside the shape"
+						: "sparse entry %lld does not come after the one before it",
+					 (long long)i);
 		}
-		memcpy((uint8_t *)tensor->data + (size_t)at * size, (const uint8_t *)values->data + (size_t)i * size,
-		       size);
+		last = at;
+		memcpy((char *)tensor->data + (size_t)at * size, from, size);
+		memset(from, 0, size); /* a string belongs to the dense tensor now */
 	}
 	return 0;
 }
@@ -326,8 +350,8 @@ int onnx_tensor_from_sparse(Onnx__SparseTensorProto *proto, const char *folder, 
 
 	memset(tensor, 0, sizeof(*tensor));
 	if (!proto->values || !proto->indices || proto->n_dims > TENSOR_MAX_RANK)
-		return fail(error, error_size, -EINVAL,
-			    "a sparse tensor without values or indices, or of too high a rank");
+		return onnx_fail(error, error_size, -EINVAL,
+				 "a sparse tensor without values or indices, or of too high a rank");
 	err = onnx_tensor_from_proto(proto->values, folder, &values, error, error_size);
 	if (err)
 		return err;
@@ -355,8 +379,8 @@ int onnx_tensor_read(const char *path, struct tensor *tensor, char *error, size_
 	proto = onnx__tensor_proto__unpack(NULL, size, bytes);
 	onnx_unmap(bytes, size);
 	if (!proto)
-		return fail(error, error_size, -EINVAL, "%s: not a TensorProto", path);
+		return onnx_fail(error, error_size, -EINVAL, "%s: not a TensorProto", path);
 	err = onnx_tensor_from_proto(proto, NULL, tensor, reason, sizeof(reason));
 	onnx__tensor_proto__free_unpacked(proto, NULL);
-	return err ? fail(error, error_size, err, "%s: %s", path, reason) : 0;
+	return err ? onnx_fail(error, error_size, err, "%s: %s", path, reason) : 0;
 }

@@ -20,8 +20,4 @@ int onnx_tensor_from_proto(Onnx__TensorProto *proto, const char *folder, struct 
 int onnx_tensor_from_sparse(Onnx__SparseTensorProto *proto, const char *folder, struct tensor *tensor, char *error,
 			    size_t error_size);
 
-/* A whole file in memory. *bytes is mapped read-only; onnx_unmap() when done. */
-int onnx_map(const char *path, uint8_t **bytes, size_t *size, char *error, size_t error_size);
-void onnx_unmap(uint8_t *bytes, size_t size);
-
 #endif

@@ -266,7 +266,7 @@ static void initializers_are_checked(void **state)
 		const char *says;
 	} bad[] = {{negative, 2, 6, "negative"},
 		   {huge, 2, 6, "too large"},
-		   {large, 1, 6, "too large"},
+		   {large, 1, 6, "the shape needs 8589934592"},
 		   {two_by_three, 2, 5, "5 values"}};
 
 	(void)state;

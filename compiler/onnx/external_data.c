@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+/* See external_data.h. Everything here comes from the model: names of files, offsets, lengths. */
+#include "compiler/onnx/external_data.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "compiler/onnx/fail.h"
+
+int onnx_map(const char *path, uint8_t **bytes, size_t *size, char *error, size_t error_size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
+	struct stat status;
+	void *mapping;
+
+	*bytes = NULL;
+	*size = 0;
+	if (fd < 0 || fstat(fd, &status)) {
+		err = onnx_fail(error, error_size, -errno, "%s: %s", path, strerror(errno));
+	} else if (!S_ISREG(status.st_mode)) {
+		err = onnx_fail(error, error_size, -EINVAL, "%s: not a file", path);
+	} else if (status.st_size > 0) {
+		mapping = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (mapping == MAP_FAILED) {
+			err = onnx_fail(error, error_size, -errno, "%s: %s", path, strerror(errno));
+		} else {
+			*bytes = mapping;
+			*size = (size_t)status.st_size;
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+void onnx_unmap(uint8_t *bytes, size_t size)
+{
+	if (bytes)
+		munmap(bytes, size);
+}
+
+/* ---- external data ---- */
+
+/* A path below the model's folder: relative, no "..", and still inside when symbolic links are followed. */
+static int resolve_external(const char *folder, const char *location, char *path, size_t size, char *error,
+			    size_t error_size)
+{
+	char real_folder[PATH_MAX], real_path[PATH_MAX];
+	size_t length;
+
+	if (!folder)
+		return onnx_fail(error, error_size, -EINVAL, "external data is not allowed here");
+	if (location[0] == '/' || !strcmp(location, "..") || !strncmp(location, "../", 3) || strstr(location, "/../") ||
+	    (strlen(location) >= 3 && !strcmp(location + strlen(location) - 3, "/..")))
+		return onnx_fail(error, error_size, -EINVAL, "external data '%.100s' leaves the model's folder",
+				 location);
+	if ((size_t)snprintf(path, size, "%s/%s", folder, location) >= size)
+		return onnx_fail(error, error_size, -ENAMETOOLONG, "external data '%.100s': the path is too long",
+				 location);
+	if (!realpath(folder, real_folder) || !realpath(path, real_path))
+		return onnx_fail(error, error_size, -errno, "external data '%.100s': %s", location, strerror(errno));
+	length = strlen(real_folder);
+	if (strncmp(real_folder, real_path, length) || real_path[length] != '/')
+		return onnx_fail(error, error_size, -EINVAL, "external data '%.100s' leads out of the model's folder",
+				 location);
+	return 0;
+}
+
+/* Decimal digits and nothing else. */
+static bool parse_bytes(const char *text, uint64_t *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	return *text >= '0' && *text <= '9' && !*end && !errno;
+}
+
+int onnx_external_map(const Onnx__TensorProto *proto, const char *folder, size_t needed, struct onnx_external *external,
+		      char *error, size_t error_size)
+{
+	const char *location = NULL;
+	uint64_t offset = 0, length = needed;
+	char path[PATH_MAX];
+	size_t size;
+	int err;
+
+	for (size_t i = 0; i < proto->n_external_data; i++) {
+		const char *key = proto->external_data[i]->key, *value = proto->external_data[i]->value;
+
+		if (!key || !value)
+			continue;
+		if (!strcmp(key, "location"))
+			location = value;
+		else if ((!strcmp(key, "offset") && !parse_bytes(value, &offset)) ||
+			 (!strcmp(key, "length") && !parse_bytes(value, &length)))
+			return onnx_fail(error, error_size, -EINVAL, "external data: %s '%.40s' is no number of bytes",
+					 key, value);
+	}
+	if (!location)
+		return onnx_fail(error, error_size, -EINVAL, "external data without a location");
+	err = resolve_external(folder, location, path, sizeof(path), error, error_size);
+	if (!err)
+		err = onnx_map(path, &external->file, &external->file_size, error, error_size);
+	if (err)
+		return err;
+	size = external->file_size;
+	if (length == needed && offset <= size && length <= size - offset) {
+		external->data = external->file + offset;
+		return 0;
+	}
+	onnx_external_finish(external);
+	return onnx_fail(error, error_size, -EINVAL,
+			 "external data '%.100s': bytes %llu + %llu of %zu; the shape needs %zu", location,
+			 (unsigned long long)offset, (unsigned long long)length, size, needed);
+}
+
+void onnx_external_finish(struct onnx_external *external)
+{
+	onnx_unmap(external->file, external->file_size);
+	*external = (struct onnx_external){0};
+}
