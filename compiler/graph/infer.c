@@ -167,6 +167,8 @@ static const struct {
 	{"Unsqueeze", 2}, {"Split", 2},		{"NonZero", ~0u}, {"Unique", ~0u},	{"Compress", ~0u}, {"NonMaxSuppression", ~0u},
 	{"ReduceSum", 2}, {"ReduceMean", 2},	{"ReduceMax", 2}, {"ReduceMin", 2},	{"ReduceProd", 2}, {"ReduceL1", 2},
 	{"ReduceL2", 2},  {"ReduceSumSquare", 2}, {"ReduceLogSum", 2}, {"ReduceLogSumExp", 2}, {"CenterCropPad", 2},
+	{"AffineGrid", 2}, {"BlackmanWindow", 1}, {"Col2Im", 6},	{"DFT", 6},		{"HammingWindow", 1}, {"HannWindow", 1},
+	{"ImageDecoder", ~0u}, {"MaxUnpool", 4}, {"MelWeightMatrix", 31}, {"STFT", 10}, {"StringNormalizer", ~0u}, {"StringSplit", ~0u},
 };
 
 static bool depends_on_data(const struct graph_node *node)
@@ -185,12 +187,19 @@ static bool depends_on_data(const struct graph_node *node)
 
 /* ---- running ---- */
 
+/* Draws other numbers on every run, or would: folded once it would not. */
+static bool is_random(const struct graph_node *node)
+{
+	return !strncmp(node->op_type, "Random", 6) || !strcmp(node->op_type, "Bernoulli") || !strcmp(node->op_type, "Multinomial") ||
+	       !strcmp(node->op_type, "Dropout");
+}
+
 static bool all_constant(const struct graph_node *node)
 {
 	for (size_t i = 0; i < node->num_inputs; i++)
 		if (node->inputs[i] && !node->inputs[i]->constant)
 			return false;
-	return strncmp(node->op_type, "Random", 6) && strcmp(node->op_type, "Bernoulli") && strcmp(node->op_type, "Multinomial");
+	return !is_random(node);
 }
 
 static bool all_static(const struct graph_node *node)

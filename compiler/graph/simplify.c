@@ -37,7 +37,8 @@ static bool does_nothing(const struct graph_node *node)
 		return false;
 	if (!strcmp(node->op_type, "Identity"))
 		return true;
-	return !strcmp(node->op_type, "Dropout") &&
+	/* Before opset 7 a Dropout without is_test trains; since 12 one whose input 2 says so does. */
+	return !strcmp(node->op_type, "Dropout") && node->opset >= 7 &&
 	       (node->num_outputs < 2 || !node->outputs[1] ||
 		(!node->outputs[1]->num_uses && !node->outputs[1]->is_output)) &&
 	       (node->num_inputs < 3 || !node->inputs[2] ||

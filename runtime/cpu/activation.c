@@ -539,7 +539,7 @@ static int run_clip(struct op_call *call)
 	return 0;
 }
 
-/* ---- Identity and Dropout ---- */
+/* ---- Identity ---- */
 
 static int run_identity(struct op_call *call)
 {
@@ -548,31 +548,6 @@ static int run_identity(struct op_call *call)
 	if (!in)
 		return op_fail(call, -EINVAL, "%s: input 0 is missing", call->node->op_type);
 	return op_output_copy(call, 0, in, in->rank, in->dims);
-}
-
-/* Inference: everything is kept. Training with a ratio above 0 is random, which a runtime for inference refuses. */
-static int run_dropout(struct op_call *call)
-{
-	const struct tensor *in = call->inputs[0];
-	const struct tensor *ratio = op_input(call, 1), *training = op_input(call, 2);
-	int err;
-
-	if (call->node->opset >= 12 && training && tensor_count(training) == 1 && tensor_get_s64(training, 0) != 0 &&
-	    (!ratio || tensor_count(ratio) != 1 || tensor_get_f64(ratio, 0) != 0))
-		return op_fail(call, -ENOTSUP, "Dropout: training_mode with a ratio above 0");
-	err = run_identity(call);
-	if (err || !op_wanted(call, 1))
-		return err;
-	err = op_output(call, 1, call->node->opset >= 10 ? DTYPE_BOOL : in->dtype, in->rank, in->dims);
-	if (err)
-		return err;
-	for (int64_t i = 0; i < tensor_count(in); i++) {
-		uint8_t one = 1;
-
-		cast_row(DTYPE_BOOL, call->outputs[1]->dtype)(
-			1, &one, (char *)call->outputs[1]->data + i * dtype_size(call->outputs[1]->dtype));
-	}
-	return 0;
 }
 
 const struct op_kernel ops_activation[] = {
@@ -590,8 +565,6 @@ const struct op_kernel ops_activation[] = {
 	{"", "Clip", 11, 0, 1, 3, 1, 1, run_clip},
 	{"", "Cos", 7, 0, 1, 1, 1, 1, run_cos},
 	{"", "Cosh", 9, 0, 1, 1, 1, 1, run_cosh},
-	{"", "Dropout", 1, 11, 1, 1, 1, 2, run_dropout},
-	{"", "Dropout", 12, 0, 1, 3, 1, 2, run_dropout},
 	{"", "Elu", 1, 0, 1, 1, 1, 1, run_elu},
 	{"", "Erf", 9, 0, 1, 1, 1, 1, run_erf},
 	{"", "Exp", 1, 0, 1, 1, 1, 1, run_exp},

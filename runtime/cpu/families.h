@@ -18,6 +18,8 @@
 	X(cast)           \
 	X(conv)           \
 	X(conv_transpose) \
+	X(det)            \
+	X(dropout)        \
 	X(einsum)         \
 	X(elementwise)    \
 	X(gemm)           \
@@ -25,6 +27,7 @@
 	X(loss)           \
 	X(movement)       \
 	X(normalization)  \
+	X(optimizer)      \
 	X(order)          \
 	X(pooling)        \
 	X(qlinear)        \
@@ -38,7 +41,9 @@
 	X(sampling)       \
 	X(select)         \
 	X(shape)          \
-	X(softmax)
+	X(signal)         \
+	X(softmax)        \
+	X(unpool)
 
 #define OP_FAMILY_DECLARE(name)                     \
 	extern const struct op_kernel ops_##name[]; \

@@ -13,6 +13,7 @@
 
 #include "runtime/cpu/cast.h"
 #include "runtime/cpu/families.h"
+#include "runtime/cpu/work_type.h"
 
 enum loss_reduction { LOSS_MEAN, LOSS_SUM, LOSS_NONE };
 
@@ -122,20 +123,6 @@ static double sum_losses(const struct loss *l, const float *logs, double *weight
 	return sum;
 }
 
-static int write_tensor(struct op_call *call, size_t index, const struct tensor *t)
-{
-	enum dtype type = call->inputs[0]->dtype;
-	int err = op_output(call, index, type, t->rank, t->dims);
-
-	if (err || tensor_count(t) == 0)
-		return err;
-	if (type == DTYPE_F32)
-		memcpy(call->outputs[index]->data, t->data, tensor_bytes(t));
-	else
-		cast_row(DTYPE_F32, type)(tensor_count(t), t->data, call->outputs[index]->data);
-	return 0;
-}
-
 static int write_loss(struct op_call *call, const struct loss *l, const float *logs)
 {
 	double weight, sum = sum_losses(l, logs, &weight);
@@ -146,9 +133,9 @@ static int write_loss(struct op_call *call, const struct loss *l, const float *l
 	if (!op_wanted(call, 0))
 		return 0;
 	if (l->reduction == LOSS_NONE)
-		return write_tensor(call, 0, &l->losses);
+		return op_output_cast(call, 0, call->inputs[0]->dtype, &l->losses);
 	err = tensor_init_view(&scalar, DTYPE_F32, 0, NULL, &value, sizeof(value));
-	return err ? err : write_tensor(call, 0, &scalar);
+	return err ? err : op_output_cast(call, 0, call->inputs[0]->dtype, &scalar);
 }
 
 static int run_nll(struct op_call *call)
@@ -175,7 +162,7 @@ static int run_softmax_cross_entropy(struct op_call *call)
 		err = write_loss(call, &l, logs.data);
 	}
 	if (!err && call->node->num_outputs > 1 && op_wanted(call, 1))
-		err = write_tensor(call, 1, &logs);
+		err = op_output_cast(call, 1, call->inputs[0]->dtype, &logs);
 	tensor_finish(&logs);
 	finish_loss(&l);
 	return err;

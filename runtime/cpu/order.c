@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Operators along one axis that depend on the order of its elements: ArgMax, ArgMin, CumSum, TopK.
+ * Operators along one axis that depend on the order of its elements: ArgMax, ArgMin, CumSum, CumProd, TopK.
  *
  * A tensor is seen as [outer, axis, inner]; elements are compared in double or, for 64-bit integers, in int64_t.
  */
@@ -13,6 +13,7 @@
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/shape_rules.h"
+#include "runtime/cpu/work_type.h"
 
 /* ---- common ---- */
 
@@ -218,74 +219,84 @@ static int run_arg_min(struct op_call *call)
 	return run_arg(call, true);
 }
 
-/* ---- CumSum ---- */
+/* ---- CumSum and CumProd ---- */
 
-#define CUMSUM(name, T, A)                                                                                            \
-	static void cumsum_##name(const struct axis_view *v, const void *in, void *out, bool exclusive, bool reverse) \
-	{                                                                                                             \
-		for (int64_t line = 0; line < v->outer * v->inner; line++) {                                          \
-			int64_t first = line / v->inner * v->length * v->inner + line % v->inner;                     \
-			A sum = 0;                                                                                    \
-                                                                                                                      \
-			for (int64_t i = 0; i < v->length; i++) {                                                     \
-				int64_t at = first + (reverse ? v->length - 1 - i : i) * v->inner;                    \
-				A x = (A)((const T *)in)[at];                                                         \
-                                                                                                                      \
-				((T *)out)[at] = (T)(exclusive ? sum : sum + x);                                      \
-				sum += x;                                                                             \
-			}                                                                                             \
-		}                                                                                                     \
+typedef void (*scan_fn)(const struct axis_view *v, const void *in, void *out, bool exclusive, bool reverse);
+
+#define SCAN(name, T, A, first_value, op)                                                                    \
+	static void name(const struct axis_view *v, const void *in, void *out, bool exclusive, bool reverse) \
+	{                                                                                                    \
+		for (int64_t line = 0; line < v->outer * v->inner; line++) {                                 \
+			int64_t first = line / v->inner * v->length * v->inner + line % v->inner;            \
+			A total = first_value;                                                               \
+                                                                                                             \
+			for (int64_t i = 0; i < v->length; i++) {                                            \
+				int64_t at = first + (reverse ? v->length - 1 - i : i) * v->inner;           \
+				A x = (A)((const T *)in)[at], before = total;                                \
+                                                                                                             \
+				total = total op x;                                                          \
+				((T *)out)[at] = (T)(exclusive ? before : total);                            \
+			}                                                                                    \
+		}                                                                                            \
 	}
-CUMSUM(f32, float, double)
-CUMSUM(f64, double, double)
-CUMSUM(u32, uint32_t, uint32_t)
-CUMSUM(u64, uint64_t, uint64_t)
+#define SCAN_TYPES(name, first_value, op)                     \
+	SCAN(name##_f32, float, double, first_value, op)      \
+	SCAN(name##_f64, double, double, first_value, op)     \
+	SCAN(name##_u32, uint32_t, uint32_t, first_value, op) \
+	SCAN(name##_u64, uint64_t, uint64_t, first_value, op)
+SCAN_TYPES(cumsum, 0, +)
+SCAN_TYPES(cumprod, 1, *)
 
-static int run_cum_sum(struct op_call *call)
+/* By working type: f32, f64, 32 bits, 64 bits. Two's complement sums and products are the same signed and unsigned. */
+static const scan_fn cumsum_rows[] = {cumsum_f32, cumsum_f64, cumsum_u32, cumsum_u64};
+static const scan_fn cumprod_rows[] = {cumprod_f32, cumprod_f64, cumprod_u32, cumprod_u64};
+static const enum dtype scan_types[] = {DTYPE_F32, DTYPE_F64, DTYPE_U32, DTYPE_U64};
+
+static int run_scan_rows(struct op_call *call, const scan_fn *rows)
 {
 	const struct tensor *in = call->inputs[0];
+	const char *name = call->node->op_type;
 	bool exclusive = op_attr_int(call->node, "exclusive", 0), reverse = op_attr_int(call->node, "reverse", 0);
-	struct tensor axis, wide, sums = {0};
+	struct tensor wide = {0}, totals = {0};
 	struct axis_view view;
-	enum dtype type;
-	int err;
+	int64_t axis;
+	int kind, err;
 
 	if (!op_wanted(call, 0))
 		return 0;
-	err = op_input_s64(call, 1, false, &axis);
+	if (!op_input(call, 1))
+		return op_fail(call, -EINVAL, "%s: axis (input 1) is missing", name);
+	err = op_input_scalar(call, 1, 0, &axis);
+	if (!err)
+		err = view_axis(call, axis, &view);
 	if (err)
 		return err;
-	if (!in || tensor_count(&axis) != 1) {
-		tensor_finish(&axis);
-		return op_fail(call, -EINVAL, "CumSum: %s", in ? "axis (input 1) is not a scalar" : "no input 0");
-	}
-	err = view_axis(call, ((int64_t *)axis.data)[0], &view);
-	tensor_finish(&axis);
-	if (err)
-		return err;
-	/* Two's complement sums are the same signed and unsigned. */
-	type = dtype_is_half(in->dtype)    ? DTYPE_F32
-	       : dtype_is_float(in->dtype) ? in->dtype
-	       : dtype_size(in->dtype) > 4 ? DTYPE_U64
-					   : DTYPE_U32;
 	if (!has_order(in->dtype))
-		return op_fail(call, -ENOTSUP, "CumSum: elements of type %s", dtype_name(in->dtype));
+		return op_fail(call, -ENOTSUP, "%s: elements of type %s", name, dtype_name(in->dtype));
+	kind = dtype_is_float(in->dtype) ? in->dtype == DTYPE_F64 : dtype_size(in->dtype) > 4 ? 3 : 2;
 	err = op_output(call, 0, in->dtype, in->rank, in->dims);
 	if (err)
 		return err;
-	err = tensor_cast(in, type, &wide);
+	err = tensor_cast(in, scan_types[kind], &wide);
 	if (!err)
-		err = tensor_init(&sums, type, in->rank, in->dims);
+		err = tensor_init(&totals, scan_types[kind], in->rank, in->dims);
 	if (!err) {
-		(type == DTYPE_F32   ? cumsum_f32
-		 : type == DTYPE_F64 ? cumsum_f64
-		 : type == DTYPE_U32 ? cumsum_u32
-				     : cumsum_u64)(&view, wide.data, sums.data, exclusive, reverse);
-		cast_row(type, in->dtype)(tensor_count(in), sums.data, call->outputs[0]->data);
+		rows[kind](&view, wide.data, totals.data, exclusive, reverse);
+		cast_row(scan_types[kind], in->dtype)(tensor_count(in), totals.data, call->outputs[0]->data);
 	}
 	tensor_finish(&wide);
-	tensor_finish(&sums);
-	return err ? op_fail(call, err, "CumSum: no memory") : 0;
+	tensor_finish(&totals);
+	return err ? op_fail(call, err, "%s: no memory", name) : 0;
+}
+
+static int run_cum_sum(struct op_call *call)
+{
+	return run_scan_rows(call, cumsum_rows);
+}
+
+static int run_cum_prod(struct op_call *call)
+{
+	return run_scan_rows(call, cumprod_rows);
 }
 
 /* ---- TopK ---- */
@@ -434,8 +445,8 @@ static int run_top_k(struct op_call *call)
 }
 
 const struct op_kernel ops_order[] = {
-	{"", "ArgMax", 1, 0, 1, 1, 1, 1, run_arg_max},  {"", "ArgMin", 1, 0, 1, 1, 1, 1, run_arg_min},
-	{"", "CumSum", 11, 0, 2, 2, 1, 1, run_cum_sum}, {"", "TopK", 1, 9, 1, 1, 2, 2, run_top_k},
-	{"", "TopK", 10, 0, 2, 2, 1, 2, run_top_k},
+	{"", "ArgMax", 1, 0, 1, 1, 1, 1, run_arg_max},    {"", "ArgMin", 1, 0, 1, 1, 1, 1, run_arg_min},
+	{"", "CumProd", 26, 0, 2, 2, 1, 1, run_cum_prod}, {"", "CumSum", 11, 0, 2, 2, 1, 1, run_cum_sum},
+	{"", "TopK", 1, 9, 1, 1, 2, 2, run_top_k},        {"", "TopK", 10, 0, 2, 2, 1, 2, run_top_k},
 };
 const size_t ops_order_count = sizeof(ops_order) / sizeof(ops_order[0]);

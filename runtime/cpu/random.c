@@ -2,9 +2,8 @@
 /*
  * Random tensors: RandomNormal, RandomUniform, their Like forms, Bernoulli, Multinomial.
  *
- * Kernels keep no state, so the same node gives the same numbers on every run: the generator starts from the attribute
- * seed, or from the node's name where there is none. Element i depends on the seed and on i alone, whatever the number
- * of threads.
+ * Element i is number i of the node's stream (random_stream.h), whatever the number of threads. ONNX leaves the generator
+ * open: other runtimes draw other numbers from the same seed.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,48 +13,11 @@
 #include "runtime/cpu/cast.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/parallel.h"
-
-/* A counter's avalanche: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", the variant of mix64.
- */
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-	return x ^ (x >> 31);
-}
-
-static uint64_t seed_of(const struct op_node *node)
-{
-	const struct attr *attr = op_attr(node, "seed");
-	uint64_t seed = 0;
-
-	if (attr && attr->type == ATTR_FLOAT) {
-		uint32_t bits;
-
-		memcpy(&bits, &attr->f, sizeof(bits));
-		return mix(bits);
-	}
-	for (const char *c = node->name ? node->name : ""; *c; c++)
-		seed = mix(seed ^ (unsigned char)*c);
-	return mix(seed);
-}
-
-/* Uniform in (0, 1): never 0, for the logarithm. */
-static double uniform(uint64_t seed, uint64_t i)
-{
-	return ((double)(mix(seed ^ mix(i)) >> 11) + 0.5) * 0x1p-53;
-}
-
-/* Box and Muller's transform of two uniform numbers. */
-static double normal(uint64_t seed, uint64_t i)
-{
-	return sqrt(-2 * log(uniform(seed, 2 * i))) * cos(6.283185307179586 * uniform(seed, 2 * i + 1));
-}
+#include "runtime/cpu/random_stream.h"
 
 struct random_job {
-	uint64_t seed;
-	double (*draw)(uint64_t seed, uint64_t i);
+	struct random_stream stream;
+	double (*draw)(const struct random_stream *stream, int64_t i);
 	double offset, scale;
 	cast_fn narrow;
 	char *out;
@@ -67,7 +29,7 @@ static void draw_range(void *arg, int64_t begin, int64_t end)
 	const struct random_job *job = arg;
 
 	for (int64_t i = begin; i < end; i++) {
-		double x = job->offset + job->scale * job->draw(job->seed, i);
+		double x = job->offset + job->scale * job->draw(&job->stream, i);
 
 		job->narrow(1, &x, job->out + i * job->size);
 	}
@@ -79,7 +41,7 @@ static int run_random(struct op_call *call, bool is_normal, bool like)
 	const struct op_node *node = call->node;
 	const struct tensor *in = like ? call->inputs[0] : NULL;
 	enum dtype type = op_attr_int(node, "dtype", in && dtype_is_float(in->dtype) ? in->dtype : DTYPE_F32);
-	struct random_job job = {.seed = seed_of(node), .draw = is_normal ? normal : uniform};
+	struct random_job job = {.stream = random_stream_of(node), .draw = is_normal ? random_normal : random_uniform};
 	const int64_t *dims = in ? in->dims : NULL;
 	size_t rank = in ? (size_t)in->rank : op_attr_ints(node, "shape", &dims);
 	double low = op_attr_float(node, "low", 0);
@@ -129,7 +91,7 @@ static int run_bernoulli(struct op_call *call)
 	const struct tensor *in = call->inputs[0];
 	enum dtype type = op_attr_int(call->node, "dtype", in->dtype);
 	cast_fn narrow = cast_row(DTYPE_U8, type);
-	uint64_t seed = seed_of(call->node);
+	struct random_stream stream = random_stream_of(call->node);
 	int err;
 
 	if (!op_wanted(call, 0))
@@ -138,7 +100,7 @@ static int run_bernoulli(struct op_call *call)
 		return op_fail(call, -EINVAL, "Bernoulli: from %s to type %d", dtype_name(in->dtype), (int)type);
 	err = op_output(call, 0, type, in->rank, in->dims);
 	for (int64_t i = 0; !err && i < tensor_count(in); i++) {
-		uint8_t drawn = uniform(seed, i) < tensor_get_f64(in, i);
+		uint8_t drawn = random_uniform(&stream, i) < tensor_get_f64(in, i);
 
 		narrow(1, &drawn, (char *)call->outputs[0]->data + i * dtype_size(type));
 	}
@@ -162,7 +124,7 @@ static int run_multinomial(struct op_call *call)
 	int64_t samples = op_attr_int(call->node, "sample_size", 1), classes;
 	enum dtype type = op_attr_int(call->node, "dtype", DTYPE_S32);
 	cast_fn narrow = cast_row(DTYPE_S64, type);
-	uint64_t seed = seed_of(call->node);
+	struct random_stream stream = random_stream_of(call->node);
 	char *out;
 	int err;
 
@@ -188,7 +150,8 @@ static int run_multinomial(struct op_call *call)
 		for (int64_t c = 0; c < classes; c++)
 			sum += exp(tensor_get_f64(in, row * classes + c) - most);
 		for (int64_t s = 0; s < samples; s++, out += dtype_size(type)) {
-			int64_t drawn = pick_class(in, row, classes, most, sum * uniform(seed, row * samples + s));
+			int64_t drawn =
+				pick_class(in, row, classes, most, sum * random_uniform(&stream, row * samples + s));
 
 			narrow(1, &drawn, out);
 		}

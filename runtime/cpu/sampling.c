@@ -12,35 +12,7 @@
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/strided_copy.h"
-
-/* The working type of an operator on float32 and the half floats is float32; its result goes back the same way. */
-static int widen_input(struct op_call *call, size_t index, struct tensor *out)
-{
-	const struct tensor *in = call->inputs[index];
-	int err;
-
-	memset(out, 0, sizeof(*out));
-	if (!dtype_is_float(in->dtype))
-		return op_fail(call, -ENOTSUP, "%s: input %zu is %s", call->node->op_type, index,
-			       dtype_name(in->dtype));
-	err = tensor_cast(in, DTYPE_F32, out);
-	return err ? op_fail(call, err, "%s: no memory for input %zu", call->node->op_type, index) : 0;
-}
-
-/* Output 0 of the type of input 0, computed in @work (float32, owned by the caller). */
-static int store_output(struct op_call *call, const struct tensor *work)
-{
-	enum dtype type = call->inputs[0]->dtype;
-	int err = op_output(call, 0, type, work->rank, work->dims);
-
-	if (err || tensor_count(work) == 0)
-		return err;
-	if (type == DTYPE_F32)
-		memcpy(call->outputs[0]->data, work->data, tensor_bytes(work));
-	else
-		cast_row(DTYPE_F32, type)(tensor_count(work), work->data, call->outputs[0]->data);
-	return 0;
-}
+#include "runtime/cpu/work_type.h"
 
 /* ---- GridSample ---- */
 
@@ -263,9 +235,9 @@ static int run_grid_sample(struct op_call *call)
 	if (!err)
 		err = grid_shapes(call, &job, dims);
 	if (!err)
-		err = widen_input(call, 0, &in);
+		err = op_input_float(call, 0, DTYPE_F32, &in);
 	if (!err)
-		err = widen_input(call, 1, &grid);
+		err = op_input_float(call, 1, DTYPE_F32, &grid);
 	if (!err)
 		err = tensor_init(&work, DTYPE_F32, in.rank, dims);
 	if (!err) {
@@ -275,7 +247,7 @@ static int run_grid_sample(struct op_call *call)
 		if (tensor_count(&work) > 0)
 			parallel_range(call->pool, dims[0] * job.positions,
 				       PARALLEL_GRAIN / 16 / (job.channels + 1) + 1, sample_positions, &job);
-		err = store_output(call, &work);
+		err = op_output_cast(call, 0, call->inputs[0]->dtype, &work);
 	}
 	tensor_finish(&in);
 	tensor_finish(&grid);
@@ -439,9 +411,9 @@ static int run_roi_align(struct op_call *call)
 	if (!err)
 		err = check_regions(call, &images);
 	if (!err)
-		err = widen_input(call, 0, &in);
+		err = op_input_float(call, 0, DTYPE_F32, &in);
 	if (!err)
-		err = widen_input(call, 1, &rois);
+		err = op_input_float(call, 1, DTYPE_F32, &rois);
 	if (!err) {
 		memcpy(dims, (int64_t[]){rois.dims[0], in.dims[1], job.height, job.width}, sizeof(dims));
 		err = tensor_init(&work, DTYPE_F32, 4, dims);
@@ -456,7 +428,7 @@ static int run_roi_align(struct op_call *call)
 		job.out = work.data;
 		if (tensor_count(&work) > 0)
 			parallel_range(call->pool, dims[0] * dims[1], 1, roi_planes, &job);
-		err = store_output(call, &work);
+		err = op_output_cast(call, 0, call->inputs[0]->dtype, &work);
 	}
 	tensor_finish(&in);
 	tensor_finish(&rois);
