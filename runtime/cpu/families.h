@@ -29,6 +29,7 @@
 	X(normalization)  \
 	X(optimizer)      \
 	X(order)          \
+	X(plain_norm)     \
 	X(pooling)        \
 	X(qlinear)        \
 	X(qlinear_conv)   \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Normalizations by channel, by group of channels and by row of trailing axes.
+ * Normalizations with learned scale and bias: by channel, by group of channels and by row of trailing axes.
  *
  * All compute y = (x - mean) / deviation * scale + bias; they differ in what the mean is over and where scale and bias
  * change. Statistics are two passes (mean, then squares of differences).
@@ -10,14 +10,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/cpu/cast.h"
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
+#include "runtime/cpu/normalize.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/row_stats.h"
 #include "runtime/cpu/shape_rules.h"
 
-/* Every kernel here computes in f32. */
+/* True when every input is float32: the loops below; anything else goes through normalize.h. */
+static bool all_f32(const struct op_call *call)
+{
+	for (size_t i = 0; i < call->node->num_inputs; i++)
+		if (call->inputs[i] && call->inputs[i]->dtype != DTYPE_F32)
+			return false;
+	return true;
+}
+
+static int check_floats(struct op_call *call)
+{
+	for (size_t i = 0; i < call->node->num_inputs; i++)
+		if (call->inputs[i] && !dtype_is_float(call->inputs[i]->dtype))
+			return op_fail(call, -EINVAL, "%s: input %zu is %s, expected a float type", call->node->op_type,
+				       i, dtype_name(call->inputs[i]->dtype));
+	return 0;
+}
+
+/* The com.microsoft kernels have float32 only. */
 static int check_f32(struct op_call *call)
 {
 	for (size_t i = 0; i < call->node->num_inputs; i++)
@@ -35,6 +55,71 @@ static int check_vector(struct op_call *call, size_t index, int64_t count)
 	if (t->rank == 1 && t->dims[0] == count)
 		return 0;
 	return op_fail(call, -EINVAL, "%s: input %zu must be [%lld]", call->node->op_type, index, (long long)count);
+}
+
+/* ---- through normalize.h ---- */
+
+#define MAX_PARAMETERS 5
+
+/*
+ * struct general - a call on doubles
+ * @wide: by input, its values; @y: the result
+ */
+struct general {
+	struct normalize n;
+	struct tensor wide[MAX_PARAMETERS], y;
+};
+
+/* Inputs as doubles, x seen as [@dims], and memory for y. general_finish() after success and failure. */
+static int general_start(struct op_call *call, struct general *g, int rank, const int64_t *dims)
+{
+	int err = 0;
+
+	g->n.rank = rank;
+	memcpy(g->n.dims, dims, (size_t)rank * sizeof(*dims));
+	for (size_t i = 0; !err && i < call->node->num_inputs && i < MAX_PARAMETERS; i++)
+		if (call->inputs[i])
+			err = tensor_cast(call->inputs[i], DTYPE_F64, &g->wide[i]);
+	if (!err)
+		err = tensor_init(&g->y, DTYPE_F64, rank, dims);
+	if (err)
+		return op_fail(call, err, "%s: no memory for doubles", call->node->op_type);
+	g->n.x = g->wide[0].data;
+	g->n.y = g->y.data;
+	return 0;
+}
+
+static void general_finish(struct general *g)
+{
+	for (size_t i = 0; i < MAX_PARAMETERS; i++)
+		tensor_finish(&g->wide[i]);
+	tensor_finish(&g->y);
+}
+
+/* Input @index as a parameter with the strides of a dense tensor [@dims] whose first axis is axis @first of x. */
+static struct normalize_operand general_operand(const struct general *g, size_t index, int first, int rank,
+						const int64_t *dims)
+{
+	struct normalize_operand operand = {.data = g->wide[index].data};
+	int64_t stride = 1;
+
+	for (int i = rank - 1; i >= 0; i--) {
+		operand.strides[first + i] = dims[i] == 1 ? 0 : stride;
+		stride *= dims[i];
+	}
+	return operand;
+}
+
+/* Doubles into output @index of @type. */
+static int general_output(struct op_call *call, size_t index, enum dtype type, int rank, const int64_t *dims,
+			  const double *values)
+{
+	int err = op_output(call, index, type, rank, dims);
+
+	if (!err && op_wanted(call, index))
+		cast_row(DTYPE_F64, type)((size_t)tensor_count(call->outputs[index]), values,
+					  call->outputs[index]->data);
+	return err;
 }
 
 /* Elements behind the first two axes. */
@@ -104,63 +189,119 @@ static void normalize_group(void *arg, int64_t begin, int64_t end)
 	}
 }
 
-/* Training: mean and variance of each channel over the batch become the statistics; returns them in @stats. */
-static void batch_statistics(const struct planes *job, int64_t batch, float *mean, float *variance)
+/*
+ * Outputs of training behind y: the running statistics moved towards this batch's and, before opset 14, this batch's. The
+ * batch's are in @statistics: means, then variances.
+ */
+static int output_statistics(struct op_call *call, const struct general *g, int64_t count, double *statistics)
 {
-	double count = (double)(batch * job->count);
+	double momentum = (double)op_attr_float(call->node, "momentum", 0.9f);
+	int err = 0;
 
-	for (int64_t c = 0; c < job->channels; c++) {
-		double sum = 0, squares = 0;
+	for (size_t i = 3; !err && i < call->node->num_outputs; i++)
+		err = general_output(call, i, call->inputs[i]->dtype, call->inputs[i]->rank, call->inputs[i]->dims,
+				     statistics + (i - 3) * (size_t)count);
+	for (size_t i = 1; !err && i < 3 && i < call->node->num_outputs; i++) {
+		const double *before = g->wide[2 + i].data;
+		double *now = statistics + (i - 1) * (size_t)count;
 
-		for (int64_t n = 0; n < batch; n++)
-			sum += row_sum(job->count, job->x + (n * job->channels + c) * job->count);
-		mean[c] = (float)(sum / count);
-		for (int64_t n = 0; n < batch; n++)
-			squares += row_sum_squares(job->count, job->x + (n * job->channels + c) * job->count, mean[c]);
-		variance[c] = (float)(squares / count);
+		for (int64_t c = 0; c < count; c++)
+			now[c] = before[c] * momentum + now[c] * (1 - momentum);
+		err = general_output(call, i, call->inputs[2 + i]->dtype, call->inputs[2 + i]->rank,
+				     call->inputs[2 + i]->dims, now);
 	}
+	return err;
 }
 
-/* Outputs 1 and 2 of training: the running statistics, moved towards this batch's. */
-static int update_running(struct op_call *call, int64_t channels, const float *mean, const float *variance)
+/* Parameters of @rank dims that begin at x's channels: [C], or by activation [C, D1, …] (spatial = 0). */
+static int general_batch_normalization(struct op_call *call, bool training, int rank, int64_t count)
 {
-	float momentum = op_attr_float(call->node, "momentum", 0.9f);
+	const struct tensor *x = call->inputs[0];
+	struct general g = {.n = {.epsilon = (double)op_attr_float(call->node, "epsilon", 1e-5f)}};
+	/* An input of rank 1 has one channel. */
+	int first = x->rank > 1 ? 1 : 0;
+	int64_t one = 1;
+	const int64_t *dims = first ? x->dims + 1 : &one;
+	double *statistics = NULL;
+	int err = general_start(call, &g, x->rank, x->dims);
 
-	for (size_t i = 1; i < 3; i++) {
-		const float *before = call->inputs[2 + i]->data, *now = i == 1 ? mean : variance;
-		int err = op_output(call, i, DTYPE_F32, 1, &channels);
-
-		if (err)
-			return err;
-		for (int64_t c = 0; op_wanted(call, i) && c < channels; c++)
-			((float *)call->outputs[i]->data)[c] = before[c] * momentum + now[c] * (1 - momentum);
+	for (int i = 0; i < x->rank; i++)
+		g.n.over[i] = i < first || i >= first + rank || !first;
+	if (!err) {
+		g.n.scale = general_operand(&g, 1, first, rank, dims);
+		g.n.bias = general_operand(&g, 2, first, rank, dims);
 	}
-	return 0;
+	if (!err && !training) {
+		g.n.mean = general_operand(&g, 3, first, rank, dims);
+		g.n.variance = general_operand(&g, 4, first, rank, dims);
+	} else if (!err) {
+		statistics = calloc((size_t)count * 2 + 1, sizeof(*statistics));
+		err = statistics ? 0 : -ENOMEM;
+		g.n.mean_out = statistics;
+		g.n.variance_out = statistics + count;
+	}
+	if (!err) {
+		normalize_run(&g.n, call->pool);
+		err = general_output(call, 0, x->dtype, x->rank, x->dims, g.y.data);
+	}
+	if (!err && training)
+		err = output_statistics(call, &g, count, statistics);
+	free(statistics);
+	general_finish(&g);
+	return err;
+}
+
+/*
+ * Training is an attribute since opset 14; before, it is that somebody reads more than y (and no attribute is_test in opsets
+ * 1 and 6).
+ */
+static bool is_training(const struct op_call *call)
+{
+	if (call->node->opset >= 14)
+		return op_attr_int(call->node, "training_mode", 0) != 0;
+	for (size_t i = 1; i < call->node->num_outputs; i++)
+		if (op_wanted(call, i))
+			return !op_attr_int(call->node, "is_test", 0);
+	return false;
 }
 
 static int run_batch_normalization(struct op_call *call)
 {
 	const struct tensor *x = call->inputs[0];
-	bool training = op_attr_int(call->node, "training_mode", 0);
+	bool by_activation = call->node->opset < 9 && !op_attr_int(call->node, "spatial", 1),
+	     training = is_training(call);
 	struct planes job = {.epsilon = op_attr_float(call->node, "epsilon", 1e-5f)};
-	float *stats = NULL;
-	int err;
+	int err = check_floats(call), rank = 1;
+	int64_t count;
 
-	err = check_f32(call);
 	if (!err && x->rank < 1)
 		err = op_fail(call, -EINVAL, "BatchNormalization: the input is a scalar");
-	if (!err && !op_attr_int(call->node, "spatial", 1))
-		err = op_fail(call, -ENOTSUP, "BatchNormalization: spatial = 0 is not implemented");
-	job.channels = x->rank > 1 ? x->dims[1] : 1;
-	for (size_t i = 1; !err && i < 5; i++)
-		err = check_vector(call, i, job.channels);
-	for (size_t i = 1; !err && i < call->node->num_outputs; i++)
-		if (op_wanted(call, i) && (!training || i > 2))
-			err = op_fail(call, -ENOTSUP,
-				      "BatchNormalization: output %zu belongs to a training form before opset 14", i);
-	if (!err)
-		err = op_output(call, 0, DTYPE_F32, x->rank, x->dims);
-	if (err || !op_wanted(call, 0) || !tensor_count(x))
+	if (!err && call->node->num_outputs > (call->node->opset >= 14 ? 3 : 5))
+		err = op_fail(call, -EINVAL, "BatchNormalization: %zu outputs", call->node->num_outputs);
+	if (err)
+		return err;
+	job.channels = count = x->rank > 1 ? x->dims[1] : 1;
+	if (by_activation && x->rank > 2) {
+		rank = x->rank - 1;
+		count = dims_count(rank, x->dims + 1);
+	}
+	for (size_t i = 1; !err && i < 5; i++) {
+		if (rank == 1)
+			err = check_vector(call, i, count);
+		else if (tensor_count(call->inputs[i]) != count)
+			err = op_fail(call, -EINVAL,
+				      "BatchNormalization: input %zu must have one number for each of %lld", i,
+				      (long long)count);
+	}
+	for (size_t i = 1; !err && !training && i < call->node->num_outputs; i++)
+		if (op_wanted(call, i))
+			err = op_fail(call, -EINVAL, "BatchNormalization: output %zu belongs to training", i);
+	if (err || !op_wanted(call, 0))
+		return err;
+	if (training || rank > 1 || !all_f32(call))
+		return general_batch_normalization(call, training, rank, count);
+	err = op_output(call, 0, DTYPE_F32, x->rank, x->dims);
+	if (err || !tensor_count(x))
 		return err;
 	job.count = spatial_count(x);
 	job.x = x->data;
@@ -169,19 +310,28 @@ static int run_batch_normalization(struct op_call *call)
 	job.bias = call->inputs[2]->data;
 	job.mean = call->inputs[3]->data;
 	job.variance = call->inputs[4]->data;
-	if (training) {
-		stats = malloc((size_t)job.channels * 2 * sizeof(*stats));
-		if (!stats)
-			return -ENOMEM;
-		batch_statistics(&job, x->dims[0], stats, stats + job.channels);
-		job.mean = stats;
-		job.variance = stats + job.channels;
-		err = update_running(call, job.channels, job.mean, job.variance);
+	parallel_range(call->pool, x->dims[0] * job.channels, PARALLEL_GRAIN / job.count, normalize_by_channel, &job);
+	return 0;
+}
+
+/*
+ * Instance- and GroupNormalization on doubles: x is seen as [batch, @dims[1] groups, channels of a group, spatial], the
+ * parameters begin at axis 1 and have @rank dims.
+ */
+static int general_group_normalization(struct op_call *call, const int64_t *dims, int rank)
+{
+	const struct tensor *x = call->inputs[0];
+	struct general g = {.n = {.epsilon = (double)op_attr_float(call->node, "epsilon", 1e-5f)}};
+	int err = general_start(call, &g, 4, dims);
+
+	g.n.over[2] = g.n.over[3] = true;
+	if (!err) {
+		g.n.scale = general_operand(&g, 1, 1, rank, dims + 1);
+		g.n.bias = general_operand(&g, 2, 1, rank, dims + 1);
+		normalize_run(&g.n, call->pool);
+		err = general_output(call, 0, x->dtype, x->rank, x->dims, g.y.data);
 	}
-	if (!err)
-		parallel_range(call->pool, x->dims[0] * job.channels, PARALLEL_GRAIN / job.count, normalize_by_channel,
-			       &job);
-	free(stats);
+	general_finish(&g);
 	return err;
 }
 
@@ -189,14 +339,15 @@ static int run_instance_normalization(struct op_call *call)
 {
 	const struct tensor *x = call->inputs[0];
 	struct planes job = {.epsilon = op_attr_float(call->node, "epsilon", 1e-5f)};
-	int err;
+	int err = check_floats(call);
 
-	err = check_f32(call);
 	if (!err && x->rank < 2)
 		err = op_fail(call, -EINVAL, "InstanceNormalization: the input has rank %d, at least 2 is needed",
 			      x->rank);
 	for (size_t i = 1; !err && i < 3; i++)
 		err = check_vector(call, i, x->dims[1]);
+	if (!err && !all_f32(call))
+		return general_group_normalization(call, (int64_t[]){x->dims[0], x->dims[1], 1, spatial_count(x)}, 1);
 	if (!err)
 		err = op_output(call, 0, DTYPE_F32, x->rank, x->dims);
 	if (err || !op_wanted(call, 0) || !tensor_count(x))
@@ -217,9 +368,8 @@ static int run_group_normalization(struct op_call *call)
 	struct planes job = {.epsilon = op_attr_float(call->node, "epsilon", 1e-5f),
 			     .groups = op_attr_int(call->node, "num_groups", 0),
 			     .scale_by_group = call->node->opset < 21};
-	int err;
+	int err = check_floats(call);
 
-	err = check_f32(call);
 	if (!err && x->rank < 2)
 		err = op_fail(call, -EINVAL, "GroupNormalization: the input has rank %d, at least 2 is needed",
 			      x->rank);
@@ -228,6 +378,10 @@ static int run_group_normalization(struct op_call *call)
 			      (long long)x->dims[1], (long long)job.groups);
 	for (size_t i = 1; !err && i < 3; i++)
 		err = check_vector(call, i, job.scale_by_group ? job.groups : x->dims[1]);
+	if (!err && !all_f32(call))
+		return general_group_normalization(
+			call, (int64_t[]){x->dims[0], job.groups, x->dims[1] / job.groups, spatial_count(x)},
+			job.scale_by_group ? 1 : 2);
 	if (!err)
 		err = op_output(call, 0, DTYPE_F32, x->rank, x->dims);
 	if (err || !op_wanted(call, 0) || !tensor_count(x))
@@ -304,36 +458,66 @@ static void normalize_rows(void *arg, int64_t begin, int64_t end)
 	}
 }
 
-/* Rows and their length from attribute axis, scale and bias from inputs 1 and 2; y is output 0. */
-static int read_rows(struct op_call *call, struct rows *job, int64_t *rows, int *axis_out)
+/* @t stretches to @x without stretching x. */
+static bool broadcasts_to(const struct tensor *t, const struct tensor *x)
+{
+	int64_t dims[TENSOR_MAX_RANK];
+	int rank;
+
+	return !broadcast_dims(x->rank, x->dims, t->rank, t->dims, &rank, dims) && rank == x->rank &&
+	       !memcmp(dims, x->dims, (size_t)rank * sizeof(*dims));
+}
+
+/* Scale and bias stretch to x as NumPy has it; the statistics have x's shape with ones from @axis on. */
+static int general_layer_normalization(struct op_call *call, int axis, enum dtype y_type, bool root_mean_square)
 {
 	const struct tensor *x = call->inputs[0];
-	int64_t axis = op_attr_int(call->node, "axis", -1);
-	int err = check_f32(call);
+	struct general g = {.n = {.epsilon = (double)op_attr_float(call->node, "epsilon", 1e-5f),
+				  .form = root_mean_square ? NORMALIZE_SQUARES : NORMALIZE_VARIANCE}};
+	enum dtype stash = (enum dtype)op_attr_int(call->node, "stash_type", DTYPE_F32);
+	int64_t dims[TENSOR_MAX_RANK], rows = tensor_count(x) ? dims_count(axis, x->dims) : 0;
+	double *statistics = calloc((size_t)rows * 2 + 1, sizeof(*statistics));
+	int err = general_start(call, &g, x->rank, x->dims);
 
-	if (!err && normalize_axis(&axis, x->rank))
-		err = op_fail(call, -EINVAL, "%s: axis %lld of a tensor of rank %d", call->node->op_type,
-			      (long long)axis, x->rank);
-	if (err)
-		return err;
-	job->n = *rows = 1;
-	for (int i = 0; tensor_count(x) && i < x->rank; i++)
-		*(i < axis ? rows : &job->n) *= x->dims[i];
-	for (size_t i = 1; i < 3; i++) {
+	if (!err && !statistics)
+		err = -ENOMEM;
+	for (int i = 0; i < x->rank; i++) {
+		g.n.over[i] = i >= axis;
+		dims[i] = i < axis ? x->dims[i] : 1;
+	}
+	for (size_t i = 1; !err && i < 3; i++) {
 		const struct tensor *t = op_input(call, i);
 
-		if (t && tensor_count(x) && tensor_count(t) != job->n)
-			return op_fail(call, -ENOTSUP,
-				       "%s: input %zu has %lld elements, implemented is one for each of %lld",
-				       call->node->op_type, i, (long long)tensor_count(t), (long long)job->n);
+		if (t)
+			*(i == 1 ? &g.n.scale : &g.n.bias) =
+				broadcasts_to(t, x) ? general_operand(&g, i, x->rank - t->rank, t->rank, t->dims)
+						    : general_operand(&g, i, axis, x->rank - axis, x->dims + axis);
 	}
-	err = op_output(call, 0, DTYPE_F32, x->rank, x->dims);
-	job->x = x->data;
-	job->y = op_wanted(call, 0) ? call->outputs[0]->data : NULL;
-	job->scale = op_input(call, 1) ? op_input(call, 1)->data : NULL;
-	job->bias = op_input(call, 2) ? op_input(call, 2)->data : NULL;
-	*axis_out = (int)axis;
+	g.n.mean_out = statistics;
+	g.n.variance_out = statistics + rows;
+	if (!err) {
+		normalize_run(&g.n, call->pool);
+		err = general_output(call, 0, y_type, x->rank, x->dims, g.y.data);
+	}
+	for (int64_t i = 0; !err && i < rows; i++)
+		g.n.variance_out[i] = 1 / sqrt(g.n.variance_out[i] + g.n.epsilon);
+	if (!err && !root_mean_square)
+		err = general_output(call, 1, stash, x->rank, dims, g.n.mean_out);
+	if (!err)
+		err = general_output(call, root_mean_square ? 1 : 2, stash, x->rank, dims, g.n.variance_out);
+	general_finish(&g);
+	free(statistics);
 	return err;
+}
+
+/* Scale and bias of the same numbers in every row: as many as a row has, without a stretched axis. */
+static bool repeats_rows(const struct tensor *t, const struct tensor *x, int axis)
+{
+	if (t->rank > x->rank - axis) /* leading ones */
+		for (int i = 0; i < t->rank - (x->rank - axis); i++)
+			if (t->dims[i] != 1)
+				return false;
+	return tensor_count(t) == dims_count(x->rank - axis, x->dims + axis);
 }
 
 static int layer_normalization(struct op_call *call, bool root_mean_square)
@@ -341,22 +525,49 @@ static int layer_normalization(struct op_call *call, bool root_mean_square)
 	const struct tensor *x = call->inputs[0];
 	struct rows job = {.epsilon = op_attr_float(call->node, "epsilon", 1e-5f),
 			   .root_mean_square = root_mean_square};
-	int64_t rows, dims[TENSOR_MAX_RANK];
-	int axis = 0, err = read_rows(call, &job, &rows, &axis);
+	int64_t axis = op_attr_int(call->node, "axis", -1), stash = op_attr_int(call->node, "stash_type", DTYPE_F32);
+	int64_t dims[TENSOR_MAX_RANK];
+	bool plain = all_f32(call) && stash == DTYPE_F32;
+	int err = check_floats(call);
 
-	/* The statistics have the input's shape with ones where they were taken. */
-	for (int i = 0; !err && i < x->rank; i++)
-		dims[i] = i < axis ? x->dims[i] : 1;
-	for (size_t i = 1; !err && i < call->node->num_outputs; i++)
-		err = op_output(call, i, DTYPE_F32, x->rank, dims);
-	if (err || !job.y || !tensor_count(x))
+	if (!err && normalize_axis(&axis, x->rank))
+		err = op_fail(call, -EINVAL, "%s: axis %lld of a tensor of rank %d", call->node->op_type,
+			      (long long)axis, x->rank);
+	if (!err && !dtype_is_float((enum dtype)stash))
+		err = op_fail(call, -EINVAL, "%s: attribute stash_type is %lld, no float type", call->node->op_type,
+			      (long long)stash);
+	for (size_t i = 1; !err && i < 3; i++) {
+		const struct tensor *t = op_input(call, i);
+
+		if (t && !broadcasts_to(t, x) && !(tensor_count(t) == dims_count(x->rank - (int)axis, x->dims + axis)))
+			return op_fail(call, -EINVAL, "%s: input %zu does not stretch to the shape of input 0",
+				       call->node->op_type, i);
+		plain = plain && (!t || repeats_rows(t, x, (int)axis));
+	}
+	if (err)
 		return err;
+	/* RMSNormalization's output has the type of the scale. */
+	if (!plain)
+		return general_layer_normalization(call, (int)axis, call->inputs[root_mean_square ? 1 : 0]->dtype,
+						   root_mean_square);
+	/* The statistics have the input's shape with ones where they were taken. */
+	for (int i = 0; i < x->rank; i++)
+		dims[i] = i < axis ? x->dims[i] : 1;
+	for (size_t i = 0; !err && i < call->node->num_outputs; i++)
+		err = op_output(call, i, DTYPE_F32, x->rank, i ? dims : x->dims);
+	if (err || !op_wanted(call, 0) || !tensor_count(x))
+		return err;
+	job.n = dims_count(x->rank - (int)axis, x->dims + axis);
+	job.x = x->data;
+	job.y = call->outputs[0]->data;
+	job.scale = call->inputs[1]->data;
+	job.bias = op_input(call, 2) ? op_input(call, 2)->data : NULL;
 	/* RMSNormalization in its ONNX Runtime form has the inverse as its second output, without the mean. */
-	if (op_wanted(call, root_mean_square ? 2 : 1) && !root_mean_square)
+	if (!root_mean_square && op_wanted(call, 1))
 		job.mean = call->outputs[1]->data;
 	if (op_wanted(call, root_mean_square ? 1 : 2))
 		job.inverse = call->outputs[root_mean_square ? 1 : 2]->data;
-	parallel_range(call->pool, rows, PARALLEL_GRAIN / 4 / job.n, normalize_rows, &job);
+	parallel_range(call->pool, tensor_count(x) / job.n, PARALLEL_GRAIN / 4 / job.n, normalize_rows, &job);
 	return 0;
 }
 
@@ -426,225 +637,12 @@ static int run_skip_rms_normalization(struct op_call *call)
 	return skip_layer_normalization(call, true);
 }
 
-/* ---- over any axes ---- */
-
-/*
- * MeanVarianceNormalization: (x - mean) / (deviation + 1e-9) over the attribute's axes, default [0, 2, 3] (the
- * specification's function body). Each group of elements is visited by its offsets; not a fast path.
- */
-struct axes_split {
-	int rank;
-	int64_t dims[TENSOR_MAX_RANK], strides[TENSOR_MAX_RANK];
-	int64_t count;
-};
-
-static void split_add(struct axes_split *split, int64_t dim, int64_t stride)
-{
-	split->dims[split->rank] = dim;
-	split->strides[split->rank++] = stride;
-	split->count *= dim;
-}
-
-static int64_t split_offset(const struct axes_split *split, int64_t index)
-{
-	int64_t offset = 0;
-
-	for (int i = split->rank - 1; i >= 0; i--) {
-		offset += index % split->dims[i] * split->strides[i];
-		index /= split->dims[i];
-	}
-	return offset;
-}
-
-static void normalize_offsets(const struct axes_split *inner, const float *x, float *y)
-{
-	double mean = 0, squares = 0;
-	float deviation;
-
-	for (int64_t i = 0; i < inner->count; i++)
-		mean += (double)x[split_offset(inner, i)];
-	mean /= (double)inner->count;
-	for (int64_t i = 0; i < inner->count; i++) {
-		double d = (double)x[split_offset(inner, i)] - mean;
-
-		squares += d * d;
-	}
-	deviation = (float)sqrt(squares / (double)inner->count) + 1e-9f;
-	for (int64_t i = 0; i < inner->count; i++) {
-		int64_t at = split_offset(inner, i);
-
-		y[at] = (float)((double)x[at] - mean) / deviation;
-	}
-}
-
-static int run_mean_variance_normalization(struct op_call *call)
-{
-	static const int64_t default_axes[] = {0, 2, 3};
-	const struct tensor *x = call->inputs[0];
-	struct axes_split inner = {.count = 1}, outer = {.count = 1};
-	const int64_t *axes;
-	size_t num_axes = op_attr_ints(call->node, "axes", &axes);
-	bool selected[TENSOR_MAX_RANK];
-	int64_t stride = 1;
-	int err;
-
-	if (!num_axes) {
-		axes = default_axes;
-		num_axes = 3;
-	}
-	err = check_f32(call);
-	if (!err && normalize_axes(axes, num_axes, x->rank, selected))
-		err = op_fail(call, -EINVAL, "MeanVarianceNormalization: the axes do not fit a tensor of rank %d",
-			      x->rank);
-	if (!err)
-		err = op_output(call, 0, DTYPE_F32, x->rank, x->dims);
-	if (err || !op_wanted(call, 0) || !tensor_count(x))
-		return err;
-	for (int i = x->rank - 1; i >= 0; i--) {
-		split_add(selected[i] ? &inner : &outer, x->dims[i], stride);
-		stride *= x->dims[i];
-	}
-	for (int64_t i = 0; i < outer.count; i++) {
-		int64_t offset = split_offset(&outer, i);
-
-		normalize_offsets(&inner, (const float *)x->data + offset, (float *)call->outputs[0]->data + offset);
-	}
-	return 0;
-}
-
-/* LpNormalization: x / norm along one axis; a zero norm leaves zeros. */
-static void normalize_line(int64_t n, int64_t stride, int64_t p, const float *x, float *y)
-{
-	double norm = 0;
-
-	for (int64_t i = 0; i < n; i++) {
-		double v = (double)x[i * stride];
-
-		norm += p == 1 ? fabs(v) : v * v;
-	}
-	if (p == 2)
-		norm = sqrt(norm);
-	for (int64_t i = 0; i < n; i++)
-		y[i * stride] = norm != 0 ? (float)((double)x[i * stride] / norm) : 0;
-}
-
-static int run_lp_normalization(struct op_call *call)
-{
-	const struct tensor *x = call->inputs[0];
-	int64_t axis = op_attr_int(call->node, "axis", -1), p = op_attr_int(call->node, "p", 2), inner = 1, outer, n;
-	int err;
-
-	err = check_f32(call);
-	if (!err && (p < 1 || p > 2))
-		err = op_fail(call, -EINVAL, "LpNormalization: attribute p is %lld, 1 and 2 are defined", (long long)p);
-	if (!err && normalize_axis(&axis, x->rank))
-		err = op_fail(call, -EINVAL, "LpNormalization: axis %lld of a tensor of rank %d", (long long)axis,
-			      x->rank);
-	if (!err)
-		err = op_output(call, 0, DTYPE_F32, x->rank, x->dims);
-	if (err || !op_wanted(call, 0) || !tensor_count(x))
-		return err;
-	n = x->dims[axis];
-	for (int i = (int)axis + 1; i < x->rank; i++)
-		inner *= x->dims[i];
-	outer = tensor_count(x) / n / inner;
-	for (int64_t i = 0; i < outer * inner; i++) {
-		int64_t at = i / inner * n * inner + i % inner;
-
-		normalize_line(n, inner, p, (const float *)x->data + at, (float *)call->outputs[0]->data + at);
-	}
-	return 0;
-}
-
-/* ---- LRN ---- */
-
-struct lrn {
-	int64_t channels, count, before, after; /* channels of the window before and after the own one */
-	float alpha, beta, bias;                /* alpha already divided by the window's size */
-	const float *x;
-	float *y;
-};
-
-#define LRN_BLOCK 256
-
-CPU_CLONES static void add_squares(int64_t n, const float *x, float *sum)
-{
-	for (int64_t i = 0; i < n; i++)
-		sum[i] += x[i] * x[i];
-}
-
-/* y = x * (bias + alpha * sum)^-beta; 0.75, the usual beta, without a logarithm. */
-CPU_CLONES static void lrn_scale_usual(int64_t n, const float *x, const float *sum, float bias, float alpha, float *y)
-{
-	for (int64_t i = 0; i < n; i++) {
-		float root = sqrtf(bias + alpha * sum[i]);
-
-		y[i] = x[i] / (root * sqrtf(root));
-	}
-}
-
-static void lrn_scale(const struct lrn *job, int64_t n, const float *x, const float *sum, float *y)
-{
-	if (job->beta == 0.75f) {
-		lrn_scale_usual(n, x, sum, job->bias, job->alpha, y);
-		return;
-	}
-	for (int64_t i = 0; i < n; i++)
-		y[i] = x[i] * powf(job->bias + job->alpha * sum[i], -job->beta);
-}
-
-/* Planes [begin, end): image and channel. */
-static void lrn_planes(void *arg, int64_t begin, int64_t end)
-{
-	const struct lrn *job = arg;
-	float sum[LRN_BLOCK];
-
-	for (int64_t i = begin; i < end; i++) {
-		int64_t c = i % job->channels, first = c < job->before ? 0 : c - job->before;
-		int64_t last = job->channels - 1 - c < job->after ? job->channels - 1 : c + job->after;
-
-		for (int64_t j = 0; j < job->count; j += LRN_BLOCK) {
-			int64_t width = job->count - j < LRN_BLOCK ? job->count - j : LRN_BLOCK;
-
-			memset(sum, 0, sizeof(sum));
-			for (int64_t k = first; k <= last; k++)
-				add_squares(width, job->x + (i - c + k) * job->count + j, sum);
-			lrn_scale(job, width, job->x + i * job->count + j, sum, job->y + i * job->count + j);
-		}
-	}
-}
-
-static int run_lrn(struct op_call *call)
-{
-	const struct tensor *x = call->inputs[0];
-	int64_t size = op_attr_int(call->node, "size", 0);
-	struct lrn job = {.beta = op_attr_float(call->node, "beta", 0.75f),
-			  .bias = op_attr_float(call->node, "bias", 1)};
-	int err;
-
-	err = check_f32(call);
-	if (!err && x->rank < 2)
-		err = op_fail(call, -EINVAL, "LRN: the input has rank %d, at least 2 is needed", x->rank);
-	if (!err && (size < 1 || size > INT32_MAX))
-		err = op_fail(call, -EINVAL, "LRN: attribute size is %lld", (long long)size);
-	if (!err)
-		err = op_output(call, 0, DTYPE_F32, x->rank, x->dims);
-	if (err || !op_wanted(call, 0) || !tensor_count(x))
-		return err;
-	job.alpha = op_attr_float(call->node, "alpha", 1e-4f) / (float)size;
-	job.before = (size - 1) / 2; /* floor, and the other half is rounded up (LRN's formula) */
-	job.after = size - 1 - job.before;
-	job.channels = x->dims[1];
-	job.count = spatial_count(x);
-	job.x = x->data;
-	job.y = call->outputs[0]->data;
-	parallel_range(call->pool, x->dims[0] * job.channels, PARALLEL_GRAIN / 4 / job.count, lrn_planes, &job);
-	return 0;
-}
-
 /* Mean and deviation stay float32 (stash_type); y and the sum of input and skip do not. */
 static const signed char statistics_output[] = {0, -1, -1, 0};
 static const struct op_widen statistics_in_f32 = {statistics_output};
+/* RMSNormalization: y has the type of the scale. */
+static const signed char scaled_output[] = {1, -1};
+static const struct op_widen scaled_in_f32 = {scaled_output};
 /* Running mean and variance have a type of their own since opset 14. */
 static const signed char running_output[] = {0, 3, 4, 3, 4};
 static const struct op_widen statistics_as_given = {running_output};
@@ -653,14 +651,10 @@ const struct op_kernel ops_normalization[] = {
 	{"", "BatchNormalization", 1, 0, 5, 5, 1, 5, run_batch_normalization, NULL, NULL, &statistics_as_given},
 	{"", "GroupNormalization", 18, 0, 3, 3, 1, 1, run_group_normalization, NULL, NULL, &op_half_in_f32},
 	{"", "InstanceNormalization", 1, 0, 3, 3, 1, 1, run_instance_normalization, NULL, NULL, &op_half_in_f32},
-	{"", "LRN", 1, 0, 1, 1, 1, 1, run_lrn, NULL, NULL, &op_half_in_f32},
 	/* Before opset 17 as ONNX Runtime's extension in the same domain, with the same meaning. */
 	{"", "LayerNormalization", 1, 0, 2, 3, 1, 3, run_layer_normalization, NULL, NULL, &statistics_in_f32},
-	{"", "LpNormalization", 1, 0, 1, 1, 1, 1, run_lp_normalization, NULL, NULL, &op_half_in_f32},
-	{"", "MeanVarianceNormalization", 1, 0, 1, 1, 1, 1, run_mean_variance_normalization, NULL, NULL,
-	 &op_half_in_f32},
-	{"", "RMSNormalization", 1, 0, 2, 2, 1, 2, run_rms_normalization, NULL, NULL, &statistics_in_f32},
-	{"", "SimplifiedLayerNormalization", 1, 0, 2, 2, 1, 2, run_rms_normalization, NULL, NULL, &statistics_in_f32},
+	{"", "RMSNormalization", 1, 0, 2, 2, 1, 2, run_rms_normalization, NULL, NULL, &scaled_in_f32},
+	{"", "SimplifiedLayerNormalization", 1, 0, 2, 2, 1, 2, run_rms_normalization, NULL, NULL, &scaled_in_f32},
 	{"com.microsoft", "SkipLayerNormalization", 1, 0, 3, 5, 1, 4, run_skip_layer_normalization, NULL, NULL,
 	 &statistics_in_f32},
 	{"com.microsoft", "SkipSimplifiedLayerNormalization", 1, 0, 3, 4, 1, 4, run_skip_rms_normalization, NULL, NULL,

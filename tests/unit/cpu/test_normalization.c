@@ -381,9 +381,113 @@ static int seed(void **state)
 	return 0;
 }
 
+/* Doubles have a loop of their own; the float32 one judges it, and a scale that stretches within a row. */
+static void doubles_and_stretched_scales_agree_with_floats(void **state)
+{
+	int64_t dims[4] = {2, 6, 4, 3}, channels = 6;
+	static const struct {
+		const char *op;
+		int opset, parameters;
+	} ops[] = {{"InstanceNormalization", 6, 2}, {"GroupNormalization", 21, 2},
+		   {"BatchNormalization", 15, 4},   {"LRN", 13, 0},
+		   {"LpNormalization", 1, 0},       {"MeanVarianceNormalization", 13, 0}};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(ops) / sizeof(ops[0]); k++) {
+		struct op_case single, wide;
+
+		op_case_init(&single, "", ops[k].op, ops[k].opset);
+		op_case_init(&wide, "", ops[k].op, ops[k].opset);
+		op_case_int(&single, "num_groups", 3);
+		op_case_int(&wide, "num_groups", 3);
+		op_case_int(&single, "size", 3);
+		op_case_int(&wide, "size", 3);
+		for (int i = 0; i <= ops[k].parameters; i++) {
+			const float *values = op_case_random(&single, i ? 1 : 4, i ? &channels : dims);
+			double *doubles = op_case_input(&wide, DTYPE_F64, i ? 1 : 4, i ? &channels : dims)->data;
+
+			for (int64_t j = 0; j < tensor_count(&single.inputs[i]); j++) {
+				if (i == 4) /* a variance */
+					((float *)single.inputs[i].data)[j] = fabsf(values[j]) + 0.1f;
+				doubles[j] = values[j];
+			}
+		}
+		op_case_expect_ok(&single);
+		op_case_expect_ok(&wide);
+		assert_int_equal(wide.outputs[0].dtype, DTYPE_F64);
+		for (int64_t j = 0; j < 144; j++)
+			assert_float_equal(((double *)wide.outputs[0].data)[j], ((float *)single.outputs[0].data)[j],
+					   1e-4);
+		op_case_finish(&single);
+		op_case_finish(&wide);
+	}
+}
+
+static void layer_normalization_stretches_its_scale(void **state)
+{
+	int64_t dims[3] = {2, 3, 4}, column[2] = {3, 1};
+	const float *x, *scale;
+	struct op_case c;
+
+	(void)state;
+	op_case_init(&c, "", "LayerNormalization", 17);
+	op_case_int(&c, "axis", 1);
+	x = op_case_random(&c, 3, dims);
+	scale = op_case_random(&c, 2, column);
+	op_case_expect_ok(&c);
+	for (int row = 0; row < 2; row++) {
+		double mean, variance;
+
+		statistics(x + row * 12, 12, 1, &mean, &variance);
+		for (int i = 0; i < 12; i++)
+			y[row * 12 + i] = (float)((x[row * 12 + i] - mean) / sqrt(variance + 1e-5) * scale[i / 4]);
+	}
+	expect_near(&c.outputs[0], y, 1e-4, 1e-5);
+	op_case_finish(&c);
+}
+
+/* Opset 7, spatial = 0: every activation has statistics of its own, over the batch; outputs 3 and 4 are those. */
+static void batch_normalization_trains_by_activation(void **state)
+{
+	int64_t dims[3] = {5, 2, 3};
+	const float *x;
+	struct op_case c;
+
+	(void)state;
+	op_case_init(&c, "", "BatchNormalization", 7);
+	op_case_int(&c, "spatial", 0);
+	c.node.num_outputs = 5;
+	x = op_case_random(&c, 3, dims);
+	for (int i = 0; i < 4; i++)
+		op_case_random(&c, 2, dims + 1);
+	op_case_expect_ok(&c);
+	for (int a = 0; a < 6; a++) {
+		double mean = 0, variance = 0;
+
+		for (int n = 0; n < 5; n++)
+			mean += x[n * 6 + a] / 5.0;
+		for (int n = 0; n < 5; n++)
+			variance += pow(x[n * 6 + a] - mean, 2) / 5;
+		for (int n = 0; n < 5; n++)
+			assert_float_equal(tensor_get_f64(&c.outputs[0], n * 6 + a),
+					   (x[n * 6 + a] - mean) / sqrt(variance + 1e-5) *
+							   tensor_get_f64(&c.inputs[1], a) +
+						   tensor_get_f64(&c.inputs[2], a),
+					   1e-4);
+		assert_float_equal(tensor_get_f64(&c.outputs[1], a), tensor_get_f64(&c.inputs[3], a) * 0.9 + mean * 0.1,
+				   1e-5);
+		assert_float_equal(tensor_get_f64(&c.outputs[3], a), mean, 1e-5);
+		assert_float_equal(tensor_get_f64(&c.outputs[4], a), variance, 1e-5);
+	}
+	op_case_finish(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(doubles_and_stretched_scales_agree_with_floats),
+		cmocka_unit_test(layer_normalization_stretches_its_scale),
+		cmocka_unit_test(batch_normalization_trains_by_activation),
 		cmocka_unit_test(batch_normalization_scales_each_channel),
 		cmocka_unit_test(batch_normalization_in_training_returns_the_running_statistics),
 		cmocka_unit_test(layer_normalization_works_on_trailing_axes),
