@@ -169,6 +169,7 @@ static const struct {
 	{"ReduceL2", 2},  {"ReduceSumSquare", 2}, {"ReduceLogSum", 2}, {"ReduceLogSumExp", 2}, {"CenterCropPad", 2},
 	{"AffineGrid", 2}, {"BlackmanWindow", 1}, {"Col2Im", 6},	{"DFT", 6},		{"HammingWindow", 1}, {"HannWindow", 1},
 	{"ImageDecoder", ~0u}, {"MaxUnpool", 4}, {"MelWeightMatrix", 31}, {"STFT", 10}, {"StringNormalizer", ~0u}, {"StringSplit", ~0u},
+	{"OneHotEncoder", 1},
 };
 
 static bool depends_on_data(const struct graph_node *node)

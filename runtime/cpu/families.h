@@ -25,6 +25,12 @@
 	X(gemm)           \
 	X(indexing)       \
 	X(loss)           \
+	X(ml_feature)     \
+	X(ml_label)       \
+	X(ml_linear)      \
+	X(ml_map)         \
+	X(ml_svm)         \
+	X(ml_tree)        \
 	X(movement)       \
 	X(normalization)  \
 	X(optimizer)      \

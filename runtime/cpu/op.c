@@ -132,6 +132,22 @@ size_t op_attr_ints(const struct op_node *node, const char *name, const int64_t 
 	return *values ? attr->count : 0;
 }
 
+size_t op_attr_floats(const struct op_node *node, const char *name, const float **values)
+{
+	const struct attr *attr = typed_attr(node, name, ATTR_FLOATS);
+
+	*values = attr && attr->count ? attr->floats : NULL;
+	return *values ? attr->count : 0;
+}
+
+size_t op_attr_strings(const struct op_node *node, const char *name, const struct tensor_string **values)
+{
+	const struct attr *attr = typed_attr(node, name, ATTR_STRINGS);
+
+	*values = attr && attr->count ? attr->strings : NULL;
+	return *values ? attr->count : 0;
+}
+
 /* ---- calls ---- */
 
 int op_fail(struct op_call *call, int err, const char *format, ...)

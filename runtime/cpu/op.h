@@ -77,6 +77,9 @@ float op_attr_float(const struct op_node *node, const char *name, float fallback
 bool op_attr_is(const struct op_node *node, const char *name, const char *fallback, const char *value);
 /* Integers of @name: their count, 0 when absent; *values is NULL then. */
 size_t op_attr_ints(const struct op_node *node, const char *name, const int64_t **values);
+/* The same for floats and strings. */
+size_t op_attr_floats(const struct op_node *node, const char *name, const float **values);
+size_t op_attr_strings(const struct op_node *node, const char *name, const struct tensor_string **values);
 
 /*
  * struct op_call - one execution

@@ -11,48 +11,37 @@
 #define LANES 16
 #define BLOCK 1024
 
-CPU_CLONES double row_sum(int64_t n, const float *x)
-{
-	double total = 0;
-
-	for (int64_t i = 0; i < n;) {
-		int64_t end = i + BLOCK < n ? i + BLOCK : n;
-		float lanes[LANES] = {0}, block = 0;
-
-		for (; i + LANES <= end; i += LANES)
-			for (int l = 0; l < LANES; l++)
-				lanes[l] += x[i + l];
-		for (; i < end; i++)
-			block += x[i];
-		for (int l = 0; l < LANES; l++)
-			block += lanes[l];
-		total += (double)block;
-	}
+/* The sum of TERM, an expression of index @i, over n elements. */
+#define LANE_SUM(term)                                                  \
+	double total = 0;                                               \
+                                                                        \
+	for (int64_t begin = 0; begin < n; begin += BLOCK) {            \
+		int64_t end = begin + BLOCK < n ? begin + BLOCK : n, i; \
+		float lanes[LANES] = {0}, block = 0;                    \
+                                                                        \
+		for (i = begin; i + LANES <= end; i += LANES)           \
+			for (int64_t l = 0, j = i; l < LANES; l++, j++) \
+				lanes[l] += term(j);                    \
+		for (; i < end; i++)                                    \
+			block += term(i);                               \
+		for (int l = 0; l < LANES; l++)                         \
+			block += lanes[l];                              \
+		total += (double)block;                                 \
+	}                                                               \
 	return total;
-}
 
-CPU_CLONES double row_sum_squares(int64_t n, const float *x, float center)
-{
-	double total = 0;
+#define ELEMENT(i) x[i]
+#define SQUARED_DEVIATION(i) ((x[i] - center) * (x[i] - center))
+#define PRODUCT(i) (x[i] * y[i])
+#define SQUARED_DIFFERENCE(i) ((x[i] - y[i]) * (x[i] - y[i]))
 
-	for (int64_t i = 0; i < n;) {
-		int64_t end = i + BLOCK < n ? i + BLOCK : n;
-		float lanes[LANES] = {0}, block = 0;
+CPU_CLONES double row_sum(int64_t n, const float *x){LANE_SUM(ELEMENT)}
 
-		for (; i + LANES <= end; i += LANES)
-			for (int l = 0; l < LANES; l++) {
-				float d = x[i + l] - center;
+CPU_CLONES double row_sum_squares(int64_t n, const float *x, float center){LANE_SUM(SQUARED_DEVIATION)}
 
-				lanes[l] += d * d;
-			}
-		for (; i < end; i++)
-			block += (x[i] - center) * (x[i] - center);
-		for (int l = 0; l < LANES; l++)
-			block += lanes[l];
-		total += (double)block;
-	}
-	return total;
-}
+CPU_CLONES double row_dot(int64_t n, const float *x, const float *y){LANE_SUM(PRODUCT)}
+
+CPU_CLONES double row_distance_squared(int64_t n, const float *x, const float *y){LANE_SUM(SQUARED_DIFFERENCE)}
 
 CPU_CLONES float row_max(int64_t n, const float *x)
 {

@@ -12,6 +12,9 @@
 double row_sum(int64_t n, const float *x);
 /* Sum of (x - center)^2. */
 double row_sum_squares(int64_t n, const float *x, float center);
+double row_dot(int64_t n, const float *x, const float *y);
+/* Sum of (x - y)^2. */
+double row_distance_squared(int64_t n, const float *x, const float *y);
 /* -infinity for an empty row; NaN is ignored unless it comes first. */
 float row_max(int64_t n, const float *x);
 /* y = x * scale + shift; y may be x. */

@@ -232,21 +232,31 @@ int tensor_init_view(struct tensor *t, enum dtype type, int rank, const int64_t 
 	return 0;
 }
 
+int tensor_string_set(struct tensor_string *string, const void *data, size_t size)
+{
+	char *copy = NULL;
+
+	if (size) {
+		copy = malloc(size);
+		if (!copy)
+			return -ENOMEM;
+		memcpy(copy, data, size);
+	}
+	free(string->data);
+	string->data = copy;
+	string->size = size;
+	return 0;
+}
+
 static int copy_strings(struct tensor *dst, const struct tensor *src)
 {
 	const struct tensor_string *from = src->data;
 	struct tensor_string *to = dst->data;
 	int64_t count = tensor_count(src);
 
-	for (int64_t i = 0; i < count; i++) {
-		if (!from[i].size)
-			continue;
-		to[i].data = malloc(from[i].size);
-		if (!to[i].data)
+	for (int64_t i = 0; i < count; i++)
+		if (tensor_string_set(&to[i], from[i].data, from[i].size))
 			return -ENOMEM;
-		memcpy(to[i].data, from[i].data, from[i].size);
-		to[i].size = from[i].size;
-	}
 	return 0;
 }
 

@@ -132,6 +132,9 @@ int tensor_copy(struct tensor *dst, const struct tensor *src);
 /* Release what @t owns and make it empty. Safe on a zeroed or finished tensor. */
 void tensor_finish(struct tensor *t);
 
+/* Replace a string element by a copy of @size bytes at @data. -ENOMEM: the element is as it was. */
+int tensor_string_set(struct tensor_string *string, const void *data, size_t size);
+
 bool tensor_same_shape(const struct tensor *a, const struct tensor *b);
 
 /*
