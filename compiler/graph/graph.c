@@ -106,9 +106,21 @@ void graph_destroy(struct graph *graph)
 	free(graph->nodes);
 	free(graph->inputs);
 	free(graph->outputs);
+	free(graph->captures);
 	free(graph->symbols);
 	free(graph->opsets);
 	free(graph);
+}
+
+void graph_take_memory(struct graph *graph, struct graph *from)
+{
+	struct block **last = &graph->priv->blocks;
+
+	while (*last)
+		last = &(*last)->next;
+	/* Behind the block that is being filled. What @from still has in it stays valid until @graph is destroyed. */
+	*last = from->priv->blocks;
+	from->priv->blocks = NULL;
 }
 
 const char *graph_intern(struct graph *graph, const char *text)
@@ -372,6 +384,54 @@ int graph_remove_node(struct graph *graph, struct graph_node *node)
 	return 0;
 }
 
+/* ---- bodies ---- */
+
+struct graph *graph_node_body(const struct graph_node *node, size_t i)
+{
+	return node->attrs[i].type == ATTR_GRAPH ? node->attrs[i].graph : NULL;
+}
+
+bool graph_has_body(const struct graph_node *node)
+{
+	for (size_t i = 0; i < node->num_attrs; i++)
+		if (graph_node_body(node, i))
+			return true;
+	return false;
+}
+
+/* Index of @from among the captures of @node, where it is added when it is new. Negative errno. */
+static int capture_index(struct graph *graph, struct graph_node *node, struct graph_value *from)
+{
+	struct graph_value **grown;
+
+	for (size_t i = 0; i < node->num_captures; i++)
+		if (graph_captured(node, i) == from)
+			return (int)i;
+	grown = graph_alloc(graph, (node->num_inputs + 2) * sizeof(*grown));
+	if (!grown || add_use(from, node))
+		return -ENOMEM;
+	memcpy(grown, node->inputs, node->num_inputs * sizeof(*grown));
+	grown[node->num_inputs++] = from;
+	node->inputs = grown;
+	return (int)node->num_captures++;
+}
+
+int graph_add_capture(struct graph_node *node, struct graph *body, struct graph_value *value, struct graph_value *from)
+{
+	struct graph_capture *grown = realloc(body->captures, (body->num_captures + 1) * sizeof(*grown));
+	int index;
+
+	if (!grown)
+		return -ENOMEM;
+	body->captures = grown;
+	index = capture_index(body->outer, node, from);
+	if (index < 0)
+		return index;
+	body->captures[body->num_captures++] = (struct graph_capture){value, (size_t)index};
+	value->is_input = true;
+	return 0;
+}
+
 /* Kahn's algorithm; among ready nodes the one that came first before goes first. */
 int graph_sort(struct graph *graph)
 {
@@ -508,8 +568,9 @@ struct op_node graph_op_node(const struct graph_node *node)
 		.opset = node->opset,
 		.num_attrs = node->num_attrs,
 		.attrs = node->attrs,
-		.num_inputs = node->num_inputs,
+		.num_inputs = node->num_inputs - node->num_captures,
 		.num_outputs = node->num_outputs,
+		.num_captures = node->num_captures,
 	};
 }
 
@@ -568,35 +629,79 @@ char *graph_value_type(const struct graph *graph, const struct graph_value *valu
 	return text;
 }
 
-int graph_print(const struct graph *graph, FILE *out)
+static void print_node(const struct graph *graph, const struct graph_node *node, FILE *out, int depth);
+
+static void print_graph(const struct graph *graph, FILE *out, int depth)
 {
 	char type[256];
 
-	fprintf(out, "graph %s: %zu nodes\n", graph->name, graph->num_nodes);
+	fprintf(out, "%*sgraph %s: %zu nodes\n", depth, "", graph->name, graph->num_nodes);
 	for (size_t i = 0; i < graph->num_inputs; i++)
-		fprintf(out, "  input %%%s: %s\n", graph->inputs[i]->name,
+		fprintf(out, "%*s  input %%%s: %s\n", depth, "", graph->inputs[i]->name,
 			graph_value_type(graph, graph->inputs[i], type, sizeof(type)));
-	for (size_t n = 0; n < graph->num_nodes; n++) {
-		const struct graph_node *node = graph->nodes[n];
-
-		fprintf(out, "  %s",
-			node->placement == GRAPH_PLACE_NPU   ? "npu "
-			: node->placement == GRAPH_PLACE_CPU ? "cpu "
-							     : "");
-		for (size_t i = 0; i < node->num_outputs; i++)
-			if (node->outputs[i])
-				fprintf(out, "%s%%%s: %s", i ? ", " : "", node->outputs[i]->name,
-					graph_value_type(graph, node->outputs[i], type, sizeof(type)));
-		fprintf(out, " = %s%s%s(", node->domain, *node->domain ? "::" : "", node->op_type);
-		for (size_t i = 0; i < node->num_inputs; i++)
-			fprintf(out, "%s%s%s", i ? ", " : "",
-				node->inputs[i] ? node->inputs[i]->constant ? "#" : "%" : "-",
-				node->inputs[i] ? node->inputs[i]->name : "");
-		fputs(")\n", out);
-	}
+	for (size_t i = 0; i < graph->num_captures; i++)
+		fprintf(out, "%*s  capture %%%s: %s\n", depth, "", graph->captures[i].value->name,
+			graph_value_type(graph, graph->captures[i].value, type, sizeof(type)));
+	for (size_t n = 0; n < graph->num_nodes; n++)
+		print_node(graph, graph->nodes[n], out, depth);
 	for (size_t i = 0; i < graph->num_outputs; i++)
-		fprintf(out, "  output %%%s\n", graph->outputs[i]->name);
+		fprintf(out, "%*s  output %%%s\n", depth, "", graph->outputs[i]->name);
+}
+
+static void print_node(const struct graph *graph, const struct graph_node *node, FILE *out, int depth)
+{
+	size_t own = node->num_inputs - node->num_captures;
+	char type[256];
+
+	fprintf(out, "%*s  %s", depth, "",
+		node->placement == GRAPH_PLACE_NPU   ? "npu "
+		: node->placement == GRAPH_PLACE_CPU ? "cpu "
+						     : "");
+	for (size_t i = 0; i < node->num_outputs; i++)
+		if (node->outputs[i])
+			fprintf(out, "%s%%%s: %s", i ? ", " : "", node->outputs[i]->name,
+				graph_value_type(graph, node->outputs[i], type, sizeof(type)));
+	fprintf(out, " = %s%s%s(", node->domain, *node->domain ? "::" : "", node->op_type);
+	for (size_t i = 0; i < node->num_inputs; i++)
+		fprintf(out, "%s%s%s",
+			i == own ? (i ? "; captures " : "captures ")
+			: i      ? ", "
+				 : "",
+			node->inputs[i] ? node->inputs[i]->constant ? "#" : "%" : "-",
+			node->inputs[i] ? node->inputs[i]->name : "");
+	fputs(")\n", out);
+	for (size_t i = 0; i < node->num_attrs; i++)
+		if (graph_node_body(node, i)) {
+			fprintf(out, "%*s    %s:\n", depth, "", node->attrs[i].name);
+			print_graph(graph_node_body(node, i), out, depth + 4);
+		}
+}
+
+int graph_print(const struct graph *graph, FILE *out)
+{
+	print_graph(graph, out, 0);
 	return ferror(out) ? -EIO : 0;
+}
+
+/* Bodies are graphs of their own, and read only what their node is known to read. */
+static int validate_bodies(const struct graph_node *node, char *error, size_t error_size)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < node->num_attrs && !err; i++) {
+		const struct graph *body = graph_node_body(node, i);
+
+		if (!body)
+			continue;
+		for (size_t c = 0; c < body->num_captures; c++)
+			if (body->captures[c].index >= node->num_captures) {
+				snprintf(error, error_size, "node %s: %s captures more than the node", node->name,
+					 node->attrs[i].name);
+				return -EINVAL;
+			}
+		err = graph_validate(body, error, error_size);
+	}
+	return err;
 }
 
 int graph_validate(const struct graph *graph, char *error, size_t error_size)
@@ -622,12 +727,14 @@ int graph_validate(const struct graph *graph, char *error, size_t error_size)
 					 i);
 				return -EINVAL;
 			}
-			if (value && !value->producer && !value->constant && !value->is_input && !graph->outer) {
+			if (value && !value->producer && !value->constant && !value->is_input) {
 				snprintf(error, error_size, "node %s: nothing writes its input %s", node->name,
 					 value->name);
 				return -EINVAL;
 			}
 		}
+		if (validate_bodies(node, error, error_size))
+			return -EINVAL;
 	}
 	return 0;
 }

@@ -9,6 +9,11 @@
  *
  *	graph ── nodes[]  in topological order after graph_sort()
  *	      ── values[] each defined once: graph input, constant, or output of one node
+ *	      ── captures[] of a subgraph: values that are inputs there and come from the graph around
+ *
+ * Bodies of branches and loops are graphs of their own, in attributes of their node. What they read of the graph around is no
+ * look-up by name but an input of the node, behind the operator's own (num_captures of them): uses, order and dead code
+ * come out right in every pass that knows nothing of bodies, and values may be renamed.
  *
  * All objects belong to the graph and die with it (graph_destroy). Names are interned in the graph: compare with strcmp.
  * A graph is not thread-safe; two graphs may be used by two threads.
@@ -46,7 +51,8 @@ struct graph_type {
  * @key, @element: of a nested value, as in struct graph_type
  * @rank:     -1 while the rank is unknown
  * @constant: its contents when it is an initializer or was folded, else NULL
- * @producer: the node that computes it; NULL for graph inputs and constants
+ * @producer: the node that computes it; NULL for graph inputs, captures and constants
+ * @is_input: a graph input, or a capture
  * @uses:     nodes that read it (a node appears once per reading input); graph outputs are not in it, see @is_output
  * @lo, @hi:  range seen in calibration; valid when has_range
  * @data:     for the passes that need a word per value (a pass owns it only while it runs)
@@ -74,7 +80,7 @@ enum graph_placement { GRAPH_PLACE_UNDECIDED, GRAPH_PLACE_NPU, GRAPH_PLACE_CPU }
 
 /*
  * struct graph_node - one operator
- * @inputs:    NULL for an omitted optional input
+ * @inputs:    NULL for an omitted optional input; the last @num_captures of them are what the bodies capture
  * @origin:    names of the ONNX node(s) it came from, ", " between them when fused; for reports and the device trace
  * @placement: set by the partitioner; @region numbers the partition; @reason says why it is on the CPU (static or interned)
  */
@@ -87,6 +93,7 @@ struct graph_node {
 	const char *origin;
 	size_t num_inputs;
 	struct graph_value **inputs;
+	size_t num_captures;
 	size_t num_outputs;
 	struct graph_value **outputs;
 	size_t num_attrs;
@@ -95,6 +102,16 @@ struct graph_node {
 	int region;
 	const char *reason;
 	intptr_t data;
+};
+
+/*
+ * struct graph_capture - a value of a subgraph that comes from the graph around
+ * @value: in the subgraph
+ * @index: among the captures of the node that the subgraph belongs to
+ */
+struct graph_capture {
+	struct graph_value *value;
+	size_t index;
 };
 
 struct graph_opset {
@@ -117,7 +134,9 @@ struct graph {
 	struct graph_value **outputs;
 	size_t num_symbols;
 	const char **symbols;
-	struct graph *outer; /* for a subgraph: where captured names are looked up */
+	size_t num_captures; /* of a subgraph */
+	struct graph_capture *captures;
+	struct graph *outer; /* of a subgraph: the graph that its node is in */
 	struct graph_private *priv;
 };
 
@@ -139,6 +158,19 @@ struct graph_node *graph_add_node(struct graph *graph, struct graph_node *before
 				  const char *op_type, int opset, const char *name, size_t num_inputs,
 				  struct graph_value *const *inputs, size_t num_outputs,
 				  struct graph_value *const *outputs);
+/*
+ * Let @value of the subgraph @body, an attribute of @node, be a capture of @from, a value of the graph that @node is in. -ENOMEM.
+ */
+int graph_add_capture(struct graph_node *node, struct graph *body, struct graph_value *value, struct graph_value *from);
+/* Where capture @index of @node comes from. */
+static inline struct graph_value *graph_captured(const struct graph_node *node, size_t index)
+{
+	return node->inputs[node->num_inputs - node->num_captures + index];
+}
+/* Attribute @i of @node when it is a subgraph, else NULL. */
+struct graph *graph_node_body(const struct graph_node *node, size_t i);
+/* Does the node have a body? */
+bool graph_has_body(const struct graph_node *node);
 /* Attributes: set replaces one of the same name; strings and arrays are copied. */
 int graph_node_set_int(struct graph *graph, struct graph_node *node, const char *name, int64_t value);
 int graph_node_set_float(struct graph *graph, struct graph_node *node, const char *name, float value);
@@ -155,6 +187,13 @@ int graph_replace_value(struct graph *graph, struct graph_value *from, struct gr
 int graph_set_input(struct graph_node *node, size_t index, struct graph_value *value);
 /* Remove a node whose outputs have no readers (checked: -EBUSY). */
 int graph_remove_node(struct graph *graph, struct graph_node *node);
+/*
+ * Put the nodes of @body, a subgraph without inputs of @node (If), in the place of @node. -EINVAL: the body has not as many outputs as
+ * the node, or has inputs. -ENOMEM leaves a graph that can only be destroyed.
+ */
+int graph_inline(struct graph *graph, struct graph_node *node, struct graph *body);
+/* What was interned in @from lives as long as @graph now. */
+void graph_take_memory(struct graph *graph, struct graph *from);
 /* Order nodes topologically (stable), renumber ids, drop removed slots. -ELOOP when there is a cycle. */
 int graph_sort(struct graph *graph);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/graph/execute.h"
 #include "compiler/graph/passes.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/shape_rules.h"
@@ -51,7 +52,8 @@ static void set_shape(struct graph_value *value, enum dtype dtype, int rank, con
 {
 	value->dtype = dtype;
 	value->rank = rank;
-	memcpy(value->dims, dims, (size_t)rank * sizeof(*dims));
+	if (rank)
+		memcpy(value->dims, dims, (size_t)rank * sizeof(*dims));
 }
 
 /* Attribute list entry @i, or @fallback. */
@@ -221,6 +223,16 @@ static size_t output_bytes(const struct graph_node *node)
 	return bytes;
 }
 
+/* The type of the elements of @value as far as they say it. */
+static const struct graph_type *elements_type(struct graph *graph, const struct tensor *value)
+{
+	const struct tensor *element = dtype_is_nested(value->dtype) && tensor_count(value) ? tensor_elements(value) : NULL;
+
+	if (!element || value->dtype == DTYPE_MAP)
+		return NULL;
+	return graph_add_type(graph, element->dtype, DTYPE_UNDEFINED, elements_type(graph, element));
+}
+
 /* Outputs of a run become constants, or only shapes. */
 static int keep_outputs(struct inference *in, struct graph_node *node, struct tensor *outputs, bool fold)
 {
@@ -230,6 +242,11 @@ static int keep_outputs(struct inference *in, struct graph_node *node, struct te
 
 		if (!value)
 			continue;
+		if (dtype_is_nested(outputs[i].dtype)) { /* no constant, and its length says nothing that helps */
+			value->dtype = outputs[i].dtype;
+			value->element = value->element ? value->element : elements_type(in->graph, &outputs[i]);
+			continue;
+		}
 		set_shape(value, outputs[i].dtype, outputs[i].rank, outputs[i].dims);
 		if (!fold || (in->fold_limit && tensor_bytes(&outputs[i]) > in->fold_limit) || outputs[i].dtype == DTYPE_STRING)
 			continue;
@@ -251,7 +268,7 @@ static int run_kernel(struct inference *in, struct graph_node *node, bool fold)
 	struct tensor *zeros = calloc(node->num_inputs + 1, sizeof(*zeros));
 	struct tensor *outputs = calloc(node->num_outputs + 1, sizeof(*outputs));
 	struct tensor **out = calloc(node->num_outputs + 1, sizeof(*out));
-	struct op_call call = {.node = &op, .inputs = inputs, .outputs = out, .pool = in->pool};
+	struct op_call call = {.node = &op, .inputs = inputs, .outputs = out, .pool = in->pool, .runner = &graph_runner};
 	int err = 0;
 
 	if (!inputs || !zeros || !outputs || !out)
@@ -314,10 +331,143 @@ static int fold_shape(struct inference *in, struct graph_node *node)
 	return err;
 }
 
+/* ---- bodies ---- */
+
+/* Constants of the graph around that are not larger are copied into bodies, where they can be folded. */
+#define MAX_COPIED_CONSTANT 4096
+
+static int infer_graph(struct inference *in, struct graph *graph);
+
+static void copy_type(struct graph_value *to, const struct graph_value *from)
+{
+	to->dtype = from->dtype ? from->dtype : to->dtype;
+	to->key = from->key;
+	to->element = from->element;
+	to->rank = from->rank;
+	for (int d = 0; d < from->rank; d++) /* symbols are those of another graph */
+		to->dims[d] = from->dims[d] < 0 ? GRAPH_DIM_UNKNOWN : from->dims[d];
+}
+
+static int copy_constant(struct graph_value *to, const struct tensor *from)
+{
+	struct tensor *own = calloc(1, sizeof(*own));
+	int err = own ? tensor_copy(own, from) : -ENOMEM;
+
+	if (err) {
+		free(own);
+		return err;
+	}
+	to->constant = own;
+	to->is_input = false;
+	return 0;
+}
+
+/* What the captures of @body are, from what they are outside. */
+static int infer_captures(const struct graph_node *node, struct graph *body)
+{
+	size_t kept = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < body->num_captures && !err; i++) {
+		struct graph_capture capture = body->captures[i];
+		const struct graph_value *from = graph_captured(node, capture.index);
+
+		copy_type(capture.value, from);
+		if (from->constant && tensor_bytes(from->constant) <= MAX_COPIED_CONSTANT)
+			err = copy_constant(capture.value, from->constant);
+		else
+			body->captures[kept++] = capture;
+	}
+	if (!err)
+		body->num_captures = kept;
+	return err;
+}
+
+/* What both branches agree on. */
+static void merge_type(struct graph_value *into, const struct graph_value *other)
+{
+	if (into->dtype != other->dtype)
+		return;
+	if (into->rank != other->rank) {
+		into->rank = -1;
+		return;
+	}
+	for (int d = 0; d < into->rank; d++)
+		if (into->dims[d] != other->dims[d])
+			into->dims[d] = GRAPH_DIM_UNKNOWN;
+}
+
+/* Types of the operands that a body gets from its node. Loop-carried values may change their shape from run to run. */
+static void infer_operands(const struct graph_node *node, struct graph *body)
+{
+	bool loop = !strcmp(node->op_type, "Loop");
+	size_t own = node->num_inputs - node->num_captures, skip = loop ? 2 : 0;
+
+	if (loop && body->num_inputs >= 2) {
+		set_shape(body->inputs[0], DTYPE_S64, 0, NULL);
+		set_shape(body->inputs[1], DTYPE_BOOL, 0, NULL);
+	}
+	for (size_t i = skip; i < body->num_inputs; i++) {
+		const struct graph_value *from = i < own ? node->inputs[i] : NULL;
+
+		body->inputs[i]->rank = -1;
+		if (from && loop)
+			body->inputs[i]->dtype = from->dtype ? from->dtype : body->inputs[i]->dtype;
+	}
+}
+
+static int infer_bodies(struct inference *in, struct graph_node *node)
+{
+	bool branches = !strcmp(node->op_type, "If"), first = true;
+	size_t skip = !strcmp(node->op_type, "Loop") ? 1 : 0;
+	int err = 0;
+
+	for (size_t i = 0; i < node->num_attrs && !err; i++) {
+		struct graph *body = graph_node_body(node, i);
+
+		if (!body)
+			continue;
+		infer_operands(node, body);
+		err = infer_captures(node, body);
+		if (err)
+			snprintf(in->error, in->error_size, "out of memory");
+		else
+			err = infer_graph(in, body);
+		for (size_t k = 0; k < node->num_outputs && k + skip < body->num_outputs && !err; k++) {
+			struct graph_value *to = node->outputs[k];
+			const struct graph_value *from = body->outputs[k + skip];
+
+			if (to && branches && first)
+				copy_type(to, from);
+			else if (to && branches)
+				merge_type(to, from);
+			else if (to && !to->dtype && strcmp(node->op_type, "SequenceMap"))
+				to->dtype = from->dtype;
+		}
+		first = false;
+	}
+	return err;
+}
+
+/* The branch that is always taken, else NULL. */
+static struct graph *certain_branch(const struct graph_node *node)
+{
+	const struct tensor *condition = node->num_inputs && node->inputs[0] ? node->inputs[0]->constant : NULL;
+	struct op_node op = graph_op_node(node);
+	const struct attr *branch;
+
+	if (strcmp(node->op_type, "If") || *node->domain || !condition || tensor_count(condition) != 1)
+		return NULL;
+	branch = op_attr(&op, tensor_get_s64(condition, 0) ? "then_branch" : "else_branch");
+	return branch && branch->type == ATTR_GRAPH ? branch->graph : NULL;
+}
+
 static int infer_node(struct inference *in, struct graph_node *node)
 {
 	bool fold = all_constant(node);
 
+	if (graph_has_body(node))
+		return infer_bodies(in, node);
 	if (!all_static(node) || (!fold && depends_on_data(node)))
 		return 0;
 	if (node->num_inputs && node->inputs[0] && (!strcmp(node->op_type, "Shape") || !strcmp(node->op_type, "Size")))
@@ -351,14 +501,26 @@ static int drop_folded(struct graph *graph)
 	return graph_sort(graph);
 }
 
-int graph_infer(struct graph *graph, size_t fold_limit, char *error, size_t error_size)
+static int infer_graph(struct inference *in, struct graph *graph)
 {
-	struct inference in = {.graph = graph, .fold_limit = fold_limit, .error = error, .error_size = error_size};
-	int err = cpu_pool_create(0, &in.pool);
+	struct graph *around = in->graph;
+	int err = 0;
 
-	for (size_t n = 0; n < graph->num_nodes && !err; n++)
-		err = infer_node(&in, graph->nodes[n]);
-	cpu_pool_destroy(in.pool);
+	in->graph = graph;
+	for (size_t n = 0; n < graph->num_nodes && !err; n++) {
+		struct graph *branch = certain_branch(graph->nodes[n]);
+
+		if (!branch) {
+			err = infer_node(in, graph->nodes[n]);
+			continue;
+		}
+		/* Its nodes stand where the If was. */
+		err = graph_inline(graph, graph->nodes[n--], branch);
+		if (err)
+			snprintf(in->error, in->error_size, "a branch that is always taken can not take its place: %s",
+				 strerror(-err));
+	}
+	in->graph = around;
 	/* An output that is constant keeps its node: the runtime computes it. */
 	for (size_t i = 0; i < graph->num_outputs && !err; i++)
 		if (graph->outputs[i]->constant && graph->outputs[i]->producer) {
@@ -367,4 +529,15 @@ int graph_infer(struct graph *graph, size_t fold_limit, char *error, size_t erro
 			graph->outputs[i]->constant = NULL;
 		}
 	return err ? err : drop_folded(graph);
+}
+
+int graph_infer(struct graph *graph, size_t fold_limit, char *error, size_t error_size)
+{
+	struct inference in = {.graph = graph, .fold_limit = fold_limit, .error = error, .error_size = error_size};
+	int err = cpu_pool_create(0, &in.pool);
+
+	if (!err)
+		err = infer_graph(&in, graph);
+	cpu_pool_destroy(in.pool);
+	return err;
 }

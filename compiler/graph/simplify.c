@@ -73,9 +73,23 @@ static void sums_to_adds(struct graph *graph)
 	}
 }
 
+static int simplify_bodies(struct graph *graph)
+{
+	int err = 0;
+
+	for (size_t n = 0; n < graph->num_nodes; n++)
+		for (size_t i = 0; i < graph->nodes[n]->num_attrs && !err; i++)
+			if (graph_node_body(graph->nodes[n], i))
+				err = graph_simplify(graph_node_body(graph->nodes[n], i));
+	return err;
+}
+
 int graph_simplify(struct graph *graph)
 {
 	int err = skip_nothing(graph);
+
+	if (!err)
+		err = simplify_bodies(graph);
 
 	sums_to_adds(graph);
 

@@ -200,8 +200,33 @@ static void set_type(struct graph_value *value, const struct graph_type *type)
 	value->element = type->element;
 }
 
-static int import_initializers(struct importer *im, const Onnx__GraphProto *proto)
+/* A tensor of the model. In the body of a function, which is read for each of its calls, the bytes stay where they are. */
+static int import_tensor(struct importer *im, Onnx__TensorProto *from, bool keep, struct tensor *tensor, char *reason,
+			 size_t reason_size)
 {
+	ProtobufCBinaryData bytes = from->raw_data;
+	int err;
+
+	if (keep && from->has_raw_data && bytes.len) {
+		from->raw_data.data = malloc(bytes.len);
+		if (!from->raw_data.data) {
+			from->raw_data = bytes;
+			snprintf(reason, reason_size, "out of memory");
+			return -ENOMEM;
+		}
+		memcpy(from->raw_data.data, bytes.data, bytes.len);
+	}
+	err = onnx_tensor_from_proto(from, im->folder, tensor, reason, reason_size);
+	if (keep && from->has_raw_data && bytes.len) {
+		free(from->raw_data.data); /* NULL when it was taken over */
+		from->raw_data = bytes;
+	}
+	return err;
+}
+
+static int import_initializers(struct importer *im, const struct scope *scope, const Onnx__GraphProto *proto)
+{
+	bool keep = scope_function(scope) != NULL;
 	size_t dense = proto->n_initializer;
 
 	for (size_t i = 0; i < dense + proto->n_sparse_initializer; i++) {
@@ -215,8 +240,10 @@ static int import_initializers(struct importer *im, const Onnx__GraphProto *prot
 
 		if (!*name || graph_find_value(im->graph, name))
 			return bad(im, -EINVAL, "initializer '%s': no name, or one that is taken", name);
+		if (sparse && keep)
+			return bad(im, -ENOTSUP, "initializer %s: sparse, in a subgraph of a function", name);
 		err = sparse ? onnx_tensor_from_sparse(sparse, im->folder, &tensor, reason, sizeof(reason))
-			     : onnx_tensor_from_proto(values, im->folder, &tensor, reason, sizeof(reason));
+			     : import_tensor(im, values, keep, &tensor, reason, sizeof(reason));
 		if (err)
 			return bad(im, err, "initializer %s: %s", name, reason);
 		if (!graph_add_constant(im->graph, name, &tensor))
@@ -272,34 +299,33 @@ static int import_strings(struct importer *im, struct attr *attr, const Onnx__At
 	return 0;
 }
 
-/* A tensor of an attribute. The body of a function is read for each of its calls: its bytes stay where they are. */
-static int import_tensor(struct importer *im, Onnx__TensorProto *from, bool keep, struct tensor *tensor, char *reason,
-			 size_t reason_size)
-{
-	ProtobufCBinaryData bytes = from->raw_data;
-	int err;
+static int import_graph(struct importer *im, const struct scope *around, Onnx__GraphProto *proto);
+static struct graph_value *value_in(struct importer *im, const struct scope *scope, const char *name, bool *omitted,
+				    int *err);
 
-	if (keep && from->has_raw_data && bytes.len) {
-		from->raw_data.data = malloc(bytes.len);
-		if (!from->raw_data.data) {
-			from->raw_data = bytes;
-			snprintf(reason, reason_size, "out of memory");
-			return -ENOMEM;
-		}
-		memcpy(from->raw_data.data, bytes.data, bytes.len);
-	}
-	err = onnx_tensor_from_proto(from, im->folder, tensor, reason, reason_size);
-	if (keep && from->has_raw_data && bytes.len) {
-		free(from->raw_data.data); /* NULL when it was taken over */
-		from->raw_data = bytes;
+/* What @body reads and does not define comes from the graph around, which may in turn have to take it from further out. */
+static int capture_values(struct importer *im, const struct scope *scope, struct graph_node *node, struct graph *body)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < body->num_values && !err; i++) {
+		struct graph_value *value = body->values[i], *from;
+		bool omitted;
+
+		if (value->producer || value->constant || value->is_input)
+			continue;
+		from = value_in(im, scope, value->name, &omitted, &err);
+		if (!err && !from)
+			return bad(im, -EINVAL, "node %s: its body reads %s, an operand that the call leaves out",
+				   node->name, value->name);
+		if (!err && graph_add_capture(node, body, value, from))
+			err = bad(im, -ENOMEM, "out of memory");
 	}
 	return err;
 }
 
-static int import_graph(struct importer *im, Onnx__GraphProto *proto);
-
 /* The body of a branch or a loop: a graph of its own, whose names may also be those of the graphs around it. */
-static int import_subgraph(struct importer *im, const struct graph_node *node, struct attr *attr,
+static int import_subgraph(struct importer *im, const struct scope *scope, struct graph_node *node, struct attr *attr,
 			   Onnx__GraphProto *proto)
 {
 	struct importer inner = *im;
@@ -311,20 +337,21 @@ static int import_subgraph(struct importer *im, const struct graph_node *node, s
 		return bad(im, -ENOMEM, "out of memory");
 	inner.graph->outer = im->graph;
 	inner.graph->ir_version = im->graph->ir_version;
-	err = import_graph(&inner, proto);
+	err = import_graph(&inner, scope, proto);
 	im->steps = inner.steps;
 	if (err) {
 		graph_destroy(inner.graph);
 		return err;
 	}
 	attr->graph = inner.graph;
-	return 0;
+	return capture_values(im, scope, node, inner.graph);
 }
 
-/* @name: that of the attribute, @from: what it stands for; @keep: its bytes are read again. */
-static int import_attribute(struct importer *im, struct graph_node *node, const char *name, Onnx__AttributeProto *from,
-			    bool keep)
+/* @name: that of the attribute, @from: what it stands for in @scope, where @node is. */
+static int import_attribute(struct importer *im, const struct scope *scope, struct graph_node *node, const char *name,
+			    Onnx__AttributeProto *from)
 {
+	bool keep = scope_function(scope) != NULL; /* its bytes are read again in the next call */
 	struct attr *attr = &node->attrs[node->num_attrs];
 	int type = from->type;
 	char reason[200];
@@ -387,14 +414,24 @@ static int import_attribute(struct importer *im, struct graph_node *node, const 
 	case ATTR_GRAPH:
 		if (!from->g)
 			err = bad(im, -EINVAL, "node %s: attribute %s has no graph", node->name, attr->name);
-		else if (keep)
-			err = bad(im, -ENOTSUP, "node %s (%s): a subgraph inside a function is not imported yet",
-				  node->name, node->op_type);
 		else
-			err = import_subgraph(im, node, attr, from->g);
-		if (err)
+			err = import_subgraph(im, scope, node, attr, from->g);
+		if (!attr->graph)
 			attr->type = ATTR_UNDEFINED;
 		break;
+	case ATTR_TYPE: {
+		struct graph_type element;
+
+		if (!from->tp)
+			return bad(im, -EINVAL, "node %s: attribute %s has no type", node->name, attr->name);
+		err = read_nested_type(im, node->name, from->tp, 0, &element);
+		if (!err && node->num_outputs && node->outputs[0] && !strcmp(node->op_type, "Optional")) {
+			node->outputs[0]->dtype = DTYPE_OPTIONAL;
+			node->outputs[0]->element =
+				graph_add_type(im->graph, element.dtype, element.key, element.element);
+		}
+		return err; /* the node does not keep it */
+	}
 	case ATTR_GRAPHS:
 		err = bad(im, -ENOTSUP, "node %s (%s): lists of subgraphs are not imported", node->name, node->op_type);
 		attr->type = ATTR_UNDEFINED;
@@ -441,11 +478,11 @@ static int import_call(struct importer *im, const struct scope *outer, const Onn
 /* The operator set that a node's version comes from: the function's own, inside one. */
 static int opset_in(struct importer *im, const struct scope *scope, const char *domain)
 {
-	if (!scope->function)
-		return opset_of(im->graph, domain);
-	for (size_t i = 0; i < scope->function->n_opset_import; i++)
-		if (!strcmp(canonical_domain(scope->function->opset_import[i]->domain), domain))
-			return (int)scope->function->opset_import[i]->version;
+	const Onnx__FunctionProto *function = scope_function(scope);
+
+	for (size_t i = 0; function && i < function->n_opset_import; i++)
+		if (!strcmp(canonical_domain(function->opset_import[i]->domain), domain))
+			return (int)function->opset_import[i]->version;
 	return opset_of(im->graph, domain);
 }
 
@@ -519,7 +556,7 @@ static int import_node(struct importer *im, const struct scope *scope, const Onn
 		Onnx__AttributeProto *attribute = scope_attribute(scope, from->attribute[i]);
 
 		if (attribute)
-			err = import_attribute(im, node, text(from->attribute[i]->name), attribute, scope->function);
+			err = import_attribute(im, scope, node, text(from->attribute[i]->name), attribute);
 	}
 	free(inputs);
 	free(outputs);
@@ -545,15 +582,6 @@ static int import_value_infos(struct importer *im, size_t count, Onnx__ValueInfo
 	return 0;
 }
 
-/* A graph around this one has the name: the value is captured. */
-static bool is_captured(const struct graph *graph, const char *name)
-{
-	for (graph = graph->outer; graph; graph = graph->outer)
-		if (graph_find_value(graph, name))
-			return true;
-	return false;
-}
-
 static int import_outputs(struct importer *im, const Onnx__GraphProto *proto)
 {
 	im->graph->outputs = calloc(proto->n_output + 1, sizeof(*im->graph->outputs));
@@ -563,7 +591,7 @@ static int import_outputs(struct importer *im, const Onnx__GraphProto *proto)
 		const char *name = text(proto->output[i]->name);
 		struct graph_value *value = graph_find_value(im->graph, name);
 
-		if (!value && is_captured(im->graph, name)) /* a branch may hand out what it captured */
+		if (!value && *name && im->graph->outer) /* a branch may hand out what it captures */
 			value = graph_add_value(im->graph, name, DTYPE_UNDEFINED, -1, NULL);
 		if (!value)
 			return bad(im, -EINVAL, "graph output '%s' is no value of the graph",
@@ -579,17 +607,18 @@ static int check_written(struct importer *im)
 	for (size_t i = 0; i < im->graph->num_values; i++) {
 		const struct graph_value *value = im->graph->values[i];
 
-		if (!value->producer && !value->constant && !value->is_input && !is_captured(im->graph, value->name))
+		if (!value->producer && !value->constant && !value->is_input)
 			return bad(im, -EINVAL, "value %s is read%s%s and nothing writes it", value->name,
 				   value->num_uses ? " by node " : "", value->num_uses ? value->uses[0]->name : "");
 	}
 	return 0;
 }
 
-static int import_graph(struct importer *im, Onnx__GraphProto *proto)
+/* @around: where the node of a subgraph is; NULL: the model's graph */
+static int import_graph(struct importer *im, const struct scope *around, Onnx__GraphProto *proto)
 {
-	const struct scope scope = {.function = NULL};
-	int err = import_initializers(im, proto);
+	const struct scope scope = {.outer = around, .depth = around ? around->depth : 0};
+	int err = import_initializers(im, &scope, proto);
 
 	if (!err)
 		err = import_inputs(im, proto);
@@ -601,7 +630,7 @@ static int import_graph(struct importer *im, Onnx__GraphProto *proto)
 		err = import_value_infos(im, proto->n_value_info, proto->value_info);
 	if (!err)
 		err = import_value_infos(im, proto->n_output, proto->output);
-	if (!err)
+	if (!err && !around)
 		err = check_written(im);
 	if (!err && graph_sort(im->graph) == -ELOOP)
 		err = bad(im, -EINVAL, "graph %s has a cycle", text(proto->name));
@@ -631,7 +660,7 @@ int onnx_import_bytes(const uint8_t *bytes, size_t size, const char *folder, str
 	if (!err)
 		err = import_opsets(&im, model);
 	if (!err)
-		err = import_graph(&im, model->graph);
+		err = import_graph(&im, NULL, model->graph);
 	onnx__model_proto__free_unpacked(model, NULL);
 	if (err)
 		graph_destroy(im.graph);

@@ -65,8 +65,14 @@ static Onnx__AttributeProto *find(size_t count, Onnx__AttributeProto **list, con
 
 Onnx__AttributeProto *scope_attribute(const struct scope *scope, Onnx__AttributeProto *attribute)
 {
-	while (attribute && *text(attribute->ref_attr_name) && scope->function) {
-		Onnx__AttributeProto *given =
+	while (attribute && scope && *text(attribute->ref_attr_name)) {
+		Onnx__AttributeProto *given;
+
+		if (!scope->function) { /* a subgraph: the references are those of the function around it */
+			scope = scope->outer;
+			continue;
+		}
+		given =
 			find(scope->call->n_attribute, scope->call->attribute, attribute->ref_attr_name);
 
 		if (!given)
@@ -76,4 +82,11 @@ Onnx__AttributeProto *scope_attribute(const struct scope *scope, Onnx__Attribute
 		scope = scope->outer;
 	}
 	return attribute;
+}
+
+const Onnx__FunctionProto *scope_function(const struct scope *scope)
+{
+	while (scope && !scope->function)
+		scope = scope->outer;
+	return scope ? scope->function : NULL;
 }

@@ -11,8 +11,8 @@
 #define SCOPE_MAX_DEPTH 32
 
 /*
- * @function, @call: whose body is imported, and the node that calls it; NULL: the model's own graph
- * @outer:  where the call stands
+ * @function, @call: whose body is imported, and the node that calls it; NULL: the model's own graph, or a subgraph
+ * @outer:  where the call stands, or the node with the subgraph; NULL: nowhere
  * @prefix: of inner names
  */
 struct scope {
@@ -37,5 +37,8 @@ int scope_resolve(const struct scope *scope, const char *name, char *full, size_
  * default; NULL: the call leaves it out.
  */
 Onnx__AttributeProto *scope_attribute(const struct scope *scope, Onnx__AttributeProto *attribute);
+
+/* The function whose body @scope is in, directly or in a subgraph; NULL: none. */
+const Onnx__FunctionProto *scope_function(const struct scope *scope);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* TensorProto messages as tensors: initializers of a model, and the .pb files of ONNX test data. */
+/* The .pb files of ONNX test data as values. */
 #ifndef COMPILER_ONNX_TENSOR_FILE_H
 #define COMPILER_ONNX_TENSOR_FILE_H
 
@@ -9,5 +9,11 @@
 
 /* Read a file that holds one TensorProto. @tensor owns its memory. -EINVAL and others with the reason in @error. */
 int onnx_tensor_read(const char *path, struct tensor *tensor, char *error, size_t error_size);
+
+/*
+ * Read a file that holds one value of @type: DTYPE_SEQUENCE a SequenceProto, DTYPE_OPTIONAL an OptionalProto, DTYPE_MAP a MapProto,
+ * anything else a TensorProto of whatever element type.
+ */
+int onnx_value_read(const char *path, enum dtype type, struct tensor *value, char *error, size_t error_size);
 
 #endif

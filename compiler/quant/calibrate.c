@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "compiler/graph/execute.h"
 #include "compiler/onnx/tensor_file.h"
 #include "compiler/quant/quantize.h"
 #include "runtime/cpu/pool.h"
@@ -41,41 +42,15 @@ static void record_range(struct graph_value *value, const struct tensor *tensor)
 	}
 }
 
-static const struct tensor *tensor_of(const struct calibration *run, const struct graph_value *value)
-{
-	return !value ? NULL : value->constant ? value->constant : &run->tensors[value->id];
-}
-
 static int run_node(struct calibration *run, struct graph_node *node)
 {
-	const struct op_kernel *kernel = op_find(node->domain, node->op_type, node->opset);
-	struct op_node op = graph_op_node(node);
-	const struct tensor **inputs = calloc(node->num_inputs + 1, sizeof(*inputs));
-	struct tensor **outputs = calloc(node->num_outputs + 1, sizeof(*outputs));
-	struct op_call call = {.node = &op, .inputs = inputs, .outputs = outputs, .pool = run->pool};
-	int err = -ENOMEM;
+	int err = graph_run_node(node, run->tensors, run->pool, run->error, run->error_size);
 
-	if (!kernel) {
-		snprintf(run->error, run->error_size, "node %s: no CPU kernel for %s, so no calibration", node->name,
-			 node->op_type);
-		err = -ENOTSUP;
-		goto out;
-	}
-	if (!inputs || !outputs)
-		goto out;
-	for (size_t i = 0; i < node->num_inputs; i++)
-		inputs[i] = tensor_of(run, node->inputs[i]);
-	for (size_t i = 0; i < node->num_outputs; i++)
-		outputs[i] = node->outputs[i] ? &run->tensors[node->outputs[i]->id] : NULL;
-	err = op_prepare(kernel, &op, inputs, &call.state);
-	if (!err)
-		err = op_run(kernel, &call);
-	op_release(kernel, call.state);
 	if (err)
-		snprintf(run->error, run->error_size, "node %s: %.150s", node->name, call.error);
-	for (size_t i = 0; i < node->num_outputs && !err; i++)
+		return err == -ENOENT ? -ENOTSUP : err;
+	for (size_t i = 0; i < node->num_outputs; i++)
 		if (node->outputs[i])
-			record_range(node->outputs[i], outputs[i]);
+			record_range(node->outputs[i], &run->tensors[node->outputs[i]->id]);
 	/* Memory of values that nobody reads any more. */
 	for (size_t i = 0; i < node->num_inputs; i++) {
 		struct graph_value *value = node->inputs[i];
@@ -83,10 +58,7 @@ static int run_node(struct calibration *run, struct graph_node *node)
 		if (value && !value->constant && --run->reads[value->id] == 0 && value->producer)
 			tensor_finish(&run->tensors[value->id]);
 	}
-out:
-	free(inputs);
-	free(outputs);
-	return err;
+	return 0;
 }
 
 static int run_sample(struct calibration *run, const struct quant_sample *sample)

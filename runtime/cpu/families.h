@@ -16,6 +16,7 @@
 	X(activation)     \
 	X(attention)      \
 	X(cast)           \
+	X(control)        \
 	X(conv)           \
 	X(conv_transpose) \
 	X(det)            \
@@ -46,7 +47,9 @@
 	X(reduce)         \
 	X(resize)         \
 	X(sampling)       \
+	X(scan)           \
 	X(select)         \
+	X(sequence)       \
 	X(shape)          \
 	X(signal)         \
 	X(softmax)        \

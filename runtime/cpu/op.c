@@ -196,6 +196,17 @@ int op_output(struct op_call *call, size_t index, enum dtype type, int rank, con
 	return 0;
 }
 
+const struct attr *op_body(struct op_call *call, const char *name)
+{
+	const struct attr *body = typed_attr(call->node, name, ATTR_GRAPH);
+
+	if (body && body->graph && call->runner)
+		return body;
+	op_fail(call, -EINVAL, "%s: %s", call->node->op_type,
+		body ? "its body can not be run here" : "an attribute that must be a graph is missing");
+	return NULL;
+}
+
 static int check_counts(const struct op_kernel *kernel, struct op_call *call)
 {
 	const struct op_node *node = call->node;

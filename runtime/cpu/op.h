@@ -31,6 +31,7 @@ enum attr_type {
 	ATTR_STRINGS = 8,
 	ATTR_TENSORS = 9,
 	ATTR_GRAPHS = 10,
+	ATTR_TYPE = 13, /* says what an output's type is, nothing that a kernel needs */
 };
 
 /*
@@ -57,6 +58,7 @@ struct attr {
  * @name:    the node's name in the model, for messages ("" when it has none)
  * @domain:  "" is ai.onnx; "com.microsoft", "ai.onnx.ml", …
  * @opset:   the version of @domain that the model imports
+ * @num_captures: values of the graph around that the node's bodies (ATTR_GRAPH) read; a call has them behind its inputs
  */
 struct op_node {
 	const char *name;
@@ -67,6 +69,7 @@ struct op_node {
 	const struct attr *attrs;
 	size_t num_inputs;
 	size_t num_outputs;
+	size_t num_captures;
 };
 
 /* Attribute look-up; the getters return @fallback when it is absent or of another type. */
@@ -81,14 +84,32 @@ size_t op_attr_ints(const struct op_node *node, const char *name, const int64_t 
 size_t op_attr_floats(const struct op_node *node, const char *name, const float **values);
 size_t op_attr_strings(const struct op_node *node, const char *name, const struct tensor_string **values);
 
+struct op_call;
+
+/*
+ * struct op_runner - runs the bodies of branches and loops for their kernels; whoever calls op_run() on such nodes gives one
+ *
+ * @run: run @body->graph once. @inputs: in the graph's order, borrowed for the call. @outputs: get the graph's outputs by
+ *	 tensor_give() after the last node has run, so that an output may be the tensor that an input is; NULL where nobody wants
+ *	 one. What the body captures it knows by itself. The counts must be the graph's: -EINVAL. Errors are in @call->error.
+ * @output_type: what is known of an output without running: *dtype may be DTYPE_UNDEFINED, *rank -1, a dimension -1.
+ */
+struct op_runner {
+	int (*run)(struct op_call *call, const struct attr *body, const struct tensor *const *inputs, size_t num_inputs,
+		   struct tensor *const *outputs, size_t num_outputs);
+	void (*output_type)(const struct op_call *call, const struct attr *body, size_t index, enum dtype *dtype,
+			    int *rank, int64_t *dims);
+};
+
 /*
  * struct op_call - one execution
- * @inputs:  num_inputs pointers; NULL for an omitted optional input
+ * @inputs:  num_inputs pointers; NULL for an omitted optional input; num_captures more behind them
  * @outputs: num_outputs pointers; NULL for an output nobody reads. On entry each is empty (data == NULL: the kernel calls
  *           op_output() to shape and allocate it) or has memory of @size bytes given by the caller, which op_output() uses
  *           when it is large enough.
  * @state:   what op_prepare() returned, or NULL
  * @pool:    threads to use; NULL runs on the calling thread
+ * @runner:  for nodes with bodies; @context is the runner's own
  * @error:   a text of at most ERROR_SIZE bytes that says which input, attribute or shape was wrong
  */
 #define OP_ERROR_SIZE 256
@@ -98,6 +119,8 @@ struct op_call {
 	struct tensor *const *outputs;
 	void *state;
 	struct cpu_pool *pool;
+	const struct op_runner *runner;
+	void *context;
 	char error[OP_ERROR_SIZE];
 };
 
@@ -147,6 +170,8 @@ int op_run(const struct op_kernel *kernel, struct op_call *call);
  * size: check op_wanted() first. */
 int op_output(struct op_call *call, size_t index, enum dtype type, int rank, const int64_t *dims);
 bool op_wanted(const struct op_call *call, size_t index);
+/* For kernels: the body that attribute @name is, NULL with call->error set when it is missing or nobody can run it. */
+const struct attr *op_body(struct op_call *call, const char *name);
 /* For kernels: set call->error (printf) and return @err. */
 int op_fail(struct op_call *call, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -253,6 +253,17 @@ int op_output_copy(struct op_call *call, size_t index, const struct tensor *in, 
 
 	if (!op_wanted(call, index))
 		return 0;
+	if (dtype_is_nested(in->dtype)) {
+		struct tensor own;
+
+		err = tensor_copy(&own, in);
+		if (err)
+			return op_fail(call, err, "%s: no memory for a copy of a %s", call->node->op_type,
+				       dtype_name(in->dtype));
+		tensor_finish(call->outputs[index]);
+		*call->outputs[index] = own;
+		return 0;
+	}
 	err = op_output(call, index, in->dtype, rank, dims);
 	if (err || copy.dims[0] == 0)
 		return err;

@@ -41,7 +41,8 @@ void dense_strides(int rank, const int64_t *dims, int64_t *strides);
  */
 int strings_own(struct op_call *call, struct tensor *out);
 
-/* Copy the elements of @in to output @index as shape @dims (the same count): what Reshape and Identity do. */
+/* Copy the elements of @in to output @index as shape @dims (the same count; a nested value keeps its own): what Reshape and
+ * Identity do. */
 int op_output_copy(struct op_call *call, size_t index, const struct tensor *in, int rank, const int64_t *dims);
 
 #endif

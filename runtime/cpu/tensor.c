@@ -311,6 +311,33 @@ void tensor_finish(struct tensor *t)
 	*t = (struct tensor){0};
 }
 
+int tensor_give(struct tensor *dst, struct tensor *src)
+{
+	struct tensor copy;
+	int err;
+
+	if (src->owned && (dst->owned || !dst->data)) {
+		copy = *dst;
+		*dst = *src;
+		*src = copy;
+		return 0;
+	}
+	if (dst->data && !dtype_owns_memory(src->dtype) && !dtype_owns_memory(dst->dtype) &&
+	    dst->size >= tensor_bytes(src)) {
+		memmove(dst->data, src->data, tensor_bytes(src));
+		dst->dtype = src->dtype;
+		dst->rank = src->rank;
+		memcpy(dst->dims, src->dims, sizeof(dst->dims));
+		return 0;
+	}
+	err = tensor_copy(&copy, src);
+	if (err)
+		return err;
+	tensor_finish(dst);
+	*dst = copy;
+	return 0;
+}
+
 int tensor_init_nested(struct tensor *t, enum dtype type, int64_t count)
 {
 	*t = (struct tensor){0};

@@ -129,6 +129,12 @@ int tensor_init_view(struct tensor *t, enum dtype type, int rank, const int64_t 
 /* Deep copy: @dst gets memory of its own, strings and nested values included. @dst must not hold memory. */
 int tensor_copy(struct tensor *dst, const struct tensor *src);
 
+/*
+ * Let @dst have the value of @src. Where both own their memory they exchange it, so that nothing is allocated or copied and @src
+ * holds old memory for the next value; else @src is copied, into @dst's memory when it fits. -ENOMEM; @dst is then unchanged.
+ */
+int tensor_give(struct tensor *dst, struct tensor *src);
+
 /* Release what @t owns and make it empty. Safe on a zeroed or finished tensor. */
 void tensor_finish(struct tensor *t);
 
