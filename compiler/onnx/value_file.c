@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/onnx/external_data.h"
 #include "compiler/onnx/tensor_file.h"
 #include "compiler/onnx/tensor_proto.h"
 
