@@ -2,18 +2,17 @@
 /*
  * Cast and CastLike, and the row conversions that other families borrow (cast.h).
  *
- * One loop for each pair of types, from two lists of types; half floats go through f32, strings are converted one by
- * one.
+ * One loop for each pair of native types, from two lists of types; half floats go through f32. Types of one byte and less are
+ * cast_narrow.c's, strings cast_string.c's.
  */
 #include "runtime/cpu/cast.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "runtime/cpu/cast_string.h"
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/parallel.h"
@@ -34,27 +33,6 @@ SATURATING(to_u32, uint32_t, 0, UINT32_MAX, 0x1p32)
 SATURATING(to_s32, int32_t, INT32_MIN, INT32_MAX, 0x1p31)
 SATURATING(to_u64, uint64_t, 0, UINT64_MAX, 0x1p64)
 SATURATING(to_s64, int64_t, INT64_MIN, INT64_MAX, 0x1p63)
-
-/*
- * A double as a float that still tells on which side of a half float's rounding point it lies: round to odd (S. Boldo
- * and G. Melquiond, "Emulation of FMA and correctly rounded sums", section 3). Rounding that to 16 bits gives the same
- * as rounding the double once.
- */
-static float narrow_to_odd(double x)
-{
-	float near = (float)x;
-	uint32_t bits;
-
-	if ((double)near == x || x != x || isinf(near))
-		return near;
-	/* Towards zero, then set the last bit. */
-	memcpy(&bits, &near, sizeof(bits));
-	if (fabs((double)near) > fabs(x))
-		bits--;
-	bits |= 1;
-	memcpy(&near, &bits, sizeof(bits));
-	return near;
-}
 
 /* ---- rows: every pair of the native types ---- */
 
@@ -194,9 +172,9 @@ CPU_CLONES static void f32_to_brain(size_t n, const void *src, void *dst)
 }
 
 /* From the others: through a double, which all but large 64-bit integers reach exactly, and one rounding. */
-#define TO_HALVES(from, F)                                               \
-	TO_HALF(from, F, half, f32_to_f16(narrow_to_odd((double)in[i]))) \
-	TO_HALF(from, F, brain, f32_to_bf16(narrow_to_odd((double)in[i])))
+#define TO_HALVES(from, F)                                                \
+	TO_HALF(from, F, half, f32_to_f16(f64_to_f32_odd((double)in[i]))) \
+	TO_HALF(from, F, brain, f32_to_bf16(f64_to_f32_odd((double)in[i])))
 TO_HALVES(f64, double)
 TO_HALVES(u8, uint8_t)
 TO_HALVES(s8, int8_t)
@@ -267,7 +245,6 @@ cast_fn cast_row(enum dtype from, enum dtype to)
 
 int tensor_cast(const struct tensor *t, enum dtype to, struct tensor *out)
 {
-	cast_fn fn;
 	int err;
 
 	memset(out, 0, sizeof(*out));
@@ -276,12 +253,11 @@ int tensor_cast(const struct tensor *t, enum dtype to, struct tensor *out)
 		out->owned = false;
 		return 0;
 	}
-	fn = cast_row(t->dtype, to);
-	if (!fn)
+	if (!cast_exists(t->dtype, to))
 		return -EINVAL;
 	err = tensor_init(out, to, t->rank, t->dims);
 	if (!err)
-		fn(tensor_count(t), t->data, out->data);
+		cast_elements(t->dtype, to, &cast_default, tensor_count(t), t->data, out->data);
 	return err;
 }
 
@@ -300,169 +276,62 @@ int op_input_s64(struct op_call *call, size_t index, bool any_integer, struct te
 	return err ? op_fail(call, err, "%s: no memory for input %zu", call->node->op_type, index) : 0;
 }
 
-/* ---- strings ---- */
-
-/* The shortest decimal that reads back as the same float or double, as numpy prints it. */
-static void print_float(double x, bool is_double, char *text, size_t size)
-{
-	int most = is_double ? 17 : 9;
-
-	if (x != x || isinf(x)) {
-		snprintf(text, size, "%s", x != x ? "NaN" : x > 0 ? "INF" : "-INF");
-		return;
-	}
-	for (int digits = 1; digits <= most; digits++) {
-		snprintf(text, size, "%.*g", digits, x);
-		if (is_double ? strtod(text, NULL) == x : strtof(text, NULL) == (float)x)
-			break;
-	}
-	/* 1e+06 is 1000000.0 to numpy; only very large and very small numbers keep the exponent. */
-	if (fabs(x) < 1e16 && fabs(x) >= 1e-4 && strchr(text, 'e')) {
-		for (int decimals = 0; decimals <= 20; decimals++) {
-			snprintf(text, size, "%.*f", decimals, x);
-			if (is_double ? strtod(text, NULL) == x : strtof(text, NULL) == (float)x)
-				break;
-		}
-	}
-	if (!strpbrk(text, ".e") && strlen(text) + 3 <= size)
-		strcat(text, ".0");
-}
-
-static int print_element(const struct tensor *t, int64_t i, struct tensor_string *out)
-{
-	char text[64];
-
-	switch (t->dtype) {
-	case DTYPE_F32:
-	case DTYPE_F16:
-	case DTYPE_BF16:
-		print_float(tensor_get_f64(t, i), false, text, sizeof(text));
-		break;
-	case DTYPE_F64:
-		print_float(((const double *)t->data)[i], true, text, sizeof(text));
-		break;
-	case DTYPE_U64:
-		snprintf(text, sizeof(text), "%" PRIu64, ((const uint64_t *)t->data)[i]);
-		break;
-	case DTYPE_BOOL:
-		snprintf(text, sizeof(text), "%s", ((const uint8_t *)t->data)[i] ? "True" : "False");
-		break;
-	default:
-		snprintf(text, sizeof(text), "%" PRId64, tensor_get_s64(t, i));
-		break;
-	}
-	out->data = strdup(text);
-	out->size = strlen(text);
-	return out->data ? 0 : -ENOMEM;
-}
-
-/* Read @s as a number into one element. "NaN", "INF", "-inf", … are what strtod() takes. */
-static int parse_element(const struct tensor_string *s, enum dtype type, void *dst)
-{
-	char text[128], *end;
-
-	if (s->size == 0 || s->size >= sizeof(text))
-		return -EINVAL;
-	memcpy(text, s->data, s->size);
-	text[s->size] = 0;
-	errno = 0;
-	if (type == DTYPE_U64) {
-		uint64_t value = strtoull(text, &end, 10);
-
-		cast_row(DTYPE_U64, type)(1, &value, dst);
-	} else if (dtype_is_integer(type) && !strpbrk(text, ".eE")) {
-		int64_t value = strtoll(text, &end, 10);
-
-		cast_row(DTYPE_S64, type)(1, &value, dst);
-	} else {
-		double value = strtod(text, &end);
-
-		cast_row(DTYPE_F64, type)(1, &value, dst);
-	}
-	return end == text || *end ? -EINVAL : 0;
-}
-
-static int cast_to_strings(struct op_call *call, const struct tensor *in, struct tensor *out)
-{
-	for (int64_t i = 0; i < tensor_count(in); i++) {
-		struct tensor_string *s = (struct tensor_string *)out->data + i;
-		const struct tensor_string *from = (const struct tensor_string *)in->data + i;
-		int err = 0;
-
-		if (in->dtype != DTYPE_STRING) {
-			err = print_element(in, i, s);
-		} else {
-			s->data = malloc(from->size + 1);
-			if (s->data && from->size)
-				memcpy(s->data, from->data, from->size);
-			s->size = s->data ? from->size : 0;
-			err = s->data ? 0 : -ENOMEM;
-		}
-		if (err)
-			return op_fail(call, err, "%s: no memory for strings", call->node->op_type);
-	}
-	return 0;
-}
-
-static int cast_from_strings(struct op_call *call, const struct tensor *in, struct tensor *out)
-{
-	size_t step = dtype_size(out->dtype);
-
-	for (int64_t i = 0; i < tensor_count(in); i++) {
-		const struct tensor_string *s = (const struct tensor_string *)in->data + i;
-
-		if (parse_element(s, out->dtype, (char *)out->data + i * step))
-			return op_fail(call, -EINVAL, "%s: \"%.*s\" (element %" PRId64 ") is not a %s",
-				       call->node->op_type, (int)(s->size < 40 ? s->size : 40), s->data, i,
-				       dtype_name(out->dtype));
-	}
-	return 0;
-}
-
 /* ---- the operators ---- */
 
 struct cast_job {
-	cast_fn fn;
+	enum dtype from, to;
+	struct cast_rule rule;
 	const char *src;
 	char *dst;
-	size_t src_size, dst_size;
 };
 
 static void cast_range(void *arg, int64_t begin, int64_t end)
 {
 	const struct cast_job *job = arg;
 
-	job->fn(end - begin, job->src + begin * job->src_size, job->dst + begin * job->dst_size);
+	cast_elements(job->from, job->to, &job->rule, end - begin, job->src + begin * dtype_size(job->from),
+		      job->dst + begin * dtype_size(job->to));
+}
+
+/* The attributes saturate (since version 19) and round_mode (since version 24). */
+static int read_rule(struct op_call *call, struct cast_rule *rule)
+{
+	rule->saturate = op_attr_int(call->node, "saturate", 1) != 0;
+	rule->round = E8M0_UP;
+	if (op_attr_is(call->node, "round_mode", "up", "down"))
+		rule->round = E8M0_DOWN;
+	else if (op_attr_is(call->node, "round_mode", "up", "nearest"))
+		rule->round = E8M0_NEAREST;
+	else if (!op_attr_is(call->node, "round_mode", "up", "up"))
+		return op_fail(call, -EINVAL, "%s: the attribute round_mode is not up, down or nearest",
+			       call->node->op_type);
+	return 0;
 }
 
 static int cast_to(struct op_call *call, enum dtype type)
 {
 	const struct tensor *in = call->inputs[0];
-	struct cast_job job = {0};
+	struct cast_job job = {.from = in->dtype, .to = type};
 	int err;
 
 	if (!op_wanted(call, 0))
 		return 0;
-	job.fn = cast_row(in->dtype, type);
-	if (!job.fn && in->dtype != DTYPE_STRING && type != DTYPE_STRING)
+	err = read_rule(call, &job.rule);
+	if (err)
+		return err;
+	/* A string is read and printed as a number of any kind. */
+	if (!cast_exists(in->dtype == DTYPE_STRING ? DTYPE_F64 : in->dtype, type == DTYPE_STRING ? DTYPE_F64 : type))
 		return op_fail(call, -ENOTSUP, "%s: from %s to %s (type %d)", call->node->op_type,
 			       dtype_name(in->dtype), dtype_name(type), (int)type);
-	if (in->dtype == DTYPE_STRING && type != DTYPE_STRING && !cast_row(DTYPE_F64, type))
-		return op_fail(call, -ENOTSUP, "%s: from string to %s (type %d)", call->node->op_type, dtype_name(type),
-			       (int)type);
-	if (type == DTYPE_STRING && in->dtype != DTYPE_STRING && !cast_row(in->dtype, DTYPE_F64))
-		return op_fail(call, -ENOTSUP, "%s: from %s to string", call->node->op_type, dtype_name(in->dtype));
 	err = op_output(call, 0, type, in->rank, in->dims);
 	if (err)
 		return err;
 	if (type == DTYPE_STRING)
 		return cast_to_strings(call, in, call->outputs[0]);
 	if (in->dtype == DTYPE_STRING)
-		return cast_from_strings(call, in, call->outputs[0]);
+		return cast_from_strings(call, in, &job.rule, call->outputs[0]);
 	job.src = in->data;
 	job.dst = call->outputs[0]->data;
-	job.src_size = dtype_size(in->dtype);
-	job.dst_size = dtype_size(type);
 	parallel_range(call->pool, tensor_count(in), PARALLEL_GRAIN, cast_range, &job);
 	return 0;
 }
@@ -481,7 +350,7 @@ static int run_cast(struct op_call *call)
 	}
 	if (!to || to->type != ATTR_INT)
 		return op_fail(call, -EINVAL, "Cast: the attribute 'to' is missing");
-	if (to->i <= 0 || to->i >= DTYPE_LIMIT)
+	if (to->i <= 0 || to->i > DTYPE_S2)
 		return op_fail(call, -ENOTSUP, "Cast: attribute to = %" PRId64 " is no type known here", to->i);
 	return cast_to(call, to->i);
 }

@@ -4,17 +4,35 @@
  * (half floats in f32, indices in s64).
  *
  * Rules where ONNX leaves the result open: float to integer truncates and saturates, NaN becomes 0; integer to a
- * narrower integer keeps the low bits; anything but 0 is true.
+ * narrower integer keeps the low bits, as does anything to an integer of 4 or 2 bits (after truncation; ml_dtypes' rule, with
+ * which ONNX makes its expectations); anything but 0 is true. Floats of one byte and less: narrow_float.h.
  */
 #ifndef RUNTIME_CPU_CAST_H
 #define RUNTIME_CPU_CAST_H
 
+#include "runtime/cpu/narrow_float.h"
 #include "runtime/cpu/op.h"
 
 typedef void (*cast_fn)(size_t n, const void *src, void *dst);
 
-/* The loop that converts @from to @to; NULL when one of them is no number (string, complex, undefined). */
+/*
+ * The loop that converts @from to @to; NULL when one of them is no native number (string, complex, a type of one byte or
+ * less other than int8, uint8 and bool, undefined).
+ */
 cast_fn cast_row(enum dtype from, enum dtype to);
+
+/* What Cast's attributes say about narrow floats; other types do not look at it. */
+struct cast_rule {
+	bool saturate;
+	enum e8m0_round round;
+};
+extern const struct cast_rule cast_default; /* saturate, round FLOAT8E8M0 up */
+
+/* Both types are numbers (or bool): cast_elements() takes them. */
+bool cast_exists(enum dtype from, enum dtype to);
+
+/* Convert @n elements. Thread-safe; @src and @dst do not overlap. */
+void cast_elements(enum dtype from, enum dtype to, const struct cast_rule *rule, size_t n, const void *src, void *dst);
 
 static inline bool dtype_is_half(enum dtype type)
 {

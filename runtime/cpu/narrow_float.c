@@ -150,3 +150,16 @@ uint8_t f32_to_e8m0(float value, enum e8m0_round round, bool saturate)
 		return (uint8_t)code;
 	return saturate ? 0xfe : 0xff;
 }
+
+float f64_to_f32_odd(double value)
+{
+	float near = (float)value;
+	uint32_t bits = to_bits(near);
+
+	if ((double)near == value || value != value || isinf(near))
+		return near;
+	/* Towards zero, then set the last bit. */
+	if (fabs((double)near) > fabs(value))
+		bits--;
+	return from_bits(bits | 1);
+}

@@ -36,4 +36,11 @@ uint8_t f32_to_narrow(enum dtype type, float value, bool saturate);
  */
 uint8_t f32_to_e8m0(float value, enum e8m0_round round, bool saturate);
 
+/*
+ * A double as a float that still tells on which side of a shorter format's rounding point it lies: round to odd (S. Boldo and
+ * G. Melquiond, "Emulation of FMA and correctly rounded sums", section 3). Rounding that to 16 bits or fewer gives the same
+ * as rounding the double once.
+ */
+float f64_to_f32_odd(double value);
+
 #endif
