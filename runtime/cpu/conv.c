@@ -13,6 +13,7 @@
 
 #include "runtime/cpu/conv_depthwise.h"
 #include "runtime/cpu/conv_direct.h"
+#include "runtime/cpu/conv_f64.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/sgemm.h"
@@ -267,9 +268,9 @@ static int check_inputs(struct op_call *call, struct conv *conv)
 	int64_t group = op_attr_int(call->node, "group", 1);
 
 	for (size_t i = 0; i < call->node->num_inputs; i++)
-		if (call->inputs[i] && call->inputs[i]->dtype != DTYPE_F32)
-			return op_fail(call, call->inputs[i]->dtype == x->dtype ? -ENOTSUP : -EINVAL,
-				       "%s: input %zu is %s, expected float32 (float16 and bfloat16 when all are)",
+		if (call->inputs[i] &&
+		    (call->inputs[i]->dtype != x->dtype || (x->dtype != DTYPE_F32 && x->dtype != DTYPE_F64)))
+			return op_fail(call, -EINVAL, "%s: input %zu is %s, expected one float type for all inputs",
 				       call->node->op_type, i, dtype_name(call->inputs[i]->dtype));
 	if (x->rank < 3 || w->rank != x->rank)
 		return op_fail(call, -EINVAL,
@@ -293,6 +294,27 @@ static int check_inputs(struct op_call *call, struct conv *conv)
 	return 0;
 }
 
+/* Only Conv has doubles; the epilogues of FusedConv are float32. */
+static int run_f64(struct op_call *call, const struct conv *conv)
+{
+	const struct conv_f64 job = {
+		.window = &conv->window,
+		.batch = conv->batch,
+		.group = conv->group,
+		.inputs = conv->inputs,
+		.channels = conv->channels,
+		.x = call->inputs[0]->data,
+		.w = call->inputs[1]->data,
+		.bias = op_input(call, 2) ? op_input(call, 2)->data : NULL,
+		.y = call->outputs[0]->data,
+	};
+
+	if (op_input(call, 3) || conv->epilogue.activation != ACTIVATION_NONE)
+		return op_fail(call, -ENOTSUP, "%s: a residual or an activation on float64", call->node->op_type);
+	conv_f64(&job, call->pool);
+	return 0;
+}
+
 static int run_conv(struct op_call *call)
 {
 	const struct tensor *residual = op_input(call, 3);
@@ -308,9 +330,11 @@ static int run_conv(struct op_call *call)
 	if (err)
 		return err;
 	rank = window_output_dims(&conv.window, conv.batch, conv.channels * conv.group, dims);
-	err = op_output(call, 0, DTYPE_F32, rank, dims);
+	err = op_output(call, 0, call->inputs[0]->dtype, rank, dims);
 	if (err || !op_wanted(call, 0) || !tensor_count(call->outputs[0]))
 		return err;
+	if (call->inputs[0]->dtype == DTYPE_F64)
+		return run_f64(call, &conv);
 	if (residual && !tensor_same_shape(residual, call->outputs[0]))
 		return op_fail(call, -EINVAL, "%s: input 3 (the residual) has another shape than the output",
 			       call->node->op_type);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/cpu/conv_f64.h"
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/pool.h"
@@ -179,9 +180,10 @@ static int check_inputs(struct op_call *call, struct transpose *t)
 	int64_t group = op_attr_int(call->node, "group", 1);
 
 	for (size_t i = 0; i < call->node->num_inputs; i++)
-		if (call->inputs[i] && call->inputs[i]->dtype != DTYPE_F32)
-			return op_fail(call, call->inputs[i]->dtype == x->dtype ? -ENOTSUP : -EINVAL,
-				       "ConvTranspose: input %zu is %s, expected float32", i,
+		if (call->inputs[i] &&
+		    (call->inputs[i]->dtype != x->dtype || (x->dtype != DTYPE_F32 && x->dtype != DTYPE_F64)))
+			return op_fail(call, -EINVAL,
+				       "ConvTranspose: input %zu is %s, expected one float type for all inputs", i,
 				       dtype_name(call->inputs[i]->dtype));
 	if (x->rank < 3 || w->rank != x->rank)
 		return op_fail(call, -EINVAL,
@@ -218,9 +220,25 @@ static int run_conv_transpose(struct op_call *call)
 	if (__builtin_mul_overflow(t.channels, t.group, &channels))
 		return op_fail(call, -EOVERFLOW, "ConvTranspose: too many output channels");
 	rank = window_output_dims(&t.window, t.batch, channels, dims);
-	err = op_output(call, 0, DTYPE_F32, rank, dims);
+	err = op_output(call, 0, call->inputs[0]->dtype, rank, dims);
 	if (err || !op_wanted(call, 0) || !tensor_count(call->outputs[0]))
 		return err;
+	if (call->inputs[0]->dtype == DTYPE_F64) {
+		const struct conv_f64 job = {
+			.window = &t.window,
+			.batch = t.batch,
+			.group = t.group,
+			.inputs = t.inputs,
+			.channels = t.channels,
+			.x = call->inputs[0]->data,
+			.w = call->inputs[1]->data,
+			.bias = op_input(call, 2) ? op_input(call, 2)->data : NULL,
+			.y = call->outputs[0]->data,
+		};
+
+		conv_transpose_f64(&job, call->pool);
+		return 0;
+	}
 	t.y = call->outputs[0]->data;
 	t.in_count = window_in_count(&t.window);
 	t.out_count = window_out_count(&t.window);

@@ -76,39 +76,41 @@ MAX_ROWS(f64, double, -(double)INFINITY)
 MAX_ROWS(u8, uint8_t, 0)
 MAX_ROWS(s8, int8_t, INT8_MIN)
 
-static void start_zero(int64_t n, void *to)
-{
-	memset(to, 0, (size_t)n * sizeof(float));
-}
+/* Sums, and sums of powers of magnitudes. */
+#define SUM_ROWS(SUFFIX, TYPE, FABS, POW)                                                                         \
+	static void start_zero_##SUFFIX(int64_t n, void *to)                                                      \
+	{                                                                                                         \
+		memset(to, 0, (size_t)n * sizeof(TYPE));                                                          \
+	}                                                                                                         \
+	CPU_CLONES static void add_sum_##SUFFIX(int64_t n, void *to, const void *from, int64_t stride, int64_t p) \
+	{                                                                                                         \
+		const TYPE *in = from;                                                                            \
+		TYPE *out = to;                                                                                   \
+                                                                                                                  \
+		(void)p;                                                                                          \
+		if (stride == 1)                                                                                  \
+			for (int64_t i = 0; i < n; i++)                                                           \
+				out[i] += in[i];                                                                  \
+		else                                                                                              \
+			for (int64_t i = 0; i < n; i++)                                                           \
+				out[i] += in[i * stride];                                                         \
+	}                                                                                                         \
+	static void add_power_##SUFFIX(int64_t n, void *to, const void *from, int64_t stride, int64_t p)          \
+	{                                                                                                         \
+		const TYPE *in = from;                                                                            \
+		TYPE *out = to;                                                                                   \
+                                                                                                                  \
+		for (int64_t i = 0; i < n; i++) {                                                                 \
+			TYPE v = FABS(in[i * stride]);                                                            \
+                                                                                                                  \
+			out[i] += p == 1 ? v : p == 2 ? v * v : POW(v, (TYPE)p);                                  \
+		}                                                                                                 \
+	}                                                                                                         \
+	static const struct row_ops sum_##SUFFIX = {sizeof(TYPE), start_zero_##SUFFIX, add_sum_##SUFFIX};         \
+	static const struct row_ops power_##SUFFIX = {sizeof(TYPE), start_zero_##SUFFIX, add_power_##SUFFIX};
 
-CPU_CLONES static void add_sum(int64_t n, void *to, const void *from, int64_t stride, int64_t p)
-{
-	const float *in = from;
-	float *out = to;
-
-	(void)p;
-	if (stride == 1)
-		for (int64_t i = 0; i < n; i++)
-			out[i] += in[i];
-	else
-		for (int64_t i = 0; i < n; i++)
-			out[i] += in[i * stride];
-}
-
-static void add_power(int64_t n, void *to, const void *from, int64_t stride, int64_t p)
-{
-	const float *in = from;
-	float *out = to;
-
-	for (int64_t i = 0; i < n; i++) {
-		float v = fabsf(in[i * stride]);
-
-		out[i] += p == 1 ? v : p == 2 ? v * v : powf(v, (float)p);
-	}
-}
-
-static const struct row_ops sum_f32 = {sizeof(float), start_zero, add_sum};
-static const struct row_ops power_f32 = {sizeof(float), start_zero, add_power};
+SUM_ROWS(f32, float, fabsf, powf)
+SUM_ROWS(f64, double, fabs, pow)
 
 /* Elements that an average over output position @o of @axis divides by, on that axis. */
 static int64_t divisor(const struct pooling *job, int axis, int64_t o)
@@ -138,10 +140,28 @@ CPU_CLONES static void divide_row(int64_t n, int64_t outer, const int64_t *divis
 	}
 }
 
-static void finish_row(const struct pooling *job, int64_t oz, int64_t oy, float *row)
+static void finish_row_f64(const struct pooling *job, int64_t outer, double *row)
+{
+	for (int64_t i = 0; i < job->window.out[2]; i++) {
+		if (job->average)
+			row[i] = outer * job->divisors[i] > 0 ? row[i] / (double)(outer * job->divisors[i]) : 0;
+		if (job->root && job->p != 1)
+			row[i] = job->p == 2 ? sqrt(row[i]) : pow(row[i], 1 / (double)job->p);
+	}
+}
+
+/* Sums become averages or norms; maxima stay. */
+static void finish_row(const struct pooling *job, int64_t oz, int64_t oy, void *sums)
 {
 	const struct window *w = &job->window;
+	float *row = sums;
 
+	if (!job->average && !job->root)
+		return;
+	if (job->dtype == DTYPE_F64) {
+		finish_row_f64(job, job->average ? divisor(job, 0, oz) * divisor(job, 1, oy) : 1, sums);
+		return;
+	}
 	if (job->average)
 		divide_row(w->out[2], divisor(job, 0, oz) * divisor(job, 1, oy), job->divisors, row);
 	if (job->root && job->p != 1)
@@ -174,7 +194,7 @@ static void pool_row(const struct pooling *job, const char *plane, int64_t oz, i
 					      plane + ix * (int64_t)job->ops->size, w->stride[2], job->p);
 			}
 		}
-	finish_row(job, oz, oy, (float *)row);
+	finish_row(job, oz, oy, row);
 }
 
 static void pool_plane(void *arg, size_t index)
@@ -304,7 +324,7 @@ static int run_values(struct op_call *call, struct pooling *job, int64_t planes)
 		for (int64_t i = 0; i < w->out[2]; i++)
 			job->divisors[i] = divisor(job, 2, i);
 	}
-	if (job->average && covers_plane(w)) {
+	if (job->ops == &sum_f32 && covers_plane(w)) {
 		cpu_pool_for(call->pool, (size_t)planes, average_whole_plane, job);
 	} else if (job->ops == &max_f32 && covers_plane(w)) {
 		cpu_pool_for(call->pool, (size_t)planes, max_whole_plane, job);
@@ -390,12 +410,15 @@ static int choose_max(struct op_call *call, struct pooling *job)
 	}
 }
 
-static int check_f32(struct op_call *call)
+static int choose_float(struct op_call *call, const struct row_ops *f32, const struct row_ops *f64, struct pooling *job)
 {
-	if (call->inputs[0]->dtype == DTYPE_F32)
-		return 0;
-	return op_fail(call, -ENOTSUP, "%s: element type %s is not implemented", call->node->op_type,
-		       dtype_name(call->inputs[0]->dtype));
+	enum dtype type = call->inputs[0]->dtype;
+
+	job->ops = type == DTYPE_F64 ? f64 : f32;
+	return type == DTYPE_F32 || type == DTYPE_F64
+		       ? 0
+		       : op_fail(call, -EINVAL, "%s: input 0 is %s, expected a float type", call->node->op_type,
+				 dtype_name(type));
 }
 
 static int run_max_pool(struct op_call *call)
@@ -422,11 +445,10 @@ static int run_global_max_pool(struct op_call *call)
 
 static int run_average_pool(struct op_call *call)
 {
-	struct pooling job = {
-		.ops = &sum_f32, .average = true, .include_pad = op_attr_int(call->node, "count_include_pad", 0)};
+	struct pooling job = {.average = true, .include_pad = op_attr_int(call->node, "count_include_pad", 0)};
 	int err;
 
-	err = check_f32(call);
+	err = choose_float(call, &sum_f32, &sum_f64, &job);
 	if (!err)
 		err = read_pool(call, &job);
 	return err ? err : run_planes(call, &job);
@@ -434,10 +456,10 @@ static int run_average_pool(struct op_call *call)
 
 static int run_global_average_pool(struct op_call *call)
 {
-	struct pooling job = {.ops = &sum_f32, .average = true};
+	struct pooling job = {.average = true};
 	int err;
 
-	err = check_f32(call);
+	err = choose_float(call, &sum_f32, &sum_f64, &job);
 	if (!err)
 		err = window_global(call, call->inputs[0], &job.window);
 	return err ? err : run_planes(call, &job);
@@ -445,9 +467,15 @@ static int run_global_average_pool(struct op_call *call)
 
 static int run_lp(struct op_call *call, bool global)
 {
-	struct pooling job = {.ops = &power_f32, .root = true, .p = op_attr_int(call->node, "p", 2)};
-	int err = check_f32(call);
+	/* Opset 1 had p as a float. */
+	const struct attr *p = op_attr(call->node, "p");
+	struct pooling job = {.root = true,
+			      .p = p && p->type == ATTR_FLOAT ? (int64_t)p->f : op_attr_int(call->node, "p", 2)};
+	int err = choose_float(call, &power_f32, &power_f64, &job);
 
+	if (!err && p && p->type == ATTR_FLOAT && p->f != (float)job.p)
+		err = op_fail(call, -ENOTSUP, "%s: attribute p is %g, implemented are whole numbers",
+			      call->node->op_type, (double)p->f);
 	if (!err && job.p < 1)
 		err = op_fail(call, -EINVAL, "%s: attribute p is %lld", call->node->op_type, (long long)job.p);
 	if (!err)
@@ -468,9 +496,9 @@ static int run_global_lp_pool(struct op_call *call)
 const struct op_kernel ops_pooling[] = {
 	{"", "AveragePool", 1, 0, 1, 1, 1, 1, run_average_pool, NULL, NULL, &op_half_in_f32},
 	{"", "GlobalAveragePool", 1, 0, 1, 1, 1, 1, run_global_average_pool, NULL, NULL, &op_half_in_f32},
-	{"", "GlobalLpPool", 2, 0, 1, 1, 1, 1, run_global_lp_pool, NULL, NULL, &op_half_in_f32},
+	{"", "GlobalLpPool", 1, 0, 1, 1, 1, 1, run_global_lp_pool, NULL, NULL, &op_half_in_f32},
 	{"", "GlobalMaxPool", 1, 0, 1, 1, 1, 1, run_global_max_pool, NULL, NULL, &op_half_in_f32},
-	{"", "LpPool", 2, 0, 1, 1, 1, 1, run_lp_pool, NULL, NULL, &op_half_in_f32},
+	{"", "LpPool", 1, 0, 1, 1, 1, 1, run_lp_pool, NULL, NULL, &op_half_in_f32},
 	{"", "MaxPool", 1, 0, 1, 1, 1, 2, run_max_pool, NULL, NULL, &op_half_in_f32},
 };
 const size_t ops_pooling_count = sizeof(ops_pooling) / sizeof(ops_pooling[0]);

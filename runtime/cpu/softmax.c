@@ -118,6 +118,24 @@ static void run_strided(void *arg, int64_t begin, int64_t end)
 	}
 }
 
+/* Along @n elements with a stride, in double. */
+static void run_line_f64(enum softmax_kind kind, int64_t n, int64_t stride, const double *x, double *y)
+{
+	int64_t best = 0;
+	double sum = 0;
+
+	for (int64_t i = 1; i < n; i++)
+		if (x[i * stride] > x[best * stride])
+			best = i;
+	for (int64_t i = 0; i < n; i++)
+		sum += exp(x[i * stride] - x[best * stride]);
+	for (int64_t i = 0; i < n; i++) {
+		double shifted = x[i * stride] - x[best * stride];
+
+		y[i * stride] = kind == HARDMAX ? i == best : kind == SOFTMAX ? exp(shifted) / sum : shifted - log(sum);
+	}
+}
+
 static int run_kind(struct op_call *call, enum softmax_kind kind)
 {
 	const struct tensor *x = call->inputs[0];
@@ -126,14 +144,14 @@ static int run_kind(struct op_call *call, enum softmax_kind kind)
 	struct softmax job = {.kind = kind, .n = 1, .inner = 1};
 	int err;
 
-	if (x->dtype != DTYPE_F32)
-		return op_fail(call, -ENOTSUP, "%s: element type %s is not implemented", call->node->op_type,
+	if (x->dtype != DTYPE_F32 && x->dtype != DTYPE_F64)
+		return op_fail(call, -EINVAL, "%s: input 0 is %s, expected a float type", call->node->op_type,
 			       dtype_name(x->dtype));
 	/* axis == rank is a legal place to cut the old form's matrix. */
 	if (!(axis == x->rank && !single_axis) && normalize_axis(&axis, x->rank))
 		return op_fail(call, -EINVAL, "%s: axis %lld of a tensor of rank %d", call->node->op_type,
 			       (long long)axis, x->rank);
-	err = op_output(call, 0, DTYPE_F32, x->rank, x->dims);
+	err = op_output(call, 0, x->dtype, x->rank, x->dims);
 	if (err || !op_wanted(call, 0) || !tensor_count(x))
 		return err;
 	for (int i = 0; i < x->rank; i++) {
@@ -144,6 +162,14 @@ static int run_kind(struct op_call *call, enum softmax_kind kind)
 		else
 			job.inner *= x->dims[i];
 	}
+	for (int64_t i = 0; x->dtype == DTYPE_F64 && i < outer * job.inner; i++) {
+		int64_t at = i / job.inner * job.n * job.inner + i % job.inner;
+
+		run_line_f64(kind, job.n, job.inner, (const double *)x->data + at,
+			     (double *)call->outputs[0]->data + at);
+	}
+	if (x->dtype == DTYPE_F64)
+		return 0;
 	job.x = x->data;
 	job.y = call->outputs[0]->data;
 	grain = PARALLEL_GRAIN / 8 / job.n;
