@@ -5,15 +5,14 @@
 #include "runtime/cpu/conv_depthwise.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "runtime/cpu/cpu_clones.h"
+#include "runtime/cpu/depthwise_tile.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/scratch.h"
-
-/* Outputs that stay in the first-level cache while all taps pass over them. */
-#define BLOCK 2048
 
 /* ---- the layout ---- */
 
@@ -62,10 +61,10 @@ int depthwise_init(struct depthwise *d, struct op_call *call, const struct windo
 	return 0;
 }
 
-/* The image, and behind it the outputs in the image's pitch. */
+/* The image, and behind it the outputs in the image's pitch. A run of a whole vector may read as far beyond the image. */
 size_t depthwise_memory(const struct depthwise *d)
 {
-	return (size_t)(d->image + d->span);
+	return (size_t)(d->image + d->span + DEPTHWISE_TILE_MAX_LANES);
 }
 
 void depthwise_clear(const struct depthwise *d, float value, float *memory)
@@ -162,56 +161,64 @@ void depthwise_load(const struct depthwise *d, enum dtype dtype, const void *pla
 
 /* ---- the taps ---- */
 
-CPU_CLONES static void add_nine(int64_t n, float *out, const float *const *p, int64_t at, const float *w)
+enum tap_kind { TAPS_CONVOLVE, TAPS_MAX, TAPS_SUM };
+
+/* Taps [first, first + count), and what they do to outputs. */
+struct tap_group {
+	enum tap_kind kind;
+	int64_t count;
+	const int64_t *offsets;
+	const float *weight;
+	float bias, floor;
+	bool accumulate;
+};
+
+static void run_taps(const struct tap_group *g, int64_t n, const float *image, float *y)
 {
-	const float *p0 = p[0] + at, *p1 = p[1] + at, *p2 = p[2] + at, *p3 = p[3] + at, *p4 = p[4] + at;
-	const float *p5 = p[5] + at, *p6 = p[6] + at, *p7 = p[7] + at, *p8 = p[8] + at;
-	float w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3], w4 = w[4], w5 = w[5], w6 = w[6], w7 = w[7], w8 = w[8];
+	const struct depthwise_tile *tile = depthwise_tile();
 
-	for (int64_t i = 0; i < n; i++) {
-		float a = p0[i] * w0 + p1[i] * w1 + p2[i] * w2;
-		float b = p3[i] * w3 + p4[i] * w4 + p5[i] * w5;
-		float c = p6[i] * w6 + p7[i] * w7 + p8[i] * w8;
-
-		out[i] += a + b + c;
+	switch (g->kind) {
+	case TAPS_CONVOLVE:
+		tile->convolve(g->count, g->offsets, g->weight, n, image, g->bias, g->floor, g->accumulate, y);
+		break;
+	case TAPS_MAX:
+		tile->max(g->count, g->offsets, n, image, g->accumulate, y);
+		break;
+	case TAPS_SUM:
+		tile->sum(g->count, g->offsets, n, image, g->accumulate, y);
+		break;
 	}
 }
 
-CPU_CLONES static void add_three(int64_t n, float *out, const float *const *p, int64_t at, const float *w)
-{
-	const float *p0 = p[0] + at, *p1 = p[1] + at, *p2 = p[2] + at;
-	float w0 = w[0], w1 = w[1], w2 = w[2];
+/*
+ * How outputs are computed: a plane without gaps in one run; wide rows one by one, where they belong; narrow rows as one
+ * run over the plane with its gaps, beside the image, which is compacted at the end.
+ */
+enum output_form { FORM_DENSE, FORM_ROWS, FORM_GAPS };
 
-	for (int64_t i = 0; i < n; i++)
-		out[i] += p0[i] * w0 + p1[i] * w1 + p2[i] * w2;
+static enum output_form output_form(const struct depthwise *d)
+{
+	const struct window *w = d->window;
+	int64_t lanes = depthwise_tile()->lanes;
+
+	if (w->out[2] == d->sizes[2] && w->out[1] == d->sizes[1] && d->span >= lanes)
+		return FORM_DENSE;
+	return w->out[2] >= 2 * lanes ? FORM_ROWS : FORM_GAPS;
 }
 
-CPU_CLONES static void add_one(int64_t n, float *out, const float *p, float w)
+/* Outputs of the run that goes over the plane's gaps: at least a vector. */
+static int64_t padded_span(const struct depthwise *d)
 {
-	for (int64_t i = 0; i < n; i++)
-		out[i] += p[i] * w;
+	return d->span < DEPTHWISE_TILE_MAX_LANES ? DEPTHWISE_TILE_MAX_LANES : d->span;
 }
 
-/* @count taps from @first on, at most nine, over all outputs. */
-static void add_taps(const struct depthwise *d, const float *image, int64_t first, int64_t count, const float *weight,
-		     float *out)
+static void run_rows(const struct depthwise *d, const struct tap_group *g, const float *image, float *out)
 {
-	const float *p[9];
+	const struct window *w = d->window;
 
-	for (int64_t i = 0; i < count; i++)
-		p[i] = image + depthwise_tap(d, first + i);
-	for (int64_t at = 0; at < d->span; at += BLOCK) {
-		int64_t n = d->span - at < BLOCK ? d->span - at : BLOCK, i = 0;
-
-		if (count == 9) {
-			add_nine(n, out + at, p, at, weight);
-			continue;
-		}
-		for (; i + 3 <= count; i += 3)
-			add_three(n, out + at, p + i, at, weight + i);
-		for (; i < count; i++)
-			add_one(n, out + at, p[i] + at, weight[i]);
-	}
+	for (int64_t z = 0; z < w->out[0]; z++)
+		for (int64_t y = 0; y < w->out[1]; y++, out += w->out[2])
+			run_taps(g, w->out[2], image + (z * d->sizes[1] + y) * d->sizes[2], out);
 }
 
 /* From the layout's pitch to rows without gaps. */
@@ -224,80 +231,53 @@ static void compact(const struct depthwise *d, const float *sums, float *out)
 			memcpy(out, sums + (z * d->sizes[1] + y) * d->sizes[2], (size_t)w->out[2] * sizeof(*out));
 }
 
-void depthwise_convolve(const struct depthwise *d, float *memory, const float *weight, float *out)
+/* All taps, in groups whose offsets are at hand; bias and floor come with the last. */
+static void run_all(const struct depthwise *d, enum tap_kind kind, float *memory, const float *weight, float bias,
+		    float floor, float *out)
 {
+	int64_t taps = window_taps(d->window), later[DEPTHWISE_KEPT_TAPS];
+	enum output_form form = output_form(d);
 	float *sums = memory + d->image;
-	int64_t taps = window_taps(d->window);
 
-	memset(sums, 0, (size_t)d->span * sizeof(*sums));
-	for (int64_t t = 0; t < taps; t += 9)
-		add_taps(d, memory, t, taps - t < 9 ? taps - t : 9, weight + t, sums);
-	compact(d, sums, out);
-}
+	for (int64_t first = 0; first < taps; first += DEPTHWISE_KEPT_TAPS) {
+		bool last = taps - first <= DEPTHWISE_KEPT_TAPS;
+		struct tap_group group = {
+			.kind = kind,
+			.count = last ? taps - first : DEPTHWISE_KEPT_TAPS,
+			.offsets = first ? later : d->offsets,
+			.weight = weight + (kind == TAPS_CONVOLVE ? first : 0),
+			.bias = last ? bias : 0,
+			.floor = last ? floor : -INFINITY,
+			.accumulate = first > 0,
+		};
 
-/* ---- the pools ---- */
-
-CPU_CLONES static void max_three(int64_t n, float *out, const float *a, const float *b, const float *c)
-{
-	for (int64_t i = 0; i < n; i++) {
-		float m = a[i] > b[i] ? a[i] : b[i], l = c[i] > out[i] ? c[i] : out[i];
-
-		out[i] = m > l ? m : l;
+		for (int64_t t = 0; first && t < group.count; t++)
+			later[t] = tap_offset(d, first + t);
+		if (form == FORM_ROWS)
+			run_rows(d, &group, memory, out);
+		else if (form == FORM_DENSE)
+			run_taps(&group, d->span, memory, out);
+		else
+			run_taps(&group, padded_span(d), memory, sums);
 	}
+	if (form == FORM_GAPS)
+		compact(d, sums, out);
 }
 
-CPU_CLONES static void max_one(int64_t n, float *out, const float *a)
+void depthwise_convolve(const struct depthwise *d, float *memory, const float *weight, float bias, float floor,
+			float *out)
 {
-	for (int64_t i = 0; i < n; i++)
-		out[i] = a[i] > out[i] ? a[i] : out[i];
-}
-
-CPU_CLONES static void sum_three(int64_t n, float *out, const float *a, const float *b, const float *c)
-{
-	for (int64_t i = 0; i < n; i++)
-		out[i] += a[i] + b[i] + c[i];
-}
-
-CPU_CLONES static void sum_one(int64_t n, float *out, const float *a)
-{
-	for (int64_t i = 0; i < n; i++)
-		out[i] += a[i];
-}
-
-/* Taps three at a time over blocks of outputs; @out begins with the first tap's values, or zero. */
-static void pool_taps(const struct depthwise *d, const float *image, int64_t first, float *out,
-		      void (*three)(int64_t n, float *out, const float *a, const float *b, const float *c),
-		      void (*one)(int64_t n, float *out, const float *a))
-{
-	int64_t taps = window_taps(d->window);
-
-	for (int64_t at = 0; at < d->span; at += BLOCK) {
-		int64_t n = d->span - at < BLOCK ? d->span - at : BLOCK, t = first;
-
-		for (; t + 3 <= taps; t += 3)
-			three(n, out + at, image + at + depthwise_tap(d, t), image + at + depthwise_tap(d, t + 1),
-			      image + at + depthwise_tap(d, t + 2));
-		for (; t < taps; t++)
-			one(n, out + at, image + at + depthwise_tap(d, t));
-	}
+	run_all(d, TAPS_CONVOLVE, memory, weight, bias, floor, out);
 }
 
 void depthwise_max(const struct depthwise *d, float *memory, float *out)
 {
-	float *sums = memory + d->image;
-
-	memcpy(sums, memory + depthwise_tap(d, 0), (size_t)d->span * sizeof(*sums));
-	pool_taps(d, memory, 1, sums, max_three, max_one);
-	compact(d, sums, out);
+	run_all(d, TAPS_MAX, memory, NULL, 0, 0, out);
 }
 
 void depthwise_sum(const struct depthwise *d, float *memory, float *out)
 {
-	float *sums = memory + d->image;
-
-	memset(sums, 0, (size_t)d->span * sizeof(*sums));
-	pool_taps(d, memory, 0, sums, sum_three, sum_one);
-	compact(d, sums, out);
+	run_all(d, TAPS_SUM, memory, NULL, 0, 0, out);
 }
 
 /* ---- the float operation ---- */
@@ -316,27 +296,31 @@ static void convolve_planes(void *arg, int64_t begin, int64_t end)
 	struct job *job = arg;
 	const struct window *w = job->layout.window;
 	int64_t taps = window_taps(w), in_count = window_in_count(w), out_count = window_out_count(w);
+	const float *bias = job->epilogue.row_bias;
+	bool simple = !job->epilogue.residual && job->epilogue.activation <= ACTIVATION_RELU;
+	float floor = simple && job->epilogue.activation == ACTIVATION_RELU ? 0 : -INFINITY;
 	float *memory = scratch_get(depthwise_memory(&job->layout) * sizeof(float));
+	struct epilogue e = job->epilogue;
 
+	e.row_bias = NULL; /* added with the taps */
 	if (!memory) {
 		atomic_store_explicit(&job->err, -ENOMEM, memory_order_relaxed);
 		return;
 	}
 	depthwise_clear(&job->layout, 0, memory);
 	for (int64_t plane = begin; plane < end; plane++) {
-		struct epilogue e = job->epilogue;
 		int64_t channel = plane % job->groups * job->channels;
 
 		depthwise_load(&job->layout, DTYPE_F32, job->x + plane * in_count, 0, memory);
-		if (e.row_bias)
-			e.row_bias += channel;
 		if (e.residual)
-			e.residual += plane * job->channels * out_count;
+			e.residual = job->epilogue.residual + plane * job->channels * out_count;
 		for (int64_t c = 0; c < job->channels; c++) {
 			float *y = job->y + (plane * job->channels + c) * out_count;
 
-			depthwise_convolve(&job->layout, memory, job->w + (channel + c) * taps, y);
-			epilogue_apply(&e, c, 1, 0, out_count, y, out_count);
+			depthwise_convolve(&job->layout, memory, job->w + (channel + c) * taps,
+					   bias ? bias[channel + c] : 0, floor, y);
+			if (!simple)
+				epilogue_apply(&e, c, 1, 0, out_count, y, out_count);
 		}
 	}
 }

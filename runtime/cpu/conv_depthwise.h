@@ -47,8 +47,9 @@ void depthwise_clear(const struct depthwise *d, float value, float *memory);
 /* Copy a plane into @memory: float32 as it is; uint8 and int8 as value - @zero. */
 void depthwise_load(const struct depthwise *d, enum dtype dtype, const void *plane, int32_t zero, float *memory);
 
-/* Convolve what was loaded with one kernel, @weight[taps], to @out[out…]. */
-void depthwise_convolve(const struct depthwise *d, float *memory, const float *weight, float *out);
+/* Convolve what was loaded with one kernel, @weight[taps], to @out[out…] = max(sum + @bias, @floor). */
+void depthwise_convolve(const struct depthwise *d, float *memory, const float *weight, float bias, float floor,
+			float *out);
 
 /* Maximum, or sum, over the window's taps instead of a convolution. */
 void depthwise_max(const struct depthwise *d, float *memory, float *out);

@@ -66,26 +66,21 @@ static void load_channel(void *arg, size_t index)
 }
 
 /*
- * Take the outputs among pitched columns [column, column + columns) of a row of sums to @y, the plane of the row's
- * channel; *first and *last tell which outputs they are.
+ * Take the outputs among pitched columns [column, column + columns) of a row of sums to @y, the plane of channel @channel,
+ * through the epilogue.
  */
-static void compact_row(const struct depthwise *d, int64_t column, int64_t columns, const float *sums, float *y,
-			int64_t *first, int64_t *last)
+static void store_row(const struct depthwise *d, const struct epilogue *e, int64_t channel, int64_t column,
+		      int64_t columns, const float *sums, float *y)
 {
 	const struct window *w = d->window;
 	int64_t pitch = d->sizes[2], at = column, end = column + columns;
 
-	*first = INT64_MAX;
-	*last = 0;
 	while (at < end) {
 		int64_t line = at / pitch, x = at % pitch, z = line / d->sizes[1], row = line % d->sizes[1];
 		int64_t out = (z * w->out[1] + row) * w->out[2] + x, length = smaller(w->out[2] - x, end - at);
 
-		if (length > 0 && row < w->out[1] && z < w->out[0]) {
-			memcpy(y + out, sums + (at - column), (size_t)length * sizeof(*y));
-			*first = smaller(*first, out);
-			*last = out + length;
-		}
+		if (length > 0 && row < w->out[1] && z < w->out[0])
+			epilogue_store(e, channel, out, length, sums + (at - column), y + out);
 		at += pitch - x;
 	}
 }
@@ -107,7 +102,7 @@ static void multiply(const struct job *job, const float *packed, const float *im
 			for (int64_t j = 0; j < columns; j += tile->columns)
 				functions->scattered(depth, packed + k * padded_m + (row + i) * depth,
 						     image + column + j, job->offsets + k, sums + i * stride + j,
-						     stride, k > 0);
+						     stride, k > 0, NULL);
 		}
 	}
 }
@@ -134,16 +129,13 @@ static void convolve_block(void *arg, size_t index)
 	multiply(job, conv->packed + (size_t)group * conv->group_stride,
 		 job->image + group * conv->inputs * job->layout.image, row, rows, column, columns, sums, stride);
 	for (int64_t r = 0; r < rows; r++) {
-		int64_t channel = group * conv->channels + row + r, channels = conv->group * conv->channels, first,
-			last;
-		float *y = conv->y + (job->n * channels + channel) * job->out_count;
+		int64_t channel = group * conv->channels + row + r, image = job->n * conv->group * conv->channels;
 		struct epilogue e = conv->epilogue;
 
-		compact_row(&job->layout, column, columns, sums + r * stride, y, &first, &last);
 		if (e.residual)
-			e.residual += job->n * channels * job->out_count;
-		if (first < last)
-			epilogue_apply(&e, channel, 1, first, last - first, y + first, job->out_count);
+			e.residual += image * job->out_count;
+		store_row(&job->layout, &e, channel, column, columns, sums + r * stride,
+			  conv->y + (image + channel) * job->out_count);
 	}
 }
 

@@ -153,12 +153,44 @@ CPU_CLONES static void add_residual_floor(int64_t n, float *c, float bias, const
 	}
 }
 
+CPU_CLONES static void store_bias_floor(int64_t n, const float *restrict sums, float bias, float floor,
+					float *restrict y)
+{
+	for (int64_t i = 0; i < n; i++) {
+		float x = sums[i] + bias;
+
+		y[i] = x < floor ? floor : x;
+	}
+}
+
+CPU_CLONES static void store_residual_floor(int64_t n, const float *restrict sums, float bias,
+					    const float *restrict residual, float floor, float *restrict y)
+{
+	for (int64_t i = 0; i < n; i++) {
+		float x = (sums[i] + bias) + residual[i];
+
+		y[i] = x < floor ? floor : x;
+	}
+}
+
+void epilogue_store(const struct epilogue *e, int64_t row, int64_t column, int64_t n, const float *sums, float *y)
+{
+	float bias = e->row_bias ? e->row_bias[row] : 0, floor = epilogue_floor(e);
+
+	if (e->residual)
+		store_residual_floor(n, sums, bias, e->residual + row * e->residual_stride + column, floor, y);
+	else
+		store_bias_floor(n, sums, bias, floor, y);
+	if (!epilogue_is_affine(e))
+		activation_apply(e->activation, e->alpha, e->beta, n, y);
+}
+
 void epilogue_apply(const struct epilogue *e, int64_t row, int64_t rows, int64_t column, int64_t columns, float *c,
 		    int64_t stride)
 {
-	float floor = e->activation == ACTIVATION_RELU ? 0 : -INFINITY;
+	float floor = epilogue_floor(e);
 
-	if (!e->row_bias && !e->residual && e->activation == ACTIVATION_NONE)
+	if (epilogue_is_empty(e))
 		return;
 	for (int64_t i = 0; i < rows; i++) {
 		float bias = e->row_bias ? e->row_bias[row + i] : 0, *line = c + i * stride;

@@ -8,6 +8,8 @@
 #ifndef RUNTIME_CPU_EPILOGUE_H
 #define RUNTIME_CPU_EPILOGUE_H
 
+#include <math.h>
+
 #include "runtime/cpu/op.h"
 
 enum activation {
@@ -39,6 +41,25 @@ struct epilogue {
  * activation_gamma of FusedGemm. -ENOTSUP with the call's error set for an activation that is not in the list above.
  */
 int epilogue_read(struct op_call *call, struct epilogue *e);
+
+/* Nothing to do; no more than bias, residual and a lower bound, which epilogue_floor() is (-infinity: none). */
+static inline bool epilogue_is_empty(const struct epilogue *e)
+{
+	return !e->row_bias && !e->residual && e->activation == ACTIVATION_NONE;
+}
+
+static inline bool epilogue_is_affine(const struct epilogue *e)
+{
+	return e->activation == ACTIVATION_NONE || e->activation == ACTIVATION_RELU;
+}
+
+static inline float epilogue_floor(const struct epilogue *e)
+{
+	return e->activation == ACTIVATION_RELU ? 0 : -INFINITY;
+}
+
+/* One row elsewhere: y[n] from sums[n], which are row @row from column @column on. They must not overlap. */
+void epilogue_store(const struct epilogue *e, int64_t row, int64_t column, int64_t n, const float *sums, float *y);
 
 /* Apply to rows [row, row + rows), columns [column, column + columns) of the product at @c, row stride @stride. */
 void epilogue_apply(const struct epilogue *e, int64_t row, int64_t rows, int64_t column, int64_t columns, float *c,

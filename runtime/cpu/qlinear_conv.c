@@ -6,6 +6,7 @@
  * exactly; all others are products (igemm.h) whose right operand is gathered from the image.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,7 +248,7 @@ static void convolve_planes(void *arg, int64_t begin, int64_t end)
 			for (int64_t t = 0; t < conv->taps; t++)
 				weight[t] =
 					(float)(quant_byte(conv->w_dtype, conv->w, channel * conv->taps + t) - w_zero);
-			depthwise_convolve(layout, memory, weight, sums);
+			depthwise_convolve(layout, memory, weight, 0, -INFINITY, sums);
 			to_integers(count, sums, acc);
 			requantize_row(&conv->requantize, channel, 0, count, acc,
 				       conv->y + (size_t)(row * count) * dtype_size(conv->requantize.dtype));

@@ -19,6 +19,11 @@
 /* Columns of B held at once: SGEMM_DEPTH * 512 floats are half of a second-level cache of 1 MiB. */
 #define BLOCK_COLUMNS 512
 
+static int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 size_t sgemm_packed_size(int64_t m, int64_t k)
 {
 	const struct sgemm_tile *tile = sgemm_tile();
@@ -42,33 +47,63 @@ int64_t sgemm_panel_rows(void)
 	return sgemm_tile()->rows;
 }
 
-/* One panel of A, @height rows high, against all panels of a B block: a strip of C, @rows by @columns. */
-static void multiply_strip(const struct sgemm_tile *tile, int64_t height, int64_t depth, const float *a, const float *b,
-			   float *c, int64_t stride, int64_t rows, int64_t columns, bool accumulate)
+/*
+ * One panel of A, @height rows high, against panels of B: rows [row, row + rows), columns [column, column + columns) of C.
+ * @finish: the last block of k: apply the epilogue
+ */
+struct strip {
+	int64_t height, depth;
+	const float *a, *b;
+	int64_t row, rows, column, columns;
+	bool accumulate, finish;
+};
+
+/* A tile at the edge of C goes through a buffer, and only what exists of it is taken over. */
+static void multiply_edge(const struct sgemm *p, const struct strip *s, int64_t j, int64_t width)
 {
 	_Alignas(64) float edge[SGEMM_TILE_MAX_ROWS * SGEMM_TILE_MAX_COLUMNS];
-	const struct sgemm_functions *functions = sgemm_tile_functions(tile, height);
+	const struct sgemm_tile *tile = sgemm_tile();
+	const struct sgemm_functions *functions = sgemm_tile_functions(tile, s->height);
+	float *c = p->c + s->row * p->c_stride + s->column + j;
 
-	for (int64_t j = 0; j < columns; j += tile->columns, b += tile->columns * depth) {
-		int64_t width = columns - j < tile->columns ? columns - j : tile->columns;
+	(2 * width <= tile->columns ? functions->narrow : functions->multiply)(s->depth, s->a, s->b + j * s->depth,
+									       edge, tile->columns, false, NULL);
+	for (int64_t i = 0; i < s->rows; i++) {
+		const float *from = edge + i * tile->columns;
+		float *to = c + i * p->c_stride;
 
-		if (rows == height && width == tile->columns) {
-			functions->multiply(depth, a, b, c + j, stride, accumulate);
+		if (s->accumulate)
+			for (int64_t l = 0; l < width; l++)
+				to[l] += from[l];
+		else
+			memcpy(to, from, (size_t)width * sizeof(*to));
+	}
+	if (s->finish)
+		epilogue_apply(&p->epilogue, s->row, s->rows, s->column + j, width, c, p->c_stride);
+}
+
+static void multiply_strip(const struct sgemm *p, const struct strip *s)
+{
+	const struct sgemm_tile *tile = sgemm_tile();
+	const struct sgemm_functions *functions = sgemm_tile_functions(tile, s->height);
+	const struct epilogue *e = &p->epilogue;
+	bool fused = s->finish && epilogue_is_affine(e);
+	struct sgemm_finish finish = {.bias = e->row_bias ? e->row_bias + s->row : NULL,
+				      .residual_stride = e->residual_stride,
+				      .floor = epilogue_floor(e)};
+	float *c = p->c + s->row * p->c_stride + s->column;
+
+	for (int64_t j = 0; j < s->columns; j += tile->columns) {
+		if (s->rows != s->height || s->columns - j < tile->columns) {
+			multiply_edge(p, s, j, smaller(s->columns - j, tile->columns));
 			continue;
 		}
-		/* At the edge the tile goes through a buffer, and only what exists is taken over. */
-		(2 * width <= tile->columns ? functions->narrow : functions->multiply)(depth, a, b, edge, tile->columns,
-										       false);
-		for (int64_t i = 0; i < rows; i++) {
-			const float *from = edge + i * tile->columns;
-			float *to = c + i * stride + j;
-
-			if (accumulate)
-				for (int64_t l = 0; l < width; l++)
-					to[l] += from[l];
-			else
-				memcpy(to, from, (size_t)width * sizeof(*to));
-		}
+		if (e->residual)
+			finish.residual = e->residual + s->row * e->residual_stride + s->column + j;
+		functions->multiply(s->depth, s->a, s->b + j * s->depth, c + j, p->c_stride, s->accumulate,
+				    fused ? &finish : NULL);
+		if (s->finish && !fused)
+			epilogue_apply(e, s->row, s->rows, s->column + j, tile->columns, c + j, p->c_stride);
 	}
 }
 
@@ -79,22 +114,22 @@ static void multiply_columns(const struct sgemm *p, int64_t row, int64_t rows, i
 	int64_t padded_m = sgemm_tile_padded(tile, p->m), padded_n = sgemm_padded_columns(p->n);
 
 	for (int64_t k0 = 0; k0 < p->k; k0 += SGEMM_DEPTH) {
-		int64_t depth = p->k - k0 < SGEMM_DEPTH ? p->k - k0 : SGEMM_DEPTH;
-		bool last = k0 + depth == p->k;
-		const float *b = scratch;
+		struct strip strip = {.depth = smaller(p->k - k0, SGEMM_DEPTH),
+				      .b = scratch,
+				      .column = column,
+				      .columns = columns,
+				      .accumulate = k0 > 0};
 
+		strip.finish = k0 + strip.depth == p->k && !epilogue_is_empty(&p->epilogue);
 		if (p->panels)
-			b = p->panels + k0 * padded_n + column * depth;
+			strip.b = p->panels + k0 * padded_n + column * strip.depth;
 		else
-			p->fill_b(p->arg, k0, depth, column, columns, scratch);
-		for (int64_t i = row; i < row + rows; i += tile->rows) {
-			int64_t high = row + rows - i < tile->rows ? row + rows - i : tile->rows;
-			float *c = p->c + i * p->c_stride + column;
-
-			multiply_strip(tile, sgemm_tile_height(tile, p->m - i), depth, p->a + k0 * padded_m + i * depth,
-				       b, c, p->c_stride, high, columns, k0 > 0);
-			if (last)
-				epilogue_apply(&p->epilogue, i, high, column, columns, c, p->c_stride);
+			p->fill_b(p->arg, k0, strip.depth, column, columns, scratch);
+		for (strip.row = row; strip.row < row + rows; strip.row += tile->rows) {
+			strip.rows = smaller(row + rows - strip.row, tile->rows);
+			strip.height = sgemm_tile_height(tile, p->m - strip.row);
+			strip.a = p->a + k0 * padded_m + strip.row * strip.depth;
+			multiply_strip(p, &strip);
 		}
 	}
 }
@@ -158,11 +193,6 @@ void sgemm_row(int64_t k, int64_t n, const float *x, const float *panels, int64_
 static int64_t divide_up(int64_t value, int64_t unit)
 {
 	return (value + unit - 1) / unit;
-}
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
 }
 
 /* Price of a split, in tiles a step of k: packing a panel of B costs about as much as one tile. */

@@ -8,13 +8,13 @@
 #include <string.h>
 
 #include "runtime/cpu/cpu_clones.h"
+#include "runtime/cpu/lanes4.h"
 #include "runtime/cpu/sgemm.h"
 #include "runtime/cpu/sgemm_tile.h"
 
 /* Panels filled side by side: long enough runs of a row for the processor's prefetcher. */
 #define PANELS_AT_ONCE 8
 
-typedef float lanes4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef float lanes16 __attribute__((vector_size(64), aligned(4), may_alias));
 
 static inline int64_t smaller(int64_t a, int64_t b)

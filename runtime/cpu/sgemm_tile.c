@@ -13,6 +13,8 @@
 #include <immintrin.h>
 #endif
 
+#include "runtime/cpu/lanes4.h"
+
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -25,8 +27,9 @@
  */
 #define AHEAD 48
 #define SGEMM_TILE(NAME, TARGET, B_TYPE, ROW_K, VECTOR, ROWS, LANES, VECTORS, ZERO, LOAD, STORE, SPREAD, ADD,     \
-		   MULTIPLY_ADD)                                                                                  \
-	TARGET static void NAME(int64_t depth, const float *a, B_TYPE, float *c, int64_t stride, bool accumulate) \
+		   MULTIPLY_ADD, MAX)                                                                             \
+	TARGET static void NAME(int64_t depth, const float *a, B_TYPE, float *c, int64_t stride, bool accumulate, \
+				const struct sgemm_finish *finish)                                                \
 	{                                                                                                         \
 		VECTOR sum[ROWS][VECTORS];                                                                        \
                                                                                                                   \
@@ -47,12 +50,23 @@
 		}                                                                                                 \
 		UNROLL for (int i = 0; i < ROWS; i++, c += stride)                                                \
 		{                                                                                                 \
-			UNROLL for (int j = 0; j < VECTORS; j++)                                                  \
-			{                                                                                         \
-				if (accumulate)                                                                   \
-					sum[i][j] = ADD(sum[i][j], LOAD(c + j * LANES));                          \
-				STORE(c + j * LANES, sum[i][j]);                                                  \
+			if (accumulate)                                                                           \
+				UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] =                              \
+					ADD(sum[i][j], LOAD(c + j * LANES));                                      \
+			if (finish) {                                                                             \
+				VECTOR bias = SPREAD(finish->bias ? finish->bias[i] : 0);                         \
+				VECTOR floor = SPREAD(finish->floor);                                             \
+				const float *residual = finish->residual + i * finish->residual_stride;           \
+                                                                                                                  \
+				UNROLL for (int j = 0; j < VECTORS; j++)                                          \
+				{                                                                                 \
+					sum[i][j] = ADD(sum[i][j], bias);                                         \
+					if (finish->residual)                                                     \
+						sum[i][j] = ADD(sum[i][j], LOAD(residual + j * LANES));           \
+					sum[i][j] = MAX(floor, sum[i][j]);                                        \
+				}                                                                                 \
 			}                                                                                         \
+			UNROLL for (int j = 0; j < VECTORS; j++) STORE(c + j * LANES, sum[i][j]);                 \
 		}                                                                                                 \
 	}
 
@@ -97,7 +111,7 @@
 #if defined(__x86_64__)
 #define AVX512(ROWS)                                                                                    \
 	SGEMM_HEIGHT(avx512, __attribute__((target("avx512f"))), __m512, ROWS, 16, _mm512_setzero_ps(), \
-		     _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps)
+		     _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_max_ps)
 AVX512(4)
 AVX512(8)
 AVX512(12)
@@ -108,7 +122,7 @@ AVX512_ROW(row_avx512, SGEMM_ROW_PANELS)
 AVX512_ROW(one_panel_avx512, 1)
 #define AVX2(ROWS)                                                                                                     \
 	SGEMM_HEIGHT(avx2, __attribute__((target("avx2,fma"))), __m256, ROWS, 8, _mm256_setzero_ps(), _mm256_loadu_ps, \
-		     _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps)
+		     _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_fmadd_ps, _mm256_max_ps)
 AVX2(2)
 AVX2(4)
 AVX2(6)
@@ -119,16 +133,9 @@ AVX2_ROW(row_avx2, SGEMM_ROW_PANELS)
 AVX2_ROW(one_panel_avx2, 1)
 #endif
 
-/* Four lanes that any processor can be given by the compiler. */
-typedef float lanes4 __attribute__((vector_size(16), aligned(4), may_alias));
-#define LANES4_LOAD(p) (*(const lanes4 *)(p))
-#define LANES4_STORE(p, v) (*(lanes4 *)(p) = (v))
-#define LANES4_SPREAD(x) ((lanes4){(x), (x), (x), (x)})
-#define LANES4_ADD(x, y) ((x) + (y))
-#define LANES4_MULTIPLY_ADD(x, y, z) ((x) * (y) + (z))
 #define ANY(ROWS)                                                                                                    \
 	SGEMM_HEIGHT(any, , lanes4, ROWS, 4, LANES4_SPREAD(0), LANES4_LOAD, LANES4_STORE, LANES4_SPREAD, LANES4_ADD, \
-		     LANES4_MULTIPLY_ADD)
+		     LANES4_MULTIPLY_ADD, lanes4_max)
 ANY(1)
 ANY(2)
 ANY(3)

@@ -15,16 +15,31 @@
 #define SGEMM_TILE_HEIGHTS 3
 
 /*
+ * struct sgemm_finish - what a tile does to its sums before it stores them: max(sum + bias + residual, floor), NaN kept
+ * @bias:     one number a row, or NULL
+ * @residual: as the tile lies in C, row stride @residual_stride, or NULL
+ */
+struct sgemm_finish {
+	const float *bias;
+	const float *residual;
+	int64_t residual_stride;
+	float floor;
+};
+
+/*
  * struct sgemm_functions - the code for a tile of h rows
  * @multiply:  c[h][columns] (+)= a[depth][h]^T * b[depth][columns], @stride elements between the rows of @c
  * @narrow:    the same for the first half of the columns, in half the time; @b has all of them
  * @scattered: as @multiply, with row k of B at b + offsets[k]
+ * @finish may be NULL: the sums as they are.
  */
 struct sgemm_functions {
-	void (*multiply)(int64_t depth, const float *a, const float *b, float *c, int64_t stride, bool accumulate);
-	void (*narrow)(int64_t depth, const float *a, const float *b, float *c, int64_t stride, bool accumulate);
+	void (*multiply)(int64_t depth, const float *a, const float *b, float *c, int64_t stride, bool accumulate,
+			 const struct sgemm_finish *finish);
+	void (*narrow)(int64_t depth, const float *a, const float *b, float *c, int64_t stride, bool accumulate,
+		       const struct sgemm_finish *finish);
 	void (*scattered)(int64_t depth, const float *a, const float *b, const int64_t *offsets, float *c,
-			  int64_t stride, bool accumulate);
+			  int64_t stride, bool accumulate, const struct sgemm_finish *finish);
 };
 
 /* Panels of B that the code for a single row of A takes at once: sums enough to hide the multiply-add's latency. */

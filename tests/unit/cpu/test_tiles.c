@@ -62,11 +62,11 @@ static void float_tiles_multiply(void **state)
 				for (int64_t k = 0; k < DEPTH; k++)
 					rows[k] = mode < 4 ? k * tile->columns : random_below(DEPTH * 100 - 32);
 				if (mode < 2)
-					f->multiply(DEPTH, a, b, c, STRIDE, accumulate);
+					f->multiply(DEPTH, a, b, c, STRIDE, accumulate, NULL);
 				else if (mode < 4)
-					f->narrow(DEPTH, a, b, c, STRIDE, accumulate);
+					f->narrow(DEPTH, a, b, c, STRIDE, accumulate, NULL);
 				else
-					f->scattered(DEPTH, a, b, rows, c, STRIDE, accumulate);
+					f->scattered(DEPTH, a, b, rows, c, STRIDE, accumulate, NULL);
 				check_tile(tile, height, mode / 2 == 1 ? tile->columns / 2 : tile->columns, rows,
 					   accumulate);
 			}
