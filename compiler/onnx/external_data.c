@@ -48,9 +48,8 @@ void onnx_unmap(uint8_t *bytes, size_t size)
 
 /* ---- external data ---- */
 
-/* A path below the model's folder: relative, no "..", and still inside when symbolic links are followed. */
-static int resolve_external(const char *folder, const char *location, char *path, size_t size, char *error,
-			    size_t error_size)
+int onnx_external_path(const char *folder, const char *location, char *path, size_t size, char *error,
+		       size_t error_size)
 {
 	char real_folder[PATH_MAX], real_path[PATH_MAX];
 	size_t length;
@@ -83,43 +82,57 @@ static bool parse_bytes(const char *text, uint64_t *value)
 	return *text >= '0' && *text <= '9' && !*end && !errno;
 }
 
-int onnx_external_map(const Onnx__TensorProto *proto, const char *folder, size_t needed, struct onnx_external *external,
-		      char *error, size_t error_size)
+int onnx_external_fields(const Onnx__TensorProto *proto, struct onnx_external_fields *fields, char *error,
+			 size_t error_size)
 {
-	const char *location = NULL;
-	uint64_t offset = 0, length = needed;
-	char path[PATH_MAX];
-	size_t size;
-	int err;
-
+	*fields = (struct onnx_external_fields){0};
 	for (size_t i = 0; i < proto->n_external_data; i++) {
 		const char *key = proto->external_data[i]->key, *value = proto->external_data[i]->value;
+		bool good = true;
 
 		if (!key || !value)
 			continue;
 		if (!strcmp(key, "location"))
-			location = value;
-		else if ((!strcmp(key, "offset") && !parse_bytes(value, &offset)) ||
-			 (!strcmp(key, "length") && !parse_bytes(value, &length)))
+			fields->location = value;
+		else if (!strcmp(key, "offset"))
+			good = parse_bytes(value, &fields->offset);
+		else if (!strcmp(key, "length"))
+			good = fields->has_length = parse_bytes(value, &fields->length);
+		if (!good)
 			return onnx_fail(error, error_size, -EINVAL, "external data: %s '%.40s' is no number of bytes",
 					 key, value);
 	}
-	if (!location)
+	return 0;
+}
+
+int onnx_external_map(const Onnx__TensorProto *proto, const char *folder, size_t needed, struct onnx_external *external,
+		      char *error, size_t error_size)
+{
+	struct onnx_external_fields fields;
+	char path[PATH_MAX];
+	uint64_t length;
+	size_t size;
+	int err = onnx_external_fields(proto, &fields, error, error_size);
+
+	if (err)
+		return err;
+	if (!fields.location)
 		return onnx_fail(error, error_size, -EINVAL, "external data without a location");
-	err = resolve_external(folder, location, path, sizeof(path), error, error_size);
+	length = fields.has_length ? fields.length : needed;
+	err = onnx_external_path(folder, fields.location, path, sizeof(path), error, error_size);
 	if (!err)
 		err = onnx_map(path, &external->file, &external->file_size, error, error_size);
 	if (err)
 		return err;
 	size = external->file_size;
-	if (length == needed && offset <= size && length <= size - offset) {
-		external->data = external->file + offset;
+	if (length == needed && fields.offset <= size && length <= size - fields.offset) {
+		external->data = external->file + fields.offset;
 		return 0;
 	}
 	onnx_external_finish(external);
 	return onnx_fail(error, error_size, -EINVAL,
-			 "external data '%.100s': bytes %llu + %llu of %zu; the shape needs %zu", location,
-			 (unsigned long long)offset, (unsigned long long)length, size, needed);
+			 "external data '%.100s': bytes %llu + %llu of %zu; the shape needs %zu", fields.location,
+			 (unsigned long long)fields.offset, (unsigned long long)length, size, needed);
 }
 
 void onnx_external_finish(struct onnx_external *external)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/onnx/check/check.h"
 #include "compiler/onnx/external_data.h"
 #include "compiler/onnx/scope.h"
 #include "compiler/onnx/tensor_proto.h"
@@ -637,6 +638,23 @@ static int import_graph(struct importer *im, const struct scope *around, Onnx__G
 	return err;
 }
 
+/* What breaks a rule of the standard is not imported; the checker says it for the whole model, with its place. */
+static int check(struct importer *im)
+{
+	const struct check_finding *refusal;
+	struct check_report report;
+	char line[1200];
+	int err = check_message(im->model, im->folder, &report);
+
+	if (err)
+		return bad(im, err, "out of memory");
+	refusal = check_report_refusal(&report);
+	if (refusal)
+		err = bad(im, -EINVAL, "%s", check_finding_text(refusal, line, sizeof(line)));
+	check_report_finish(&report);
+	return err;
+}
+
 int onnx_import_bytes(const uint8_t *bytes, size_t size, const char *folder, struct graph **graph, char *error,
 		      size_t error_size)
 {
@@ -648,9 +666,8 @@ int onnx_import_bytes(const uint8_t *bytes, size_t size, const char *folder, str
 	*graph = NULL;
 	if (!model)
 		return bad(&im, -EINVAL, "not an ONNX model: the bytes are no ModelProto");
-	if (!model->graph)
-		err = bad(&im, -EINVAL, "the model has no graph");
-	else if (!model->has_ir_version || model->ir_version < OLDEST_IR)
+	err = check(&im);
+	if (!err && model->ir_version < OLDEST_IR)
 		err = bad(&im, -ENOTSUP, "IR version %lld, %d is the oldest that is read", (long long)model->ir_version,
 			  OLDEST_IR);
 	if (!err && graph_create(text(model->graph->name), &im.graph))

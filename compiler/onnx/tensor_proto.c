@@ -24,8 +24,7 @@ static bool type_is_packed(enum dtype type)
 
 /* ---- elements on the wire ---- */
 
-/* Bytes that @count elements take in raw_data and in external files, where narrow types are packed. */
-static size_t wire_bytes(enum dtype type, int64_t count)
+size_t onnx_wire_bytes(enum dtype type, int64_t count)
 {
 	return type_is_packed(type) ? ((size_t)count * (size_t)dtype_bits(type) + 7) / 8
 				    : (size_t)count * dtype_size(type);
@@ -126,9 +125,8 @@ static int copy_strings(const Onnx__TensorProto *proto, struct tensor *tensor, c
 	return 0;
 }
 
-/* The field that holds elements of @type outside raw_data: its name and entries, and how many the shape needs. */
-static const char *typed_field(const Onnx__TensorProto *proto, enum dtype type, int64_t count, size_t *given,
-			       size_t *needed)
+const char *onnx_typed_field(const Onnx__TensorProto *proto, enum dtype type, int64_t count, size_t *given,
+			     size_t *needed)
 {
 	*needed = (size_t)count;
 	switch (type) {
@@ -156,7 +154,7 @@ static const char *typed_field(const Onnx__TensorProto *proto, enum dtype type, 
 		return "string_data";
 	default:
 		if (type_is_packed(type))
-			*needed = wire_bytes(type, count);
+			*needed = onnx_wire_bytes(type, count);
 		*given = proto->n_int32_data;
 		return "int32_data";
 	}
@@ -199,8 +197,8 @@ static int from_external(const Onnx__TensorProto *proto, const char *folder, enu
 	if (type == DTYPE_STRING)
 		return onnx_fail(error, error_size, -EINVAL, "strings can not lie in external data");
 	/* The file first: a claim that no data backs must not make us allocate. */
-	err = onnx_external_map(proto, folder, wire_bytes(type, dims_count((int)proto->n_dims, proto->dims)), &external,
-				error, error_size);
+	err = onnx_external_map(proto, folder, onnx_wire_bytes(type, dims_count((int)proto->n_dims, proto->dims)),
+				&external, error, error_size);
 	if (err)
 		return err;
 	err = tensor_init(tensor, type, (int)proto->n_dims, proto->dims);
@@ -214,7 +212,7 @@ static int from_external(const Onnx__TensorProto *proto, const char *folder, enu
 
 static int from_raw(Onnx__TensorProto *proto, enum dtype type, struct tensor *tensor, char *error, size_t error_size)
 {
-	size_t bytes = wire_bytes(type, dims_count((int)proto->n_dims, proto->dims));
+	size_t bytes = onnx_wire_bytes(type, dims_count((int)proto->n_dims, proto->dims));
 	int err;
 
 	if (type == DTYPE_STRING)
@@ -241,7 +239,7 @@ static int from_typed(const Onnx__TensorProto *proto, enum dtype type, struct te
 		      size_t error_size)
 {
 	size_t given, needed;
-	const char *field = typed_field(proto, type, dims_count((int)proto->n_dims, proto->dims), &given, &needed);
+	const char *field = onnx_typed_field(proto, type, dims_count((int)proto->n_dims, proto->dims), &given, &needed);
 	int err;
 
 	if (given != needed)

@@ -16,6 +16,12 @@
 int onnx_tensor_from_proto(Onnx__TensorProto *proto, const char *folder, struct tensor *tensor, char *error,
 			   size_t error_size);
 
+/* Bytes that @count elements take in raw_data and in external files, where narrow types are packed. */
+size_t onnx_wire_bytes(enum dtype type, int64_t count);
+/* The field that holds elements of @type outside raw_data: its name and entries, and how many the shape needs. */
+const char *onnx_typed_field(const Onnx__TensorProto *proto, enum dtype type, int64_t count, size_t *given,
+			     size_t *needed);
+
 /* A sparse tensor (IR specification, SparseTensorProto) as a dense one, zero where it has no value. Errors likewise. */
 int onnx_tensor_from_sparse(Onnx__SparseTensorProto *proto, const char *folder, struct tensor *tensor, char *error,
 			    size_t error_size);

@@ -1,32 +1,117 @@
 /* SPDX-License-Identifier: MIT */
-/* accel check: does a model import, infer and compile; if not, what is wrong and where. */
+/* accel check: all that is wrong with a model, and where; then, does it compile. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/onnx/check/check.h"
+#include "runtime/cli/json.h"
 #include "runtime/cli/package_input.h"
 #include "runtime/cli/session_options.h"
 
-int command_check(int argc, char **argv)
+static void print_rules(void)
+{
+	const struct check_rule *rule;
+
+	for (size_t i = 0; (rule = check_rule_at(i)); i++)
+		printf("%-22s %-8s %s (%s)\n", rule->id, rule->refuses ? "refuses" : "says", rule->text, rule->section);
+}
+
+static void print_findings(const char *path, const struct check_report *report)
+{
+	char line[1200];
+
+	for (size_t i = 0; i < report->count; i++)
+		printf("%s: %s\n", path, check_finding_text(&report->findings[i], line, sizeof(line)));
+	if (report->omitted)
+		printf("%s: and %zu more\n", path, report->omitted);
+	if (report->count)
+		printf("%s: %zu finding%s\n", path, report->count + report->omitted,
+		       report->count + report->omitted == 1 ? "" : "s");
+}
+
+/* @path "-": standard output. */
+static int write_json(const char *path, const char *model, const struct check_report *report)
+{
+	bool standard = !strcmp(path, "-");
+	FILE *out = standard ? stdout : fopen(path, "w");
+	struct json json;
+	int err;
+
+	if (!out)
+		return complain(EXIT_USAGE, "%s: %s", path, strerror(errno));
+	json_begin(&json, out);
+	json_text(&json, "model", model);
+	json_unsigned(&json, "omitted", report->omitted);
+	json_array(&json, "findings");
+	for (size_t i = 0; i < report->count; i++) {
+		const struct check_finding *finding = &report->findings[i];
+
+		json_object(&json, NULL);
+		json_text(&json, "rule", finding->rule->id);
+		json_text(&json, "section", finding->rule->section);
+		json_bool(&json, "refuses", finding->rule->refuses);
+		json_text(&json, "graph", finding->graph);
+		json_text(&json, "node", finding->node);
+		if (finding->index >= 0)
+			json_unsigned(&json, "index", (uint64_t)finding->index);
+		json_text(&json, "operator", finding->op_type);
+		json_text(&json, "subject", finding->subject);
+		json_text(&json, "text", finding->text);
+		json_close(&json);
+	}
+	json_close(&json);
+	err = json_end(&json);
+	if ((standard ? fflush(out) : fclose(out)) || err)
+		return complain(EXIT_USAGE, "%s: it can not be written", path);
+	return EXIT_GOOD;
+}
+
+/* A model without findings: can it be compiled, and what is it. */
+static int compile(const struct options *options)
 {
 	struct compile_result result;
 	struct session_setup setup;
-	struct options options;
 	char error[512] = "";
 	int err;
 
-	if (options_parse(argc, argv, "check", "Check a model and say what is wrong with it and where.", "mq",
+	if (session_setup(options, &setup))
+		return EXIT_USAGE;
+	setup.compile.target = "cpu";
+	err = compile_file(options->model, &setup.compile, &result, error, sizeof(error));
+	if (err)
+		return complain(exit_code(err), "%s", error);
+	if (!options->quiet && !(options->json && !strcmp(options->json, "-")))
+		printf("%s: good, %zu nodes, %.3f GMAC\n", options->model, result.nodes, (double)result.macs / 1e9);
+	compile_result_finish(&result);
+	return EXIT_GOOD;
+}
+
+int command_check(int argc, char **argv)
+{
+	struct check_report report;
+	struct options options;
+	char error[512] = "";
+	int code, err;
+
+	if (options_parse(argc, argv, "check", "Check a model and say all that is wrong with it and where.", "mjlq",
 			  &options))
 		return EXIT_USAGE;
 	if (options.help)
 		return EXIT_GOOD;
-	if (session_setup(&options, &setup))
-		return EXIT_USAGE;
-	setup.compile.target = "cpu";
-	err = compile_file(options.model, &setup.compile, &result, error, sizeof(error));
+	if (options.rules) {
+		print_rules();
+		if (!options.model)
+			return EXIT_GOOD;
+	}
+	err = check_file(options.model, &report, error, sizeof(error));
 	if (err)
 		return complain(exit_code(err), "%s", error);
-	if (!options.quiet)
-		printf("%s: good, %zu nodes, %.3f GMAC\n", options.model, result.nodes, (double)result.macs / 1e9);
-	compile_result_finish(&result);
-	return EXIT_GOOD;
+	if (!options.quiet && !(options.json && !strcmp(options.json, "-")))
+		print_findings(options.model, &report);
+	code = options.json ? write_json(options.json, options.model, &report) : EXIT_GOOD;
+	if (!code)
+		code = report.count ? EXIT_USAGE : compile(&options);
+	check_report_finish(&report);
+	return code;
 }

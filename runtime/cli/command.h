@@ -49,7 +49,7 @@ struct options {
 	unsigned int threads;
 	unsigned int repeat;
 	uint64_t seed;
-	bool explain, quiet, help;
+	bool explain, rules, operators, quiet, help;
 };
 
 /*

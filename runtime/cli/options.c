@@ -37,6 +37,8 @@ static const struct {
 	{'A', "print-after", "STAGE",
 	 "print what a compiler stage made: import, graph, fuse, quantize, partition, lower, schedule"},
 	{'e', "explain", NULL, "say for every node on the CPU why; info: list the operators"},
+	{'l', "rules", NULL, "list the rules, and where the standard has them"},
+	{'w', "operators", NULL, "list the operators: where they run, in which versions, with which types"},
 	{'O', "root", "DIR", "look for PCI devices in DIR/sys and DIR/dev (a container's view of its host)"},
 	{'q', "quiet", NULL, "print nothing but errors"},
 	{'h', "help", NULL, "this text"},
@@ -155,6 +157,12 @@ static bool store(struct options *options, char letter, const char *text)
 	case 'e':
 		options->explain = true;
 		return true;
+	case 'l':
+		options->rules = true;
+		return true;
+	case 'w':
+		options->operators = true;
+		return true;
 	case 'q':
 		options->quiet = true;
 		return true;
@@ -208,7 +216,7 @@ int options_parse(int argc, char **argv, const char *name, const char *summary, 
 			 operand_of(name) ? operand_of(name) : "thing", argv[optind]);
 		return -1;
 	}
-	if (!options->model && operand_of(name)) {
+	if (!options->model && operand_of(name) && !options->rules) {
 		complain(0, "%s: which %s? Try 'accel %s --help'", name, operand_of(name), name);
 		return -1;
 	}

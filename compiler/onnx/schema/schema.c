@@ -40,6 +40,11 @@ static const char *const element_names[] = {
 	[25] = "uint2",        [26] = "int2",
 };
 
+const char *schema_element_name(int type)
+{
+	return type > 0 && type < (int)(sizeof(element_names) / sizeof(element_names[0])) ? element_names[type] : NULL;
+}
+
 enum {
 	SIGNED_INTEGERS = BIT(3) | BIT(5) | BIT(6) | BIT(7),
 	UNSIGNED_INTEGERS = BIT(2) | BIT(4) | BIT(12) | BIT(13),

@@ -98,6 +98,8 @@ bool schema_attribute_allows(const struct schema_attribute *attribute, const cha
 
 /* The types that a parameter's @type, a variable or a type itself, stands for. */
 void schema_types(const struct schema *schema, struct schema_text type, struct schema_types *types);
+/* "float", the standard's name of element type @type; NULL: it has none of the number. */
+const char *schema_element_name(int type);
 /* @type is a variable of @schema: all parameters that name it have one type. */
 bool schema_is_variable(const struct schema *schema, struct schema_text type);
 
