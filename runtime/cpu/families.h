@@ -45,6 +45,7 @@
 	X(random)         \
 	X(recurrent)      \
 	X(reduce)         \
+	X(regex)          \
 	X(resize)         \
 	X(sampling)       \
 	X(scan)           \
@@ -53,6 +54,8 @@
 	X(shape)          \
 	X(signal)         \
 	X(softmax)        \
+	X(strings)        \
+	X(tfidf)          \
 	X(unpool)
 
 #define OP_FAMILY_DECLARE(name)                     \
