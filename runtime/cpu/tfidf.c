@@ -333,7 +333,7 @@ static int run_tfidf(struct op_call *call)
 	const struct tensor *in = call->inputs[0];
 	struct ngrams *own = NULL, *n = call->state;
 	int64_t dims[2] = {in->dims[0]};
-	enum weighting mode;
+	enum weighting mode = WEIGHT_TF;
 	int err = read_mode(call, &mode);
 
 	if (!op_wanted(call, 0))
