@@ -8,10 +8,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "compiler/assemble.h"
 #include "compiler/fuse/fuse.h"
 #include "compiler/graph/passes.h"
 #include "compiler/onnx/import.h"
-#include "compiler/package/axm.h"
 #include "compiler/partition/partition.h"
 #include "compiler/quant/quantize.h"
 #include "compiler/region.h"
@@ -37,6 +37,8 @@ struct compilation {
 	struct region *regions;
 	int num_regions;
 	struct program_image *images;
+	struct assembly_symbol *symbols; /* symbolic dimensions of the inputs */
+	size_t num_symbols;
 	char *error;
 	size_t error_size;
 };
@@ -82,20 +84,31 @@ static int check_graph(struct compilation *c, const char *stage)
 	return err ? fail(c, err, "compiler error after %s: %s", stage, text) : 0;
 }
 
-/* What is imported and can not run: bodies of branches and loops. */
-static int refuse_control_flow(struct compilation *c)
+/* Which dimensions of the inputs have a name, before they get a size. */
+static int note_symbols(struct compilation *c)
 {
-	for (size_t n = 0; n < c->graph->num_nodes; n++)
-		for (size_t i = 0; i < c->graph->nodes[n]->num_attrs; i++)
-			if (c->graph->nodes[n]->attrs[i].type == ATTR_GRAPH)
-				return fail(c, -ENOTSUP, "node %s (%s): control flow does not run yet",
-					    c->graph->nodes[n]->name, c->graph->nodes[n]->op_type);
+	for (size_t i = 0; i < c->graph->num_inputs; i++) {
+		const struct graph_value *value = c->graph->inputs[i];
+
+		for (int d = 0; d < value->rank; d++) {
+			struct assembly_symbol *grown;
+
+			if (value->dims[d] >= GRAPH_DIM_UNKNOWN)
+				continue;
+			grown = realloc(c->symbols, (c->num_symbols + 1) * sizeof(*grown));
+			if (!grown)
+				return fail(c, -ENOMEM, "out of memory");
+			c->symbols = grown;
+			c->symbols[c->num_symbols++] =
+				(struct assembly_symbol){value, d, c->graph->symbols[-2 - value->dims[d]]};
+		}
+	}
 	return 0;
 }
 
 static int run_graph(struct compilation *c)
 {
-	int err = refuse_control_flow(c);
+	int err = note_symbols(c);
 
 	if (err)
 		return err;
@@ -109,11 +122,27 @@ static int run_graph(struct compilation *c)
 	return err ? err : check_graph(c, "graph");
 }
 
+/* In bodies, too: their nodes run on the CPU, which knows the fused operators. */
+static int fuse_graph(struct compilation *c, struct graph *graph)
+{
+	int err = 0;
+
+	for (const struct fuse_pass *pass = fuse_passes; pass->name; pass++)
+		if (!disabled(c, pass->name) && pass->run(graph))
+			return fail(c, -ENOMEM, "fusion %s: out of memory", pass->name);
+	for (size_t n = 0; n < graph->num_nodes; n++)
+		for (size_t i = 0; i < graph->nodes[n]->num_attrs && !err; i++)
+			if (graph_node_body(graph->nodes[n], i))
+				err = fuse_graph(c, graph_node_body(graph->nodes[n], i));
+	return err;
+}
+
 static int run_fuse(struct compilation *c)
 {
-	for (const struct fuse_pass *pass = fuse_passes; pass->name; pass++)
-		if (!disabled(c, pass->name) && pass->run(c->graph))
-			return fail(c, -ENOMEM, "fusion %s: out of memory", pass->name);
+	int err = fuse_graph(c, c->graph);
+
+	if (err)
+		return err;
 	if (graph_simplify(c->graph))
 		return fail(c, -ENOMEM, "out of memory");
 	return check_graph(c, "fuse");
@@ -218,223 +247,20 @@ static int run_partition(struct compilation *c)
 
 /* ---- package ---- */
 
-/* Ids in the package: values that the CPU reads or writes, or that pass between regions. */
-static bool value_in_package(const struct compilation *c, const struct graph_value *value)
-{
-	if (value->is_input || value->is_output)
-		return true;
-	if (value->producer && !c->regions[value->producer->region].device)
-		return true;
-	for (size_t i = 0; i < value->num_uses; i++) {
-		int region = value->uses[i]->region;
-
-		if (!c->regions[region].device || (value->producer && value->producer->region != region))
-			return true;
-	}
-	return false;
-}
-
-static uint32_t add_tensor_value(struct axm_builder *builder, const char *name, const struct tensor *tensor)
-{
-	struct axm_value entry = {.name = axm_add_string(builder, name),
-				  .dtype = tensor->dtype,
-				  .rank = (uint32_t)tensor->rank,
-				  .flags = AXM_VALUE_CONSTANT};
-
-	memcpy(entry.dims, tensor->dims, sizeof(entry.dims));
-	entry.size = tensor_bytes(tensor);
-	entry.data = axm_borrow_data(builder, tensor->data, entry.size);
-	return axm_add_value(builder, &entry);
-}
-
-static void add_values(struct compilation *c, struct axm_builder *builder)
-{
-	for (size_t i = 0; i < c->graph->num_values; i++) {
-		struct graph_value *value = c->graph->values[i];
-		struct axm_value entry = {.name = axm_add_string(builder, value->name), .dtype = value->dtype};
-
-		value->data = AXM_NO_ID;
-		if (!value_in_package(c, value))
-			continue;
-		if (value->constant) {
-			value->data = add_tensor_value(builder, value->name, value->constant);
-			continue;
-		}
-		entry.rank = value->rank < 0 ? 0 : (uint32_t)value->rank;
-		for (int d = 0; d < value->rank; d++)
-			entry.dims[d] = value->dims[d] < 0 ? -1 : value->dims[d];
-		entry.flags = (value->is_input ? AXM_VALUE_INPUT : 0) | (value->is_output ? AXM_VALUE_OUTPUT : 0);
-		value->data = axm_add_value(builder, &entry);
-	}
-}
-
-static uint32_t id_of(const struct graph_value *value)
-{
-	return value ? (uint32_t)value->data : AXM_NO_ID;
-}
-
-/* The ids of @count values; those that are no part of the package are left as omitted. */
-static uint32_t add_ids(struct axm_builder *builder, struct graph_value *const *values, size_t count)
-{
-	uint32_t first = AXM_NO_ID;
-
-	for (size_t i = 0; i < count; i++) {
-		uint32_t id = id_of(values[i]), at = axm_add_ids(builder, &id, 1);
-
-		first = i ? first : at;
-	}
-	return count ? first : 0;
-}
-
-static uint32_t add_attrs(struct axm_builder *builder, const struct graph_node *node, uint32_t *count)
-{
-	uint32_t first = 0;
-
-	*count = 0;
-	for (size_t i = 0; i < node->num_attrs; i++) {
-		const struct attr *attr = &node->attrs[i];
-		struct axm_attr entry = {.name = axm_add_string(builder, attr->name),
-					 .type = attr->type,
-					 .i = attr->i,
-					 .f = attr->f,
-					 .count = (uint32_t)attr->count};
-		uint32_t at;
-
-		switch (attr->type) {
-		case ATTR_STRING:
-			entry.count = (uint32_t)attr->s.size;
-			entry.data = axm_add_data(builder, attr->s.data, attr->s.size);
-			break;
-		case ATTR_INTS:
-			entry.data = axm_add_data(builder, attr->ints, attr->count * sizeof(int64_t));
-			break;
-		case ATTR_FLOATS:
-			entry.data = axm_add_data(builder, attr->floats, attr->count * sizeof(float));
-			break;
-		case ATTR_TENSOR:
-			entry.i = add_tensor_value(builder, attr->name, attr->tensor);
-			break;
-		default:
-			break;
-		}
-		at = axm_add_attr(builder, &entry);
-		first = *count ? first : at;
-		(*count)++;
-	}
-	return first;
-}
-
-static void add_nodes(struct compilation *c, struct axm_builder *builder, struct compile_result *result)
-{
-	for (size_t n = 0; n < c->graph->num_nodes; n++) {
-		const struct graph_node *node = c->graph->nodes[n];
-		const struct lower_op *op = lower_find(node);
-		bool device = c->regions[node->region].device;
-		struct axm_node entry = {
-			.name = axm_add_string(builder, node->name),
-			.op_type = axm_add_string(builder, node->op_type),
-			.domain = axm_add_string(builder, node->domain),
-			.origin = axm_add_string(builder, node->origin),
-			.reason = axm_add_string(builder, device ? "" : node->reason),
-			.opset = (uint32_t)node->opset,
-			.region = (uint32_t)node->region,
-			.num_inputs = (uint32_t)node->num_inputs,
-			.num_outputs = (uint32_t)node->num_outputs,
-			.macs = graph_node_macs(node),
-		};
-
-		entry.inputs_first = add_ids(builder, node->inputs, node->num_inputs);
-		entry.outputs_first = add_ids(builder, node->outputs, node->num_outputs);
-		if (!device)
-			entry.attrs_first = add_attrs(builder, node, &entry.num_attrs);
-		if (device && op && op->cycles)
-			entry.cycles = op->cycles(node, c->target,
-						  c->options->precision == COMPILE_F32 ? LOWER_F32 : LOWER_F16);
-		axm_add_node(builder, &entry);
-		result->nodes++;
-		result->cpu_nodes += !device;
-		result->macs += entry.macs;
-		result->macs_npu += device ? entry.macs : 0;
-	}
-}
-
-static void add_regions(struct compilation *c, struct axm_builder *builder)
-{
-	for (int r = 0; r < c->num_regions; r++) {
-		const struct region *region = &c->regions[r];
-		const struct program_image *image = &c->images[r];
-		struct axm_region entry = {.device = region->device,
-					   .first_node = (uint32_t)region->first,
-					   .num_nodes = (uint32_t)region->count,
-					   .num_inputs = region->inputs.count,
-					   .num_outputs = region->outputs.count};
-
-		entry.inputs_first = add_ids(builder, region->inputs.values, region->inputs.count);
-		entry.outputs_first = add_ids(builder, region->outputs.values, region->outputs.count);
-		if (region->device) {
-			entry.code = axm_borrow_data(builder, image->code, image->code_bytes);
-			entry.code_bytes = image->code_bytes;
-			entry.weights = axm_borrow_data(builder, image->weights, image->weight_bytes);
-			entry.weight_bytes = image->weight_bytes;
-			entry.arena_bytes = image->arena_bytes;
-			for (size_t n = region->first; n < region->first + region->count; n++) {
-				const struct lower_op *op = lower_find(c->graph->nodes[n]);
-
-				if (op && op->cycles)
-					entry.cycles += op->cycles(c->graph->nodes[n], c->target,
-								   c->options->precision == COMPILE_F32 ? LOWER_F32
-													: LOWER_F16);
-			}
-		}
-		axm_add_region(builder, &entry);
-	}
-}
-
-/* Weights that are in the device's image are not needed as tensors any more: let go of them before the file is put
- * together. */
-static void drop_constants(struct compilation *c)
-{
-	for (size_t i = 0; i < c->graph->num_values; i++) {
-		struct graph_value *value = c->graph->values[i];
-
-		if (value->constant && (uint32_t)value->data == AXM_NO_ID)
-			tensor_finish(value->constant);
-	}
-}
-
 static int run_package(struct compilation *c, struct compile_result *result)
 {
-	struct axm_builder *builder;
-	struct axm_model model = {.precision = (uint32_t)c->options->precision,
-				  .num_inputs = (uint32_t)c->graph->num_inputs,
-				  .num_outputs = (uint32_t)c->graph->num_outputs};
-	int err = axm_builder_create(&builder);
+	struct assembly assembly = {
+		.graph = c->graph,
+		.target = c->target,
+		.precision = (uint32_t)c->options->precision,
+		.regions = c->regions,
+		.num_regions = c->num_regions,
+		.images = c->images,
+		.symbols = c->symbols,
+		.num_symbols = c->num_symbols,
+	};
+	int err = assemble_package(&assembly, result);
 
-	if (err)
-		return fail(c, err, "out of memory");
-	add_values(c, builder);
-	model.name = axm_add_string(builder, c->graph->name);
-	model.inputs_first = add_ids(builder, c->graph->inputs, c->graph->num_inputs);
-	model.outputs_first = add_ids(builder, c->graph->outputs, c->graph->num_outputs);
-	if (c->target) {
-		model.target_name = axm_add_string(builder, c->target->name);
-		model.tiles = c->target->tiles;
-		model.spad_bytes = c->target->spad_bytes;
-		model.acc_bytes = c->target->acc_bytes;
-		model.spad_banks = c->target->spad_banks;
-		model.clock_khz = c->target->clock_khz;
-		model.mem_bytes = c->target->mem_bytes;
-		model.dram_rate = c->target->dram_rate;
-		model.dram_latency = c->target->dram_latency;
-		model.host_rate = c->target->host_rate;
-		model.host_latency = c->target->host_latency;
-	}
-	axm_set_model(builder, &model);
-	add_nodes(c, builder, result);
-	add_regions(c, builder);
-	drop_constants(c);
-	err = axm_builder_finish(builder, &result->bytes, &result->size);
-	axm_builder_destroy(builder);
 	return err ? fail(c, err, "out of memory for the package") : 0;
 }
 
@@ -490,6 +316,7 @@ int compile_file(const char *path, const struct compile_options *options, struct
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	result->seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
 	drop_regions(&c);
+	free(c.symbols);
 	graph_destroy(c.graph);
 	if (err)
 		snprintf(error, error_size, "%s%s%s", strncmp(reason, path, strlen(path)) ? path : "",

@@ -18,6 +18,11 @@
  * contiguous and regions ascend; ranks, dims and byte sizes agree; command buffers pass the verifier against the file's
  * own target and region sizes.
  *
+ * Bodies of branches and loops are entries of GRAPHS, each the value of one attribute of one CPU node. Their nodes follow those of
+ * the regions, graph after graph; a body comes behind the graph that its node is in. Values have one numbering: a body reads what is
+ * defined before its node by the same ids. What a body defines is seen in the body only. Its outputs are written by its own nodes,
+ * each by another.
+ *
  * The same model, target and options give the same bytes. A reader refuses versions that it does not know.
  */
 #ifndef COMPILER_PACKAGE_AXM_H
@@ -26,8 +31,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/cpu/tensor.h"
+
 #define AXM_MAGIC "AXMODEL" /* 8 bytes with its NUL */
-#define AXM_VERSION 1
+#define AXM_VERSION 2
 #define AXM_MAX_RANK 12
 #define AXM_NO_ID (~0u)
 
@@ -49,6 +56,8 @@ enum axm_section_type {
 	AXM_ATTRS,
 	AXM_IDS,
 	AXM_REGIONS,
+	AXM_GRAPHS,
+	AXM_DIMS,
 	AXM_DATA,
 	AXM_NUM_SECTIONS
 };
@@ -76,8 +85,11 @@ struct axm_model {
 
 enum axm_precision { AXM_F32, AXM_F16, AXM_BF16, AXM_INT8 };
 
-/* VALUES. @dtype: TensorProto.DataType. Constants have their bytes (dense, row-major) in DATA; strings can not be
- * constants. */
+/*
+ * VALUES. @dtype: enum dtype (TensorProto.DataType, and the numbers of tensor.h for sequences, optionals and maps, which are of rank 0
+ * here and no constants). Constants have their bytes (dense, row-major) in DATA; strings have the layout "strings" below.
+ * @type: a nested value's type as text, "seq(tensor(float32))"; "" for tensors
+ */
 struct axm_value {
 	uint32_t name;
 	uint32_t dtype;
@@ -86,11 +98,19 @@ struct axm_value {
 	int64_t dims[AXM_MAX_RANK]; /* -1: known at run time only (CPU regions) */
 	uint64_t data;
 	uint64_t size;
+	uint32_t type;
+	uint32_t reserved;
 };
+
+/*
+ * Layout "strings", of a string constant and of an attribute STRINGS, in DATA: n + 1 offsets (uint64_t) that ascend from 0, then
+ * bytes; string i is the bytes from offset i to offset i + 1, counted from behind the offsets.
+ */
 
 #define AXM_VALUE_INPUT 1u
 #define AXM_VALUE_OUTPUT 2u
 #define AXM_VALUE_CONSTANT 4u
+#define AXM_VALUE_UNRANKED 8u /* a tensor whose rank is known at run time only; @rank is 0 */
 
 /* NODES: every node, in execution order. The index of a node is the tag of its device instructions (modulo 65536). */
 struct axm_node {
@@ -107,8 +127,8 @@ struct axm_node {
 	uint64_t cycles; /* the compiler's estimate */
 };
 
-/* ATTRS. @type: AttributeProto.AttributeType; FLOATS, INTS, STRING have @count elements (bytes) in DATA; TENSOR is a
- * value id in @i. */
+/* ATTRS. @type: AttributeProto.AttributeType; FLOATS, INTS, STRING have @count elements (bytes) in DATA, STRINGS @count strings of @i
+ * bytes in all; TENSOR is a value id in @i; GRAPH an index into GRAPHS. */
 struct axm_attr {
 	uint32_t name;
 	uint32_t type;
@@ -134,6 +154,23 @@ struct axm_region {
 	uint64_t cycles;
 };
 
+/* GRAPHS: bodies. @inputs are values that nothing else defines; the caller's values are bound to them for each run. */
+struct axm_graph {
+	uint32_t name;
+	uint32_t first_node, num_nodes;
+	uint32_t inputs_first, num_inputs; /* value ids */
+	uint32_t outputs_first, num_outputs;
+	uint32_t reserved;
+};
+
+/* DIMS: symbolic dimensions of the model's inputs, and the size that each was compiled for. */
+struct axm_dim {
+	uint32_t value, dimension;
+	uint32_t symbol; /* its name */
+	uint32_t reserved;
+	int64_t size;
+};
+
 /* ---- reading ---- */
 
 /*
@@ -149,10 +186,13 @@ struct axm {
 	const struct axm_attr *attrs;
 	const uint32_t *ids;
 	const struct axm_region *regions;
+	const struct axm_graph *graphs;
+	const struct axm_dim *dims;
 	const uint8_t *data;
 	uint64_t string_bytes, data_bytes;
-	uint32_t num_values, num_nodes, num_attrs, num_ids, num_regions;
-	void *mapping; /* not NULL: to be unmapped */
+	uint32_t num_values, num_nodes, num_attrs, num_ids, num_regions, num_graphs, num_dims;
+	uint32_t num_region_nodes; /* the others are in bodies */
+	void *mapping;             /* not NULL: to be unmapped */
 };
 
 /*
@@ -163,6 +203,15 @@ struct axm {
 int axm_open(const char *path, struct axm *axm, char *error, size_t error_size);
 int axm_open_bytes(const void *bytes, size_t size, struct axm *axm, char *error, size_t error_size);
 void axm_close(struct axm *axm);
+
+/* String @i of @count strings at @offset of DATA, in the layout "strings". */
+static inline struct tensor_string axm_string_at(const struct axm *axm, uint64_t offset, uint64_t count, uint64_t i)
+{
+	const uint64_t *ends = (const void *)(axm->data + offset);
+	char *bytes = (char *)(uintptr_t)(ends + count + 1);
+
+	return (struct tensor_string){bytes + ends[i], ends[i + 1] - ends[i]};
+}
 
 static inline const char *axm_string(const struct axm *axm, uint32_t offset)
 {
@@ -185,16 +234,23 @@ uint32_t axm_add_value(struct axm_builder *builder, const struct axm_value *valu
 uint32_t axm_add_node(struct axm_builder *builder, const struct axm_node *node);
 uint32_t axm_add_attr(struct axm_builder *builder, const struct axm_attr *attr);
 uint32_t axm_add_region(struct axm_builder *builder, const struct axm_region *region);
+uint32_t axm_add_graph(struct axm_builder *builder, const struct axm_graph *graph);
+uint32_t axm_add_dim(struct axm_builder *builder, const struct axm_dim *dim);
+/* @count strings in the layout "strings"; *size: its bytes. */
+uint64_t axm_add_strings(struct axm_builder *builder, const struct tensor_string *strings, uint64_t count,
+			 uint64_t *size);
 void axm_set_model(struct axm_builder *builder, const struct axm_model *model);
 /* The file's bytes, malloc'ed with 64-byte alignment, the caller's. 0, -ENOMEM. */
 int axm_builder_finish(struct axm_builder *builder, uint8_t **bytes, size_t *size);
 
 _Static_assert(sizeof(struct axm_header) == 64, "header");
 _Static_assert(sizeof(struct axm_section) == 32, "section");
-_Static_assert(sizeof(struct axm_value) == 128, "value");
+_Static_assert(sizeof(struct axm_value) == 136, "value");
 _Static_assert(sizeof(struct axm_node) == 72, "node");
 _Static_assert(sizeof(struct axm_attr) == 32, "attribute");
 _Static_assert(sizeof(struct axm_region) == 80, "region");
+_Static_assert(sizeof(struct axm_graph) == 32, "graph");
+_Static_assert(sizeof(struct axm_dim) == 24, "dimension");
 _Static_assert(sizeof(struct axm_model) == 104, "model");
 
 #endif

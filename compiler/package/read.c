@@ -22,6 +22,7 @@
 /* More than any real model, few enough that no product below can overflow. */
 #define MAX_ENTRIES (1u << 24)
 #define MAX_REGION_IO (AXL_NUM_BASES - 2)
+#define MAX_DEPTH 64 /* of bodies in bodies */
 
 struct reader {
 	struct axm *axm;
@@ -49,6 +50,8 @@ static const uint32_t entry_bytes[AXM_NUM_SECTIONS] = {
 	[AXM_ATTRS] = sizeof(struct axm_attr),
 	[AXM_IDS] = sizeof(uint32_t),
 	[AXM_REGIONS] = sizeof(struct axm_region),
+	[AXM_GRAPHS] = sizeof(struct axm_graph),
+	[AXM_DIMS] = sizeof(struct axm_dim),
 	[AXM_DATA] = 1,
 };
 
@@ -106,6 +109,8 @@ static int check_sections(struct reader *reader)
 	axm->attrs = (const void *)(axm->bytes + section[AXM_ATTRS].offset);
 	axm->ids = (const void *)(axm->bytes + section[AXM_IDS].offset);
 	axm->regions = (const void *)(axm->bytes + section[AXM_REGIONS].offset);
+	axm->graphs = (const void *)(axm->bytes + section[AXM_GRAPHS].offset);
+	axm->dims = (const void *)(axm->bytes + section[AXM_DIMS].offset);
 	axm->data = axm->bytes + section[AXM_DATA].offset;
 	axm->data_bytes = section[AXM_DATA].size;
 	axm->num_values = (uint32_t)(section[AXM_VALUES].size / sizeof(struct axm_value));
@@ -113,6 +118,8 @@ static int check_sections(struct reader *reader)
 	axm->num_attrs = (uint32_t)(section[AXM_ATTRS].size / sizeof(struct axm_attr));
 	axm->num_ids = (uint32_t)(section[AXM_IDS].size / sizeof(uint32_t));
 	axm->num_regions = (uint32_t)(section[AXM_REGIONS].size / sizeof(struct axm_region));
+	axm->num_graphs = (uint32_t)(section[AXM_GRAPHS].size / sizeof(struct axm_graph));
+	axm->num_dims = (uint32_t)(section[AXM_DIMS].size / sizeof(struct axm_dim));
 	return 0;
 }
 
@@ -126,6 +133,19 @@ static bool string_ok(const struct axm *axm, uint32_t offset)
 static bool data_ok(const struct axm *axm, uint64_t offset, uint64_t size)
 {
 	return offset % 64 == 0 && offset <= axm->data_bytes && size <= axm->data_bytes - offset;
+}
+
+/* @count strings at @offset that take @size bytes. */
+static bool strings_ok(const struct axm *axm, uint64_t offset, uint64_t count, uint64_t size)
+{
+	const uint64_t *ends = (const void *)(axm->data + offset);
+
+	if (count >= MAX_ENTRIES || !data_ok(axm, offset, size) || size < (count + 1) * sizeof(*ends) || ends[0])
+		return false;
+	for (uint64_t i = 0; i < count; i++)
+		if (ends[i + 1] < ends[i] || ends[i + 1] > size - (count + 1) * sizeof(*ends))
+			return false;
+	return true;
 }
 
 static bool list_ok(const struct axm *axm, uint32_t first, uint32_t count)
@@ -144,31 +164,44 @@ static bool ids_ok(const struct axm *axm, uint32_t first, uint32_t count, bool o
 	return true;
 }
 
+static bool constant_ok(const struct axm *axm, const struct axm_value *value)
+{
+	int64_t count = dims_count((int)value->rank, value->dims);
+	size_t size = dtype_size((enum dtype)value->dtype);
+
+	if (count < 0 || !size || dtype_is_nested((enum dtype)value->dtype) || (value->flags & AXM_VALUE_UNRANKED))
+		return false;
+	if (value->dtype == DTYPE_STRING)
+		return strings_ok(axm, value->data, (uint64_t)count, value->size);
+	return (uint64_t)count <= UINT64_MAX / size && value->size == (uint64_t)count * size &&
+	       data_ok(axm, value->data, value->size);
+}
+
 static int check_values(struct reader *reader)
 {
 	const struct axm *axm = reader->axm;
 
 	for (uint32_t i = 0; i < axm->num_values; i++) {
 		const struct axm_value *value = &axm->values[i];
-		int64_t count;
 
-		if (!string_ok(axm, value->name) || value->rank > AXM_MAX_RANK || value->flags > 7 ||
-		    !(dtype_size((enum dtype)value->dtype) || value->dtype == 0))
+		if (!string_ok(axm, value->name) || !string_ok(axm, value->type) || value->rank > AXM_MAX_RANK ||
+		    value->flags > 15 || !(dtype_size((enum dtype)value->dtype) || value->dtype == 0) ||
+		    (value->rank && (value->flags & AXM_VALUE_UNRANKED || dtype_is_nested((enum dtype)value->dtype))))
 			return bad(reader, "value %u: name, rank, type or flags", i);
 		for (uint32_t d = 0; d < value->rank; d++)
 			if (value->dims[d] < -1 || (value->dims[d] < 0 && (value->flags & AXM_VALUE_CONSTANT)))
 				return bad(reader, "value %u: dimension %u", i, d);
-		if (!(value->flags & AXM_VALUE_CONSTANT)) {
-			if (value->data || value->size)
-				return bad(reader, "value %u: has data but is no constant", i);
-			continue;
-		}
-		count = dims_count((int)value->rank, value->dims);
-		if (count < 0 || dtype_owns_memory((enum dtype)value->dtype) || value->dtype == 0 ||
-		    (uint64_t)count > UINT64_MAX / dtype_size((enum dtype)value->dtype) ||
-		    value->size != (uint64_t)count * dtype_size((enum dtype)value->dtype) ||
-		    !data_ok(axm, value->data, value->size))
+		if (!(value->flags & AXM_VALUE_CONSTANT) && (value->data || value->size))
+			return bad(reader, "value %u: has data but is no constant", i);
+		if (value->flags & AXM_VALUE_CONSTANT && !constant_ok(axm, value))
 			return bad(reader, "value %u: constant's size or place", i);
+	}
+	for (uint32_t i = 0; i < axm->num_dims; i++) {
+		const struct axm_dim *dim = &axm->dims[i];
+
+		if (dim->value >= axm->num_values || !(axm->values[dim->value].flags & AXM_VALUE_INPUT) ||
+		    dim->dimension >= axm->values[dim->value].rank || !string_ok(axm, dim->symbol) || dim->size < 0)
+			return bad(reader, "symbolic dimension %u: value, dimension, name or size", i);
 	}
 	return 0;
 }
@@ -197,6 +230,14 @@ static int check_attrs(struct reader *reader)
 			if (attr->i < 0 || attr->i >= axm->num_values ||
 			    !(axm->values[attr->i].flags & AXM_VALUE_CONSTANT))
 				return bad(reader, "attribute %u: not a constant", i);
+			break;
+		case ATTR_STRINGS:
+			if (attr->i < 0 || !strings_ok(axm, attr->data, attr->count, (uint64_t)attr->i))
+				return bad(reader, "attribute %u: strings", i);
+			break;
+		case ATTR_GRAPH: /* which node may have which is checked with the data flow */
+			if (attr->i < 0 || attr->i >= axm->num_graphs)
+				return bad(reader, "attribute %u: no graph", i);
 			break;
 		default:
 			return bad(reader, "attribute %u: type %u", i, attr->type);
@@ -231,7 +272,8 @@ static uint64_t bound_bytes(const struct axm *axm, uint32_t id)
 	int64_t count = dims_count((int)value->rank, value->dims);
 	uint64_t size = dtype_size((enum dtype)value->dtype);
 
-	if (count <= 0 || dtype_owns_memory((enum dtype)value->dtype) || !size || (uint64_t)count > (1ull << 40) / size)
+	if (value->flags & AXM_VALUE_UNRANKED || count <= 0 || dtype_owns_memory((enum dtype)value->dtype) || !size ||
+	    (uint64_t)count > (1ull << 40) / size)
 		return 0;
 	return (uint64_t)count * size;
 }
@@ -285,10 +327,125 @@ static int check_code(struct reader *reader, uint32_t index)
 	return 0;
 }
 
-/* Regions cover the nodes in order; every value is defined before it is read, once. */
-static int check_regions(struct reader *reader, bool *defined)
+/*
+ * The data flow of nodes.
+ * @state: of each value
+ * @writer: of each value: the graph whose node wrote it, counted from 1; 0 for the model's own
+ * @used:  by graph: a node has named it (each is named once, and by a node before its own)
+ * @depth: of bodies
+ */
+enum value_state { UNDEFINED, DEFINED, GONE /* defined in a body that has ended */ };
+
+struct flow {
+	struct reader *reader;
+	uint8_t *state;
+	uint32_t *writer;
+	bool *used;
+	uint32_t depth;
+};
+
+static int check_graph(struct flow *flow, uint32_t node, uint32_t index);
+
+/* One node: reads what is defined, defines what was not. */
+static int check_node_flow(struct flow *flow, uint32_t n, uint32_t writer, bool device)
+{
+	const struct axm *axm = flow->reader->axm;
+	const struct axm_node *node = &axm->nodes[n];
+
+	for (uint32_t i = 0; i < node->num_inputs; i++) {
+		uint32_t id = axm->ids[node->inputs_first + i];
+
+		if (id != AXM_NO_ID && flow->state[id] != DEFINED)
+			return bad(flow->reader, "node %u: reads value %u before it is written", n, id);
+	}
+	for (uint32_t a = node->attrs_first; a < node->attrs_first + node->num_attrs; a++)
+		if (axm->attrs[a].type == ATTR_GRAPH && (device || check_graph(flow, n, (uint32_t)axm->attrs[a].i)))
+			return device ? bad(flow->reader, "node %u: a body on the device", n) : -EINVAL;
+	for (uint32_t i = 0; i < node->num_outputs; i++) {
+		uint32_t id = axm->ids[node->outputs_first + i];
+
+		if (id == AXM_NO_ID)
+			continue;
+		if (flow->state[id] != UNDEFINED)
+			return bad(flow->reader, "node %u: value %u is written twice", n, id);
+		flow->state[id] = DEFINED;
+		flow->writer[id] = writer;
+	}
+	return 0;
+}
+
+/* The outputs are values that nodes of the body write, no two the same: a runner may exchange their memory. */
+static int check_graph_outputs(struct flow *flow, uint32_t index)
+{
+	const struct axm *axm = flow->reader->axm;
+	const struct axm_graph *graph = &axm->graphs[index];
+
+	for (uint32_t i = 0; i < graph->num_outputs; i++) {
+		uint32_t id = axm->ids[graph->outputs_first + i];
+
+		if (flow->state[id] != DEFINED || flow->writer[id] != index + 1)
+			return bad(flow->reader, "graph %u: output %u is not written by a node of its own", index, i);
+		flow->writer[id] = 0; /* not twice */
+	}
+	return 0;
+}
+
+/* A body: what it defines is gone behind it. */
+static int check_graph(struct flow *flow, uint32_t node, uint32_t index)
+{
+	const struct axm *axm = flow->reader->axm;
+	const struct axm_graph *graph = &axm->graphs[index];
+
+	if (flow->used[index] || graph->first_node <= node || ++flow->depth > MAX_DEPTH)
+		return bad(flow->reader, "graph %u: used twice, or by a node of its own, or too deep", index);
+	flow->used[index] = true;
+	for (uint32_t i = 0; i < graph->num_inputs; i++) {
+		uint32_t id = axm->ids[graph->inputs_first + i];
+
+		if (flow->state[id] != UNDEFINED)
+			return bad(flow->reader, "graph %u: input %u is defined elsewhere", index, i);
+		flow->state[id] = DEFINED;
+	}
+	for (uint32_t n = graph->first_node; n < graph->first_node + graph->num_nodes; n++)
+		if (check_node_flow(flow, n, index + 1, false))
+			return -EINVAL;
+	if (check_graph_outputs(flow, index))
+		return -EINVAL;
+	for (uint32_t i = 0; i < graph->num_inputs; i++)
+		flow->state[axm->ids[graph->inputs_first + i]] = GONE;
+	for (uint32_t n = graph->first_node; n < graph->first_node + graph->num_nodes; n++)
+		for (uint32_t i = 0; i < axm->nodes[n].num_outputs; i++)
+			if (axm->ids[axm->nodes[n].outputs_first + i] != AXM_NO_ID)
+				flow->state[axm->ids[axm->nodes[n].outputs_first + i]] = GONE;
+	flow->depth--;
+	return 0;
+}
+
+/* Where the nodes of bodies lie: behind those of the regions, one body after the other. */
+static int check_graphs(struct reader *reader)
 {
 	const struct axm *axm = reader->axm;
+	uint64_t next = axm->num_region_nodes;
+
+	for (uint32_t g = 0; g < axm->num_graphs; g++) {
+		const struct axm_graph *graph = &axm->graphs[g];
+
+		if (!string_ok(axm, graph->name) || graph->first_node != next ||
+		    graph->num_nodes > axm->num_nodes - next ||
+		    !ids_ok(axm, graph->inputs_first, graph->num_inputs, false) ||
+		    !ids_ok(axm, graph->outputs_first, graph->num_outputs, false))
+			return bad(reader, "graph %u: name, nodes, inputs or outputs", g);
+		next += graph->num_nodes;
+	}
+	return next == axm->num_nodes
+		       ? 0
+		       : bad(reader, "regions and bodies hold %u of %u nodes", (uint32_t)next, axm->num_nodes);
+}
+
+/* Regions cover nodes in order, from the first. */
+static int check_region_nodes(struct reader *reader)
+{
+	struct axm *axm = reader->axm;
 	uint32_t next = 0;
 
 	for (uint32_t r = 0; r < axm->num_regions; r++) {
@@ -298,38 +455,42 @@ static int check_regions(struct reader *reader, bool *defined)
 		    !ids_ok(axm, region->inputs_first, region->num_inputs, false) ||
 		    !ids_ok(axm, region->outputs_first, region->num_outputs, false))
 			return bad(reader, "region %u: nodes, inputs or outputs", r);
-		for (uint32_t i = 0; i < region->num_inputs; i++)
-			if (!defined[axm->ids[region->inputs_first + i]])
-				return bad(reader, "region %u: reads a value that nothing before it writes", r);
-		for (uint32_t n = next; n < next + region->num_nodes; n++) {
-			const struct axm_node *node = &axm->nodes[n];
-
-			if (node->region != r)
-				return bad(reader, "node %u: region", n);
-			for (uint32_t i = 0; i < node->num_inputs; i++) {
-				uint32_t id = axm->ids[node->inputs_first + i];
-
-				if (id != AXM_NO_ID && !defined[id])
-					return bad(reader, "node %u: reads value %u before it is written", n, id);
-			}
-			for (uint32_t i = 0; i < node->num_outputs; i++) {
-				uint32_t id = axm->ids[node->outputs_first + i];
-
-				if (id != AXM_NO_ID && defined[id])
-					return bad(reader, "node %u: value %u is written twice", n, id);
-				if (id != AXM_NO_ID)
-					defined[id] = true;
-			}
-		}
 		next += region->num_nodes;
+	}
+	axm->num_region_nodes = next;
+	for (uint32_t n = next; n < axm->num_nodes; n++)
+		if (axm->nodes[n].region >= axm->num_regions || axm->regions[axm->nodes[n].region].device)
+			return bad(reader, "node %u: region", n);
+	return check_graphs(reader);
+}
+
+/* Every value is defined before it is read, once. */
+static int check_regions(struct flow *flow)
+{
+	struct reader *reader = flow->reader;
+	const struct axm *axm = reader->axm;
+
+	for (uint32_t r = 0; r < axm->num_regions; r++) {
+		const struct axm_region *region = &axm->regions[r];
+
+		for (uint32_t i = 0; i < region->num_inputs; i++)
+			if (flow->state[axm->ids[region->inputs_first + i]] != DEFINED)
+				return bad(reader, "region %u: reads a value that nothing before it writes", r);
+		for (uint32_t n = region->first_node; n < region->first_node + region->num_nodes; n++) {
+			if (axm->nodes[n].region != r)
+				return bad(reader, "node %u: region", n);
+			if (check_node_flow(flow, n, 0, region->device))
+				return -EINVAL;
+		}
 		for (uint32_t i = 0; i < region->num_outputs; i++)
-			if (!defined[axm->ids[region->outputs_first + i]])
+			if (flow->state[axm->ids[region->outputs_first + i]] != DEFINED)
 				return bad(reader, "region %u: output that no node of it writes", r);
 		if (region->device && check_code(reader, r))
 			return -EINVAL;
 	}
-	if (next != axm->num_nodes)
-		return bad(reader, "regions hold %u of %u nodes", next, axm->num_nodes);
+	for (uint32_t g = 0; g < axm->num_graphs; g++)
+		if (!flow->used[g])
+			return bad(reader, "graph %u: belongs to no node", g);
 	return 0;
 }
 
@@ -337,23 +498,30 @@ static int check_flow(struct reader *reader)
 {
 	const struct axm *axm = reader->axm;
 	const struct axm_model *model = axm->model;
-	bool *defined;
+	struct flow flow = {.reader = reader};
 	int err;
 
 	if (!string_ok(axm, model->name) || !string_ok(axm, model->target_name) || model->precision > AXM_INT8 ||
 	    !ids_ok(axm, model->inputs_first, model->num_inputs, false) ||
 	    !ids_ok(axm, model->outputs_first, model->num_outputs, false))
 		return bad(reader, "model: names, precision, inputs or outputs");
-	defined = calloc(axm->num_values + 1, sizeof(*defined));
-	if (!defined)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < axm->num_values; i++)
-		defined[i] = axm->values[i].flags & (AXM_VALUE_INPUT | AXM_VALUE_CONSTANT);
-	err = check_regions(reader, defined);
+	if (check_region_nodes(reader))
+		return -EINVAL;
+	flow.state = calloc(axm->num_values + 1, sizeof(*flow.state));
+	flow.writer = calloc(axm->num_values + 1, sizeof(*flow.writer));
+	flow.used = calloc(axm->num_graphs + 1, sizeof(*flow.used));
+	err = flow.state && flow.writer && flow.used ? 0 : -ENOMEM;
+	for (uint32_t i = 0; i < axm->num_values && !err; i++)
+		if (axm->values[i].flags & (AXM_VALUE_INPUT | AXM_VALUE_CONSTANT))
+			flow.state[i] = DEFINED;
+	if (!err)
+		err = check_regions(&flow);
 	for (uint32_t i = 0; i < model->num_outputs && !err; i++)
-		if (!defined[axm->ids[model->outputs_first + i]])
+		if (flow.state[axm->ids[model->outputs_first + i]] != DEFINED)
 			err = bad(reader, "model output %u is never written", i);
-	free(defined);
+	free(flow.state);
+	free(flow.writer);
+	free(flow.used);
 	return err;
 }
 

@@ -211,6 +211,40 @@ uint32_t axm_add_region(struct axm_builder *builder, const struct axm_region *re
 	return append_entry(builder, AXM_REGIONS, region, sizeof(*region));
 }
 
+uint32_t axm_add_graph(struct axm_builder *builder, const struct axm_graph *graph)
+{
+	return append_entry(builder, AXM_GRAPHS, graph, sizeof(*graph));
+}
+
+uint32_t axm_add_dim(struct axm_builder *builder, const struct axm_dim *dim)
+{
+	return append_entry(builder, AXM_DIMS, dim, sizeof(*dim));
+}
+
+uint64_t axm_add_strings(struct axm_builder *builder, const struct tensor_string *strings, uint64_t count,
+			 uint64_t *size)
+{
+	uint64_t *ends, total = (count + 1) * sizeof(*ends);
+	uint8_t *bytes;
+
+	for (uint64_t i = 0; i < count; i++)
+		total += strings[i].size;
+	*size = total;
+	ends = malloc(total);
+	if (!ends) {
+		builder->failed = true;
+		return ~0ull;
+	}
+	bytes = (uint8_t *)(ends + count + 1);
+	ends[0] = 0;
+	for (uint64_t i = 0; i < count; i++) {
+		if (strings[i].size)
+			memcpy(bytes + ends[i], strings[i].data, strings[i].size);
+		ends[i + 1] = ends[i] + strings[i].size;
+	}
+	return add_chunk(builder, ends, total, true);
+}
+
 void axm_set_model(struct axm_builder *builder, const struct axm_model *model)
 {
 	builder->sections[AXM_MODEL].size = 0;

@@ -24,9 +24,22 @@ static const char *refusal_reason(const struct graph_node *node, const struct pa
 	return NULL;
 }
 
+/* An operand whose shape or type only a run will tell, NULL when there is none: device code is for fixed shapes. */
+static const struct graph_value *unknown_operand(const struct graph_node *node)
+{
+	for (size_t i = 0; i < node->num_inputs + node->num_outputs; i++) {
+		const struct graph_value *value = i < node->num_inputs ? node->inputs[i] : node->outputs[i - node->num_inputs];
+
+		if (value && (!value->dtype || !graph_value_is_static(value)))
+			return value;
+	}
+	return NULL;
+}
+
 /* Where one node goes; the reason for the CPU in @reason. */
 static enum graph_placement place(const struct graph_node *node, const struct partition_options *options, char *reason, size_t size)
 {
+	const struct graph_value *unknown;
 	const struct lower_op *op;
 
 	if (!options->target) {
@@ -38,7 +51,12 @@ static enum graph_placement place(const struct graph_node *node, const struct pa
 			snprintf(reason, size, "control flow runs on the CPU");
 			return GRAPH_PLACE_CPU;
 		}
+	unknown = unknown_operand(node);
 	op = lower_find(node);
+	if (op && unknown) {
+		snprintf(reason, size, "the shape of %.100s is known only when it runs", unknown->name);
+		return GRAPH_PLACE_CPU;
+	}
 	if (!op) {
 		snprintf(reason, size, "no lowering for %s%s%s", node->domain, *node->domain ? "::" : "", node->op_type);
 		return GRAPH_PLACE_CPU;

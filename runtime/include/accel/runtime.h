@@ -33,6 +33,7 @@ extern "C" {
 /*
  * A tensor: dense, row-major ("C order").
  * @dtype: TensorProto.DataType of ONNX (1 float32, 2 uint8, 3 int8, 6 int32, 7 int64, 9 bool, 10 float16, 11 float64 …)
+ *         elements of type string (8) are struct accel_string
  * @dims:  sizes, @rank of them
  * @data, @size: memory and its bytes. As an input: the caller's, not written. As an output: the caller's memory when @data is
  *         not NULL on entry (-ENOSPC when it is too small), else memory that the session owns, valid until the next run or the
@@ -46,6 +47,12 @@ struct accel_tensor {
 	size_t size;
 };
 
+/* A string element; the bytes need not end in NUL, and belong to whom the tensor's memory belongs. */
+struct accel_string {
+	char *data;
+	size_t size;
+};
+
 enum accel_precision { ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8 };
 
 /*
@@ -53,10 +60,13 @@ enum accel_precision { ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8 };
  * @device:	 "sim:" (default) and its options, "cpu", /dev/accel/accelN …; see accel_open() of libaccel
  * @precision:	 how floats are held on the device (ONNX files; an .axm has its own)
  * @threads:	 of the CPU backend and of an in-process device; 0: one per processor
- * @num_dims, @dim_names, @dim_sizes: sizes of symbolic dimensions; others become 1
+ * @num_dims, @dim_names, @dim_sizes: sizes of symbolic dimensions that the session starts with; others start as 1. A run whose inputs
+ *		 have other sizes there compiles for them (ONNX files only) and keeps the last ACCEL_MAX_SPECIALISATIONS of those
  * @calibration: folder of samples for ACCEL_INT8, or NULL: samples made from @seed
  * @trace:	 record a trace of each run (accel_session_trace())
  */
+#define ACCEL_MAX_SPECIALISATIONS 8
+
 struct accel_session_options {
 	const char *device;
 	enum accel_precision precision;
@@ -80,9 +90,14 @@ int accel_session_create(const char *path, const struct accel_session_options *o
 /* No run may be in flight. NULL is fine. */
 void accel_session_destroy(struct accel_session *session);
 
-/* Inputs and outputs in the model's order. @info: name (the session's memory), type and shape; dims of -1 are known only after a run. */
+/*
+ * Inputs and outputs in the model's order. @info: name (the session's memory), type and shape; @rank of -1 and dims of -1 are known only
+ * after a run. Symbolic dimensions have the size that the session started with. @type: of a sequence, optional or map, as ONNX writes
+ * it ("seq(tensor(float32))"); "" for a tensor, whose element type is @dtype.
+ */
 struct accel_value_info {
 	const char *name;
+	const char *type;
 	int32_t dtype;
 	int32_t rank;
 	int64_t dims[ACCEL_MAX_RANK];
@@ -98,6 +113,40 @@ int accel_session_output(const struct accel_session *session, size_t index, stru
  */
 int accel_session_run(struct accel_session *session, const struct accel_tensor *inputs, size_t num_inputs,
 		      struct accel_tensor *outputs, size_t num_outputs, char *error, size_t error_size);
+
+/*
+ * Values that are no tensors: sequences, optionals and maps. A value is made by the caller, copies what it is made of, and is never
+ * changed; a value that a session gives belongs to the session, until its next run.
+ *	sequence   any number of elements
+ *	optional   none or one
+ *	map	   two: the keys (a tensor of rank 1, int64 or string) and the values (a tensor, or a sequence, of as many elements)
+ */
+enum accel_value_kind { ACCEL_SEQUENCE = 0x101, ACCEL_OPTIONAL = 0x102, ACCEL_MAP = 0x103 };
+
+struct accel_value;
+
+/* A tensor as a value. -EINVAL: its type or size; -ENOMEM. */
+int accel_value_create_tensor(const struct accel_tensor *from, struct accel_value **value);
+/* @type: enum accel_value_kind. -EINVAL: a count or elements that it can not have; -ENOMEM. */
+int accel_value_create_nested(int32_t type, struct accel_value *const *elements, size_t count, struct accel_value **value);
+/* For values that the caller made. NULL is fine. */
+void accel_value_destroy(struct accel_value *value);
+
+/* enum accel_value_kind, or the element type of a tensor. */
+int32_t accel_value_type(const struct accel_value *value);
+/* Elements of a nested value; 0 of a tensor. */
+size_t accel_value_count(const struct accel_value *value);
+/* Element @index, part of @value; NULL past the end. */
+const struct accel_value *accel_value_element(const struct accel_value *value, size_t index);
+/* A tensor's shape and memory, part of @value. -EINVAL: it is no tensor. */
+int accel_value_tensor(const struct accel_value *value, struct accel_tensor *tensor);
+
+/*
+ * As accel_session_run(), for any types: @outputs[i] gets a value of the session. accel_session_run() is for models whose inputs and
+ * outputs are all tensors, and answers -EINVAL for others.
+ */
+int accel_session_run_values(struct accel_session *session, const struct accel_value *const *inputs, size_t num_inputs,
+			     const struct accel_value **outputs, size_t num_outputs, char *error, size_t error_size);
 
 /*
  * Figures of the last run. Arrays belong to the session and stay until the next run.
@@ -132,6 +181,7 @@ struct accel_run_stats {
 	uint64_t cycles; /* device */
 	uint64_t macs, macs_device;
 	uint64_t ns;
+	uint64_t compilations; /* of this session so far: 1, and one for each new set of sizes; 0 for an .axm file */
 	double peak_macs; /* of the device, per cycle, at the model's precision; 0 without a device */
 };
 int accel_session_stats(const struct accel_session *session, struct accel_run_stats *stats);
