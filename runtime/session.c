@@ -357,10 +357,15 @@ static int view_input(const struct accel_session *session, size_t index, const s
 		return fail(error, size, -EINVAL, "input %s: is %s: use accel_session_run_values()", info.name,
 			    info.type);
 	err = tensor_init_view(view, (enum dtype)input->dtype, input->rank, input->dims, input->data, input->size);
-	return err ? fail(error, size, err,
-			  "input %s: type, rank or size are impossible, or %zu bytes are too few for its shape",
-			  info.name, input->size)
-		   : 0;
+	if (!err)
+		return 0;
+	/* A wrong shape is a better reason than too few bytes for it. */
+	*view = (struct tensor){.dtype = (enum dtype)input->dtype, .rank = input->rank};
+	memcpy(view->dims, input->dims, sizeof(view->dims));
+	if (plan_check_input(session->plans[0].plan, index, view, error, size) < 0)
+		return -EINVAL;
+	return fail(error, size, err, "input %s: %zu bytes are too few for its shape, or the shape is impossible",
+		    info.name, input->size);
 }
 
 static int give_output(const struct accel_session *session, size_t index, struct accel_tensor *output, char *error,
