@@ -107,6 +107,7 @@ static int linear_supports(const struct graph_node *node, const struct target *t
 	enum dtype small = quantize ? node->outputs[0]->dtype : node->inputs[0]->dtype;
 	enum dtype wide = quantize ? node->inputs[0]->dtype : node->outputs[0]->dtype;
 	struct op_node op = graph_op_node(node);
+	int64_t quotient = op_attr_int(&op, "precision", 0);
 
 	(void)target;
 	(void)precision;
@@ -116,6 +117,9 @@ static int linear_supports(const struct graph_node *node, const struct target *t
 		return refuse(reason, size, "the device quantizes from float32, float16 and bfloat16 only");
 	if (op_attr_int(&op, "block_size", 0))
 		return refuse(reason, size, "blocked quantization");
+	/* The device divides in binary32; ONNX rounds the quotient to the type of the scale, or to the one it is told. */
+	if (quantize && (node->inputs[1]->dtype != DTYPE_F32 || (quotient && quotient != DTYPE_F32)))
+		return refuse(reason, size, "the quotient is rounded to another type than float32");
 	for (size_t i = 1; i < node->num_inputs; i++)
 		if (node->inputs[i] && !node->inputs[i]->constant)
 			return refuse(reason, size, "its scale or zero point is computed at run time");
