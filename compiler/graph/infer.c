@@ -134,6 +134,18 @@ static bool infer_same(const struct graph_node *node)
 }
 
 /* Batched product of two matrices; vectors and mismatches are left to the kernel. */
+/* Not by a run: the zeros of a string tensor are no numbers. */
+static bool infer_cast(const struct graph_node *node)
+{
+	struct op_node op = graph_op_node(node);
+	int64_t to = node->num_inputs > 1 ? node->inputs[1]->dtype : op_attr_int(&op, "to", DTYPE_UNDEFINED);
+
+	if (to < 0 || to > INT32_MAX || !dtype_size((enum dtype)to))
+		return false;
+	set_shape(node->outputs[0], (enum dtype)to, node->inputs[0]->rank, node->inputs[0]->dims);
+	return true;
+}
+
 static bool infer_matmul(const struct graph_node *node)
 {
 	const struct graph_value *a = node->inputs[0], *b = node->inputs[1];
@@ -155,6 +167,7 @@ static const struct {
 } formulas[] = {
 	{"Conv", infer_conv},	      {"FusedConv", infer_conv},  {"MaxPool", infer_pool}, {"AveragePool", infer_pool},
 	{"Gemm", infer_gemm},	      {"FusedGemm", infer_gemm},  {"MatMul", infer_matmul}, {"Relu", infer_same},
+	{"Cast", infer_cast},	      {"CastLike", infer_cast},
 	{"BatchNormalization", infer_same}, {"LRN", infer_same}, {"Softmax", infer_same},
 };
 
@@ -171,7 +184,7 @@ static const struct {
 	{"ReduceL2", 2},  {"ReduceSumSquare", 2}, {"ReduceLogSum", 2}, {"ReduceLogSumExp", 2}, {"CenterCropPad", 2},
 	{"AffineGrid", 2}, {"BlackmanWindow", 1}, {"Col2Im", 6},	{"DFT", 6},		{"HammingWindow", 1}, {"HannWindow", 1},
 	{"ImageDecoder", ~0u}, {"MaxUnpool", 4}, {"MelWeightMatrix", 31}, {"STFT", 10}, {"StringNormalizer", ~0u}, {"StringSplit", ~0u},
-	{"OneHotEncoder", 1},
+	{"OneHotEncoder", 1}, {"SplitToSequence", 2},
 };
 
 static bool depends_on_data(const struct graph_node *node)

@@ -80,7 +80,7 @@
 	X(SPARSE_PARTS, "sparse-parts", REFUSES, "onnx.proto: SparseTensorProto",                                      \
 	  "values and indices are there and fit")                                                                      \
 	X(SPARSE_INDEX, "sparse-index", REFUSES, "onnx.proto: SparseTensorProto", "indices lie within the dimensions") \
-	X(SPARSE_ORDER, "sparse-order", SAYS, "onnx.proto: SparseTensorProto", "indices ascend, each once")            \
+	X(SPARSE_ORDER, "sparse-order", REFUSES, "onnx.proto: SparseTensorProto", "indices ascend, each once")            \
 	X(SUBGRAPH_INPUTS, "subgraph-inputs", REFUSES, "Operators: If, Loop, Scan",                                    \
 	  "a subgraph has the inputs that its node gives")                                                             \
 	X(SUBGRAPH_OUTPUTS, "subgraph-outputs", REFUSES, "Operators: If, Loop, Scan",                                  \
