@@ -290,9 +290,8 @@ static void a_write_index_that_lies(void **state)
 		expect_fault(guest, ~0ull, AXL_CAUSE_RING, ~0ull);
 		guest->head = head;
 		__atomic_store_n(&guest->index->write, head, __ATOMIC_RELEASE);
-		if (guest_status(guest)->state == AXL_QUEUE_FAULTED ||
-		    guest_wait(guest, ~0ull, 5 * MILLISECOND) == -EIO)
-			assert_int_equal(guest_reset(guest), 0);
+		/* Whether the device has seen the lie once more or not. */
+		assert_int_equal(guest_reset(guest), 0);
 		good_job(guest, i);
 	}
 }
