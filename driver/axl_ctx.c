@@ -65,11 +65,13 @@ static int attach(struct axl_ctx *ctx)
 	int err;
 
 	mutex_lock(&ctx->vm->lock);
+	/* First, so that whoever changes tables after the command tells this context too. */
+	WRITE_ONCE(ctx->vm->contexts, ctx->vm->contexts | 1ull << ctx->number);
 	err = axl_context_update(ctx->axl, ctx->number, &desc);
-	if (!err) {
-		ctx->vm->contexts |= 1ull << ctx->number;
+	if (err)
+		WRITE_ONCE(ctx->vm->contexts, ctx->vm->contexts & ~(1ull << ctx->number));
+	else
 		ctx->file->num_ctxs++;
-	}
 	mutex_unlock(&ctx->vm->lock);
 	return err;
 }
@@ -82,7 +84,7 @@ static void detach(struct axl_ctx *ctx)
 
 	mutex_lock(&ctx->vm->lock);
 	axl_context_update(axl, ctx->number, &desc);
-	ctx->vm->contexts &= ~(1ull << ctx->number);
+	WRITE_ONCE(ctx->vm->contexts, ctx->vm->contexts & ~(1ull << ctx->number));
 	ctx->file->num_ctxs--;
 	mutex_unlock(&ctx->vm->lock);
 	publish(ctx, false);
@@ -262,6 +264,7 @@ void axl_file_release(struct axl_file *priv)
 	}
 	xa_for_each(&priv->vms, handle, vm) {
 		xa_erase(&priv->vms, handle);
+		axl_binds_cancel(vm, -ECANCELED);
 		axl_vm_put(vm);
 	}
 }

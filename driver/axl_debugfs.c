@@ -29,8 +29,10 @@ static int objects_show(struct seq_file *m, void *data)
 	drm_mm_for_each_node(node, &axl->local_mm)
 		local += node->size;
 	mutex_unlock(&axl->local_lock);
-	seq_printf(m, "vms %u\ncontexts %u\nqueues %u\nlocal_bytes %llu\npending_fences %d\n", vms,
-		   ctxs, queues, local, atomic_read(&axl->pending_fences));
+	seq_printf(m, "vms %u\ncontexts %u\nqueues %u\nlocal_bytes %llu\n", vms, ctxs, queues,
+		   local);
+	seq_printf(m, "pending_fences %d\npending_binds %d\n", atomic_read(&axl->pending_fences),
+		   atomic_read(&axl->pending_binds));
 	return 0;
 }
 
@@ -79,6 +81,34 @@ void axl_debugfs_init(struct axl_device *axl)
 	drm_debugfs_add_files(&axl->drm, files, ARRAY_SIZE(files));
 }
 
+/*
+ * Buffers that the file has handles of, local and system memory each as a region of its own. Local
+ * memory is there from the beginning; of system memory is resident what has pages.
+ */
+static void show_memory(struct drm_printer *p, struct drm_file *file)
+{
+	struct drm_memory_stats regions[2] = {}; /* system, local */
+	struct drm_gem_object *gem;
+	int id;
+
+	spin_lock(&file->table_lock);
+	idr_for_each_entry(&file->object_idr, gem, id)
+	{
+		struct axl_bo *bo = to_axl_bo(gem);
+		struct drm_memory_stats *region = &regions[bo->local];
+
+		if (gem->handle_count > 1 || gem->dma_buf)
+			region->shared += gem->size;
+		else
+			region->private += gem->size;
+		if (bo->local || READ_ONCE(bo->base.pages) || gem->import_attach)
+			region->resident += gem->size;
+	}
+	spin_unlock(&file->table_lock);
+	drm_print_memory_stats(p, &regions[0], DRM_GEM_OBJECT_RESIDENT, "system");
+	drm_print_memory_stats(p, &regions[1], DRM_GEM_OBJECT_RESIDENT, "local");
+}
+
 /* Cycles are counted by the device, for each queue: work that went past the kernel is in them. */
 void axl_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
@@ -105,5 +135,5 @@ void axl_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 		drm_printf(p, "drm-engine-npu:\t%llu ns\n",
 			   mul_u64_u32_div(busy, 1000000, axl->info.clock_khz));
 	drm_printf(p, "drm-maxfreq-npu:\t%u KHz\n", axl->info.clock_khz);
-	drm_show_memory_stats(p, file);
+	show_memory(p, file);
 }

@@ -59,6 +59,7 @@ static void axl_postclose(struct drm_device *drm, struct drm_file *file)
 	mutex_unlock(&priv->axl->objects);
 	if (there)
 		axl_exit(priv->axl, idx);
+	axl_bos_release(priv);
 	xa_destroy(&priv->ctxs);
 	xa_destroy(&priv->queues);
 	xa_destroy(&priv->vms);
@@ -126,6 +127,8 @@ static const struct drm_ioctl_desc axl_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(AXL_FENCE_IMPORT, axl_fence_import_ioctl, 0),
 	DRM_IOCTL_DEF_DRV(AXL_EVENT_CONFIG, axl_event_config_ioctl, 0),
 	DRM_IOCTL_DEF_DRV(AXL_PERF_OPEN, axl_perf_open_ioctl, 0),
+	DRM_IOCTL_DEF_DRV(AXL_QUEUE_SUSPEND, axl_queue_suspend_ioctl, 0),
+	DRM_IOCTL_DEF_DRV(AXL_QUEUE_RESUME, axl_queue_resume_ioctl, 0),
 };
 
 /*
@@ -206,6 +209,8 @@ static void destroy_workqueues(struct drm_device *drm, void *data)
 
 	if (axl->recovery)
 		destroy_workqueue(axl->recovery);
+	if (axl->binds)
+		destroy_workqueue(axl->binds);
 	if (axl->stores)
 		destroy_workqueue(axl->stores);
 }
@@ -236,6 +241,9 @@ static int init_software(struct axl_device *axl)
 		return err;
 	axl->recovery = alloc_ordered_workqueue("axl-recovery", WQ_MEM_RECLAIM);
 	if (!axl->recovery)
+		return -ENOMEM;
+	axl->binds = alloc_workqueue("axl-binds", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	if (!axl->binds)
 		return -ENOMEM;
 	axl->stores = alloc_workqueue("axl-stores", WQ_MEM_RECLAIM, 0);
 	return axl->stores ? axl_dump_init(axl) : -ENOMEM;
@@ -292,7 +300,8 @@ static int axl_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	err = axl_hw_init(axl);
 	if (err)
 		return err;
-	drm_mm_init(&axl->local_mm, 0, min_t(u64, axl->info.mem_bytes, pci_resource_len(pdev, 4)));
+	axl->local_bytes = min_t(u64, axl->info.mem_bytes, pci_resource_len(pdev, 4));
+	drm_mm_init(&axl->local_mm, 0, axl->local_bytes);
 	err = drmm_add_action_or_reset(&axl->drm, local_mm_fini, NULL);
 	if (err)
 		goto err_hw;
@@ -328,8 +337,8 @@ static void axl_remove(struct pci_dev *pdev)
 		axl_file_release(file);
 	axl_ctxs_abandon(axl);
 	mutex_unlock(&axl->objects);
-	axl_mappings_abandon(axl);
 	axl_vms_abandon(axl);
+	axl_mappings_abandon(axl);
 	axl_bos_abandon(axl);
 	cancel_delayed_work_sync(&axl->poll);
 	axl_dump_drop(axl);

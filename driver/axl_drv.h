@@ -15,8 +15,9 @@
  *				allocated under it
  *	axl_device.irq_lock	hardware number -> context, for the interrupt handler
  *	axl_queue.lock		fences of a queue, its notify word
+ *	axl_vm.bind_lock	binds that wait for fences
  *	axl_dump.lock		whose fault is being dumped
- * From an interrupt to the signalling of a fence nothing but the last four is taken, and nothing
+ * From an interrupt to the signalling of a fence nothing but the last five is taken, and nothing
  * is allocated.
  */
 #ifndef AXL_DRV_H
@@ -49,12 +50,13 @@
 #define AXL_MAX_QUEUES 256
 #define AXL_MAX_HANDLES 1024 /* of each kind, in a file */
 #define AXL_FILE_SHARE                                                                             \
-	4 /* a file has one in so many contexts and queues at most, unless privileged */
+	4 /* a file has one in so many of all there is at most, unless privileged */
 #define AXL_FAULT_RECORDS 64
 #define AXL_DEFAULT_WATCHDOG 4000000 /* units of 1024 cycles: four seconds at 1 GHz */
 #define AXL_SUBMIT_SLOTS 64
 #define AXL_SUBMIT_WATCHDOG 1000000 /* one second at 1 GHz */
 #define AXL_POLL (HZ / 20) /* how long anybody sleeps before he looks: interrupts get lost */
+#define AXL_MAX_SYNCS 64   /* of a call, each way */
 #define AXL_DROPS 64	   /* resets of a queue whose dropped packets are remembered */
 
 struct axl_dump;
@@ -62,9 +64,14 @@ struct axl_user_pages;
 struct axl_submit_queue;
 struct eventfd_ctx;
 
-/*
- * @link: axl_device.vms; @lock: protects base's mappings, @mmu, @contexts: a bit for each hardware
- * context that is attached to it
+/**
+ * struct axl_vm - an address space
+ * @link: axl_device.vms
+ * @lock: protects base's mappings, making of tables, writes of @contexts and @ending
+ * @contexts: a bit for each hardware context that is attached to it
+ * @ending: nothing is bound any more: what those that waited ended with
+ * @binds, @ended: struct axl_bind that wait, in their order, and that are to be freed; under
+ *	@bind_lock
  */
 struct axl_vm {
 	struct drm_gpuvm base;
@@ -74,12 +81,30 @@ struct axl_vm {
 	struct mutex lock; /* see above */
 	struct axl_mmu mmu;
 	u64 contexts;
+	int ending;
+	spinlock_t bind_lock; /* see above */
+	struct list_head binds;
+	struct list_head ended;
+	struct work_struct bind_work;
+	struct work_struct ended_work;
+	wait_queue_head_t bind_idle; /* no bind waits any more */
+	u64 bind_context;	     /* of their fences */
+	u64 bind_seqno;
 };
 
-/* @user: of memory of a process; else base.gem; @pins: queues whose ring or index page lie in it */
+/**
+ * struct axl_mapping - what one operation has mapped
+ * @user: of memory of a process; else base.gem
+ * @sgt: of either, NULL: in local memory
+ * @bound: the tables have it
+ * @pins: queues whose ring or index page lie in it
+ * @bits: AXL_PTE_* of its rights
+ */
 struct axl_mapping {
 	struct drm_gpuva base;
 	struct axl_user_pages *user;
+	struct sg_table *sgt;
+	bool bound;
 	struct list_head lost; /* axl_device.lost_mappings */
 	unsigned int pins;
 	u64 bits;
@@ -165,18 +190,33 @@ struct axl_file {
 	unsigned int num_ctxs; /* under objects, as are the next two */
 	unsigned int num_queues;
 	u64 busy_cycles;       /* of queues that are gone */
+	u64 local_bytes;       /* under local_lock */
 	spinlock_t event_lock; /* protects events, eventfd */
 	u32 events;
 	struct eventfd_ctx *eventfd;
 	struct list_head stores; /* FENCE_IMPORT; under store_lock */
 };
 
-/* @link: axl_device.bos, if it is in system memory; @node: in local memory, else */
+/**
+ * struct axl_bo - a buffer
+ * @link: axl_device.bos
+ * @node: where it is in local memory, if @local
+ * @file: whose share of local memory it is of, until that is closed; under local_lock
+ */
 struct axl_bo {
 	struct drm_gem_shmem_object base;
 	struct list_head link;
 	struct drm_mm_node node;
+	struct axl_file *file;
 	bool local;
+};
+
+/* A fence that knows all that it may be asked for, whatever is gone. @cb: of what it follows. */
+struct axl_done {
+	struct dma_fence base;
+	spinlock_t lock; /* of @base */
+	const char *timeline;
+	struct dma_fence_cb cb;
 };
 
 /* What an interrupt handler gets. */
@@ -192,6 +232,7 @@ struct axl_device {
 	void __iomem *doorbells_map;
 	phys_addr_t doorbells;
 	phys_addr_t local;
+	u64 local_bytes; /* as many as there are and BAR4 shows */
 	struct drm_axl_dev_info info;
 
 	struct mutex objects; /* who exists: see the top */
@@ -204,7 +245,7 @@ struct axl_device {
 	struct list_head lost_mappings;
 	struct list_head lost_ctxs;
 	struct mutex map_lock;	 /* whose pages are mapped: axl_mmap.c */
-	struct mutex local_lock; /* protects local_mm */
+	struct mutex local_lock; /* protects local_mm and whose it is */
 	struct drm_mm local_mm;
 
 	struct mutex command_lock; /* the mailbox and the tables it reads */
@@ -219,6 +260,8 @@ struct axl_device {
 	struct drm_axl_counters before_reset;
 	/* Queues that a reset took from the device, until they are restarted. */
 	DECLARE_BITMAP(lost, AXL_MAX_QUEUES);
+	/* Queues that were asked to suspend, until they are resumed or reset; under command_lock */
+	DECLARE_BITMAP(suspended, AXL_MAX_QUEUES);
 
 	struct axl_vector vectors[AXL_NUM_VECTORS];
 	wait_queue_head_t irq; /* an interrupt came, or something ended */
@@ -234,6 +277,8 @@ struct axl_device {
 	atomic_t pending_fences;
 	struct axl_dump *dump;
 	struct workqueue_struct *stores;
+	struct workqueue_struct *binds;
+	atomic_t pending_binds;	 /* and those that are to be freed */
 	struct mutex store_lock; /* protects axl_file.stores */
 	atomic64_t resets;
 	atomic64_t lost_interrupts; /* found by looking */
@@ -281,6 +326,11 @@ static inline struct axl_device *to_axl(struct drm_device *drm)
 	return container_of(drm, struct axl_device, drm);
 }
 
+static inline struct axl_mapping *to_mapping(struct drm_gpuva *va)
+{
+	return container_of(va, struct axl_mapping, base);
+}
+
 static inline struct axl_bo *to_axl_bo(struct drm_gem_object *gem)
 {
 	return container_of(gem, struct axl_bo, base.base);
@@ -293,8 +343,10 @@ int axl_context_update(struct axl_device *axl, unsigned int number,
 		       const struct axl_context_desc *desc);
 int axl_queue_start(struct axl_queue *queue);
 int axl_queue_restart(struct axl_queue *queue);
+int axl_queue_suspend(struct axl_queue *queue);
+int axl_queue_resume(struct axl_queue *queue);
 void axl_queue_off(struct axl_queue *queue);
-int axl_tlb_invalidate(struct axl_device *axl, u64 contexts);
+int axl_tlb_invalidate(struct axl_vm *vm);
 bool axl_drain_faults(struct axl_device *axl);
 int axl_hw_init(struct axl_device *axl);
 void axl_hw_fini(struct axl_device *axl);
@@ -317,6 +369,7 @@ extern const struct pci_error_handlers axl_error_handlers;
 /* axl_gem.c */
 struct drm_gem_object *axl_gem_create_object(struct drm_device *drm, size_t size);
 struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf *dma_buf);
+void axl_bos_release(struct axl_file *priv);
 void __iomem *axl_local_map(struct axl_bo *bo, u64 offset, u64 size);
 void axl_bos_abandon(struct axl_device *axl);
 void axl_bos_revoke(struct axl_device *axl);
@@ -333,17 +386,29 @@ struct page *axl_user_pages_at(struct axl_user_pages *user, u64 offset);
 /* axl_vm.c */
 int axl_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
-int axl_vm_bind_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 struct axl_vm *axl_vm_get(struct axl_file *priv, u32 handle);
 void axl_vm_put(struct axl_vm *vm);
 void axl_vms_abandon(struct axl_device *axl);
-void axl_mappings_abandon(struct axl_device *axl);
 int axl_vm_pin(struct axl_vm *vm, u64 va, u64 size, u64 bits);
 void axl_vm_unpin(struct axl_vm *vm, u64 va, u64 size);
 int axl_vm_map_kernel(struct axl_vm *vm, u64 va, dma_addr_t address, u64 size, u64 bits);
 void axl_vm_unmap_kernel(struct axl_vm *vm, u64 va, u64 size);
 void axl_vm_describe(struct drm_gpuva *va, struct axl_dump_range *range);
 int axl_vm_read_page(struct axl_vm *vm, u64 va, void *to);
+
+/* axl_mapping.c */
+bool axl_mapping_is_local(const struct axl_mapping *mapping);
+u64 axl_mapping_local_address(const struct axl_mapping *mapping);
+struct axl_mapping *axl_mapping_create(struct axl_vm *vm, const struct drm_axl_bind_op *op,
+				       struct drm_file *file);
+void axl_mapping_free(struct axl_device *axl, struct axl_mapping *mapping);
+void axl_mapping_release(struct axl_device *axl, struct axl_mapping *mapping, bool told);
+void axl_mappings_abandon(struct axl_device *axl);
+
+/* axl_bind.c */
+void axl_binds_init(struct axl_vm *vm);
+void axl_binds_cancel(struct axl_vm *vm, int ending);
+int axl_vm_bind_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 
 /* axl_ctx.c */
 int axl_ctx_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
@@ -357,6 +422,8 @@ int axl_queue_create_ioctl(struct drm_device *drm, void *data, struct drm_file *
 int axl_queue_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_queue_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int axl_queue_reset_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int axl_queue_suspend_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int axl_queue_resume_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 struct axl_queue *axl_queue_add(struct axl_ctx *ctx, struct axl_queue_desc *desc);
 void axl_queue_kill(struct axl_queue *queue);
 int axl_queue_recover(struct axl_queue *queue);
@@ -388,7 +455,11 @@ int axl_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 
 /* axl_sync.c */
 struct axl_out;
-int axl_sync_check(struct axl_device *axl, const struct drm_axl_sync *sync);
+struct drm_axl_sync *axl_syncs_copy(u64 from, u32 count);
+int axl_sync_fence(struct drm_file *file, const struct drm_axl_sync *sync,
+		   struct dma_fence **fence);
+struct axl_done *axl_done_alloc(const char *timeline);
+void axl_done_init(struct axl_done *done, u64 context, u64 seqno);
 struct axl_out *axl_syncs_prepare(struct drm_file *file, const struct drm_axl_sync *syncs,
 				  u32 count);
 void axl_syncs_signal(struct axl_out *outs, u32 count, struct dma_fence *fence);

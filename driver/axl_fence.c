@@ -293,10 +293,9 @@ static int import(struct store *store, const struct drm_axl_fence_import *args,
 	if (store->gem->size < 8 || args->offset > store->gem->size - 8)
 		return axl_refuse(priv->axl, -EINVAL, "offset %#llx is outside the buffer",
 				  args->offset);
-	err = drm_syncobj_find_fence(file, args->sync.handle, args->sync.point, 0, &store->fence);
+	err = axl_sync_fence(file, &args->sync, &store->fence);
 	if (err)
-		return axl_refuse(priv->axl, err, "syncobj %u, point %llu", args->sync.handle,
-				  args->sync.point);
+		return err;
 	if (to_axl_bo(store->gem)->local) {
 		store->io =
 			axl_local_map(to_axl_bo(store->gem), store->offset & PAGE_MASK, PAGE_SIZE);
@@ -325,9 +324,6 @@ int axl_fence_import_ioctl(struct drm_device *drm, void *data, struct drm_file *
 
 	if (args->pad || args->offset % 8)
 		return axl_refuse(axl, -EINVAL, "pad %u, offset %#llx", args->pad, args->offset);
-	err = axl_sync_check(axl, &args->sync);
-	if (err)
-		return err;
 	store = kzalloc(sizeof(*store), GFP_KERNEL);
 	if (!store)
 		return -ENOMEM;

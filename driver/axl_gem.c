@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Buffers: system memory through the shmem helper, local memory through a window of BAR4. */
+#include <linux/capability.h>
+#include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
 #include <linux/mm.h>
@@ -56,22 +58,6 @@ struct drm_gem_object *axl_gem_create_object(struct drm_device *drm, size_t size
 	bo->base.base.funcs = &system_funcs;
 	INIT_LIST_HEAD(&bo->link);
 	return &bo->base.base;
-}
-
-/* All of it or nothing, seen from axl_bos_abandon(). */
-struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf *dma_buf)
-{
-	struct drm_gem_object *gem;
-	int idx;
-
-	if (!drm_dev_enter(drm, &idx))
-		return ERR_PTR(-ENODEV);
-	gem = drm_gem_prime_import(drm, dma_buf);
-	/* One of our own is listed already. */
-	if (!IS_ERR(gem) && gem->import_attach)
-		list(to_axl(drm), gem);
-	drm_dev_exit(idx);
-	return gem;
 }
 
 /* What another driver lent; some unmap only what is detached. */
@@ -131,15 +117,59 @@ void axl_bos_revoke(struct axl_device *axl)
 	mutex_unlock(&axl->bo_lock);
 }
 
+/* A part that is as large and as its file's share allows. */
+static int take_local(struct axl_device *axl, struct axl_bo *bo, struct axl_file *priv, u64 size)
+{
+	u64 align = size >= AXL_LARGE_PAGE_BYTES ? AXL_LARGE_PAGE_BYTES : PAGE_SIZE;
+	u64 share = axl->local_bytes / AXL_FILE_SHARE;
+	int err;
+
+	mutex_lock(&axl->local_lock);
+	if ((size > share || priv->local_bytes > share - size) && !capable(CAP_SYS_RESOURCE))
+		err = axl_refuse(axl, -EDQUOT, "the file has %llu bytes of local memory of %llu",
+				 priv->local_bytes, share);
+	else
+		err = drm_mm_insert_node_generic(&axl->local_mm, &bo->node, size, align, 0,
+						 DRM_MM_INSERT_LOW);
+	if (!err) {
+		bo->file = priv;
+		priv->local_bytes += size;
+	}
+	mutex_unlock(&axl->local_lock);
+	return err;
+}
+
+static void give_back_local(struct axl_device *axl, struct axl_bo *bo)
+{
+	mutex_lock(&axl->local_lock);
+	if (bo->file)
+		bo->file->local_bytes -= bo->node.size;
+	drm_mm_remove_node(&bo->node);
+	mutex_unlock(&axl->local_lock);
+}
+
+/* The file goes; buffers that it has shared, or a wedged device has kept, are nobody's. */
+void axl_bos_release(struct axl_file *priv)
+{
+	struct axl_device *axl = priv->axl;
+	struct axl_bo *bo;
+
+	mutex_lock(&axl->bo_lock);
+	mutex_lock(&axl->local_lock);
+	list_for_each_entry(bo, &axl->bos, link)
+		if (bo->file == priv)
+			bo->file = NULL;
+	mutex_unlock(&axl->local_lock);
+	mutex_unlock(&axl->bo_lock);
+}
+
 static void local_free(struct drm_gem_object *gem)
 {
 	struct axl_device *axl = to_axl(gem->dev);
 	struct axl_bo *bo = to_axl_bo(gem);
 
 	unlist(axl, gem);
-	mutex_lock(&axl->local_lock);
-	drm_mm_remove_node(&bo->node);
-	mutex_unlock(&axl->local_lock);
+	give_back_local(axl, bo);
 	drm_gem_object_release(gem);
 	kfree(bo);
 }
@@ -177,10 +207,79 @@ static int local_mmap(struct drm_gem_object *gem, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* There are no pages behind it that another device could be given. */
+/*
+ * Another device would need memory that has pages, or peer-to-peer transfers under which this one
+ * may neither sleep nor go: it is refused by name. Another file of this device takes the buffer itself.
+ */
+static int local_attach(struct dma_buf *dma_buf, struct dma_buf_attachment *attachment)
+{
+	struct drm_gem_object *gem = dma_buf->priv;
+
+	return axl_refuse(to_axl(gem->dev), -EOPNOTSUPP,
+			  "local memory is not for another device (%s)", dev_name(attachment->dev));
+}
+
+static struct sg_table *local_map_dma_buf(struct dma_buf_attachment *attachment,
+					  enum dma_data_direction direction)
+{
+	return ERR_PTR(-EOPNOTSUPP); /* nothing is attached */
+}
+
+static void local_unmap_dma_buf(struct dma_buf_attachment *attachment, struct sg_table *sgt,
+				enum dma_data_direction direction)
+{
+}
+
+/* No .mmap: its pages come and go with the device's sleep, by a file of the device. */
+static const struct dma_buf_ops local_dma_buf_ops = {
+	.attach = local_attach,
+	.map_dma_buf = local_map_dma_buf,
+	.unmap_dma_buf = local_unmap_dma_buf,
+	.release = drm_gem_dmabuf_release,
+};
+
 static struct dma_buf *local_export(struct drm_gem_object *gem, int flags)
 {
-	return ERR_PTR(-EOPNOTSUPP);
+	struct dma_buf_export_info info = {
+		.exp_name = "axl",
+		.owner = THIS_MODULE,
+		.ops = &local_dma_buf_ops,
+		.size = gem->size,
+		.flags = flags,
+		.priv = gem,
+		.resv = gem->resv,
+	};
+
+	return drm_gem_dmabuf_export(gem->dev, &info);
+}
+
+/* The buffer behind a dma-buf of this device's local memory, once more; else NULL. */
+static struct drm_gem_object *own_local(struct drm_device *drm, struct dma_buf *dma_buf)
+{
+	struct drm_gem_object *gem = dma_buf->priv;
+
+	if (dma_buf->ops != &local_dma_buf_ops || gem->dev != drm)
+		return NULL;
+	drm_gem_object_get(gem);
+	return gem;
+}
+
+/* All of it or nothing, seen from axl_bos_abandon(). */
+struct drm_gem_object *axl_gem_import(struct drm_device *drm, struct dma_buf *dma_buf)
+{
+	struct drm_gem_object *gem;
+	int idx;
+
+	if (!drm_dev_enter(drm, &idx))
+		return ERR_PTR(-ENODEV);
+	gem = own_local(drm, dma_buf);
+	if (!gem)
+		gem = drm_gem_prime_import(drm, dma_buf);
+	/* One of our own is listed already. */
+	if (!IS_ERR(gem) && gem->import_attach)
+		list(to_axl(drm), gem);
+	drm_dev_exit(idx);
+	return gem;
 }
 
 static const struct drm_gem_object_funcs local_funcs = {
@@ -212,9 +311,8 @@ void __iomem *axl_local_map(struct axl_bo *bo, u64 offset, u64 size)
 	return ioremap_wc(to_axl(bo->base.base.dev)->local + bo->node.start + offset, size);
 }
 
-static struct drm_gem_object *create_local(struct axl_device *axl, u64 size)
+static struct drm_gem_object *create_local(struct axl_device *axl, struct axl_file *priv, u64 size)
 {
-	u64 align = size >= AXL_LARGE_PAGE_BYTES ? AXL_LARGE_PAGE_BYTES : PAGE_SIZE;
 	struct axl_bo *bo = kzalloc(sizeof(*bo), GFP_KERNEL);
 	int err;
 
@@ -222,23 +320,18 @@ static struct drm_gem_object *create_local(struct axl_device *axl, u64 size)
 		return ERR_PTR(-ENOMEM);
 	bo->local = true;
 	bo->base.base.funcs = &local_funcs;
-	mutex_lock(&axl->local_lock);
-	err = drm_mm_insert_node_generic(&axl->local_mm, &bo->node, size, align, 0,
-					 DRM_MM_INSERT_LOW);
-	mutex_unlock(&axl->local_lock);
+	err = take_local(axl, bo, priv, size);
 	if (err)
 		goto err_free;
 	err = clear_local(axl, bo->node.start, size);
 	if (err)
-		goto err_node;
+		goto err_local;
 	drm_gem_private_object_init(&axl->drm, &bo->base.base, size);
 	list(axl, &bo->base.base);
 	return &bo->base.base;
 
-err_node:
-	mutex_lock(&axl->local_lock);
-	drm_mm_remove_node(&bo->node);
-	mutex_unlock(&axl->local_lock);
+err_local:
+	give_back_local(axl, bo);
 err_free:
 	kfree(bo);
 	return ERR_PTR(err);
@@ -264,7 +357,7 @@ int axl_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	if (err)
 		return err;
 	if (args->flags & DRM_AXL_BO_LOCAL) {
-		gem = create_local(axl, size);
+		gem = create_local(axl, file->driver_priv, size);
 	} else {
 		shmem = drm_gem_shmem_create(drm, size);
 		gem = IS_ERR(shmem) ? ERR_CAST(shmem) : &shmem->base;

@@ -127,11 +127,30 @@ static void program(struct axl_device *axl)
 	writel(AXL_CONTROL_ENABLE, axl->regs + AXL_REG_CONTROL);
 }
 
+/* The device has forgotten them: they stand all the same, and begin anew when they are resumed. */
+static void keep_suspended(struct axl_device *axl)
+{
+	struct axl_queue *queue;
+	unsigned long flags;
+
+	spin_lock_irqsave(&axl->irq_lock, flags);
+	axl_for_each_queue(axl, ~0ull, queue, at) {
+		if (!test_bit(queue->number, axl->suspended))
+			continue;
+		set_bit(queue->number, axl->lost);
+		if (axl_state(queue->status) != AXL_QUEUE_FAULTED)
+			WRITE_ONCE(queue->status->state, AXL_QUEUE_SUSPENDED);
+	}
+	spin_unlock_irqrestore(&axl->irq_lock, flags);
+}
+
 /* Contexts as the table has them; queues too if @queues. */
 static int reattach(struct axl_device *axl, bool queues)
 {
 	int err = 0;
 
+	if (queues)
+		keep_suspended(axl);
 	for (unsigned int c = 0; c < axl->info.max_contexts && !err; c++)
 		if (axl->context_table[c].valid)
 			err = command(axl, AXL_CMD_CONTEXT_UPDATE, c);
@@ -150,6 +169,7 @@ static void fail_queues(struct axl_device *axl)
 	spin_lock_irqsave(&axl->irq_lock, flags);
 	axl_for_each_queue(axl, ~0ull, queue, at) {
 		set_bit(queue->number, axl->lost);
+		clear_bit(queue->number, axl->suspended);
 		WRITE_ONCE(queue->status->generation, queue->status->generation + 1);
 		WRITE_ONCE(queue->status->error, AXL_CAUSE_RESET);
 		/* Whoever sees the state sees the error. */
@@ -257,6 +277,7 @@ int axl_queue_start(struct axl_queue *queue)
 	/* What is still on its way is of the number's last owner. */
 	axl_drain_faults(axl);
 	clear_bit(number, axl->has_fault);
+	clear_bit(number, axl->suspended);
 	dma_wmb();
 	err = command_or_reset(axl, AXL_CMD_QUEUE_START, number);
 	queue->on = !err;
@@ -281,8 +302,51 @@ int axl_queue_restart(struct axl_queue *queue)
 			err = command_or_reset(axl, AXL_CMD_QUEUE_RESET, number);
 		if (!err)
 			err = command_or_reset(axl, AXL_CMD_QUEUE_START, number);
+		clear_bit(number, axl->suspended);
 		atomic64_inc(&axl->resets);
 		trace_axl_reset(&axl->drm, number, err);
+	}
+	mutex_unlock(&axl->command_lock);
+	return err;
+}
+
+/* Ask it to stop, unless it was asked already. Its state says when it stands. */
+int axl_queue_suspend(struct axl_queue *queue)
+{
+	struct axl_device *axl = queue->ctx->axl;
+	unsigned int number = queue->number;
+	int err = 0;
+
+	mutex_lock(&axl->command_lock);
+	if (!queue->on) {
+		err = -ENODEV;
+	} else if (!test_bit(number, axl->suspended)) {
+		err = command_or_reset(axl, AXL_CMD_QUEUE_STOP, number);
+		if (!err)
+			set_bit(number, axl->suspended);
+	}
+	mutex_unlock(&axl->command_lock);
+	return err;
+}
+
+/* -EINVAL: it was not asked to stop, or does not stand yet. */
+int axl_queue_resume(struct axl_queue *queue)
+{
+	struct axl_device *axl = queue->ctx->axl;
+	unsigned int number = queue->number;
+	int err;
+
+	mutex_lock(&axl->command_lock);
+	if (!queue->on)
+		err = -ENODEV;
+	else if (!test_bit(number, axl->suspended) ||
+		 axl_state(queue->status) != AXL_QUEUE_SUSPENDED)
+		err = -EINVAL;
+	else
+		err = command_or_reset(axl, AXL_CMD_QUEUE_START, number);
+	if (!err) {
+		clear_bit(number, axl->lost);
+		clear_bit(number, axl->suspended);
 	}
 	mutex_unlock(&axl->command_lock);
 	return err;
@@ -301,14 +365,18 @@ void axl_queue_off(struct axl_queue *queue)
 }
 
 /*
- * When it returns 0, the device has no translation of these contexts cached and no access under an
- * old one in flight.
+ * When it returns 0, the device has no translation of the VM's contexts cached and no access under
+ * an old one in flight.
  */
-int axl_tlb_invalidate(struct axl_device *axl, u64 contexts)
+int axl_tlb_invalidate(struct axl_vm *vm)
 {
+	struct axl_device *axl = vm->axl;
+	u64 contexts;
 	int err = 0;
 
 	mutex_lock(&axl->command_lock);
+	/* One that is attached later walks the new tables: its command takes the lock after us. */
+	contexts = READ_ONCE(vm->contexts);
 	for (unsigned int c = 0; c < AXL_MAX_CONTEXTS && !err; c++)
 		if (contexts >> c & 1)
 			err = command_or_reset(axl, AXL_CMD_TLB_INVALIDATE, c);
@@ -497,7 +565,7 @@ bool axl_hw_idle(struct axl_device *axl)
 	spin_lock_irqsave(&axl->irq_lock, flags);
 	/* One that stands would begin its packet again. */
 	axl_for_each_queue(axl, ~0ull, queue, at)
-		idle &= axl_state(queue->status) != AXL_QUEUE_FAULTED;
+		idle &= axl_state(queue->status) == AXL_QUEUE_RUNNING;
 	spin_unlock_irqrestore(&axl->irq_lock, flags);
 	return idle;
 }

@@ -61,6 +61,17 @@ void axl_mmu_fini(struct axl_mmu *mmu)
 	mmu->root = NULL;
 }
 
+static struct axl_table *child_of(const struct axl_table *table, unsigned int i)
+{
+	return smp_load_acquire(&table->child[i]); /* pairs with set_child() */
+}
+
+/* Whoever finds it finds it whole, though he may be writing entries at the same time. */
+static void set_child(struct axl_table *table, unsigned int i, struct axl_table *child)
+{
+	smp_store_release(&table->child[i], child); /* pairs with child_of() */
+}
+
 /* The level-1 table of @va; made where it is missing if @make. */
 static struct axl_table *directory(struct axl_mmu *mmu, u64 va, bool make)
 {
@@ -68,18 +79,18 @@ static struct axl_table *directory(struct axl_mmu *mmu, u64 va, bool make)
 
 	for (int level = AXL_TABLE_LEVELS - 1; level > 1; level--) {
 		unsigned int i = index_of(va, level);
+		struct axl_table *next = child_of(table, i);
 
-		if (!table->child[i]) {
-			if (!make)
-				return NULL;
-			table->child[i] = table_create(mmu, level - 1);
-			if (!table->child[i])
+		if (!next) {
+			next = make ? table_create(mmu, level - 1) : NULL;
+			if (!next)
 				return NULL;
 			/* The device's walk finds an empty table, never an old one. */
 			dma_wmb();
-			WRITE_ONCE(table->entries[i], table->child[i]->address | AXL_PTE_VALID);
+			WRITE_ONCE(table->entries[i], next->address | AXL_PTE_VALID);
+			set_child(table, i, next);
 		}
-		table = table->child[i];
+		table = next;
 	}
 	return table;
 }
@@ -90,7 +101,7 @@ static struct axl_table *directory(struct axl_mmu *mmu, u64 va, bool make)
 static bool is_large(const struct axl_table *dir, u64 va, u64 end, u64 address)
 {
 	return !((va | address) & (AXL_LARGE_PAGE_BYTES - 1)) && end - va >= AXL_LARGE_PAGE_BYTES &&
-	       !dir->child[index_of(va, 1)];
+	       !child_of(dir, index_of(va, 1));
 }
 
 static u64 chunk_end(u64 va, u64 end)
@@ -103,18 +114,19 @@ int axl_mmu_prepare(struct axl_mmu *mmu, u64 va, u64 size, u64 address)
 	u64 end = va + size;
 
 	for (u64 at = va; at < end; at = chunk_end(at, end)) {
-		struct axl_table *dir = directory(mmu, at, true);
+		struct axl_table *dir = directory(mmu, at, true), *table;
 		unsigned int i = index_of(at, 1);
 
 		if (!dir)
 			return -ENOMEM;
-		if (dir->child[i] ||
+		if (child_of(dir, i) ||
 		    (address != AXL_MMU_SCATTERED && is_large(dir, at, end, address + (at - va))))
 			continue;
 		/* Not hooked in yet: a large page that is about to go may be there. */
-		dir->child[i] = table_create(mmu, 0);
-		if (!dir->child[i])
+		table = table_create(mmu, 0);
+		if (!table)
 			return -ENOMEM;
+		set_child(dir, i, table);
 	}
 	return 0;
 }
@@ -124,7 +136,7 @@ void axl_mmu_map(struct axl_mmu *mmu, u64 va, u64 size, u64 address, u64 bits)
 	u64 end = va + size;
 
 	for (u64 at = va, next; at < end; at = next) {
-		struct axl_table *dir = directory(mmu, at, false);
+		struct axl_table *dir = directory(mmu, at, false), *table;
 		unsigned int i = index_of(at, 1);
 
 		next = chunk_end(at, end);
@@ -133,12 +145,13 @@ void axl_mmu_map(struct axl_mmu *mmu, u64 va, u64 size, u64 address, u64 bits)
 				   (address + (at - va)) | bits | AXL_PTE_LEAF | AXL_PTE_VALID);
 			continue;
 		}
+		table = child_of(dir, i);
 		for (u64 page = at; page < next; page += AXL_PAGE_BYTES)
-			WRITE_ONCE(dir->child[i]->entries[index_of(page, 0)],
+			WRITE_ONCE(table->entries[index_of(page, 0)],
 				   (address + (page - va)) | bits | AXL_PTE_VALID);
 		/* Whoever finds the table finds what is in it. */
 		dma_wmb();
-		WRITE_ONCE(dir->entries[i], dir->child[i]->address | AXL_PTE_VALID);
+		WRITE_ONCE(dir->entries[i], table->address | AXL_PTE_VALID);
 	}
 }
 
@@ -147,7 +160,7 @@ void axl_mmu_clear(struct axl_mmu *mmu, u64 va, u64 size)
 	u64 end = va + size;
 
 	for (u64 at = va, next; at < end; at = next) {
-		struct axl_table *dir = directory(mmu, at, false);
+		struct axl_table *dir = directory(mmu, at, false), *table;
 		unsigned int i = index_of(at, 1);
 
 		next = chunk_end(at, end);
@@ -157,8 +170,9 @@ void axl_mmu_clear(struct axl_mmu *mmu, u64 va, u64 size)
 			WRITE_ONCE(dir->entries[i], 0);
 			continue;
 		}
-		for (u64 page = at; dir->child[i] && page < next; page += AXL_PAGE_BYTES)
-			WRITE_ONCE(dir->child[i]->entries[index_of(page, 0)], 0);
+		table = child_of(dir, i);
+		for (u64 page = at; table && page < next; page += AXL_PAGE_BYTES)
+			WRITE_ONCE(table->entries[index_of(page, 0)], 0);
 	}
 }
 
@@ -174,6 +188,6 @@ void axl_mmu_walk(const struct axl_mmu *mmu, u64 va, u64 walk[AXL_TABLE_LEVELS])
 		/* A table may be there that is not hooked in: the device does not see it. */
 		if (!level || !(walk[level] & AXL_PTE_VALID) || walk[level] & AXL_PTE_LEAF)
 			break;
-		table = table->child[i];
+		table = child_of(table, i);
 	}
 }

@@ -4,8 +4,10 @@
  * from is the caller's affair, so that KUnit can be the caller.
  *
  * A change comes in two steps. axl_mmu_prepare() makes the tables that a mapping will need and may
- * fail; axl_mmu_map() and axl_mmu_clear() write entries, never allocate and never fail. Tables stay
- * until the space goes: the device may be walking them.
+ * fail; axl_mmu_map() and axl_mmu_clear() write entries, never allocate and never fail. One caller
+ * may prepare and another one map or clear at the same time; what was prepared may be mapped in any
+ * order with what was prepared later. Tables stay until the space goes: the device may be walking
+ * them.
  */
 #ifndef AXL_MMU_H
 #define AXL_MMU_H

@@ -448,6 +448,90 @@ int axl_queue_reset_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	return err;
 }
 
+static bool stands(const struct axl_queue *queue)
+{
+	return axl_state(queue->status) != AXL_QUEUE_RUNNING || READ_ONCE(queue->dead);
+}
+
+/* It was asked to: at its next packet or YIELD, or when its watchdog strikes. */
+static int wait_until_it_stands(struct axl_device *axl, struct axl_queue *queue)
+{
+	int idx;
+
+	/* Outside axl_enter(): a device that goes does not wait for a packet. */
+	for (;;) {
+		long left = wait_event_interruptible_timeout(axl->irq, stands(queue), AXL_POLL);
+
+		if (READ_ONCE(queue->dead))
+			return -ENODEV;
+		if (left)
+			return left < 0 ? left : 0;
+		if (drm_dev_enter(&axl->drm, &idx)) {
+			axl_hw_check(axl);
+			drm_dev_exit(idx);
+		}
+	}
+}
+
+static int suspend(struct axl_device *axl, struct axl_queue *queue)
+{
+	int err, idx;
+
+	if (queue->desc.flags & AXL_QUEUE_BOUNDED)
+		return axl_refuse(axl, -EINVAL, "queue %u is bounded: others may wait for it",
+				  queue->handle);
+	err = axl_enter(axl, &idx);
+	if (err)
+		return err;
+	err = axl_queue_suspend(queue);
+	axl_exit(axl, idx);
+	if (err)
+		return axl_refuse(axl, err, "queue %u does not run", queue->handle);
+	return wait_until_it_stands(axl, queue);
+}
+
+int axl_queue_suspend_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct axl_device *axl = to_axl(drm);
+	struct drm_axl_queue_op *args = data;
+	struct axl_queue *queue;
+	int err;
+
+	if (args->flags)
+		return axl_refuse(axl, -EINVAL, "flags %#x", args->flags);
+	queue = axl_queue_get(file->driver_priv, args->queue);
+	if (!queue)
+		return axl_refuse(axl, -ENOENT, "queue %u", args->queue);
+	err = suspend(axl, queue);
+	axl_queue_put(queue);
+	return err;
+}
+
+int axl_queue_resume_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct axl_device *axl = to_axl(drm);
+	struct drm_axl_queue_op *args = data;
+	struct axl_queue *queue;
+	int err, idx;
+
+	if (args->flags)
+		return axl_refuse(axl, -EINVAL, "flags %#x", args->flags);
+	err = axl_enter(axl, &idx);
+	if (err)
+		return err;
+	queue = axl_queue_get(file->driver_priv, args->queue);
+	if (queue) {
+		err = axl_queue_resume(queue);
+		if (err == -EINVAL)
+			axl_refuse(axl, err, "queue %u is not suspended", args->queue);
+		axl_queue_put(queue);
+	} else {
+		err = axl_refuse(axl, -ENOENT, "queue %u", args->queue);
+	}
+	axl_exit(axl, idx);
+	return err;
+}
+
 int axl_queue_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	struct axl_device *axl = to_axl(drm);

@@ -13,40 +13,18 @@
 #include "axl_trace.h"
 
 #define MAX_PACKETS 16
-#define MAX_SYNCS 64
 #define RING_BYTES (AXL_SUBMIT_SLOTS * AXL_PACKET_BYTES)
 /* Ring and index page, in the VM's kernel range, by context number. */
 #define SPACE_BYTES (2 * AXL_PAGE_BYTES)
 #define JOB_TIMEOUT (10 * HZ) /* beyond the device's watchdog, which comes first */
 
 /*
- * What others see of a job. Not the scheduler's own fence: that looks into the scheduler when it is
- * asked for its name, and lives longer. It ends as the scheduler's does, in its callback.
+ * What others see of a job ends as the scheduler's own fence does. Not that one: it looks into the
+ * scheduler when it is asked for its name, and lives longer.
  */
-struct done {
-	struct dma_fence base;
-	spinlock_t lock; /* of @base */
-	struct dma_fence_cb cb;
-};
-
-static const char *done_driver(struct dma_fence *base)
-{
-	return "axl";
-}
-
-static const char *done_timeline(struct dma_fence *base)
-{
-	return "submit";
-}
-
-static const struct dma_fence_ops done_ops = {
-	.get_driver_name = done_driver,
-	.get_timeline_name = done_timeline,
-};
-
 static void done_cb(struct dma_fence *finished, struct dma_fence_cb *cb)
 {
-	struct done *done = container_of(cb, struct done, cb);
+	struct axl_done *done = container_of(cb, struct axl_done, cb);
 
 	if (finished->error)
 		dma_fence_set_error(&done->base, finished->error);
@@ -82,7 +60,7 @@ struct job {
 	struct drm_sched_job base;
 	struct axl_submit_queue *kq;
 	struct axl_fence *fence;
-	struct done *done; /* until it is armed */
+	struct axl_done *done; /* until it is armed */
 	bool begun;
 	bool emitted;
 	u64 first;
@@ -392,12 +370,6 @@ void axl_submit_queue_destroy(struct axl_ctx *ctx)
 
 /* ---- the ioctl ---- */
 
-static struct drm_axl_sync *copy_syncs(u64 from, u32 count)
-{
-	return count ? memdup_array_user(u64_to_user_ptr(from), count, sizeof(struct drm_axl_sync))
-		     : NULL;
-}
-
 static int check_packets(struct axl_device *axl, const struct job *job)
 {
 	for (u32 i = 0; i < job->num_packets; i++)
@@ -417,9 +389,8 @@ static struct job *job_create(struct axl_device *axl, const struct drm_axl_submi
 		return ERR_PTR(-ENOMEM);
 	__module_get(THIS_MODULE);
 	job->num_packets = args->num_packets;
-	BUILD_BUG_ON(offsetof(struct done, base)); /* dma_fence_free() frees it */
 	job->fence = axl_fence_alloc();
-	job->done = kzalloc(sizeof(*job->done), GFP_KERNEL);
+	job->done = axl_done_alloc("submit");
 	if (!job->fence || !job->done)
 		goto err_free;
 	err = -EFAULT;
@@ -441,16 +412,12 @@ static int add_dependencies(struct job *job, struct drm_file *file, const struct
 {
 	for (u32 i = 0; i < count; i++) {
 		struct dma_fence *fence;
-		int err = axl_sync_check(job->kq->axl, &in[i]);
+		int err = axl_sync_fence(file, &in[i], &fence);
 
-		if (!err)
-			err = drm_syncobj_find_fence(file, in[i].handle, in[i].point, 0, &fence);
 		if (!err)
 			err = drm_sched_job_add_dependency(&job->base, fence);
 		if (err)
-			return axl_refuse(job->kq->axl, err,
-					  "syncobj %u, point %llu to wait for: %d", in[i].handle,
-					  in[i].point, err);
+			return err;
 	}
 	return 0;
 }
@@ -464,7 +431,7 @@ static int submit(struct axl_ctx *ctx, struct job *job, struct drm_file *file,
 		  struct axl_out *outs)
 {
 	struct axl_submit_queue *kq = ctx->submit;
-	struct done *done;
+	struct axl_done *done;
 	bool cookie;
 	int err;
 
@@ -485,8 +452,7 @@ static int submit(struct axl_ctx *ctx, struct job *job, struct drm_file *file,
 	drm_sched_job_arm(&job->base);
 	done = job->done;
 	job->done = NULL;
-	spin_lock_init(&done->lock);
-	dma_fence_init(&done->base, &done_ops, &done->lock, kq->fence_context, ++kq->fence_seqno);
+	axl_done_init(done, kq->fence_context, ++kq->fence_seqno);
 	axl_syncs_signal(outs, args->num_out, &done->base);
 	/* It takes the reference: armed a moment ago, it has not ended. */
 	WARN_ON(dma_fence_add_callback(&job->base.s_fence->finished, &done->cb, done_cb));
@@ -533,18 +499,18 @@ int axl_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 	int err, idx;
 
 	if (args->flags || args->pad || !args->num_packets || args->num_packets > MAX_PACKETS ||
-	    args->num_in > MAX_SYNCS || args->num_out > MAX_SYNCS)
+	    args->num_in > AXL_MAX_SYNCS || args->num_out > AXL_MAX_SYNCS)
 		return axl_refuse(axl, -EINVAL, "flags %#x, pad %u, %u packets, %u and %u syncobjs",
 				  args->flags, args->pad, args->num_packets, args->num_in,
 				  args->num_out);
 	if (!drm_dev_enter(drm, &idx))
 		return -ENODEV;
-	in = copy_syncs(args->in, args->num_in);
+	in = axl_syncs_copy(args->in, args->num_in);
 	if (IS_ERR(in)) {
 		err = PTR_ERR(in);
 		goto out_exit;
 	}
-	out = copy_syncs(args->out, args->num_out);
+	out = axl_syncs_copy(args->out, args->num_out);
 	if (IS_ERR(out)) {
 		err = PTR_ERR(out);
 		goto out_in;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Syncobjs that calls signal: everything that can fail is done before there is a fence to put into
- * them.
+ * Syncobjs that calls wait for and signal, and the fences they are given. Everything that can fail
+ * is done before there is a fence to put into them.
  */
 #include <linux/dma-fence-chain.h>
 #include <linux/slab.h>
@@ -9,7 +9,7 @@
 
 #include "axl_drv.h"
 
-int axl_sync_check(struct axl_device *axl, const struct drm_axl_sync *sync)
+static int check(struct axl_device *axl, const struct drm_axl_sync *sync)
 {
 	if (sync->flags & ~DRM_AXL_SYNC_TIMELINE ||
 	    (!(sync->flags & DRM_AXL_SYNC_TIMELINE) && sync->point))
@@ -17,6 +17,62 @@ int axl_sync_check(struct axl_device *axl, const struct drm_axl_sync *sync)
 				  sync->flags, sync->point);
 	return 0;
 }
+
+/* NULL: there are none; kfree() it. */
+struct drm_axl_sync *axl_syncs_copy(u64 from, u32 count)
+{
+	return count ? memdup_array_user(u64_to_user_ptr(from), count, sizeof(struct drm_axl_sync))
+		     : NULL;
+}
+
+/* The fence that @sync waits for, which is there already. */
+int axl_sync_fence(struct drm_file *file, const struct drm_axl_sync *sync, struct dma_fence **fence)
+{
+	struct axl_device *axl = to_axl(file->minor->dev);
+	int err = check(axl, sync);
+
+	if (!err)
+		err = drm_syncobj_find_fence(file, sync->handle, sync->point, 0, fence);
+	return err ? axl_refuse(axl, err, "syncobj %u, point %llu to wait for: %d", sync->handle,
+				sync->point, err)
+		   : 0;
+}
+
+/* ---- fences of calls ---- */
+
+static const char *done_driver(struct dma_fence *base)
+{
+	return "axl";
+}
+
+static const char *done_timeline(struct dma_fence *base)
+{
+	return container_of(base, struct axl_done, base)->timeline;
+}
+
+static const struct dma_fence_ops done_ops = {
+	.get_driver_name = done_driver,
+	.get_timeline_name = done_timeline,
+};
+
+/* @timeline: a literal. For axl_done_init(); kfree() it when it is not initialised. */
+struct axl_done *axl_done_alloc(const char *timeline)
+{
+	struct axl_done *done = kzalloc(sizeof(*done), GFP_KERNEL);
+
+	BUILD_BUG_ON(offsetof(struct axl_done, base)); /* dma_fence_free() frees it */
+	if (done)
+		done->timeline = timeline;
+	return done;
+}
+
+void axl_done_init(struct axl_done *done, u64 context, u64 seqno)
+{
+	spin_lock_init(&done->lock);
+	dma_fence_init(&done->base, &done_ops, &done->lock, context, seqno);
+}
+
+/* ---- syncobjs that calls signal ---- */
 
 /* What signalling needs, so that it can't fail: @chain of a timeline, NULL of a binary one. */
 struct axl_out {
@@ -43,7 +99,7 @@ struct axl_out *axl_syncs_prepare(struct drm_file *file, const struct drm_axl_sy
 	int err = outs || !count ? 0 : -ENOMEM;
 
 	for (u32 i = 0; i < count && !err; i++) {
-		err = axl_sync_check(axl, &syncs[i]);
+		err = check(axl, &syncs[i]);
 		if (err)
 			break;
 		outs[i].point = syncs[i].point;

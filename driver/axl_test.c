@@ -240,6 +240,38 @@ static void walks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, source.live, 0);
 }
 
+/* Calls are prepared in their order, before the first of them is mapped: each finds its tables. */
+static void prepared_ahead(struct kunit *test)
+{
+	struct source source = { .left = 100 };
+	struct axl_mmu mmu;
+
+	KUNIT_ASSERT_EQ(test, axl_mmu_init(&mmu, &source_ops, &source), 0);
+	KUNIT_ASSERT_EQ(test, axl_mmu_prepare(&mmu, LARGE, LARGE, 8 * LARGE), 0);
+	KUNIT_ASSERT_EQ(test, axl_mmu_prepare(&mmu, LARGE, LARGE, AXL_MMU_SCATTERED), 0);
+	/* The first would be a large page, but for the table that the second has made. */
+	axl_mmu_map(&mmu, LARGE, LARGE, 8 * LARGE, BITS);
+	for (u64 i = 0; i < 512; i++)
+		KUNIT_ASSERT_EQ(test, entry_at(&mmu, LARGE + i * PAGE),
+				(8 * LARGE + i * PAGE) | BITS | AXL_PTE_VALID);
+	axl_mmu_clear(&mmu, LARGE, LARGE);
+	axl_mmu_map(&mmu, LARGE + PAGE, PAGE, 3 * PAGE, BITS);
+	KUNIT_EXPECT_EQ(test, entry_at(&mmu, LARGE), 0);
+	KUNIT_EXPECT_EQ(test, entry_at(&mmu, LARGE + PAGE), 3 * PAGE | BITS | AXL_PTE_VALID);
+	/* A table that is prepared while a large page is there takes over when that has gone. */
+	KUNIT_ASSERT_EQ(test, axl_mmu_prepare(&mmu, 4 * LARGE, LARGE, 16 * LARGE), 0);
+	axl_mmu_map(&mmu, 4 * LARGE, LARGE, 16 * LARGE, BITS);
+	KUNIT_ASSERT_EQ(test, axl_mmu_prepare(&mmu, 4 * LARGE, PAGE, AXL_MMU_SCATTERED), 0);
+	KUNIT_EXPECT_EQ(test, entry_at(&mmu, 4 * LARGE + 9 * PAGE),
+			(16 * LARGE + 9 * PAGE) | BITS | AXL_PTE_VALID);
+	axl_mmu_clear(&mmu, 4 * LARGE, LARGE);
+	axl_mmu_map(&mmu, 4 * LARGE, PAGE, 5 * PAGE, BITS);
+	KUNIT_EXPECT_EQ(test, entry_at(&mmu, 4 * LARGE), 5 * PAGE | BITS | AXL_PTE_VALID);
+	KUNIT_EXPECT_EQ(test, entry_at(&mmu, 4 * LARGE + 9 * PAGE), 0);
+	axl_mmu_fini(&mmu);
+	KUNIT_EXPECT_EQ(test, source.live, 0);
+}
+
 static void random_changes(struct kunit *test)
 {
 	enum { PAGES = 3 * 512 };
@@ -294,6 +326,7 @@ static struct kunit_case cases[] = { KUNIT_CASE(small_pages),
 				     KUNIT_CASE(the_ends_of_the_space),
 				     KUNIT_CASE(no_memory),
 				     KUNIT_CASE(walks),
+				     KUNIT_CASE(prepared_ahead),
 				     KUNIT_CASE(random_changes),
 				     {} };
 

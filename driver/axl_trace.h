@@ -128,6 +128,28 @@ TRACE_EVENT(axl_bind,
 		  __entry->size)
 );
 
+TRACE_EVENT(axl_bound,
+	TP_PROTO(struct drm_device *drm, const void *vm, u64 seqno, unsigned int ops, int error),
+	TP_ARGS(drm, vm, seqno, ops, error),
+	TP_STRUCT__entry(
+		__field(int, minor)
+		__field(const void *, vm)
+		__field(u64, seqno)
+		__field(unsigned int, ops)
+		__field(int, error)
+	),
+	TP_fast_assign(
+		__entry->minor = drm->accel ? drm->accel->index : -1;
+		__entry->vm = vm;
+		__entry->seqno = seqno;
+		__entry->ops = ops;
+		__entry->error = error;
+	),
+	TP_printk("accel%d vm=%p seqno=%llu ops=%u error=%d",
+		  __entry->minor, __entry->vm, __entry->seqno, __entry->ops,
+		  __entry->error)
+);
+
 #endif
 
 #undef TRACE_INCLUDE_PATH

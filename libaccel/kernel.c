@@ -296,29 +296,35 @@ static int kernel_queue_create(void *context, struct accel_backend_queue_args *a
 	return 0;
 }
 
+static int change_queue(struct kernel_queue *queue, unsigned long request)
+{
+	struct drm_axl_queue_op args = {.queue = queue->queue};
+
+	return kernel_call(queue->device->fd, request, &args);
+}
+
 static void kernel_queue_destroy(void *queue)
 {
 	struct kernel_queue *q = queue;
-	struct drm_axl_queue_op args = {.queue = q->queue};
 
-	kernel_call(q->device->fd, DRM_IOCTL_AXL_QUEUE_DESTROY, &args);
+	change_queue(q, DRM_IOCTL_AXL_QUEUE_DESTROY);
 	atomic_fetch_sub(&q->context->queues, 1);
 	free(q);
 }
 
 static int kernel_queue_reset(void *queue)
 {
-	struct kernel_queue *q = queue;
-	struct drm_axl_queue_op args = {.queue = q->queue};
-
-	return kernel_call(q->device->fd, DRM_IOCTL_AXL_QUEUE_RESET, &args);
+	return change_queue(queue, DRM_IOCTL_AXL_QUEUE_RESET);
 }
 
-/* The driver has no call to suspend a queue. */
 static int kernel_queue_stop(void *queue)
 {
-	(void)queue;
-	return -ENOTSUP;
+	return change_queue(queue, DRM_IOCTL_AXL_QUEUE_SUSPEND);
+}
+
+static int kernel_queue_start(void *queue)
+{
+	return change_queue(queue, DRM_IOCTL_AXL_QUEUE_RESUME);
 }
 
 static int kernel_wait_many(void *device, struct accel_backend_wait *waits, size_t count, bool all, int64_t deadline_ns)
@@ -377,7 +383,7 @@ const struct accel_backend accel_backend_kernel = {
 	.queue_destroy = kernel_queue_destroy,
 	.queue_reset = kernel_queue_reset,
 	.queue_stop = kernel_queue_stop,
-	.queue_start = kernel_queue_stop,
+	.queue_start = kernel_queue_start,
 	.wait_many = kernel_wait_many,
 	.queue_fault = kernel_queue_fault,
 };

@@ -190,7 +190,9 @@ int accel_queue_reset(struct accel_queue *queue)
 
 int accel_queue_suspend(struct accel_queue *queue)
 {
-	return backend_of(queue_of(queue))->queue_stop(queue_of(queue)->handle);
+	return accel_queue_state(queue) == AXL_QUEUE_RUNNING
+		       ? backend_of(queue_of(queue))->queue_stop(queue_of(queue)->handle)
+		       : -EINVAL;
 }
 
 int accel_queue_resume(struct accel_queue *queue)

@@ -52,6 +52,35 @@ int fences_status(struct guest *guest, uint32_t syncobj)
 	return err;
 }
 
+uint32_t fences_later(struct guest *guest, const struct guest *bounded)
+{
+	uint32_t handle = fences_create(guest);
+	struct drm_axl_fence_export args = {
+		.queue = bounded->queue, .index = bounded->head + 1, .sync = {.handle = handle}};
+
+	if (!handle || !guest_ioctl(guest->fd, DRM_IOCTL_AXL_FENCE_EXPORT, &args))
+		return handle;
+	fences_destroy(guest, handle);
+	return 0;
+}
+
+int fences_bind(struct guest *guest, const struct drm_axl_bind_op *ops, uint32_t count, const struct drm_axl_sync *in,
+		const struct drm_axl_sync *out)
+{
+	struct drm_axl_vm_bind args = {
+		.vm = guest->vm,
+		.num_ops = count,
+		.stride = sizeof(*ops),
+		.ops = (uintptr_t)ops,
+		.num_in = in != NULL,
+		.in = (uintptr_t)in,
+		.num_out = out != NULL,
+		.out = (uintptr_t)out,
+	};
+
+	return guest_ioctl(guest->fd, DRM_IOCTL_AXL_VM_BIND, &args);
+}
+
 int fences_context(struct guest *guest)
 {
 	struct drm_axl_ctx_create args = {.vm = guest->vm, .flags = DRM_AXL_CTX_SUBMIT};

@@ -50,6 +50,8 @@ enum kind {
 	FENCE_IMPORT,
 	EVENT_CONFIG,
 	PERF_OPEN,
+	QUEUE_SUSPEND,
+	QUEUE_RESUME,
 	SYNC_CREATE,
 	SYNC_DESTROY,
 	GEM_CLOSE,
@@ -61,20 +63,21 @@ enum kind {
 };
 
 static const char *const names[NUM_KINDS] = {
-	"DEV_QUERY",  "GET_TIME",     "BO_CREATE",    "BO_INFO",       "VM_CREATE",   "VM_DESTROY",  "VM_BIND",
-	"CTX_CREATE", "CTX_DESTROY",  "QUEUE_CREATE", "QUEUE_DESTROY", "QUEUE_QUERY", "QUEUE_RESET", "WAIT",
-	"SUBMIT",     "FENCE_EXPORT", "FENCE_IMPORT", "EVENT_CONFIG",  "PERF_OPEN",   "SYNC_CREATE", "SYNC_DESTROY",
-	"GEM_CLOSE",  "PRIME_EXPORT", "PRIME_IMPORT", "MMAP",          "OPEN"};
+	"DEV_QUERY",   "GET_TIME",     "BO_CREATE",    "BO_INFO",       "VM_CREATE",    "VM_DESTROY",    "VM_BIND",
+	"CTX_CREATE",  "CTX_DESTROY",  "QUEUE_CREATE", "QUEUE_DESTROY", "QUEUE_QUERY",  "QUEUE_RESET",   "WAIT",
+	"SUBMIT",      "FENCE_EXPORT", "FENCE_IMPORT", "EVENT_CONFIG",  "PERF_OPEN",    "QUEUE_SUSPEND", "QUEUE_RESUME",
+	"SYNC_CREATE", "SYNC_DESTROY", "GEM_CLOSE",    "PRIME_EXPORT",  "PRIME_IMPORT", "MMAP",          "OPEN"};
 
 static const unsigned long requests[] = {
-	DRM_IOCTL_AXL_DEV_QUERY,    DRM_IOCTL_AXL_GET_TIME,       DRM_IOCTL_AXL_BO_CREATE,
-	DRM_IOCTL_AXL_BO_INFO,      DRM_IOCTL_AXL_VM_CREATE,      DRM_IOCTL_AXL_VM_DESTROY,
-	DRM_IOCTL_AXL_VM_BIND,      DRM_IOCTL_AXL_CTX_CREATE,     DRM_IOCTL_AXL_CTX_DESTROY,
-	DRM_IOCTL_AXL_QUEUE_CREATE, DRM_IOCTL_AXL_QUEUE_DESTROY,  DRM_IOCTL_AXL_QUEUE_QUERY,
-	DRM_IOCTL_AXL_QUEUE_RESET,  DRM_IOCTL_AXL_WAIT,           DRM_IOCTL_AXL_SUBMIT,
-	DRM_IOCTL_AXL_FENCE_EXPORT, DRM_IOCTL_AXL_FENCE_IMPORT,   DRM_IOCTL_AXL_EVENT_CONFIG,
-	DRM_IOCTL_AXL_PERF_OPEN,    DRM_IOCTL_SYNCOBJ_CREATE,     DRM_IOCTL_SYNCOBJ_DESTROY,
-	DRM_IOCTL_GEM_CLOSE,        DRM_IOCTL_PRIME_HANDLE_TO_FD, DRM_IOCTL_PRIME_FD_TO_HANDLE};
+	DRM_IOCTL_AXL_DEV_QUERY,      DRM_IOCTL_AXL_GET_TIME,      DRM_IOCTL_AXL_BO_CREATE,
+	DRM_IOCTL_AXL_BO_INFO,        DRM_IOCTL_AXL_VM_CREATE,     DRM_IOCTL_AXL_VM_DESTROY,
+	DRM_IOCTL_AXL_VM_BIND,        DRM_IOCTL_AXL_CTX_CREATE,    DRM_IOCTL_AXL_CTX_DESTROY,
+	DRM_IOCTL_AXL_QUEUE_CREATE,   DRM_IOCTL_AXL_QUEUE_DESTROY, DRM_IOCTL_AXL_QUEUE_QUERY,
+	DRM_IOCTL_AXL_QUEUE_RESET,    DRM_IOCTL_AXL_WAIT,          DRM_IOCTL_AXL_SUBMIT,
+	DRM_IOCTL_AXL_FENCE_EXPORT,   DRM_IOCTL_AXL_FENCE_IMPORT,  DRM_IOCTL_AXL_EVENT_CONFIG,
+	DRM_IOCTL_AXL_PERF_OPEN,      DRM_IOCTL_AXL_QUEUE_SUSPEND, DRM_IOCTL_AXL_QUEUE_RESUME,
+	DRM_IOCTL_SYNCOBJ_CREATE,     DRM_IOCTL_SYNCOBJ_DESTROY,   DRM_IOCTL_GEM_CLOSE,
+	DRM_IOCTL_PRIME_HANDLE_TO_FD, DRM_IOCTL_PRIME_FD_TO_HANDLE};
 
 /* In memory that the processes share: what survives them. */
 static struct report {
@@ -186,6 +189,8 @@ static struct drm_axl_vm_bind some_bind(struct fuzzer *fuzzer)
 {
 	unsigned int count = chance(fuzzer, 2) ? 1 : 1 + (unsigned int)(draw(fuzzer) % 4);
 	struct drm_axl_bind_op *ops = (void *)(extra + PAGE - count * sizeof(*ops));
+	struct drm_axl_sync *syncs = (void *)(extra + PAGE - 1024);
+	bool later = chance(fuzzer, 2);
 
 	for (unsigned int i = 0; i < count; i++) {
 		bool map = !chance(fuzzer, 3);
@@ -212,8 +217,21 @@ static struct drm_axl_vm_bind some_bind(struct fuzzer *fuzzer)
 		if (chance(fuzzer, 16))
 			((uint64_t *)&ops[i])[draw(fuzzer) % 5] = odd_number(fuzzer);
 	}
+	for (int i = 0; i < 4; i++)
+		syncs[i] = (struct drm_axl_sync){.handle = PICK(fuzzer, fuzzer->syncs)};
+	if (chance(fuzzer, 4))
+		syncs[draw(fuzzer) % 4] =
+			(struct drm_axl_sync){PICK(fuzzer, fuzzer->syncs), DRM_AXL_SYNC_TIMELINE, odd_number(fuzzer)};
 	return (struct drm_axl_vm_bind){
-		.vm = PICK(fuzzer, fuzzer->vms), .num_ops = count, .stride = sizeof(*ops), .ops = (uintptr_t)ops};
+		.vm = PICK(fuzzer, fuzzer->vms),
+		.num_ops = count,
+		.stride = sizeof(*ops),
+		.ops = (uintptr_t)ops,
+		.num_in = (uint32_t)(later ? draw(fuzzer) % 3 : 0),
+		.num_out = (uint32_t)(later ? draw(fuzzer) % 3 : 0),
+		.in = (uintptr_t)syncs,
+		.out = (uintptr_t)(syncs + 2),
+	};
 }
 
 static struct drm_axl_wait some_wait(struct fuzzer *fuzzer)
@@ -336,6 +354,8 @@ static void fill_args(struct fuzzer *fuzzer, enum kind kind, union args *args)
 		break;
 	case QUEUE_DESTROY:
 	case QUEUE_RESET:
+	case QUEUE_SUSPEND:
+	case QUEUE_RESUME:
 		args->queue_op.queue = USE(fuzzer, fuzzer->queues);
 		break;
 	case QUEUE_QUERY:
@@ -605,11 +625,11 @@ static int live(struct fuzzer *fuzzer, int64_t deadline)
 	if (pthread_create(&thread, NULL, disturb, fuzzer))
 		return 7;
 	for (unsigned int i = 0; i < calls && guest_now() < deadline; i++) {
-		unsigned int what = (unsigned int)(draw(fuzzer) % 32);
+		unsigned int what = (unsigned int)(draw(fuzzer) % (MMAP + 8));
 
 		if (what < MMAP)
 			call(fuzzer, fuzzer->guest.fd, (enum kind)what);
-		else if (what < 29)
+		else if (what < MMAP + 5)
 			use_ring(fuzzer);
 		else
 			map_something(fuzzer, fuzzer->guest.fd);

@@ -129,6 +129,29 @@ static int call_bind_many(struct rig *rig)
 	return err;
 }
 
+/* Behind one fence and before another: what it is refused for leaves nothing that waits. */
+static int call_bind_later(struct rig *rig)
+{
+	struct drm_axl_sync in = {.handle = rig->syncobj, .flags = DRM_AXL_SYNC_TIMELINE, .point = 1};
+	struct drm_axl_sync out = {.handle = rig->syncobj, .flags = DRM_AXL_SYNC_TIMELINE, .point = 2};
+	struct drm_axl_bind_op ops[2] = {
+		{.op = DRM_AXL_BIND_MAP, .flags = 1, .handle = rig->bo, .va = VA, .size = PAGE},
+		{.op = DRM_AXL_BIND_MAP_USER,
+		 .flags = 3,
+		 .va = VA + (1ull << 41),
+		 .offset = (uintptr_t)rig->memory,
+		 .size = 4 * PAGE},
+	};
+	int err = fences_bind(&rig->guest, ops, 2, &in, &out);
+
+	rig->injected = injected();
+	guest_write_text("/proc/self/fail-nth", "0");
+	for (int i = 0; i < 2; i++)
+		if (guest_unbind(&rig->guest, ops[i].va, ops[i].size) != (err ? -ENOENT : 0))
+			return -EBADMSG;
+	return err;
+}
+
 static int call_context(struct rig *rig)
 {
 	struct drm_axl_ctx_create args = {.vm = rig->guest.vm};
@@ -167,6 +190,13 @@ static int call_query(struct rig *rig)
 static int call_reset(struct rig *rig)
 {
 	return guest_reset(&rig->guest);
+}
+
+static int call_suspend(struct rig *rig)
+{
+	int err = guest_queue_op(&rig->guest, DRM_IOCTL_AXL_QUEUE_SUSPEND, rig->guest.queue);
+
+	return err ? err : guest_queue_op(&rig->guest, DRM_IOCTL_AXL_QUEUE_RESUME, rig->guest.queue);
 }
 
 static int call_wait(struct rig *rig)
@@ -210,11 +240,13 @@ static const struct call {
 	{"VM_CREATE", call_vm},
 	{"VM_BIND", call_bind},
 	{"VM_BIND of three", call_bind_many},
+	{"VM_BIND behind a fence", call_bind_later},
 	{"CTX_CREATE", call_context},
 	{"CTX_CREATE for SUBMIT", call_context_submit},
 	{"QUEUE_CREATE", call_queue},
 	{"QUEUE_QUERY", call_query},
 	{"QUEUE_RESET", call_reset},
+	{"QUEUE_SUSPEND and QUEUE_RESUME", call_suspend},
 	{"WAIT", call_wait},
 	{"SUBMIT", call_submit},
 	{"FENCE_IMPORT", call_import},

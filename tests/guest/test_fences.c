@@ -156,14 +156,11 @@ static void an_endless_job_fails_alone(void **state)
 	destroy_context(guest, ctx);
 }
 
-/* A fence that will not come for a while: of a bounded queue's packet that nobody has written. */
 static uint32_t later(struct guest *guest, const struct guest *bounded)
 {
-	uint32_t handle = syncobj(guest);
-	struct drm_axl_fence_export args = {
-		.queue = bounded->queue, .index = bounded->head + 1, .sync = {.handle = handle}};
+	uint32_t handle = fences_later(guest, bounded);
 
-	assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_AXL_FENCE_EXPORT, &args), 0);
+	assert_true(handle != 0);
 	return handle;
 }
 

@@ -242,6 +242,25 @@ static void a_fault_keeps_it_awake(void **state)
 	assert_int_equal(guest_job(guest, 3), 0);
 }
 
+/* Its packet may stand at a YIELD, with what it has done so far in the tiles. */
+static void a_suspended_queue_keeps_it_awake(void **state)
+{
+	struct guest *guest = *state;
+	struct guest_program program;
+	uint64_t index;
+
+	guest_program_work(&program, 4000);
+	guest_run(guest, &program, 0);
+	index = guest_submit(guest);
+	assert_int_equal(guest_queue_op(guest, DRM_IOCTL_AXL_QUEUE_SUSPEND, guest->queue), 0);
+	guest_sleep(200 * MILLISECOND);
+	assert_false(asleep());
+	assert_int_equal(guest_queue_op(guest, DRM_IOCTL_AXL_QUEUE_RESUME, guest->queue), 0);
+	assert_int_equal(guest_wait(guest, index, 60 * SECOND), 0);
+	await_sleep();
+	assert_int_equal(guest_job(guest, 3), 0);
+}
+
 /*
  * A reset of the function by sysfs: every queue stands and says why. When it is reset it begins the packet again at which it
  * stood: the good one ends well, the endless one is the watchdog's affair.
@@ -290,6 +309,7 @@ int main(void)
 		SLEEPY(a_fence_keeps_it_awake),
 		SLEEPY(jobs_of_the_scheduler_wake_it),
 		SLEEPY(a_fault_keeps_it_awake),
+		SLEEPY(a_suspended_queue_keeps_it_awake),
 		SLEEPY(the_function_is_reset_under_work),
 	};
 

@@ -291,6 +291,107 @@ static void an_export_outlives_its_file(void **state)
 	}
 }
 
+/* ---- local memory ---- */
+
+/* What fdinfo says of a region, in bytes. */
+static uint64_t fdinfo(int fd, const char *key)
+{
+	char path[64], text[128], unit[8] = "";
+	unsigned long long value = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	while (fgets(text, sizeof(text), file)) {
+		char *at = strchr(text, ':');
+
+		if (!at || (size_t)(at - text) != strlen(key) || strncmp(text, key, strlen(key)))
+			continue;
+		assert_true(sscanf(at + 1, "%llu %7s", &value, unit) >= 1);
+		fclose(file);
+		return value * (!strcmp(unit, "KiB") ? 1024 : !strcmp(unit, "MiB") ? 1 << 20 : 1);
+	}
+	fclose(file);
+	fail_msg("no %s in fdinfo", key);
+	return 0;
+}
+
+static int export_local(struct guest *guest, struct guest_bo *bo)
+{
+	struct drm_prime_handle prime = {.flags = DRM_CLOEXEC | DRM_RDWR};
+
+	assert_int_equal(guest_bo_map(guest->fd, BYTES, DRM_AXL_BO_LOCAL, bo), 0);
+	prime.handle = bo->handle;
+	assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime), 0);
+	return prime.fd;
+}
+
+/* By its dma-buf, in the same memory: what the other's device work writes is there, also when its maker has gone. */
+static void local_memory_is_shared_by_files_of_the_device(void **state)
+{
+	struct guest *other = *state;
+
+	for (int i = 0; i < 10; i++) {
+		struct drm_axl_bo_info info = {0};
+		struct guest_bo bo;
+		struct guest maker;
+		int dmabuf, handle;
+		uint64_t value, before = fdinfo(other->fd, "drm-total-local");
+		uint64_t *words;
+
+		assert_int_equal(guest_create(&maker, NULL), 0);
+		dmabuf = export_local(&maker, &bo);
+		assert_true(fdinfo(maker.fd, "drm-total-local") == BYTES);
+		assert_true(fdinfo(maker.fd, "drm-resident-local") == BYTES);
+		handle = guest_import(other->fd, dmabuf);
+		assert_true(handle > 0);
+		assert_int_equal(guest_import(other->fd, dmabuf), handle);
+		assert_true(fdinfo(other->fd, "drm-total-local") == before + BYTES);
+		assert_true(fdinfo(other->fd, "drm-shared-local") == before + BYTES);
+		info.handle = (uint32_t)handle;
+		assert_int_equal(guest_ioctl(other->fd, DRM_IOCTL_AXL_BO_INFO, &info), 0);
+		assert_true(info.flags == DRM_AXL_BO_LOCAL && info.size == BYTES);
+		assert_int_equal(guest_bind(other, (uint32_t)handle, VA, BYTES, READ | WRITE), 0);
+		guest_fill(other, VA + BYTES - 64, 0x10ca1000u + (uint32_t)i, 64);
+		assert_int_equal(guest_wait(other, guest_submit(other), 20 * SECOND), 0);
+		value = ((volatile uint32_t *)bo.data)[BYTES / 4 - 1];
+		assert_int_equal(value, 0x10ca1000u + (uint32_t)i);
+		/* Its pages are a file's of the device; the dma-buf has none. */
+		assert_true(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, dmabuf, 0) == MAP_FAILED);
+		guest_bo_destroy(maker.fd, &bo);
+		assert_int_equal(guest_destroy(&maker), 0);
+		if (i % 2)
+			close(dmabuf);
+		words = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, other->fd, (off_t)info.mmap_offset);
+		assert_true(words != MAP_FAILED);
+		assert_int_equal((uint32_t)words[BYTES / 8 - 1], 0x10ca1000u + (uint32_t)i);
+		munmap(words, BYTES);
+		assert_int_equal(guest_unbind(other, VA, BYTES), 0);
+		assert_int_equal(
+			guest_ioctl(other->fd, DRM_IOCTL_GEM_CLOSE, &(struct drm_gem_close){.handle = info.handle}), 0);
+		if (!(i % 2))
+			close(dmabuf);
+		assert_true(fdinfo(other->fd, "drm-total-local") == before);
+	}
+}
+
+/* It has no pages, and transfers from device to device would have to keep this one awake and here. */
+static void local_memory_is_not_for_another_device(void **state)
+{
+	struct guest *guest = *state;
+	int second = open("/dev/accel/accel1", O_RDWR | O_CLOEXEC), dmabuf;
+	struct guest_bo bo;
+
+	if (second < 0)
+		skip(); /* this machine has one */
+	dmabuf = export_local(guest, &bo);
+	assert_int_equal(guest_import(second, dmabuf), -EOPNOTSUPP);
+	close(dmabuf);
+	close(second);
+	guest_bo_destroy(guest->fd, &bo);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +403,8 @@ int main(void)
 		CHECK(it_is_one_buffer_however_often_it_comes),
 		CHECK(its_mapping_is_the_foreign_memory),
 		CHECK(an_export_outlives_its_file),
+		CHECK(local_memory_is_shared_by_files_of_the_device),
+		CHECK(local_memory_is_not_for_another_device),
 	};
 
 	return check_run("prime", tests, NULL, NULL);

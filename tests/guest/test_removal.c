@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "check.h"
+#include "fences.h"
 
 static char address[64];
 
@@ -253,6 +254,33 @@ static void a_sleeper_learns_of_it(void **state)
 	}
 }
 
+/* Binds that wait for a fence end with the device, and their memory comes back. */
+static void binds_that_wait_end_with_it(void **state)
+{
+	(void)state;
+	for (int i = 0; i < loops(); i++) {
+		const struct guest_options options = {.flags = AXL_QUEUE_BOUNDED};
+		struct guest guest, bounded;
+		struct drm_axl_sync in = {0}, out = {0};
+		struct drm_axl_bind_op op = {.flags = DRM_AXL_BIND_READ, .va = 0x60000000, .size = 4096};
+		struct drm_axl_bind_op unmap = {.op = DRM_AXL_BIND_UNMAP, .va = op.va, .size = op.size};
+
+		assert_int_equal(guest_create(&guest, NULL), 0);
+		assert_int_equal(guest_create_on(&bounded, guest.fd, &options), 0);
+		in.handle = fences_later(&guest, &bounded);
+		out.handle = fences_create(&guest);
+		op.handle = guest.data_bo.handle;
+		assert_int_equal(fences_bind(&guest, &op, 1, i % 2 ? &in : NULL, NULL), 0);
+		assert_int_equal(fences_bind(&guest, &unmap, 1, &in, &out), 0);
+		take_away();
+		assert_int_equal(fences_wait(&guest, out.handle, 0, 0), -ENODEV);
+		assert_int_equal(fences_bind(&guest, &op, 1, NULL, NULL), -ENODEV);
+		guest_destroy(&guest);
+		guest_destroy(&bounded);
+		give_back();
+	}
+}
+
 /* A process at work meets an error, one that is killed ends beside the device. */
 static void processes_end_beside_it(void **state)
 {
@@ -283,10 +311,10 @@ static void processes_end_beside_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		REMOVAL(nobody_has_it_open),      REMOVAL(an_open_file_gets_errors),
-		REMOVAL(mappings_give_no_signal), REMOVAL(a_dead_link_refuses_a_queue),
-		REMOVAL(a_foreign_buffer_stays),  REMOVAL(a_sleeper_learns_of_it),
-		REMOVAL(processes_end_beside_it),
+		REMOVAL(nobody_has_it_open),          REMOVAL(an_open_file_gets_errors),
+		REMOVAL(mappings_give_no_signal),     REMOVAL(a_dead_link_refuses_a_queue),
+		REMOVAL(a_foreign_buffer_stays),      REMOVAL(a_sleeper_learns_of_it),
+		REMOVAL(binds_that_wait_end_with_it), REMOVAL(processes_end_beside_it),
 	};
 
 	return check_run("removal", tests, find_device, NULL);

@@ -121,6 +121,18 @@ static void good_queue_reset(struct guest *guest, union args *args)
 	args->queue_op = (struct drm_axl_queue_op){.queue = guest->queue};
 }
 
+static void good_queue_suspend(struct guest *guest, union args *args)
+{
+	args->queue_op = (struct drm_axl_queue_op){.queue = guest->queue};
+	guest_ioctl(guest->fd, DRM_IOCTL_AXL_QUEUE_RESUME, &args->queue_op); /* if it was */
+}
+
+static void good_queue_resume(struct guest *guest, union args *args)
+{
+	args->queue_op = (struct drm_axl_queue_op){.queue = guest->queue};
+	assert_int_equal(guest_ioctl(guest->fd, DRM_IOCTL_AXL_QUEUE_SUSPEND, &args->queue_op), 0);
+}
+
 /* Index 0 has retired whatever came. */
 static void good_wait(struct guest *guest, union args *args)
 {
@@ -145,13 +157,15 @@ static const struct call {
 	CALL(bo_info, BO_INFO, bo_info, 8),
 	CALL(vm_create, VM_CREATE, vm_create, 4),
 	CALL(vm_destroy, VM_DESTROY, vm_destroy, 4),
-	CALL(bind, VM_BIND, vm_bind, 24),
+	CALL(bind, VM_BIND, vm_bind, 24), /* as it was before it had syncobjs */
 	CALL(ctx_create, CTX_CREATE, ctx_create, 4),
 	CALL(ctx_destroy, CTX_DESTROY, ctx_destroy, 4),
 	CALL(queue_create, QUEUE_CREATE, queue_create, 24),
 	CALL(queue_destroy, QUEUE_DESTROY, queue_op, 4),
 	CALL(queue_query, QUEUE_QUERY, queue_query, 8),
 	CALL(queue_reset, QUEUE_RESET, queue_op, 4),
+	CALL(queue_suspend, QUEUE_SUSPEND, queue_op, 4),
+	CALL(queue_resume, QUEUE_RESUME, queue_op, 4),
 	CALL(wait, WAIT, wait, 12),
 #undef CALL
 };
@@ -261,7 +275,7 @@ static void an_unknown_ioctl_is_refused(void **state)
 	struct guest *guest = *state;
 	union args args = {0};
 
-	for (unsigned int nr = DRM_AXL_EVENT_CONFIG + 1; nr < DRM_COMMAND_END - DRM_COMMAND_BASE; nr++) {
+	for (unsigned int nr = DRM_AXL_QUEUE_RESUME + 1; nr < DRM_COMMAND_END - DRM_COMMAND_BASE; nr++) {
 		int err = guest_ioctl(guest->fd, DRM_IOWR(DRM_COMMAND_BASE + nr, union args), &args);
 
 		assert_true(err == -EINVAL || err == -ENOTTY);
@@ -711,6 +725,40 @@ static int without_privilege(uint32_t priority)
 	return guest_reap(pid, 20 * SECOND);
 }
 
+/* Pieces of a sixteenth of local memory that one file without privilege gets; negative: not for want of its share. */
+static int pieces_without_privilege(void)
+{
+	int pid = fork();
+
+	if (!pid) {
+		struct drm_axl_dev_query query = {.size = sizeof(info), .data = (uintptr_t)&info};
+		int fd = guest_open(), count = 0, err;
+		struct guest_bo bo = {0}, last = {0};
+
+		if (fd < 0 || guest_ioctl(fd, DRM_IOCTL_AXL_DEV_QUERY, &query) || setgid(65534) || setuid(65534))
+			_exit(100);
+		while (!(err = guest_bo_create(fd, info.mem_bytes / 16, DRM_AXL_BO_LOCAL, &bo)) && count < 99) {
+			last = bo;
+			count++;
+		}
+		/* What is given back can be had again, and nothing more. */
+		if (err != -EDQUOT || guest_bo_destroy(fd, &last) ||
+		    guest_bo_create(fd, info.mem_bytes / 16, DRM_AXL_BO_LOCAL, &bo) ||
+		    guest_bo_create(fd, PAGE, DRM_AXL_BO_LOCAL, &last) != -EDQUOT ||
+		    guest_bo_create(fd, info.mem_bytes, DRM_AXL_BO_LOCAL, &last) != -EDQUOT)
+			_exit(101);
+		_exit(count);
+	}
+	return guest_reap(pid, 60 * SECOND);
+}
+
+static void a_file_has_a_quarter_of_local_memory(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pieces_without_privilege(), 4);
+}
+
 static void high_priorities_need_a_privilege(void **state)
 {
 	(void)state;
@@ -1122,6 +1170,7 @@ int main(void)
 		CHECK(a_refused_queue_create_leaves_its_outputs_zero),
 		CHECK(slots_of_a_context_run_out_with_an_error_and_come_back),
 		CHECK(high_priorities_need_a_privilege),
+		CHECK(a_file_has_a_quarter_of_local_memory),
 		CHECK(queue_destroy_and_reset),
 		CHECK(queue_query),
 		CHECK(wait_arguments),

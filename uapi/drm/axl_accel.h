@@ -43,6 +43,8 @@ extern "C" {
 #define DRM_AXL_FENCE_IMPORT 0x10
 #define DRM_AXL_EVENT_CONFIG 0x11
 #define DRM_AXL_PERF_OPEN 0x12
+#define DRM_AXL_QUEUE_SUSPEND 0x13
+#define DRM_AXL_QUEUE_RESUME 0x14
 
 /**
  * struct drm_axl_dev_info - what a device is
@@ -139,7 +141,9 @@ struct drm_axl_get_time {
  * @flags: DRM_AXL_BO_*
  * @handle: GEM handle, out
  *
- * -ENOSPC: local memory is full; -ENOMEM.
+ * -ENOSPC: local memory is full; -EDQUOT: the file would have more than a quarter of it, and no CAP_SYS_RESOURCE; -ENOMEM. What
+ * is imported does not count. A dma-buf of local memory (PRIME) gives the buffer to other files of the same device; another
+ * device's driver, and mmap() of the dma-buf, are refused (-EOPNOTSUPP, -EINVAL).
  */
 struct drm_axl_bo_create {
 	__u64 size;
@@ -228,8 +232,18 @@ struct drm_axl_bind_op {
  * @num_ops: at most 256
  * @stride: sizeof(struct drm_axl_bind_op)
  * @ops: user pointer to the operations, done in their order
+ * @num_in: syncobjs to wait for, at most 64; each has a fence already, else -EINVAL
+ * @num_out: syncobjs to signal, at most 64
+ * @in: user pointer to struct drm_axl_sync
+ * @out: user pointer to struct drm_axl_sync
  *
- * When it returns, what was unmapped is out of the device's reach: nothing is in flight under the old translation.
+ * Calls of an address space take effect in their order. Without syncobjs the call first waits for those before it; when it
+ * returns, what was unmapped is out of the device's reach: nothing is in flight under the old translation. With syncobjs, of
+ * either kind, it returns at once. All that it can be refused for, as though all calls before it had taken effect, is refused
+ * here. It takes effect when all of @in have signalled, with or without an error, and then @out signal: well, or with -EIO (the
+ * device did not say that it has forgotten what was unmapped), -ECANCELED (the address space was destroyed first), -ENODEV (the
+ * device went). What it unmaps is given back, and no longer counts for RLIMIT_MEMLOCK, when @out have signalled and the next
+ * call begins, or a moment later. A QUEUE_CREATE whose ring's map has not taken effect: -EFAULT.
  */
 struct drm_axl_vm_bind {
 	__u32 vm;
@@ -237,6 +251,10 @@ struct drm_axl_vm_bind {
 	__u32 num_ops;
 	__u32 stride;
 	__u64 ops;
+	__u32 num_in;
+	__u32 num_out;
+	__u64 in;
+	__u64 out;
 };
 
 #define DRM_AXL_CTX_SUBMIT 0x1 /* SUBMIT will be used: the driver makes a queue of its own in the VM's kernel range */
@@ -301,12 +319,17 @@ struct drm_axl_queue_create {
 };
 
 /**
- * struct drm_axl_queue_op - destroy or reset a queue
+ * struct drm_axl_queue_op - destroy, reset, suspend or resume a queue
  * @queue: handle
  * @flags: zero
  *
  * A reset kills what runs, drops the packet at which the queue stands (status.dropped) and goes on behind it. After a reset of
  * the whole device (error AXL_CAUSE_RESET) nobody knows whether the packet ran: it is begun again.
+ *
+ * SUSPEND asks the queue to stop at the next packet or YIELD and returns when it stands: status.state is AXL_QUEUE_SUSPENDED, or
+ * FAULTED on the way. -EINVAL: it stands FAULTED already, or has AXL_QUEUE_BOUNDED: others may wait for its fences. One that is
+ * suspended stays so (0). Packets may be submitted meanwhile. RESUME lets it go on; -EINVAL: it is not suspended. A suspended
+ * queue keeps the device awake; over a system suspend a packet that it stands in is begun again. RESET lets it go on too.
  */
 struct drm_axl_queue_op {
 	__u32 queue;
@@ -527,6 +550,8 @@ struct drm_axl_perf_record {
 #define DRM_IOCTL_AXL_FENCE_IMPORT DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_FENCE_IMPORT, struct drm_axl_fence_import)
 #define DRM_IOCTL_AXL_EVENT_CONFIG DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_EVENT_CONFIG, struct drm_axl_event_config)
 #define DRM_IOCTL_AXL_PERF_OPEN DRM_IOWR(DRM_COMMAND_BASE + DRM_AXL_PERF_OPEN, struct drm_axl_perf_open)
+#define DRM_IOCTL_AXL_QUEUE_SUSPEND DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_QUEUE_SUSPEND, struct drm_axl_queue_op)
+#define DRM_IOCTL_AXL_QUEUE_RESUME DRM_IOW(DRM_COMMAND_BASE + DRM_AXL_QUEUE_RESUME, struct drm_axl_queue_op)
 
 #if defined(__cplusplus)
 }

@@ -29,8 +29,7 @@
  *
  * "/dev/accel/accelN" is a device behind the kernel driver axl.ko; "pci:0000:01:00.0" is the same by its address on
  * the bus, "pci:01:00.0" in domain 0, "pci:" the only one there is. What differs behind the driver is said where it
- * does; suspending queues is not possible there (-ENOTSUP). <accel/pci.h> says what the bus has and why a device can
- * not be used.
+ * does. <accel/pci.h> says what the bus has and why a device can not be used.
  */
 #ifndef ACCEL_ACCEL_H
 #define ACCEL_ACCEL_H

@@ -262,8 +262,8 @@ int accel_wait_many(struct accel_wait *waits, size_t count, bool all, int64_t de
 int accel_queue_reset(struct accel_queue *queue);
 /*
  * Suspend at the next packet or YIELD, and go on. Suspending returns when the queue stands: SUSPENDED, or FAULTED on
- * the way. Packets may be submitted meanwhile. -EINVAL: not running, not suspended; -ENOTSUP: behind the kernel driver,
- * which has no such call. Any thread.
+ * the way. Packets may be submitted meanwhile. -EINVAL: not running, not suspended, or, behind the kernel driver, a queue
+ * with AXL_QUEUE_BOUNDED. Any thread. -EIO: the device did not take the command.
  */
 int accel_queue_suspend(struct accel_queue *queue);
 int accel_queue_resume(struct accel_queue *queue);
