@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See plan.h. All values are tensors with memory that stays from run to run: a steady state allocates nothing. The package is the
- * only thing a plan knows of the model.
+ * See plan.h. All values are tensors with memory that stays from run to run: a steady state allocates nothing. Those whose
+ * sizes are known share one block (memory_plan.h). The package is the only thing a plan knows of the model.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 #include <axl/axl_isa.h>
 
 #include "runtime/cpu/op.h"
+#include "runtime/memory_plan.h"
 #include "runtime/node_cycles.h"
 #include "runtime/plan.h"
 
@@ -29,7 +30,7 @@ struct cpu_node {
 
 /*
  * @bytes:    the package when it was made here, else NULL: it is mapped
- * @values:   by value id; constants are views of the package
+ * @values:   by value id; constants are views of the package, planned values of @block
  * @strings:  memory of the elements of string constants and attributes, one piece each
  * @nodes:    by node id, those of bodies too; kernel NULL for device nodes
  * @programs: by region; NULL for CPU regions
@@ -39,6 +40,7 @@ struct plan {
 	struct axm axm;
 	uint8_t *bytes;
 	struct tensor *values;
+	uint8_t *block;
 	struct tensor_string **strings;
 	size_t num_strings;
 	struct cpu_node *nodes;
@@ -116,6 +118,8 @@ static int make_values(struct plan *plan, char *error, size_t size)
 		if (err)
 			return fail(error, size, err, "constant %s", axm_string(axm, value->name));
 	}
+	if (memory_plan_place(axm, plan->values, &plan->block))
+		return fail(error, size, -ENOMEM, "no memory for the values between nodes");
 	return 0;
 }
 
@@ -535,6 +539,7 @@ void plan_destroy(struct plan *plan)
 	free(plan->nodes);
 	free(plan->programs);
 	free(plan->values);
+	free(plan->block);
 	free(plan->region_stats);
 	free(plan->node_stats);
 	axm_close(&plan->axm);

@@ -265,7 +265,8 @@ int op_output_copy(struct op_call *call, size_t index, const struct tensor *in, 
 		return 0;
 	}
 	err = op_output(call, index, in->dtype, rank, dims);
-	if (err || copy.dims[0] == 0)
+	/* The caller may have put the output where the input is. */
+	if (err || copy.dims[0] == 0 || call->outputs[index]->data == in->data)
 		return err;
 	copy.size = dtype_size(in->dtype);
 	copy.src = in->data;

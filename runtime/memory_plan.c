@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The memory plan: see memory_plan.h.
+ *
+ * Largest values first, each at the lowest place where it does not meet one that lives at the same time. That is within a
+ * few percent of the peak of what is alive for the networks in use, and a thousand values take a millisecond.
+ */
+#include "runtime/memory_plan.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "runtime/cpu/op.h"
+
+/*
+ * struct block - memory for a value and those that lie on it
+ * @first, @last: steps from the one that writes it to the last that reads it
+ */
+struct block {
+	uint64_t size, offset;
+	uint32_t first, last;
+};
+
+/*
+ * struct planner
+ * @block_of: by value: its block, or AXM_NO_ID
+ * @order:    blocks by size; @placed: those that have their place, by offset
+ */
+struct planner {
+	const struct axm *axm;
+	uint32_t *block_of;
+	struct block *blocks, **order, **placed;
+	uint32_t num_blocks;
+};
+
+static bool has_bodies(const struct axm *axm)
+{
+	for (uint32_t i = 0; i < axm->num_attrs; i++)
+		if (axm->attrs[i].type == ATTR_GRAPH || axm->attrs[i].type == ATTR_GRAPHS)
+			return true;
+	return false;
+}
+
+uint64_t memory_plan_value_bytes(const struct axm_value *value)
+{
+	size_t element = dtype_size((enum dtype)value->dtype);
+	int64_t count;
+
+	if (value->flags & (AXM_VALUE_CONSTANT | AXM_VALUE_INPUT | AXM_VALUE_OUTPUT) || !element ||
+	    dtype_owns_memory((enum dtype)value->dtype))
+		return 0;
+	for (uint32_t d = 0; d < value->rank; d++)
+		if (value->dims[d] < 0)
+			return 0;
+	count = dims_count((int)value->rank, value->dims);
+	if (count <= 0 || (uint64_t)count > (UINT64_MAX >> 8) / element)
+		return 0;
+	return ((uint64_t)count * element + MEMORY_PLAN_ALIGNMENT - 1) / MEMORY_PLAN_ALIGNMENT * MEMORY_PLAN_ALIGNMENT;
+}
+
+/* The kernels of these skip the copy when their output lies where their input does. */
+static bool passes_through(const struct axm *axm, const struct axm_node *node)
+{
+	static const char *const names[] = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"};
+
+	if (!node || *axm_string(axm, node->domain) || !node->num_inputs || node->num_outputs != 1)
+		return false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(axm_string(axm, node->op_type), names[i]))
+			return true;
+	return false;
+}
+
+/* @node: the CPU node that writes it; NULL for a device region. */
+static void write_value(struct planner *p, const struct axm_node *node, uint32_t step, uint32_t id)
+{
+	uint64_t size = memory_plan_value_bytes(&p->axm->values[id]);
+	uint32_t source = passes_through(p->axm, node) ? p->axm->ids[node->inputs_first] : AXM_NO_ID;
+
+	if (!size || p->block_of[id] != AXM_NO_ID)
+		return;
+	if (source != AXM_NO_ID && p->block_of[source] != AXM_NO_ID &&
+	    memory_plan_value_bytes(&p->axm->values[source]) == size) {
+		p->block_of[id] = p->block_of[source];
+	} else {
+		p->block_of[id] = p->num_blocks;
+		p->blocks[p->num_blocks++] = (struct block){.size = size, .first = step};
+	}
+	p->blocks[p->block_of[id]].last = step;
+}
+
+static void read_values(struct planner *p, uint32_t step, uint32_t first, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t id = p->axm->ids[first + i];
+
+		if (id != AXM_NO_ID && p->block_of[id] != AXM_NO_ID)
+			p->blocks[p->block_of[id]].last = step;
+	}
+}
+
+static void write_values(struct planner *p, const struct axm_node *node, uint32_t step, uint32_t first, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (p->axm->ids[first + i] != AXM_NO_ID)
+			write_value(p, node, step, p->axm->ids[first + i]);
+}
+
+/* In the order of execution, so that what is read has been written. The device runs a region's nodes together. */
+static void find_lives(struct planner *p)
+{
+	const struct axm *axm = p->axm;
+	uint32_t step = 0;
+
+	for (uint32_t r = 0; r < axm->num_regions; r++) {
+		const struct axm_region *region = &axm->regions[r];
+
+		if (region->device) {
+			read_values(p, step, region->inputs_first, region->num_inputs);
+			write_values(p, NULL, step++, region->outputs_first, region->num_outputs);
+			continue;
+		}
+		for (uint32_t n = region->first_node; n < region->first_node + region->num_nodes; n++) {
+			const struct axm_node *node = &axm->nodes[n];
+
+			read_values(p, step, node->inputs_first, node->num_inputs);
+			write_values(p, node, step++, node->outputs_first, node->num_outputs);
+		}
+	}
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const struct block *x = *(struct block *const *)a, *y = *(struct block *const *)b;
+
+	if (x->size != y->size)
+		return x->size > y->size ? -1 : 1;
+	return (x > y) - (x < y);
+}
+
+/* The lowest place for @block beside those of @placed, which are in the order of their offsets, that live with it. */
+static uint64_t lowest_place(const struct block *block, struct block *const *placed, uint32_t count)
+{
+	uint64_t offset = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct block *other = placed[i];
+
+		if (other->last < block->first || block->last < other->first)
+			continue;
+		if (other->offset >= offset + block->size)
+			break;
+		if (other->offset + other->size > offset)
+			offset = other->offset + other->size;
+	}
+	return offset;
+}
+
+static uint64_t place_blocks(struct planner *p)
+{
+	uint64_t end = 0;
+
+	for (uint32_t i = 0; i < p->num_blocks; i++)
+		p->order[i] = &p->blocks[i];
+	qsort(p->order, p->num_blocks, sizeof(*p->order), by_size);
+	for (uint32_t i = 0; i < p->num_blocks; i++) {
+		struct block *block = p->order[i];
+		uint32_t at = i;
+
+		block->offset = lowest_place(block, p->placed, i);
+		for (; at && p->placed[at - 1]->offset > block->offset; at--)
+			p->placed[at] = p->placed[at - 1];
+		p->placed[at] = block;
+		if (block->offset + block->size > end)
+			end = block->offset + block->size;
+	}
+	return end;
+}
+
+int memory_plan_make(const struct axm *axm, struct memory_plan *plan)
+{
+	struct planner p = {.axm = axm};
+	size_t count = (size_t)axm->num_values + 1;
+	int err = -ENOMEM;
+
+	*plan = (struct memory_plan){.offsets = malloc(count * sizeof(*plan->offsets))};
+	p.block_of = malloc(count * sizeof(*p.block_of));
+	p.blocks = calloc(count, sizeof(*p.blocks));
+	p.order = calloc(count, sizeof(struct block *));
+	p.placed = calloc(count, sizeof(struct block *));
+	if (!plan->offsets || !p.block_of || !p.blocks || !p.order || !p.placed)
+		goto out_free;
+	memset(p.block_of, 0xff, count * sizeof(*p.block_of)); /* AXM_NO_ID */
+	if (!has_bodies(axm))
+		find_lives(&p);
+	plan->bytes = place_blocks(&p);
+	for (uint32_t i = 0; i < axm->num_values; i++)
+		plan->offsets[i] = p.block_of[i] == AXM_NO_ID ? MEMORY_PLAN_NONE : p.blocks[p.block_of[i]].offset;
+	err = 0;
+out_free:
+	free(p.block_of);
+	free(p.blocks);
+	free(p.order);
+	free(p.placed);
+	return err;
+}
+
+void memory_plan_finish(struct memory_plan *plan)
+{
+	free(plan->offsets);
+	*plan = (struct memory_plan){0};
+}
+
+/* ---- the memory ---- */
+
+/* A block that large pages fit is worth having in them: fewer faults, fewer address look-ups. */
+#define LARGE_PAGE (2u << 20)
+
+static uint8_t *allocate_block(uint64_t bytes)
+{
+	size_t alignment = bytes < LARGE_PAGE ? MEMORY_PLAN_ALIGNMENT : LARGE_PAGE;
+	uint8_t *block = aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+
+	if (block && bytes >= LARGE_PAGE)
+		madvise(block, bytes, MADV_HUGEPAGE); /* a wish: without it everything works as well */
+	return block;
+}
+
+int memory_plan_place(const struct axm *axm, struct tensor *values, uint8_t **block)
+{
+	struct memory_plan plan;
+	int err = memory_plan_make(axm, &plan);
+
+	*block = NULL;
+	if (!err && plan.bytes) {
+		*block = allocate_block(plan.bytes);
+		err = *block ? 0 : -ENOMEM;
+	}
+	for (uint32_t i = 0; i < axm->num_values && !err; i++) {
+		const struct axm_value *value = &axm->values[i];
+
+		if (plan.offsets[i] != MEMORY_PLAN_NONE)
+			err = tensor_init_view(&values[i], (enum dtype)value->dtype, (int)value->rank, value->dims,
+					       *block + plan.offsets[i], memory_plan_value_bytes(value));
+	}
+	memory_plan_finish(&plan);
+	return err;
+}
