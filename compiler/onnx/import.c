@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/graph/gradient.h"
 #include "compiler/onnx/check/check.h"
 #include "compiler/onnx/external_data.h"
 #include "compiler/onnx/scope.h"
@@ -678,6 +679,8 @@ int onnx_import_bytes(const uint8_t *bytes, size_t size, const char *folder, str
 		err = import_opsets(&im, model);
 	if (!err)
 		err = import_graph(&im, NULL, model->graph);
+	if (!err)
+		err = graph_expand_gradients(im.graph, error, error_size);
 	onnx__model_proto__free_unpacked(model, NULL);
 	if (err)
 		graph_destroy(im.graph);

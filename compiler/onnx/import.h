@@ -5,8 +5,8 @@
  * Every IR version from 3 on; initializers that are inputs as well (IR 3) become constants; external data must stay in
  * the model's folder; sparse initializers become dense ones; calls of model-local functions are replaced by their
  * bodies; subgraphs (If, Loop, Scan) become graphs of their own in the node's attribute, in which a value that nothing writes
- * is one of the graphs around. What is not imported yet, and refused by name: values that are no tensors, subgraphs inside
- * functions.
+ * is one of the graphs around; Gradient nodes become the nodes of their derivatives (compiler/graph/gradient.h). What is
+ * not imported yet, and refused by name: values that are no tensors, subgraphs inside functions.
  */
 #ifndef COMPILER_ONNX_IMPORT_H
 #define COMPILER_ONNX_IMPORT_H

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Gradient nodes become the nodes of their derivatives; see gradient.h.
+ */
+#include "compiler/graph/gradient.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The opset in which the derivatives are written, whatever the model's. */
+#define GRADIENT_OPSET 18
+
+/* ---- building ---- */
+
+struct graph_value *gradient_emit(struct gradient *g, const char *op_type, const struct graph_value *like,
+				  size_t num_inputs, struct graph_value *const *inputs)
+{
+	struct graph_value *value;
+
+	for (size_t i = 0; i < num_inputs; i++)
+		g->failed |= !inputs[i];
+	if (g->failed)
+		return NULL;
+	value = graph_add_value(g->graph, NULL, like ? like->dtype : DTYPE_UNDEFINED, -1, NULL);
+	if (!value ||
+	    !graph_add_node(g->graph, g->before, "", op_type, GRADIENT_OPSET, NULL, num_inputs, inputs, 1, &value)) {
+		g->failed = true;
+		return NULL;
+	}
+	return value;
+}
+
+struct graph_value *gradient_scalar(struct gradient *g, float value, struct graph_value *like)
+{
+	struct graph_value *constant;
+	struct tensor t;
+
+	if (g->failed || tensor_init(&t, DTYPE_F32, 0, NULL)) {
+		g->failed = true;
+		return NULL;
+	}
+	*(float *)t.data = value;
+	constant = graph_add_constant(g->graph, NULL, &t);
+	if (!constant) {
+		g->failed = true;
+		return NULL;
+	}
+	if (like->dtype == DTYPE_F32)
+		return constant;
+	return gradient_emit(g, "CastLike", like, 2, (struct graph_value *[]){constant, like});
+}
+
+struct graph_value *gradient_fill(struct gradient *g, float value, struct graph_value *like)
+{
+	struct graph_value *shape = gradient_emit(g, "Shape", NULL, 1, &like);
+
+	return gradient_emit(g, "Expand", like, 2, (struct graph_value *[]){gradient_scalar(g, value, like), shape});
+}
+
+/* ---- one Gradient node ---- */
+
+/*
+ * struct differentiation - one Gradient node being replaced
+ * @active: by value id: depends on a variable
+ * @sums:   by value id: the derivative of the target by it, as far as it is summed, or NULL
+ */
+struct differentiation {
+	struct gradient g;
+	struct graph_node *node;
+	const struct attr *xs;
+	struct graph_value *target;
+	size_t num_values;
+	bool *active;
+	struct graph_value **sums;
+};
+
+static int __attribute__((format(printf, 3, 4))) fail(struct gradient *g, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(g->error, g->error_size, format, args);
+	va_end(args);
+	return err;
+}
+
+static struct graph_value *value_named(const struct graph *graph, const struct tensor_string *name)
+{
+	char text[512];
+
+	if (name->size >= sizeof(text))
+		return NULL;
+	snprintf(text, sizeof(text), "%.*s", (int)name->size, name->size ? name->data : "");
+	return graph_find_value(graph, text);
+}
+
+/* Input @input must be the value that @name names: the node differentiates the graph where it stands. */
+static int check_variable(struct differentiation *d, size_t input, const struct tensor_string *name)
+{
+	const struct graph_value *given = input < d->node->num_inputs ? d->node->inputs[input] : NULL;
+	const struct graph_value *named = value_named(d->g.graph, name);
+
+	if (!named)
+		return fail(&d->g, -EINVAL, "node %s (Gradient): no value is called %.*s", d->node->name,
+			    (int)name->size, name->data);
+	if (given == named)
+		return 0;
+	return fail(&d->g, given ? -ENOTSUP : -EINVAL,
+		    "node %s (Gradient): input %zu is %s where the attributes name %s: derivatives at other values "
+		    "than the "
+		    "graph's own are not implemented",
+		    d->node->name, input, given ? given->name : "missing", named->name);
+}
+
+static int read_gradient(struct differentiation *d)
+{
+	struct op_node op = graph_op_node(d->node);
+	const struct attr *y = op_attr(&op, "y"), *zs = op_attr(&op, "zs");
+	size_t num_zs = zs && zs->type == ATTR_STRINGS ? zs->count : 0;
+	int err = 0;
+
+	d->xs = op_attr(&op, "xs");
+	if (!d->xs || d->xs->type != ATTR_STRINGS || !y || y->type != ATTR_STRING)
+		return fail(&d->g, -EINVAL, "node %s (Gradient): attribute xs or y is missing", d->node->name);
+	if (d->node->num_inputs != d->xs->count + num_zs || d->node->num_outputs != d->xs->count)
+		return fail(&d->g, -EINVAL,
+			    "node %s (Gradient): %zu inputs and %zu outputs for %zu names in xs and %zu in zs",
+			    d->node->name, d->node->num_inputs, d->node->num_outputs, d->xs->count, num_zs);
+	for (size_t i = 0; i < d->xs->count && !err; i++)
+		err = check_variable(d, i, &d->xs->strings[i]);
+	for (size_t i = 0; i < num_zs && !err; i++)
+		err = check_variable(d, d->xs->count + i, &zs->strings[i]);
+	if (err)
+		return err;
+	d->target = value_named(d->g.graph, &y->s);
+	if (!d->target)
+		return fail(&d->g, -EINVAL, "node %s (Gradient): no value is called %.*s (attribute y)", d->node->name,
+			    (int)y->s.size, y->s.data);
+	return 0;
+}
+
+/* Forward: what depends on the variables. Nothing behind the target counts, and rules add values: hence the limit. */
+static void mark_active(struct differentiation *d)
+{
+	for (size_t i = 0; i < d->xs->count; i++)
+		d->active[d->node->inputs[i]->id] = true;
+	for (size_t n = 0; n < d->g.graph->num_nodes; n++) {
+		const struct graph_node *node = d->g.graph->nodes[n];
+		bool active = false;
+
+		for (size_t i = 0; i < node->num_inputs; i++)
+			active |= node->inputs[i] && d->active[node->inputs[i]->id];
+		for (size_t i = 0; i < node->num_outputs && active && node != d->node; i++)
+			if (node->outputs[i])
+				d->active[node->outputs[i]->id] = true;
+	}
+}
+
+static void add_derivative(struct differentiation *d, const struct graph_value *value, struct graph_value *derivative)
+{
+	struct graph_value **sum = &d->sums[value->id];
+
+	*sum = *sum ? gradient_emit(&d->g, "Add", value, 2, (struct graph_value *[]){*sum, derivative}) : derivative;
+}
+
+/* Chain rule through one node. */
+static int differentiate_node(struct differentiation *d, const struct graph_node *node)
+{
+	/* Before opset 7 the shapes of arithmetic matched by attributes. */
+	gradient_rule rule = *node->domain || node->opset < 7 ? NULL : gradient_rule_of(node->op_type);
+	struct graph_value **dx = calloc(node->num_inputs + 1, sizeof(*dx));
+	bool *active = calloc(node->num_inputs + 1, sizeof(*active));
+	int err = dx && active ? 0 : -ENOMEM;
+
+	for (size_t i = 1; i < node->num_outputs && !err; i++)
+		if (node->outputs[i] && d->sums[node->outputs[i]->id])
+			rule = NULL;
+	for (size_t i = 0; i < node->num_inputs && !err; i++)
+		active[i] = node->inputs[i] && d->active[node->inputs[i]->id];
+	if (!err && !rule)
+		err = fail(
+			&d->g, -ENOTSUP, "node %s (Gradient): no rule for the derivative of %s%s%s, opset %d (node %s)",
+			d->node->name, node->domain, *node->domain ? "." : "", node->op_type, node->opset, node->name);
+	if (!err)
+		err = rule(&d->g, node, d->sums[node->outputs[0]->id], active, dx);
+	for (size_t i = 0; i < node->num_inputs && !err; i++)
+		if (active[i] && dx[i])
+			add_derivative(d, node->inputs[i], dx[i]);
+	free(dx);
+	free(active);
+	return err ? err : d->g.failed ? -ENOMEM : 0;
+}
+
+/* Backward from the target, over the nodes that were there before the first rule wrote its own. */
+static int run_backward(struct differentiation *d)
+{
+	size_t count = d->g.graph->num_nodes;
+	struct graph_node **nodes = malloc(count * sizeof(*nodes));
+	int err = 0;
+
+	if (!nodes)
+		return -ENOMEM;
+	memcpy(nodes, d->g.graph->nodes, count * sizeof(*nodes));
+	d->sums[d->target->id] = gradient_fill(&d->g, 1, d->target);
+	for (size_t n = count; n-- > 0 && !err;) {
+		bool reached = false, active = false;
+
+		if (nodes[n] == d->node)
+			continue;
+		for (size_t i = 0; i < nodes[n]->num_outputs; i++) {
+			const struct graph_value *out = nodes[n]->outputs[i];
+
+			active |= out && d->active[out->id];
+			reached |= out && d->sums[out->id];
+		}
+		if (!reached || !active)
+			continue;
+		if (!nodes[n]->outputs[0] || !d->sums[nodes[n]->outputs[0]->id])
+			err = fail(&d->g, -ENOTSUP,
+				   "node %s (Gradient): no rule for the derivative of output 1 or later of %s",
+				   d->node->name, nodes[n]->op_type);
+		else
+			err = differentiate_node(d, nodes[n]);
+	}
+	free(nodes);
+	return err ? err : d->g.failed ? -ENOMEM : 0;
+}
+
+/* The node's outputs become copies of the sums: they keep their names. What the target does not depend on is zero. */
+static int write_outputs(struct differentiation *d)
+{
+	struct graph_node *node = d->node;
+	size_t count = node->num_outputs;
+
+	for (size_t i = 0; i < count; i++) {
+		struct graph_value *x = node->inputs[i], *out = node->outputs[i], *sum = d->sums[x->id];
+
+		if (!out)
+			continue;
+		if (!sum)
+			sum = gradient_fill(&d->g, 0, x);
+		out->producer = NULL;
+		node->outputs[i] = NULL;
+		if (!sum || !graph_add_node(d->g.graph, node, "", "Identity", GRADIENT_OPSET, NULL, 1, &sum, 1, &out))
+			return -ENOMEM;
+	}
+	node->num_outputs = 0;
+	return graph_remove_node(d->g.graph, node);
+}
+
+static int expand(struct graph *graph, struct graph_node *node, char *error, size_t error_size)
+{
+	struct differentiation d = {.g = {.graph = graph, .before = node, .error = error, .error_size = error_size},
+				    .node = node};
+	int err = read_gradient(&d);
+
+	if (err)
+		return err;
+	/* Ids of values that the rules add are beyond both arrays; nothing asks for them. */
+	d.active = calloc(graph->num_values + 1, sizeof(*d.active));
+	d.sums = calloc(graph->num_values + 1, sizeof(*d.sums));
+	err = d.active && d.sums ? 0 : -ENOMEM;
+	if (!err) {
+		mark_active(&d);
+		err = run_backward(&d);
+	}
+	if (!err)
+		err = write_outputs(&d);
+	free(d.active);
+	free(d.sums);
+	return err;
+}
+
+static struct graph_node *find_gradient(const struct graph *graph)
+{
+	for (size_t n = 0; n < graph->num_nodes; n++)
+		if (!strcmp(graph->nodes[n]->domain, "ai.onnx.preview.training") &&
+		    !strcmp(graph->nodes[n]->op_type, "Gradient"))
+			return graph->nodes[n];
+	return NULL;
+}
+
+int graph_expand_gradients(struct graph *graph, char *error, size_t error_size)
+{
+	struct graph_node *node;
+	int err = 0;
+
+	while (!err && (node = find_gradient(graph))) {
+		err = expand(graph, node, error, error_size);
+		/* The target's nodes may stand behind the Gradient node, which did not read them: its derivatives do. */
+		if (!err)
+			err = graph_sort(graph);
+	}
+	if (err == -ENOMEM)
+		snprintf(error, error_size, "out of memory");
+	return err;
+}
