@@ -185,6 +185,7 @@ static const struct {
 	{"AffineGrid", 2}, {"BlackmanWindow", 1}, {"Col2Im", 6},	{"DFT", 6},		{"HammingWindow", 1}, {"HannWindow", 1},
 	{"ImageDecoder", ~0u}, {"MaxUnpool", 4}, {"MelWeightMatrix", 31}, {"STFT", 10}, {"StringNormalizer", ~0u}, {"StringSplit", ~0u},
 	{"OneHotEncoder", 1}, {"SplitToSequence", 2},
+	{"ExpandDims", 2},	{"GroupQueryAttention", 96},
 };
 
 static bool depends_on_data(const struct graph_node *node)

@@ -16,6 +16,7 @@
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/families.h"
+#include "runtime/cpu/ms_forward.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/scratch.h"
@@ -564,8 +565,7 @@ static int run_matmul(struct op_call *call)
 		return op_fail(call, -EINVAL, "%s: %s times %s", call->node->op_type, dtype_name(a->dtype),
 			       dtype_name(b->dtype));
 	if (op_attr_int(call->node, "transBatchA", 0) || op_attr_int(call->node, "transBatchB", 0))
-		return op_fail(call, -ENOTSUP, "%s: transBatchA and transBatchB are not implemented",
-			       call->node->op_type);
+		return run_matmul_trans_batch(call);
 	err = matmul_shapes(call, op_attr_int(call->node, "transA", 0), op_attr_int(call->node, "transB", 0), &p, &rank,
 			    dims);
 	if (!err)

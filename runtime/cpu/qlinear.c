@@ -14,6 +14,7 @@
 #include "runtime/cpu/broadcast.h"
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
+#include "runtime/cpu/ms_channels_last.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/quant_input.h"
@@ -423,7 +424,7 @@ static int run_pool(struct op_call *call, bool global)
 	int err = quant_check_bytes(call, 0);
 
 	if (!err && op_attr_int(call->node, "channels_last", 0))
-		err = op_fail(call, -ENOTSUP, "%s: channels_last is not implemented", call->node->op_type);
+		return run_channels_last(call, call->node->domain, call->node->op_type, call->node->opset);
 	if (!err)
 		err = read_grid(call, 1, x->dtype, &job.from);
 	if (!err)

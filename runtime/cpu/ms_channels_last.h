@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Images with the channels last, for operators that have them second.
+ */
+#ifndef RUNTIME_CPU_MS_CHANNELS_LAST_H
+#define RUNTIME_CPU_MS_CHANNELS_LAST_H
+
+#include "runtime/cpu/op.h"
+
+/* The call's node as @op_type of @domain, with input 0 and output 0 transposed and the attribute channels_last left out. */
+int run_channels_last(struct op_call *call, const char *domain, const char *op_type, int opset);
+
+#endif
