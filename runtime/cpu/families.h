@@ -68,6 +68,7 @@
 	X(strings)           \
 	X(tfidf)             \
 	X(unpool)
+
 #define OP_FAMILY_DECLARE(name)                     \
 	extern const struct op_kernel ops_##name[]; \
 	extern const size_t ops_##name##_count;
