@@ -49,7 +49,8 @@ static bool value_in_package(const struct assembly *in, const struct graph_value
 	return false;
 }
 
-static uint32_t add_constant(struct axm_builder *builder, const char *name, const struct tensor *tensor)
+/* @last: nobody else wants the tensor's elements. */
+static uint32_t add_constant(struct axm_builder *builder, const char *name, const struct tensor *tensor, bool last)
 {
 	struct axm_value entry = {.name = axm_add_string(builder, name),
 				  .dtype = tensor->dtype,
@@ -58,9 +59,12 @@ static uint32_t add_constant(struct axm_builder *builder, const char *name, cons
 
 	memcpy(entry.dims, tensor->dims, sizeof(entry.dims));
 	entry.size = tensor_bytes(tensor);
-	entry.data = tensor->dtype == DTYPE_STRING
-			     ? axm_add_strings(builder, tensor->data, (uint64_t)tensor_count(tensor), &entry.size)
-			     : axm_borrow_data(builder, tensor->data, entry.size);
+	if (tensor->dtype == DTYPE_STRING)
+		entry.data = axm_add_strings(builder, tensor->data, (uint64_t)tensor_count(tensor), &entry.size);
+	else if (last && tensor->owned)
+		entry.data = axm_consume_data(builder, tensor->data, entry.size);
+	else
+		entry.data = axm_borrow_data(builder, tensor->data, entry.size);
 	return axm_add_value(builder, &entry);
 }
 
@@ -72,7 +76,7 @@ static uint32_t add_value(struct axm_builder *builder, const struct graph *graph
 	char type[256];
 
 	if (value->constant)
-		return add_constant(builder, value->name, value->constant);
+		return add_constant(builder, value->name, value->constant, true);
 	if (dtype_is_nested(value->dtype))
 		entry.type = axm_add_string(builder, graph_value_type(graph, value, type, sizeof(type)));
 	else if (value->rank < 0)
@@ -169,7 +173,7 @@ static void fill_attr(struct assembler *to, const struct graph_node *node, const
 		entry->i = (int64_t)size;
 		break;
 	case ATTR_TENSOR:
-		entry->i = add_constant(builder, attr->name, attr->tensor);
+		entry->i = add_constant(builder, attr->name, attr->tensor, false);
 		break;
 	case ATTR_GRAPH:
 		entry->i = add_body(to, node, attr->graph, region);

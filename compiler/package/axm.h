@@ -229,6 +229,12 @@ uint32_t axm_add_string(struct axm_builder *builder, const char *text); /* equal
 uint64_t axm_add_data(struct axm_builder *builder, const void *bytes, uint64_t size);
 /* Without a copy: @bytes must stay until the builder is destroyed. */
 uint64_t axm_borrow_data(struct axm_builder *builder, const void *bytes, uint64_t size);
+/*
+ * As axm_borrow_data(), and the bytes are not needed any more once they are in the file: axm_builder_finish() gives their
+ * pages back to the system as it copies, so that a model's weights are in memory once, not twice. @bytes is malloc'ed memory
+ * of the caller's, who still frees it; its contents are undefined after axm_builder_finish().
+ */
+uint64_t axm_consume_data(struct axm_builder *builder, void *bytes, uint64_t size);
 uint32_t axm_add_ids(struct axm_builder *builder, const uint32_t *ids, uint32_t count);
 uint32_t axm_add_value(struct axm_builder *builder, const struct axm_value *value);
 uint32_t axm_add_node(struct axm_builder *builder, const struct axm_node *node);

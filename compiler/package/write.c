@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "compiler/package/axm.h"
 #include "compiler/package/checksum.h"
@@ -18,7 +20,7 @@ struct bytes {
 struct chunk {
 	const void *data;
 	uint64_t offset, size;
-	bool owned;
+	bool owned, consumed;
 };
 
 /*
@@ -184,6 +186,15 @@ uint64_t axm_borrow_data(struct axm_builder *builder, const void *bytes, uint64_
 	return add_chunk(builder, bytes, size, false);
 }
 
+uint64_t axm_consume_data(struct axm_builder *builder, void *bytes, uint64_t size)
+{
+	uint64_t offset = add_chunk(builder, bytes, size, false);
+
+	if (offset != ~0ull)
+		builder->chunks[builder->num_chunks - 1].consumed = true;
+	return offset;
+}
+
 uint32_t axm_add_ids(struct axm_builder *builder, const uint32_t *ids, uint32_t count)
 {
 	uint64_t offset = append(builder, AXM_IDS, ids, (uint64_t)count * sizeof(*ids));
@@ -251,6 +262,35 @@ void axm_set_model(struct axm_builder *builder, const struct axm_model *model)
 	append(builder, AXM_MODEL, model, sizeof(*model));
 }
 
+/* Bytes copied before their pages are given back. */
+#define CONSUME_STEP (256u << 10)
+
+/* Only whole pages inside [begin, end): what shares a page with it is somebody else's. */
+static void give_back(uint8_t *begin, uint8_t *end)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t first = ((uintptr_t)begin + page - 1) & ~(page - 1), last = (uintptr_t)end & ~(page - 1);
+
+	if (first < last)
+		madvise((void *)first, last - first, MADV_DONTNEED); /* where it fails, the pages just stay */
+}
+
+static void copy_chunk(uint8_t *to, const struct chunk *chunk)
+{
+	uint8_t *from = (uint8_t *)(uintptr_t)chunk->data;
+
+	if (!chunk->consumed || chunk->size < CONSUME_STEP) {
+		memcpy(to, from, chunk->size);
+		return;
+	}
+	for (uint64_t at = 0; at < chunk->size; at += CONSUME_STEP) {
+		uint64_t size = chunk->size - at < CONSUME_STEP ? chunk->size - at : CONSUME_STEP;
+
+		memcpy(to + at, from + at, size);
+		give_back(from + at, from + at + size);
+	}
+}
+
 int axm_builder_finish(struct axm_builder *builder, uint8_t **bytes, size_t *size)
 {
 	struct axm_header header = {.magic = AXM_MAGIC, .version = AXM_VERSION, .num_sections = AXM_NUM_SECTIONS};
@@ -281,7 +321,7 @@ int axm_builder_finish(struct axm_builder *builder, uint8_t **bytes, size_t *siz
 		uint64_t at = table[AXM_DATA].offset + chunk->offset;
 
 		memset(file + end, 0, at - end);
-		memcpy(file + at, chunk->data, chunk->size);
+		copy_chunk(file + at, chunk);
 		end = at + chunk->size;
 	}
 	memset(file + end, 0, header.file_size - end);
