@@ -10,6 +10,7 @@
 #include "compiler/target/lower.h"
 #include "runtime/cli/command.h"
 #include "runtime/cli/json.h"
+#include "runtime/cli/operators.h"
 #include "runtime/cpu/op.h"
 
 #define MAX_ENTRIES 64
@@ -275,10 +276,12 @@ int command_info(int argc, char **argv)
 	if (options_parse(
 		    argc, argv, "info",
 		    "Show devices, the PCI functions behind them and what is wrong with those, targets and operators.",
-		    "ejqO", &options))
+		    "ejqOw", &options))
 		return EXIT_USAGE;
 	if (options.help)
 		return EXIT_GOOD;
+	if (options.operators)
+		return operators_list(options.json);
 	code = take_inventory(options.root, &inventory);
 	if (!code && !options.quiet)
 		print_all(&inventory, options.explain);

@@ -34,6 +34,9 @@ function_at() {
 		"0x0000000340000000 0x000000037fffffff 0x000000000014220c" "$none" "$none" >"$folder/resource"
 }
 
+says "$("$accel" info --operators)" "ai.onnx.ml" "versions of the standard's are missing"
+says "$("$accel" info --operators | grep ' Softmax ')" "device 1-" "T: float"
+says "$("$accel" info --operators --json -)" '"name": "TreeEnsemble"' '"takes": ['
 says "$("$accel" info --root "$root")" "no PCI bus here" "sim:target=axl-edge" "sim:target=axl-pro"
 mkdir -p "$root/sys/bus/pci/devices"
 says "$("$accel" info --root "$root")" "no AXL function (1b36:00a1) on the PCI bus; the devices sim: need none" \
