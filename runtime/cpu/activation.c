@@ -242,6 +242,12 @@ static bool choose_row(const struct unary_op *op, enum dtype type, struct unary_
 {
 	enum dtype wide = dtype_is_half(type) ? DTYPE_F32 : DTYPE_F64;
 
+	/* IsInf and IsNaN take the float8 and float4 types as well (opset 20): each of their values is a float32. */
+	if (op->logical && dtype_is_narrow_float(type)) {
+		job->row = op->rows[DTYPE_F32];
+		job->widen = cast_row(type, DTYPE_F32);
+		return job->row != NULL;
+	}
 	if ((unsigned int)type >= DTYPE_LIMIT)
 		return false;
 	job->row = op->rows[type];

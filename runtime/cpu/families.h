@@ -65,6 +65,7 @@
 	X(shape)             \
 	X(signal)            \
 	X(softmax)           \
+	X(streaming)         \
 	X(strings)           \
 	X(tfidf)             \
 	X(unpool)

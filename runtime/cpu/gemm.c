@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/cpu/cast.h"
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/families.h"
@@ -426,6 +427,27 @@ static void add_f64(const struct tensor *c, int64_t rows, int64_t columns, float
 		y[i] += (double)beta * values[(rows > 1 ? i / p->n * columns : 0) + (columns > 1 ? i % p->n : 0)];
 }
 
+/*
+ * Integers: C = alpha * C + beta * addend. Whole factors of one keep the wrapping arithmetic of the product; others go through
+ * double and are cut off.
+ */
+static void finish_integers(const struct tensor *addend, int64_t rows, int64_t columns, float beta, struct product *p)
+{
+	size_t size = dtype_size(p->dtype);
+	const struct tensor y = {.dtype = p->dtype, .data = p->c};
+	bool exact = p->alpha == 1 && (!addend || beta == 1);
+
+	for (int64_t i = 0; (addend || !exact) && i < p->m * p->n; i++) {
+		int64_t at = (rows > 1 ? i / p->n * columns : 0) + (columns > 1 ? i % p->n : 0);
+		uint64_t sum = (uint64_t)tensor_get_s64(&y, i) + (addend ? (uint64_t)tensor_get_s64(addend, at) : 0);
+		double real = (double)p->alpha * tensor_get_f64(&y, i) +
+			      (addend ? (double)beta * tensor_get_f64(addend, at) : 0);
+
+		cast_row(exact ? DTYPE_U64 : DTYPE_F64, p->dtype)(1, exact ? (void *)&sum : (void *)&real,
+								  (char *)p->c + (size_t)i * size);
+	}
+}
+
 static int run_gemm(struct op_call *call)
 {
 	const struct tensor *a = call->inputs[0], *b = call->inputs[1], *c = op_input(call, 2);
@@ -433,7 +455,7 @@ static int run_gemm(struct op_call *call)
 	float beta = op_attr_float(call->node, "beta", 1), *copy = NULL;
 	struct product p = {.dtype = a->dtype, .batch = 1, .a_matrices = 1};
 	int64_t dims[2], c_rows = 1, c_columns = 1;
-	bool f64 = a->dtype == DTYPE_F64;
+	bool f64 = a->dtype == DTYPE_F64, f32 = a->dtype == DTYPE_F32;
 	int err;
 
 	if (a->rank != 2 || b->rank != 2)
@@ -441,9 +463,6 @@ static int run_gemm(struct op_call *call)
 			       call->node->op_type, a->rank, b->rank);
 	if (b->dtype != a->dtype || (c && c->dtype != a->dtype))
 		return op_fail(call, -EINVAL, "%s: the inputs have different types", call->node->op_type);
-	if (a->dtype != DTYPE_F32 && !f64)
-		return op_fail(call, -ENOTSUP, "%s: products of %s are not implemented", call->node->op_type,
-			       dtype_name(a->dtype));
 	p.m = a->dims[trans_a];
 	p.k = a->dims[!trans_a];
 	p.n = b->dims[!trans_b];
@@ -455,11 +474,12 @@ static int run_gemm(struct op_call *call)
 	p.b = make_operand(b, p.k, p.n, trans_b);
 	p.alpha = op_attr_float(call->node, "alpha", 1);
 	err = epilogue_read(call, &p.epilogue);
-	if (!err && f64 && p.epilogue.activation != ACTIVATION_NONE)
-		err = op_fail(call, -ENOTSUP, "%s: activations of float64 are not implemented", call->node->op_type);
+	if (!err && !f32 && p.epilogue.activation != ACTIVATION_NONE)
+		err = op_fail(call, -ENOTSUP, "%s: activations of %s are not implemented", call->node->op_type,
+			      dtype_name(a->dtype));
 	if (!err && c)
 		err = addend_shape(call, c, &p, &c_rows, &c_columns);
-	if (!err && c && beta != 0 && !f64)
+	if (!err && c && beta != 0 && f32)
 		err = addend_as_epilogue(c, c_rows, c_columns, beta, &p, &copy);
 	if (err)
 		goto out_free;
@@ -472,6 +492,8 @@ static int run_gemm(struct op_call *call)
 	err = multiply(call, &p);
 	if (!err && c && beta != 0 && f64)
 		add_f64(c, c_rows, c_columns, beta, &p);
+	else if (!err && !f64 && !f32)
+		finish_integers(beta != 0 ? c : NULL, c_rows, c_columns, beta, &p);
 out_free:
 	free(copy);
 	return err;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "runtime/cpu/cast.h"
+#include "runtime/cpu/families.h"
 
 const struct op_widen op_half_in_f32;
 
@@ -24,7 +25,9 @@ static enum dtype rounded_type(const struct op_call *call, const struct op_widen
 {
 	signed char like = widen->output_like ? widen->output_like[index] : 0;
 
-	return like < 0 || !call->inputs[like] ? DTYPE_F32 : call->inputs[like]->dtype;
+	if (like < 0)
+		return DTYPE_F32;
+	return op_input(call, (size_t)like) ? op_input(call, (size_t)like)->dtype : call->inputs[0]->dtype;
 }
 
 /* One f32 output of the inner call, rounded into the outer call's tensor. */

@@ -18,7 +18,7 @@
  * @dtype:      DTYPE_U8 or DTYPE_S8: saturate(round_half_even((float)acc * multiplier) + zero);
  *              DTYPE_F32: (float)acc * multiplier; DTYPE_S32: acc
  * @bias:       added first, bias[row * bias_row_step + column * bias_column_step]; NULL for none
- * @multiplier: multiplier[row * row_step + column * column_step]; the steps are 0 or 1
+ * @multiplier: multiplier[row * row_step + column * column_step]; the step of columns is 0 or 1
  */
 struct requantize {
 	enum dtype dtype;

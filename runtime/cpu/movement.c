@@ -203,9 +203,13 @@ static int split_sizes(struct op_call *call, int64_t length, int64_t *sizes)
 
 	count = op_attr_ints(call->node, "split", &given);
 	if (op_input(call, 1)) {
-		err = op_input_s64(call, 1, false, &input);
+		/* Opset 1 gave the sizes the type of the data, which is a float. */
+		if (call->node->opset < 2 && dtype_is_float(op_input(call, 1)->dtype))
+			err = tensor_cast(op_input(call, 1), DTYPE_S64, &input);
+		else
+			err = op_input_s64(call, 1, false, &input);
 		if (err)
-			return err;
+			return call->error[0] ? err : op_fail(call, err, "Split: no memory for the sizes (input 1)");
 		given = input.data;
 		count = tensor_count(&input);
 	}
@@ -678,7 +682,7 @@ const struct op_kernel ops_movement[] = {
 	{"", "Slice", 1, 9, 1, 1, 1, 1, run_slice_attributes},
 	{"", "Slice", 10, 0, 3, 5, 1, 1, run_slice},
 	{"", "SpaceToDepth", 1, 0, 1, 1, 1, 1, run_space_to_depth},
-	{"", "Split", 2, 0, 1, 2, 1, -1, run_split},
+	{"", "Split", 1, 0, 1, 2, 1, -1, run_split},
 	{"", "Transpose", 1, 0, 1, 1, 1, 1, run_transpose},
 	{"", "Trilu", 14, 0, 1, 2, 1, 1, run_trilu},
 };

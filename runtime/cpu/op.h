@@ -126,7 +126,8 @@ struct op_call {
 
 /*
  * How a kernel that computes in float32 serves float16 and bfloat16 (half.h): half inputs are converted to float32, and
- * each float32 output is rounded to the type of input output_like[index] (input 0 where NULL, float32 where negative).
+ * each float32 output is rounded to the type of input output_like[index]: input 0 where NULL or omitted, float32 where
+ * negative.
  */
 struct op_widen {
 	const signed char *output_like;

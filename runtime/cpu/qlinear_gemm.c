@@ -2,13 +2,14 @@
 /*
  * QLinearMatMul, MatMulInteger and com.microsoft QGemm: products of 8-bit integers with int32 sums.
  *
- * The left operand may have a zero point a row, the right one a column; the scales likewise, but then only one of them.
+ * The left operand may have a zero point and a scale a row, the right one a column.
  */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/cpu/cast.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/igemm.h"
 #include "runtime/cpu/pool.h"
@@ -207,7 +208,7 @@ static int run_matmul_integer(struct op_call *call)
 }
 
 /*
- * a_scale * b_scale / y_scale by column or, when a has one a row, by row; *multiplier is the caller's to free. @y_scale
+ * a_scale * b_scale / y_scale by column, by row, or for every element when a has one a row and b one a column; *multiplier is the caller's to free. @y_scale
  * 0 leaves the division out.
  */
 static int make_multiplier(struct op_call *call, struct product *p, size_t a_scale, size_t b_scale, float y_scale,
@@ -219,24 +220,97 @@ static int make_multiplier(struct op_call *call, struct product *p, size_t a_sca
 
 	if (!err)
 		err = quant_scale(call, b_scale, p->n, &b, &b_step);
-	if (!err && a_step && b_step)
-		err = op_fail(call, -ENOTSUP, "%s: scales by row and by column at once are not implemented",
-			      call->node->op_type);
 	if (err)
 		return err;
-	count = a_step ? p->m : b_step ? p->n : 1;
+	count = (a_step ? p->m : 1) * (b_step ? p->n : 1);
 	*multiplier = malloc((size_t)(count + 1) * sizeof(**multiplier));
 	if (!*multiplier)
 		return -ENOMEM;
 	for (int64_t i = 0; i < count; i++) {
-		float product = a[i * a_step] * b[i * b_step];
+		float product = a[b_step ? i / p->n * a_step : i] * b[b_step ? i % p->n : 0];
 
 		(*multiplier)[i] = y_scale != 0 ? product / y_scale : product;
 	}
 	p->requantize.multiplier = *multiplier;
-	p->requantize.row_step = a_step;
+	p->requantize.row_step = a_step && b_step ? p->n : a_step;
 	p->requantize.column_step = b_step;
 	return 0;
+}
+
+/* ---- QLinearMatMul of float8 (opset 21) ---- */
+
+/* Operand @index as float32 values times its scale, input @index + 1: one, or @count of them along a row or a column. */
+static int dequantize_operand(struct op_call *call, size_t index, int64_t count, bool by_row, struct tensor *out)
+{
+	const struct tensor *t = call->inputs[index], *zero = call->inputs[index + 2];
+	int64_t columns = t->rank > 0 ? t->dims[t->rank - 1] : 1, step;
+	const float *scale;
+	int err = quant_scale(call, index + 1, count, &scale, &step);
+
+	for (int64_t i = 0; !err && i < tensor_count(zero); i++)
+		if (tensor_get_f64(zero, i) != 0)
+			err = op_fail(call, -EINVAL, "%s: the zero point of %s (input %zu) is not 0",
+				      call->node->op_type, dtype_name(t->dtype), index + 2);
+	if (err)
+		return err;
+	err = tensor_init(out, DTYPE_F32, t->rank, t->dims);
+	if (err)
+		return op_fail(call, err, "%s: no memory for input %zu in float32", call->node->op_type, index);
+	cast_row(t->dtype, DTYPE_F32)((size_t)tensor_count(t), t->data, out->data);
+	for (int64_t i = 0; i < tensor_count(t); i++) {
+		/* A vector on the left is one row, on the right one column. */
+		int64_t at = by_row ? (t->rank > 1 ? i / columns % count : 0) : (t->rank > 1 ? i % columns : 0);
+
+		((float *)out->data)[i] *= scale[at * step];
+	}
+	return 0;
+}
+
+/* The product of the values, as MatMul makes it, rounded into the output's type. */
+static int multiply_float8(struct op_call *call)
+{
+	const struct op_kernel *matmul = op_find("", "MatMul", 13);
+	const struct tensor *a = call->inputs[0], *b = call->inputs[3], *y_zero = call->inputs[7];
+	struct op_node node = {.name = call->node->name,
+			       .domain = "",
+			       .op_type = "MatMul",
+			       .opset = 13,
+			       .num_inputs = 2,
+			       .num_outputs = 1};
+	struct tensor wide[2] = {0}, product = {0};
+	const struct tensor *inputs[] = {&wide[0], &wide[1]};
+	struct tensor *outputs[] = {&product};
+	struct op_call inner = {.node = &node, .inputs = inputs, .outputs = outputs, .pool = call->pool};
+	const float *y_scale;
+	int64_t step;
+	int err = quant_scale(call, 6, 1, &y_scale, &step);
+
+	if (!err &&
+	    (a->rank < 1 || b->rank < 1 || !dtype_is_narrow_float(b->dtype) || !dtype_is_narrow_float(y_zero->dtype)))
+		err = op_fail(call, -EINVAL, "%s: input 0 is %s, input 3 %s, input 7 %s: float8 mixes with nothing",
+			      call->node->op_type, dtype_name(a->dtype), dtype_name(b->dtype),
+			      dtype_name(y_zero->dtype));
+	if (!err)
+		err = dequantize_operand(call, 0, a->rank > 1 ? a->dims[a->rank - 2] : 1, true, &wide[0]);
+	if (!err)
+		err = dequantize_operand(call, 3, b->rank > 1 ? b->dims[b->rank - 1] : 1, false, &wide[1]);
+	if (!err) {
+		err = op_run(matmul, &inner);
+		if (err)
+			op_fail(call, err, "%s: %.200s", call->node->op_type, inner.error);
+	}
+	if (!err)
+		err = op_output(call, 0, y_zero->dtype, product.rank, product.dims);
+	if (!err && op_wanted(call, 0)) {
+		for (int64_t i = 0; i < tensor_count(&product); i++)
+			((float *)product.data)[i] /= y_scale[0];
+		cast_row(DTYPE_F32, y_zero->dtype)((size_t)tensor_count(&product), product.data,
+						   call->outputs[0]->data);
+	}
+	tensor_finish(&wide[0]);
+	tensor_finish(&wide[1]);
+	tensor_finish(&product);
+	return err;
 }
 
 /* a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero */
@@ -245,8 +319,11 @@ static int run_qlinear_matmul(struct op_call *call)
 	struct product p = {0};
 	int64_t dims[TENSOR_MAX_RANK + 2];
 	float y_scale, *multiplier = NULL;
-	int rank = 0, err = read_operands(call, 0, 3, &p);
+	int rank = 0, err;
 
+	if (dtype_is_narrow_float(call->inputs[0]->dtype))
+		return multiply_float8(call);
+	err = read_operands(call, 0, 3, &p);
 	if (!err)
 		err = matmul_shapes(call, 0, 3, &p, &rank, dims);
 	if (!err)
@@ -319,7 +396,8 @@ static int run_qgemm(struct op_call *call)
 		err = make_multiplier(call, &p, 1, 4, y_scale, &multiplier);
 	if (err)
 		goto out_free;
-	for (int64_t i = 0; i < (p.requantize.column_step ? p.n : p.requantize.row_step ? p.m : 1); i++)
+
+	for (int64_t i = 0; i < (p.requantize.row_step ? p.m : 1) * (p.requantize.column_step ? p.n : 1); i++)
 		multiplier[i] *= alpha;
 	dims[0] = p.m;
 	dims[1] = p.n;
@@ -335,7 +413,8 @@ out_free:
 
 const struct op_kernel ops_qlinear_gemm[] = {
 	{"", "MatMulInteger", 10, 0, 2, 4, 1, 1, run_matmul_integer, NULL, NULL},
-	{"", "QLinearMatMul", 10, 0, 8, 8, 1, 1, run_qlinear_matmul, NULL, NULL},
+	/* Opset 21: scales may be float16 or bfloat16. */
+	{"", "QLinearMatMul", 10, 0, 8, 8, 1, 1, run_qlinear_matmul, NULL, NULL, &op_half_in_f32},
 	{"com.microsoft", "QGemm", 1, 0, 6, 9, 1, 1, run_qgemm, NULL, NULL},
 };
 const size_t ops_qlinear_gemm_count = sizeof(ops_qlinear_gemm) / sizeof(ops_qlinear_gemm[0]);

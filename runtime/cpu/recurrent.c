@@ -566,8 +566,8 @@ static int prepare_lstm(const struct op_node *node, const struct tensor *const *
 }
 
 const struct op_kernel ops_recurrent[] = {
-	{"", "GRU", 7, 0, 3, 6, 0, 2, run_gru, prepare_gru, release_recurrent},
-	{"", "LSTM", 7, 0, 3, 8, 0, 3, run_lstm, prepare_lstm, release_recurrent},
-	{"", "RNN", 7, 0, 3, 6, 0, 2, run_rnn, prepare_rnn, release_recurrent},
+	{"", "GRU", 1, 0, 3, 6, 0, 2, run_gru, prepare_gru, release_recurrent},
+	{"", "LSTM", 1, 0, 3, 8, 0, 3, run_lstm, prepare_lstm, release_recurrent},
+	{"", "RNN", 1, 0, 3, 6, 0, 2, run_rnn, prepare_rnn, release_recurrent},
 };
 const size_t ops_recurrent_count = sizeof(ops_recurrent) / sizeof(ops_recurrent[0]);

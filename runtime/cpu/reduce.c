@@ -320,9 +320,9 @@ static void reduce_into(struct op_call *call, const struct fold *fold, const str
 
 /*
  * Which axes to reduce. Attribute "axes" up to opset 17 (12 for ReduceSum), input 1 since; none given means all of them
- * or, with noop_with_empty_axes, none: *none is then set.
+ * or, with noop_with_empty_axes, none: then only what the operator does to single elements is left, such as the square.
  */
-static int choose_axes(struct op_call *call, bool *reduce, bool *none)
+static int choose_axes(struct op_call *call, bool *reduce)
 {
 	const struct tensor *in = call->inputs[0];
 	const int64_t *axes;
@@ -330,7 +330,6 @@ static int choose_axes(struct op_call *call, bool *reduce, bool *none)
 	struct tensor input = {0};
 	int err;
 
-	*none = false;
 	if (op_input(call, 1)) {
 		err = op_input_s64(call, 1, false, &input);
 		if (err)
@@ -344,9 +343,10 @@ static int choose_axes(struct op_call *call, bool *reduce, bool *none)
 		return op_fail(call, -EINVAL, "%s: axes holds %s for an input of rank %d", call->node->op_type,
 			       err == -EEXIST ? "an axis twice" : "an axis out of range", in->rank);
 	if (count == 0) {
-		*none = op_attr_int(call->node, "noop_with_empty_axes", 0) != 0;
+		bool all = !op_attr_int(call->node, "noop_with_empty_axes", 0);
+
 		for (int i = 0; i < in->rank; i++)
-			reduce[i] = !*none;
+			reduce[i] = all;
 	}
 	return 0;
 }
@@ -438,7 +438,7 @@ static int run_reduce(struct op_call *call, const struct reduce_op *op)
 {
 	const struct tensor *in = call->inputs[0];
 	struct tensor wide = {0}, result = {0};
-	bool reduce[TENSOR_MAX_RANK], none;
+	bool reduce[TENSOR_MAX_RANK];
 	int64_t dims[TENSOR_MAX_RANK];
 	enum dtype type;
 	int rank, err;
@@ -450,11 +450,9 @@ static int run_reduce(struct op_call *call, const struct reduce_op *op)
 	type = working_type(op, in->dtype);
 	if (type == DTYPE_UNDEFINED)
 		return op_fail(call, -ENOTSUP, "%s: elements of type %s", call->node->op_type, dtype_name(in->dtype));
-	err = choose_axes(call, reduce, &none);
+	err = choose_axes(call, reduce);
 	if (err)
 		return err;
-	if (none)
-		return op_output_copy(call, 0, in, in->rank, in->dims);
 	rank = reduced_shape(in, reduce, op_attr_int(call->node, "keepdims", 1) != 0, dims);
 	err = op_output(call, 0, in->dtype, rank, dims);
 	if (err)

@@ -619,6 +619,21 @@ static int run_resize(struct op_call *call)
 	return in->rank == 0 ? op_output_copy(call, 0, in, 0, NULL) : resize(call, &r);
 }
 
+/* Upsample 1: an image [batch, channels, height, width] and a scale for each side. */
+static int upsample_image(struct op_call *call, struct resize *r)
+{
+	const struct tensor *in = call->inputs[0];
+	int err;
+
+	if (in->rank != 4)
+		return op_fail(call, -EINVAL, "Upsample: input 0 has rank %d, not 4", in->rank);
+	r->scale[0] = r->scale[1] = 1;
+	r->scale[2] = op_attr_float(call->node, "height_scale", 0);
+	r->scale[3] = op_attr_float(call->node, "width_scale", 0);
+	err = sizes_from_scales(call, r);
+	return err ? err : resize(call, r);
+}
+
 /* Resize 10 and Upsample 9 take the scales as input 1, Upsample 7 as an attribute; all are asymmetric. */
 static int run_scales_only(struct op_call *call)
 {
@@ -634,6 +649,8 @@ static int run_scales_only(struct op_call *call)
 	err = read_mode(call, &r);
 	if (err)
 		return err;
+	if (call->node->opset < 7)
+		return upsample_image(call, &r);
 	if (scales ? tensor_count(scales) != in->rank || !dtype_is_float(scales->dtype)
 		   : !attr || attr->type != ATTR_FLOATS || attr->count != (size_t)in->rank)
 		return op_fail(call, -EINVAL, "%s: scales are not one float for each of %d axes", call->node->op_type,
@@ -649,7 +666,7 @@ static int run_scales_only(struct op_call *call)
 const struct op_kernel ops_resize[] = {
 	{"", "Resize", 10, 10, 2, 2, 1, 1, run_scales_only},
 	{"", "Resize", 11, 0, 1, 4, 1, 1, run_resize},
-	{"", "Upsample", 7, 8, 1, 1, 1, 1, run_scales_only},
+	{"", "Upsample", 1, 8, 1, 1, 1, 1, run_scales_only},
 	{"", "Upsample", 9, 9, 2, 2, 1, 1, run_scales_only},
 };
 const size_t ops_resize_count = sizeof(ops_resize) / sizeof(ops_resize[0]);
