@@ -274,6 +274,15 @@ static int keep_outputs(struct inference *in, struct graph_node *node, struct te
 	return 0;
 }
 
+/* Does it read strings that are not known yet? */
+static bool reads_text(const struct graph_node *node)
+{
+	for (size_t i = 0; i < node->num_inputs; i++)
+		if (node->inputs[i] && node->inputs[i]->dtype == DTYPE_STRING && !node->inputs[i]->constant)
+			return true;
+	return false;
+}
+
 static int run_kernel(struct inference *in, struct graph_node *node, bool fold)
 {
 	const struct op_kernel *kernel = op_find(node->domain, node->op_type, node->opset);
@@ -302,7 +311,9 @@ static int run_kernel(struct inference *in, struct graph_node *node, bool fold)
 		err = -ENOENT; /* stays unknown; the session says so if it has to run it */
 	else {
 		err = op_run(kernel, &call);
-		if (err)
+		if (err && reads_text(node))
+			err = -ENOENT; /* no text stands for all, as zeros do: the shape stays unknown */
+		else if (err)
 			snprintf(in->error, in->error_size, "node %s (%s): %.200s", node->name, node->op_type, call.error);
 		else
 			err = keep_outputs(in, node, outputs, fold);
