@@ -55,7 +55,8 @@ static bool same_element(const struct tensor *got, const struct tensor *want, in
 	return !memcmp((const char *)got->data + (size_t)i * size, (const char *)want->data + (size_t)i * size, size);
 }
 
-static void describe_difference(const struct tensor *got, const struct tensor *want, const char *name, int64_t i, char *why)
+static void describe_difference(const struct tensor *got, const struct tensor *want, const char *name, int64_t i,
+				char *why)
 {
 	if (want->dtype == DTYPE_STRING) {
 		const struct tensor_string *a = (const struct tensor_string *)got->data + i;

@@ -41,7 +41,7 @@ struct suite {
 	size_t counts[NUM_VERDICTS];
 	size_t surprises, judged;
 	struct table operators; /* where nodes ran */
-	struct table missing;	/* operators without a kernel */
+	struct table missing;   /* operators without a kernel */
 };
 
 static enum verdict verdict_of(int err, bool opening)
@@ -103,6 +103,8 @@ static enum verdict run_data_set(struct suite *suite, const struct special *spec
 	for (size_t i = 0; i < runner->num_inputs && verdict == PASSED; i++)
 		if (read_value(folder, "input", i, runner->input_types[i], &inputs[i], why))
 			verdict = NOT_IMPORTED;
+	if (verdict == PASSED && special && special_inputs(special, runner, inputs))
+		verdict = FAILED;
 	for (size_t i = 0; i < runner->num_outputs && verdict == PASSED; i++)
 		if (read_value(folder, "output", i, runner->output_types[i], &expected[i], why))
 			verdict = NOT_IMPORTED;

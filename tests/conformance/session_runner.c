@@ -54,18 +54,6 @@ static void count_nodes(struct runner *runner)
 		table_add(runner->table, stats.nodes[n].op_type, stats.nodes[n].device, stats.nodes[n].reason);
 }
 
-/* The suite's makers had no bfloat16: those inputs lie in the files flat. They get the shape that the model gives them. */
-static void reshape_flat(const struct runner *runner, size_t index, struct tensor *input)
-{
-	struct accel_value_info info;
-
-	if (input->dtype != DTYPE_BF16 || input->rank != 1 || accel_session_input(runner->model, index, &info) ||
-	    dims_count(info.rank, info.dims) != tensor_count(input))
-		return;
-	input->rank = info.rank;
-	memcpy(input->dims, info.dims, sizeof(input->dims));
-}
-
 static int run_session(struct runner *runner, const struct tensor *inputs, struct tensor *outputs, char *why)
 {
 	struct accel_value *views = calloc(runner->num_inputs + 1, sizeof(*views));
@@ -78,10 +66,10 @@ static int run_session(struct runner *runner, const struct tensor *inputs, struc
 	for (size_t i = 0; i < runner->num_inputs; i++) {
 		views[i].tensor = inputs[i];
 		views[i].tensor.owned = false;
-		reshape_flat(runner, i, &views[i].tensor);
 		given[i] = &views[i];
 	}
-	err = accel_session_run_values(runner->model, given, runner->num_inputs, results, runner->num_outputs, why, TEXT_SIZE);
+	err = accel_session_run_values(runner->model, given, runner->num_inputs, results, runner->num_outputs, why,
+				       TEXT_SIZE);
 	for (size_t i = 0; i < runner->num_outputs && !err; i++)
 		err = tensor_copy(&outputs[i], &results[i]->tensor);
 	if (!err && runner->table)
