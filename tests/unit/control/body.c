@@ -72,6 +72,18 @@ void body_ints(struct model *model, Onnx__NodeProto *node, const char *name, siz
 	memcpy(attribute->ints, values, count * sizeof(*values));
 }
 
+/* Sessions compile their models again when they meet other shapes: the files stay until the process ends. */
+static char *paths[64];
+static size_t num_paths;
+
+static void remove_models(void)
+{
+	while (num_paths) {
+		unlink(paths[--num_paths]);
+		free(paths[num_paths]);
+	}
+}
+
 struct accel_session *body_session(const struct model *model, const char *device, char *error)
 {
 	struct accel_session_options options = {.device = device, .threads = 2};
@@ -85,10 +97,12 @@ struct accel_session *body_session(const struct model *model, const char *device
 	assert_int_equal(write(fd, bytes, size), size);
 	close(fd);
 	free(bytes);
+	if (!num_paths)
+		atexit(remove_models);
+	assert_true(num_paths < sizeof(paths) / sizeof(paths[0]));
+	paths[num_paths] = strdup(path);
+	assert_non_null(paths[num_paths++]);
 	accel_session_create(path, &options, &session, error, 512);
-	/* A session reads its model again when it meets other shapes: the test's process keeps it open by its name. */
-	if (!session)
-		unlink(path);
 	return session;
 }
 
