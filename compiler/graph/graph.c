@@ -73,10 +73,11 @@ static void finish_value(struct graph_value *value)
 static void finish_attrs(struct graph_node *node)
 {
 	for (size_t i = 0; i < node->num_attrs; i++) {
-		if (node->attrs[i].tensor) {
-			tensor_finish(node->attrs[i].tensor);
-			free(node->attrs[i].tensor);
-		}
+		size_t tensors = node->attrs[i].type == ATTR_TENSORS ? node->attrs[i].count : 1;
+
+		for (size_t k = 0; node->attrs[i].tensor && k < tensors; k++)
+			tensor_finish(&node->attrs[i].tensor[k]);
+		free(node->attrs[i].tensor);
 		for (size_t k = 0; node->attrs[i].strings && k < node->attrs[i].count; k++)
 			free(node->attrs[i].strings[k].data);
 		free(node->attrs[i].strings);
@@ -129,6 +130,18 @@ const char *graph_intern(struct graph *graph, const char *text)
 	char *copy = graph_alloc(graph, size);
 
 	return copy ? memcpy(copy, text, size) : NULL;
+}
+
+char *graph_copy_bytes(struct graph *graph, const void *bytes, size_t size)
+{
+	char *copy = graph_alloc(graph, size + 1);
+
+	if (!copy)
+		return NULL;
+	if (size)
+		memcpy(copy, bytes, size);
+	copy[size] = '\0';
+	return copy;
 }
 
 /* ---- values ---- */

@@ -145,6 +145,8 @@ int graph_create(const char *name, struct graph **graph);
 void graph_destroy(struct graph *graph);
 /* A copy of the string that lives as long as the graph; NULL when out of memory. */
 const char *graph_intern(struct graph *graph, const char *text);
+/* @size bytes of any content and a NUL behind them, that live as long as the graph; NULL when out of memory. */
+char *graph_copy_bytes(struct graph *graph, const void *bytes, size_t size);
 /* New value; a NULL or taken name is made unique. NULL when out of memory. rank -1: unknown. */
 struct graph_value *graph_add_value(struct graph *graph, const char *name, enum dtype dtype, int rank,
 				    const int64_t *dims);

@@ -226,6 +226,53 @@ static int import_tensor(struct importer *im, Onnx__TensorProto *from, bool keep
 	return err;
 }
 
+/* The same for a sparse tensor, which becomes a dense one. */
+static int import_sparse(struct importer *im, const Onnx__SparseTensorProto *from, struct tensor *tensor, char *reason,
+			 size_t reason_size)
+{
+	size_t size = onnx__sparse_tensor_proto__get_packed_size(from);
+	uint8_t *bytes = malloc(size + 1);
+	Onnx__SparseTensorProto *copy = NULL;
+	int err;
+
+	if (bytes)
+		copy = onnx__sparse_tensor_proto__unpack(NULL, onnx__sparse_tensor_proto__pack(from, bytes), bytes);
+	free(bytes);
+	if (!copy) {
+		snprintf(reason, reason_size, "out of memory");
+		return -ENOMEM;
+	}
+	err = onnx_tensor_from_sparse(copy, im->folder, tensor, reason, reason_size);
+	onnx__sparse_tensor_proto__free_unpacked(copy, NULL);
+	return err;
+}
+
+/* One tensor, or a list of them. Kernels see a sparse one as the dense tensor that it stands for. */
+static int import_tensors(struct importer *im, const struct graph_node *node, struct attr *attr,
+			  const Onnx__AttributeProto *from, bool keep)
+{
+	bool is_list = attr->type == ATTR_TENSORS, is_sparse = attr->type == ATTR_SPARSE_TENSOR;
+	size_t count = is_list ? from->n_tensors : 1;
+	Onnx__TensorProto *const *tensors = is_list ? from->tensors : &from->t;
+	char reason[200];
+	int err = 0;
+
+	attr->type = is_list ? ATTR_TENSORS : ATTR_TENSOR;
+	if (is_sparse ? !from->sparse_tensor : !is_list && !from->t)
+		return bad(im, -EINVAL, "node %s: attribute %s has no tensor", node->name, attr->name);
+	attr->tensor = calloc(count + 1, sizeof(*attr->tensor));
+	if (!attr->tensor)
+		return bad(im, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < count && !err; i++) {
+		err = is_sparse ? import_sparse(im, from->sparse_tensor, attr->tensor, reason, sizeof(reason))
+				: import_tensor(im, tensors[i], keep, &attr->tensor[i], reason, sizeof(reason));
+		if (err)
+			bad(im, err, "node %s: attribute %s: %s", node->name, attr->name, reason);
+		attr->count += is_list;
+	}
+	return err;
+}
+
 static int import_initializers(struct importer *im, const struct scope *scope, const Onnx__GraphProto *proto)
 {
 	bool keep = scope_function(scope) != NULL;
@@ -356,7 +403,6 @@ static int import_attribute(struct importer *im, const struct scope *scope, stru
 	bool keep = scope_function(scope) != NULL; /* its bytes are read again in the next call */
 	struct attr *attr = &node->attrs[node->num_attrs];
 	int type = from->type;
-	char reason[200];
 	int err = 0;
 
 	for (size_t i = 0; i < node->num_attrs; i++)
@@ -368,12 +414,14 @@ static int import_attribute(struct importer *im, const struct scope *scope, stru
 		return bad(im, -ENOMEM, "out of memory");
 	/* Early models leave the type out: the field that is there says it. */
 	if (!type)
-		type = from->has_f      ? ATTR_FLOAT
-		       : from->has_i    ? ATTR_INT
-		       : from->has_s    ? ATTR_STRING
-		       : from->t        ? ATTR_TENSOR
-		       : from->n_floats ? ATTR_FLOATS
-					: ATTR_INTS;
+		type = from->has_f       ? ATTR_FLOAT
+		       : from->has_i     ? ATTR_INT
+		       : from->has_s     ? ATTR_STRING
+		       : from->t         ? ATTR_TENSOR
+		       : from->g         ? ATTR_GRAPH
+		       : from->n_floats  ? ATTR_FLOATS
+		       : from->n_strings ? ATTR_STRINGS
+					 : ATTR_INTS;
 	attr->type = (enum attr_type)type;
 	switch (type) {
 	case ATTR_FLOAT:
@@ -382,18 +430,12 @@ static int import_attribute(struct importer *im, const struct scope *scope, stru
 	case ATTR_INT:
 		attr->i = from->i;
 		break;
-	case ATTR_STRING: {
-		char *copy = calloc(1, from->s.len + 1);
-
-		if (copy && from->s.len)
-			memcpy(copy, from->s.data, from->s.len);
-		attr->s.data = copy ? (char *)(uintptr_t)graph_intern(im->graph, copy) : NULL;
-		attr->s.size = attr->s.data ? strlen(attr->s.data) : 0;
+	case ATTR_STRING:
+		attr->s.data = graph_copy_bytes(im->graph, from->s.data, from->s.len);
+		attr->s.size = attr->s.data ? from->s.len : 0;
 		attr->count = attr->s.size;
-		free(copy);
 		err = attr->s.data ? 0 : bad(im, -ENOMEM, "out of memory");
 		break;
-	}
 	case ATTR_FLOATS:
 		node->num_attrs++;
 		return graph_node_set_floats(im->graph, node, attr->name, from->n_floats, from->floats);
@@ -401,14 +443,9 @@ static int import_attribute(struct importer *im, const struct scope *scope, stru
 		node->num_attrs++;
 		return graph_node_set_ints(im->graph, node, attr->name, from->n_ints, from->ints);
 	case ATTR_TENSOR:
-		attr->tensor = calloc(1, sizeof(*attr->tensor));
-		if (!attr->tensor || !from->t)
-			err = bad(im, from->t ? -ENOMEM : -EINVAL, "node %s: attribute %s has no tensor", node->name,
-				  attr->name);
-		else
-			err = import_tensor(im, from->t, keep, attr->tensor, reason, sizeof(reason));
-		if (err && attr->tensor && from->t)
-			bad(im, err, "node %s: attribute %s: %s", node->name, attr->name, reason);
+	case ATTR_SPARSE_TENSOR:
+	case ATTR_TENSORS:
+		err = import_tensors(im, node, attr, from, keep);
 		break;
 	case ATTR_STRINGS:
 		err = import_strings(im, attr, from);

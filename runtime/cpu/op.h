@@ -31,12 +31,13 @@ enum attr_type {
 	ATTR_STRINGS = 8,
 	ATTR_TENSORS = 9,
 	ATTR_GRAPHS = 10,
+	ATTR_SPARSE_TENSOR = 11, /* in files; the importer makes a dense ATTR_TENSOR of it */
 	ATTR_TYPE = 13, /* says what an output's type is, nothing that a kernel needs */
 };
 
 /*
  * struct attr - one attribute of a node; which members count is said by @type
- * @count: elements of @ints, @floats or @strings
+ * @count: elements of @ints, @floats, @strings, or tensors at @tensor (ATTR_TENSORS)
  * @graph: for ATTR_GRAPH, a `struct graph *` of compiler/graph (opaque here); not owned by the op library
  */
 struct attr {

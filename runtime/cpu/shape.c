@@ -178,9 +178,9 @@ static int run_constant(struct op_call *call)
 	static const struct {
 		const char *name;
 		enum attr_type type;
-	} forms[] = {{"value", ATTR_TENSOR},         {"value_int", ATTR_INT},   {"value_float", ATTR_FLOAT},
-		     {"value_string", ATTR_STRING},  {"value_ints", ATTR_INTS}, {"value_floats", ATTR_FLOATS},
-		     {"value_strings", ATTR_STRINGS}};
+	} forms[] = {{"value", ATTR_TENSOR},        {"sparse_value", ATTR_TENSOR},  {"value_int", ATTR_INT},
+		     {"value_float", ATTR_FLOAT},   {"value_string", ATTR_STRING},  {"value_ints", ATTR_INTS},
+		     {"value_floats", ATTR_FLOATS}, {"value_strings", ATTR_STRINGS}};
 	const struct attr *attr = NULL;
 	struct tensor view;
 	int64_t dims[1];
@@ -194,8 +194,9 @@ static int run_constant(struct op_call *call)
 			return op_fail(call, -EINVAL, "Constant: attribute %s has type %d", forms[i].name, attr->type);
 	}
 	if (!attr)
-		return op_fail(call, op_attr(call->node, "sparse_value") ? -ENOTSUP : -EINVAL,
-			       "Constant: no attribute value, value_int(s), value_float(s) or value_string(s)");
+		return op_fail(
+			call, -EINVAL,
+			"Constant: no attribute value, sparse_value, value_int(s), value_float(s) or value_string(s)");
 	dims[0] = attr->count;
 	switch (attr->type) {
 	case ATTR_TENSOR:

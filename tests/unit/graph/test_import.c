@@ -507,6 +507,65 @@ static void strings_as_attributes(void **state)
 	model_finish(&model);
 }
 
+/* A string of any bytes, a list of tensors, a sparse tensor that becomes dense; and each of them without its content. */
+static void tensors_and_bytes_as_attributes(void **state)
+{
+	static const int64_t two[] = {2}, three[] = {3}, at[] = {0, 2};
+	static const float values[] = {7, 9}, dense[] = {7, 0, 9};
+	Onnx__SparseTensorProto sparse_value = ONNX__SPARSE_TENSOR_PROTO__INIT;
+	Onnx__AttributeProto *attribute;
+	struct model model;
+	struct graph *graph;
+	const struct attr *attr;
+
+	(void)state;
+	simple(&model);
+	attribute = model_attribute(&model, model.proto.graph->node[0], "bytes", ATTR_STRING);
+	attribute->has_s = 1;
+	attribute->s = (ProtobufCBinaryData){4, (uint8_t *)"a\0\xff"
+							   "b"};
+	attribute = model_attribute(&model, model.proto.graph->node[0], "list", ATTR_TENSORS);
+	for (int i = 0; i < 3; i++)
+		MODEL_APPEND(&model, attribute->tensors, attribute->n_tensors,
+			     model_floats(&model, "", 1, two, 2, values));
+	sparse_value.values = model_floats(&model, "", 1, two, 2, values);
+	sparse_value.indices = model_ints(&model, "", 1, two, 2, at);
+	sparse_value.n_dims = 1;
+	sparse_value.dims = (int64_t *)(uintptr_t)three;
+	attribute = model_attribute(&model, model_node(&model, "Constant", NAMES(NULL), NAMES("z")), "sparse_value",
+				    ATTR_SPARSE_TENSOR);
+	attribute->sparse_tensor = &sparse_value;
+	graph = accepted(&model);
+	attr = &graph->nodes[0]->attrs[0];
+	assert_int_equal(attr->s.size, 4);
+	assert_memory_equal(attr->s.data,
+			    "a\0\xff"
+			    "b",
+			    4);
+	attr = &graph->nodes[0]->attrs[1];
+	assert_int_equal(attr->type, ATTR_TENSORS);
+	assert_int_equal(attr->count, 3);
+	for (int i = 0; i < 3; i++)
+		assert_memory_equal(attr->tensor[i].data, values, sizeof(values));
+	attr = &graph->nodes[1]->attrs[0];
+	assert_int_equal(attr->type, ATTR_TENSOR);
+	assert_memory_equal(attr->tensor->data, dense, sizeof(dense));
+	graph_destroy(graph);
+
+	attribute->sparse_tensor = NULL;
+	refused(&model, -EINVAL, "attribute sparse_value has no sparse_tensor");
+	attribute->type = ATTR_TENSOR;
+	refused(&model, -EINVAL, "attribute sparse_value has no tensor");
+	attribute->sparse_tensor = &sparse_value;
+	attribute->type = ATTR_SPARSE_TENSOR;
+	sparse_value.indices->int64_data[1] = 3;
+	refused(&model, -EINVAL, "attribute sparse_value: entry 1 lies outside the dimensions");
+	sparse_value.indices->int64_data[1] = 2;
+	model.proto.graph->node[0]->attribute[1]->tensors[2]->n_float_data = 1;
+	refused(&model, -EINVAL, "attribute list: 1 values");
+	model_finish(&model);
+}
+
 static void an_attribute_that_is_given_twice(void **state)
 {
 	struct model model;
@@ -623,6 +682,7 @@ int main(void)
 		cmocka_unit_test(functions_that_call_themselves),
 		cmocka_unit_test(calls_that_multiply_are_bounded),
 		cmocka_unit_test(strings_as_attributes),
+		cmocka_unit_test(tensors_and_bytes_as_attributes),
 		cmocka_unit_test(an_attribute_that_is_given_twice),
 		cmocka_unit_test(external_data_stay_in_the_models_folder),
 	};
