@@ -99,7 +99,8 @@ static void find_taps(const struct grid_job *job, float coordinate, int64_t leng
 	if (job->mode == GRID_NEAREST) {
 		taps->count = 1;
 		taps->weight[0] = 1;
-		taps->index[0] = padded_index(job, rint(x), length);
+		/* The standard's cases round halves to even in images and away from zero in volumes, as PyTorch does. */
+		taps->index[0] = padded_index(job, job->spatial == 3 ? round(x) : rint(x), length);
 		return;
 	}
 	if (job->mode == GRID_LINEAR && job->padding == GRID_BORDER)

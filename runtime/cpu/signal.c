@@ -28,7 +28,7 @@
  * @count_out:   numbers written
  * @length:      of the transform
  * @symmetric:   the input is half of a spectrum: the other half is its mirrored conjugate
- * @window:      factors for the input, or NULL
+ * @window:      factors for the input, or NULL; @rounds: their products are float32
  * @place:       where line @line begins and how far its numbers are apart, in numbers
  */
 struct line_job {
@@ -38,7 +38,7 @@ struct line_job {
 	int64_t components_in, components_out;
 	int64_t count_in, count_out, length;
 	double scale;
-	bool symmetric;
+	bool symmetric, rounds;
 	bool failed;
 	void (*place)(const struct line_job *job, int64_t line, int64_t *in, int64_t *in_step, int64_t *out,
 		      int64_t *out_step);
@@ -51,9 +51,10 @@ static void read_line(const struct line_job *job, const double *in, int64_t step
 
 	for (int64_t k = 0; k < job->count_in; k++) {
 		double weight = job->window ? job->window[k] : 1;
+		struct fft_number product = {in[k * step * c] * weight, c == 2 ? in[k * step * c + 1] * weight : 0};
 
-		x[k].re = in[k * step * c] * weight;
-		x[k].im = c == 2 ? in[k * step * c + 1] * weight : 0;
+		/* The standard weighs the signal before it transforms it: in the signal's type. */
+		x[k] = job->rounds ? (struct fft_number){(float)product.re, (float)product.im} : product;
 	}
 	memset(x + job->count_in, 0, (size_t)(job->length - job->count_in) * sizeof(*x));
 	if (!job->symmetric)
@@ -277,6 +278,7 @@ static int run_stft(struct op_call *call)
 	if (!err && tensor_count(&work) > 0) {
 		job.in = wide.data;
 		job.window = window.data;
+		job.rounds = window.data && in->dtype != DTYPE_F64;
 		job.out = work.data;
 		err = run_lines(call, &job, false, in->dims[0] * job.frames);
 	}
