@@ -15,6 +15,12 @@
 #include "runtime/cpu/random_stream.h"
 #include "runtime/cpu/strided_copy.h"
 
+/* Opset 22 has the float8 types too. */
+static bool is_float(enum dtype type)
+{
+	return dtype_is_float(type) || (type >= DTYPE_F8E4M3FN && type <= DTYPE_F8E5M2FNUZ);
+}
+
 /* Does this call train, and with which ratio? */
 static int read_mode(struct op_call *call, bool *training, double *ratio)
 {
@@ -27,7 +33,7 @@ static int read_mode(struct op_call *call, bool *training, double *ratio)
 		if (training_in && (training_in->dtype != DTYPE_BOOL || tensor_count(training_in) != 1))
 			return op_fail(call, -EINVAL, "Dropout: training_mode (input 2) is %s, expected one bool",
 				       dtype_name(training_in->dtype));
-		if (ratio_in && (!dtype_is_float(ratio_in->dtype) || tensor_count(ratio_in) != 1))
+		if (ratio_in && (!is_float(ratio_in->dtype) || tensor_count(ratio_in) != 1))
 			return op_fail(call, -EINVAL, "Dropout: ratio (input 1) is %s, expected one float",
 				       dtype_name(ratio_in->dtype));
 		*training = training_in && tensor_get_s64(training_in, 0) != 0;
@@ -45,12 +51,29 @@ static int read_mode(struct op_call *call, bool *training, double *ratio)
 struct dropout_job {
 	struct random_stream stream;
 	double ratio;
-	cast_fn widen, narrow;
+	enum dtype type;
 	const char *in;
 	char *out, *mask;
 	size_t size, mask_size;
 	char one[8];
 };
+
+/* Element @i of the input, scaled, as element @i of the output. */
+static void scale_element(const struct dropout_job *job, int64_t i, double scale)
+{
+	const char *from = job->in + (size_t)i * job->size;
+	char *to = job->out + (size_t)i * job->size;
+	double x;
+
+	if (dtype_is_narrow_float(job->type)) {
+		*(uint8_t *)to = f32_to_narrow(job->type,
+					       (float)(narrow_to_f32(job->type, *(const uint8_t *)from) * scale), true);
+		return;
+	}
+	cast_row(job->type, DTYPE_F64)(1, from, &x);
+	x *= scale;
+	cast_row(DTYPE_F64, job->type)(1, &x, to);
+}
 
 static void drop_range(void *arg, int64_t begin, int64_t end)
 {
@@ -59,14 +82,11 @@ static void drop_range(void *arg, int64_t begin, int64_t end)
 
 	for (int64_t i = begin; i < end; i++) {
 		bool kept = job->ratio == 0 || random_uniform(&job->stream, i) >= job->ratio;
-		double x = 0;
 
-		if (job->out) {
-			if (kept)
-				job->widen(1, job->in + (size_t)i * job->size, &x);
-			x *= scale;
-			job->narrow(1, &x, job->out + (size_t)i * job->size);
-		}
+		if (job->out && kept)
+			scale_element(job, i, scale);
+		else if (job->out)
+			memset(job->out + (size_t)i * job->size, 0, job->size);
 		if (job->mask && kept)
 			memcpy(job->mask + (size_t)i * job->mask_size, job->one, job->mask_size);
 		else if (job->mask)
@@ -86,9 +106,7 @@ static int run_dropout(struct op_call *call)
 
 	if (err)
 		return err;
-	job.widen = cast_row(in->dtype, DTYPE_F64);
-	job.narrow = cast_row(DTYPE_F64, in->dtype);
-	if (!dtype_is_float(in->dtype) || !job.widen || !job.narrow)
+	if (!is_float(in->dtype))
 		return op_fail(call, -ENOTSUP, "Dropout: input 0 is %s", dtype_name(in->dtype));
 	if (!training || job.ratio == 0) {
 		job.ratio = 0;
@@ -104,6 +122,7 @@ static int run_dropout(struct op_call *call)
 	job.mask = op_wanted(call, 1) ? call->outputs[1]->data : NULL;
 	if (!job.out && !job.mask)
 		return 0;
+	job.type = in->dtype;
 	job.in = in->data;
 	job.size = dtype_size(in->dtype);
 	job.mask_size = dtype_size(mask_type);

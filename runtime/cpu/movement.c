@@ -594,12 +594,28 @@ static int run_pad(struct op_call *call)
 
 /* ---- ReverseSequence ---- */
 
+/* Reverse @count steps of @size bytes, @stride bytes apart, in place: strings stay the output's own. */
+static void reverse_steps(char *first, int64_t count, int64_t stride, size_t size)
+{
+	for (int64_t i = 0; i < count / 2; i++) {
+		char *a = first + i * stride, *b = first + (count - 1 - i) * stride, swap[256];
+
+		for (size_t at = 0; at < size; at += sizeof(swap)) {
+			size_t part = size - at < sizeof(swap) ? size - at : sizeof(swap);
+
+			memcpy(swap, a + at, part);
+			memcpy(a + at, b + at, part);
+			memcpy(b + at, swap, part);
+		}
+	}
+}
+
 static int run_reverse_sequence(struct op_call *call)
 {
 	const struct tensor *in = call->inputs[0];
 	int64_t batch = op_attr_int(call->node, "batch_axis", 1), time = op_attr_int(call->node, "time_axis", 0);
-	struct strided_copy copy = {.rank = 3, .size = dtype_size(in->dtype)};
 	int64_t strides[TENSOR_MAX_RANK];
+	size_t size = dtype_size(in->dtype);
 	struct tensor lengths;
 	int err;
 
@@ -608,8 +624,6 @@ static int run_reverse_sequence(struct op_call *call)
 	err = op_output_copy(call, 0, in, in->rank, in->dims);
 	if (err || !op_wanted(call, 0))
 		return err;
-	if (in->dtype == DTYPE_STRING)
-		return op_fail(call, -ENOTSUP, "ReverseSequence: elements of type string");
 	err = op_input_s64(call, 1, false, &lengths);
 	if (err)
 		return err;
@@ -618,24 +632,14 @@ static int run_reverse_sequence(struct op_call *call)
 			      tensor_count(&lengths), in->dims[batch]);
 	dense_strides(in->rank, in->dims, strides);
 	for (int64_t b = 0; !err && b < in->dims[batch] && tensor_count(in) > 0; b++) {
-		int64_t length = ((int64_t *)lengths.data)[b], inner = strides[1];
+		int64_t length = ((int64_t *)lengths.data)[b];
 
-		if (length < 0 || length > in->dims[time]) {
+		if (length < 0 || length > in->dims[time])
 			err = op_fail(call, -EINVAL, "ReverseSequence: length %" PRId64 " of %" PRId64 " steps", length,
 				      in->dims[time]);
-			break;
-		}
-		if (length == 0)
-			continue;
-		copy.rank = 2;
-		copy.dims[0] = length;
-		copy.dims[1] = inner;
-		copy.dst_strides[0] = strides[time];
-		copy.src_strides[0] = -strides[time];
-		copy.dst_strides[1] = copy.src_strides[1] = 1;
-		copy.dst = (char *)call->outputs[0]->data + b * strides[batch] * (int64_t)copy.size;
-		copy.src = (char *)in->data + (b * strides[batch] + (length - 1) * strides[time]) * (int64_t)copy.size;
-		strided_copy_run(copy, NULL);
+		else
+			reverse_steps((char *)call->outputs[0]->data + b * strides[batch] * (int64_t)size, length,
+				      strides[time] * (int64_t)size, (size_t)strides[1] * size);
 	}
 	tensor_finish(&lengths);
 	return err;
@@ -643,19 +647,26 @@ static int run_reverse_sequence(struct op_call *call)
 
 /* ---- Trilu ---- */
 
+/* Zeros, or empty strings. */
+static void clear_elements(struct tensor *t, int64_t first, int64_t count)
+{
+	size_t size = dtype_size(t->dtype);
+
+	for (int64_t i = first; i < first + count && t->dtype == DTYPE_STRING; i++)
+		free(((struct tensor_string *)t->data)[i].data);
+	memset((char *)t->data + (size_t)first * size, 0, (size_t)count * size);
+}
+
 static int run_trilu(struct op_call *call)
 {
 	const struct tensor *in = call->inputs[0], *shift = op_input(call, 1);
 	bool upper = op_attr_int(call->node, "upper", 1) != 0;
 	int64_t k = shift && tensor_count(shift) == 1 ? tensor_get_s64(shift, 0) : 0, rows, columns;
-	size_t size = dtype_size(in->dtype);
 	int err;
 
 	if (in->rank < 2 || (shift && tensor_count(shift) > 1))
 		return op_fail(call, -EINVAL,
 			       in->rank < 2 ? "Trilu: input 0 is no matrix" : "Trilu: k (input 1) is not a scalar");
-	if (in->dtype == DTYPE_STRING)
-		return op_fail(call, -ENOTSUP, "Trilu: elements of type string");
 	err = op_output_copy(call, 0, in, in->rank, in->dims);
 	if (err || !op_wanted(call, 0) || tensor_count(in) == 0)
 		return err;
@@ -668,7 +679,7 @@ static int run_trilu(struct op_call *call)
 		int64_t begin = clamp_position(upper ? 0 : diagonal + 1, 0, columns);
 		int64_t end = clamp_position(upper ? diagonal : columns, begin, columns);
 
-		memset((char *)call->outputs[0]->data + (line * columns + begin) * size, 0, (end - begin) * size);
+		clear_elements(call->outputs[0], line * columns + begin, end - begin);
 	}
 	return 0;
 }

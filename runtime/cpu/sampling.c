@@ -21,6 +21,7 @@ enum grid_padding { GRID_ZEROS, GRID_BORDER, GRID_REFLECTION };
 
 #define GRID_MAX_SPATIAL 3
 #define GRID_MAX_TAPS 4
+#define GRID_MAX_CORNERS 64
 
 /*
  * struct grid_job - images [batch, channels, spatial…] read at [batch, positions, spatial]
@@ -33,14 +34,15 @@ struct grid_job {
 	int spatial;
 	int64_t channels, positions, image;
 	int64_t dims[GRID_MAX_SPATIAL], strides[GRID_MAX_SPATIAL];
-	const float *in, *grid;
-	float *out;
+	const double *grid;
+	const void *in;
+	void *out;
 };
 
 struct axis_taps {
 	int count;
 	int64_t index[GRID_MAX_TAPS]; /* -1: outside, reads as zero */
-	float weight[GRID_MAX_TAPS];
+	double weight[GRID_MAX_TAPS];
 };
 
 /* Fold @x into [lo, hi] as between two mirrors. */
@@ -76,7 +78,7 @@ static int64_t padded_index(const struct grid_job *job, double x, int64_t length
 }
 
 /* Keys's kernel with a = -0.75, for the four positions around one at @t past the second. */
-static void cubic_weights(double t, float *weight)
+static void cubic_weights(double t, double *weight)
 {
 	const double a = -0.75;
 	double d[4] = {1 + t, t, 1 - t, 2 - t};
@@ -87,10 +89,10 @@ static void cubic_weights(double t, float *weight)
 }
 
 /* Where one grid coordinate in [-1, 1] reads on an axis of @length. */
-static void find_taps(const struct grid_job *job, float coordinate, int64_t length, struct axis_taps *taps)
+static void find_taps(const struct grid_job *job, double coordinate, int64_t length, struct axis_taps *taps)
 {
-	double x = job->align ? ((double)coordinate + 1) / 2 * (double)(length - 1)
-			      : (((double)coordinate + 1) * (double)length - 1) / 2;
+	double x =
+		job->align ? (coordinate + 1) / 2 * (double)(length - 1) : ((coordinate + 1) * (double)length - 1) / 2;
 	double first;
 
 	/* Also keeps the conversions to integers defined, for NaN and infinity from a hostile grid. */
@@ -112,7 +114,7 @@ static void find_taps(const struct grid_job *job, float coordinate, int64_t leng
 	if (job->mode == GRID_CUBIC) {
 		cubic_weights(x - floor(x), taps->weight);
 	} else {
-		taps->weight[1] = (float)(x - first);
+		taps->weight[1] = x - first;
 		taps->weight[0] = 1 - taps->weight[1];
 	}
 	for (int i = 0; i < taps->count; i++)
@@ -120,7 +122,7 @@ static void find_taps(const struct grid_job *job, float coordinate, int64_t leng
 }
 
 /* The product of the axes' taps as offsets and weights; returns how many count. */
-static int multiply_taps(const struct grid_job *job, const struct axis_taps *taps, int64_t *offset, float *weight)
+static int multiply_taps(const struct grid_job *job, const struct axis_taps *taps, int64_t *offset, double *weight)
 {
 	int total = 1, used = 0;
 
@@ -145,29 +147,55 @@ static int multiply_taps(const struct grid_job *job, const struct axis_taps *tap
 	return used;
 }
 
-static void sample_positions(void *arg, int64_t begin, int64_t end)
+/* All taps of position @p of the grid; returns how many count. */
+static int find_position(const struct grid_job *job, int64_t p, int64_t *offset, double *weight)
 {
-	const struct grid_job *job = arg;
+	struct axis_taps taps[GRID_MAX_SPATIAL];
 
-	for (int64_t p = begin; p < end; p++) {
-		int64_t batch = p / job->positions, at = p % job->positions;
-		const float *image = job->in + batch * job->channels * job->image;
-		float *out = job->out + batch * job->channels * job->positions + at;
-		struct axis_taps taps[GRID_MAX_SPATIAL];
-		int64_t offset[64];
-		float weight[64];
-		int used;
+	for (int d = 0; d < job->spatial; d++)
+		find_taps(job, job->grid[p * job->spatial + job->spatial - 1 - d], job->dims[d], &taps[d]);
+	return multiply_taps(job, taps, offset, weight);
+}
 
-		for (int d = 0; d < job->spatial; d++)
-			find_taps(job, job->grid[p * job->spatial + job->spatial - 1 - d], job->dims[d], &taps[d]);
-		used = multiply_taps(job, taps, offset, weight);
-		for (int64_t c = 0; c < job->channels; c++) {
-			float sum = 0;
+#define SAMPLE_POSITIONS(T)                                                                                    \
+	static void sample_##T(void *arg, int64_t begin, int64_t end)                                          \
+	{                                                                                                      \
+		const struct grid_job *job = arg;                                                              \
+                                                                                                               \
+		for (int64_t p = begin; p < end; p++) {                                                        \
+			int64_t batch = p / job->positions, at = p % job->positions, offset[GRID_MAX_CORNERS]; \
+			const T *image = (const T *)job->in + batch * job->channels * job->image;              \
+			T *out = (T *)job->out + batch * job->channels * job->positions + at;                  \
+			double weight[GRID_MAX_CORNERS];                                                       \
+			int used = find_position(job, p, offset, weight);                                      \
+                                                                                                               \
+			for (int64_t c = 0; c < job->channels; c++) {                                          \
+				T sum = 0;                                                                     \
+                                                                                                               \
+				for (int i = 0; i < used; i++)                                                 \
+					sum += (T)weight[i] * image[c * job->image + offset[i]];               \
+				out[c * job->positions] = sum;                                                 \
+			}                                                                                      \
+		}                                                                                              \
+	}
+SAMPLE_POSITIONS(float)
+SAMPLE_POSITIONS(double)
 
-			for (int i = 0; i < used; i++)
-				sum += weight[i] * image[c * job->image + offset[i]];
-			out[c * job->positions] = sum;
-		}
+/* The one element that a nearest sample is, of any type; outside it is zero, or the empty string. */
+static void sample_nearest(struct grid_job *job, const struct tensor *in, struct tensor *out)
+{
+	size_t size = dtype_size(in->dtype);
+
+	memset(out->data, 0, tensor_bytes(out));
+	for (int64_t p = 0; p < out->dims[0] * job->positions; p++) {
+		int64_t batch = p / job->positions, at = p % job->positions, offset[GRID_MAX_CORNERS];
+		double weight[GRID_MAX_CORNERS];
+
+		if (!find_position(job, p, offset, weight))
+			continue;
+		for (int64_t c = batch * job->channels; c < (batch + 1) * job->channels; c++)
+			memcpy((char *)out->data + (size_t)(c * job->positions + at) * size,
+			       (const char *)in->data + (size_t)(c * job->image + offset[0]) * size, size);
 	}
 }
 
@@ -223,11 +251,84 @@ static int grid_shapes(struct op_call *call, struct grid_job *job, int64_t *dims
 	return 0;
 }
 
+/* Nearest samples of a type that is not computed with: moved as they are. */
+static int run_grid_moves(struct op_call *call, struct grid_job *job, const int64_t *dims)
+{
+	const struct tensor *in = call->inputs[0];
+	int err;
+
+	if (job->mode != GRID_NEAREST)
+		return op_fail(call, -EINVAL, "GridSample: attribute mode is not nearest, and input 0 is %s",
+			       dtype_name(in->dtype));
+	err = op_output(call, 0, in->dtype, in->rank, dims);
+	if (err || tensor_count(call->outputs[0]) == 0)
+		return err;
+	sample_nearest(job, in, call->outputs[0]);
+	return in->dtype == DTYPE_STRING ? strings_own(call, call->outputs[0]) : 0;
+}
+
+/* Float types up to 32 bits are computed in float32, all else in float64: integers are truncated, anything but 0 is true. */
+static int run_grid_numbers(struct op_call *call, struct grid_job *job, const int64_t *dims)
+{
+	const struct tensor *in = call->inputs[0];
+	enum dtype type = dtype_is_float(in->dtype) && in->dtype != DTYPE_F64 ? DTYPE_F32 : DTYPE_F64;
+	struct tensor wide = {0}, work = {0};
+	int err = tensor_cast(in, type, &wide);
+
+	if (!err)
+		err = tensor_init(&work, type, in->rank, dims);
+	if (err)
+		op_fail(call, err, "GridSample: no memory for a copy of input 0");
+	if (!err) {
+		job->in = wide.data;
+		job->out = work.data;
+		if (tensor_count(&work) > 0)
+			parallel_range(call->pool, dims[0] * job->positions,
+				       PARALLEL_GRAIN / 16 / (job->channels + 1) + 1,
+				       type == DTYPE_F32 ? sample_float : sample_double, job);
+		err = op_output_cast(call, 0, in->dtype, &work);
+	}
+	tensor_finish(&wide);
+	tensor_finish(&work);
+	return err;
+}
+
+/* Real and imaginary parts are channels of their own. */
+static int run_grid_complex(struct op_call *call, struct grid_job *job, const int64_t *dims)
+{
+	const struct tensor *in = call->inputs[0];
+	enum dtype part = in->dtype == DTYPE_C64 ? DTYPE_F32 : DTYPE_F64;
+	int64_t plane_dims[2] = {2, tensor_count(in)}, result_dims[2] = {2, dims_count(in->rank, dims)};
+	int64_t batches = dims[0], size = (int64_t)dtype_size(part);
+	struct tensor planes = {0}, results = {0};
+	int err = result_dims[1] < 0 ? -EOVERFLOW : tensor_init(&planes, part, 2, plane_dims);
+
+	if (!err)
+		err = tensor_init(&results, part, 2, result_dims);
+	if (!err)
+		err = op_output(call, 0, in->dtype, in->rank, dims);
+	for (int64_t i = 0; !err && i < 2 * plane_dims[1]; i++)
+		memcpy((char *)planes.data + (i % 2 * plane_dims[1] + i / 2) * size, (char *)in->data + i * size, size);
+	for (int k = 0; !err && k < 2 && result_dims[1] > 0; k++) {
+		job->in = (char *)planes.data + k * plane_dims[1] * size;
+		job->out = (char *)results.data + k * result_dims[1] * size;
+		parallel_range(call->pool, batches * job->positions, PARALLEL_GRAIN / 16 / (job->channels + 1) + 1,
+			       part == DTYPE_F32 ? sample_float : sample_double, job);
+	}
+	for (int64_t i = 0; !err && i < 2 * result_dims[1]; i++)
+		memcpy((char *)call->outputs[0]->data + i * size,
+		       (char *)results.data + (i % 2 * result_dims[1] + i / 2) * size, size);
+	tensor_finish(&planes);
+	tensor_finish(&results);
+	return err;
+}
+
 static int run_grid_sample(struct op_call *call)
 {
-	struct tensor in = {0}, grid = {0}, work = {0};
+	const struct tensor *in = call->inputs[0];
 	int64_t dims[TENSOR_MAX_RANK];
 	struct grid_job job = {0};
+	struct tensor grid = {0};
 	int err;
 
 	if (!op_wanted(call, 0))
@@ -236,23 +337,19 @@ static int run_grid_sample(struct op_call *call)
 	if (!err)
 		err = grid_shapes(call, &job, dims);
 	if (!err)
-		err = op_input_float(call, 0, DTYPE_F32, &in);
-	if (!err)
-		err = op_input_float(call, 1, DTYPE_F32, &grid);
-	if (!err)
-		err = tensor_init(&work, DTYPE_F32, in.rank, dims);
+		err = op_input_float(call, 1, DTYPE_F64, &grid);
 	if (!err) {
-		job.in = in.data;
 		job.grid = grid.data;
-		job.out = work.data;
-		if (tensor_count(&work) > 0)
-			parallel_range(call->pool, dims[0] * job.positions,
-				       PARALLEL_GRAIN / 16 / (job.channels + 1) + 1, sample_positions, &job);
-		err = op_output_cast(call, 0, call->inputs[0]->dtype, &work);
+		if (in->dtype == DTYPE_STRING)
+			err = run_grid_moves(call, &job, dims);
+		else if (in->dtype == DTYPE_C64 || in->dtype == DTYPE_C128)
+			err = run_grid_complex(call, &job, dims);
+		else if (dtype_is_float(in->dtype) || dtype_is_integer(in->dtype) || in->dtype == DTYPE_BOOL)
+			err = run_grid_numbers(call, &job, dims);
+		else
+			err = op_fail(call, -ENOTSUP, "GridSample: input 0 is %s", dtype_name(in->dtype));
 	}
-	tensor_finish(&in);
 	tensor_finish(&grid);
-	tensor_finish(&work);
 	return err;
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * Operators that place or read pixels by geometry: DeformConv, AffineGrid, CenterCropPad, MaxRoiPool, MaxUnpool, Col2Im,
+ * Operators that place or read pixels by geometry: DeformConv, AffineGrid, GridSample, CenterCropPad, MaxRoiPool, MaxUnpool, Col2Im,
  * CumProd. Expectations by hand, or by the plain definition.
  */
 #include <errno.h>
 #include <math.h>
 #include <string.h>
 
+#include "runtime/cpu/cast.h"
 #include "tests/unit/cpu/op_case.h"
 
 static struct cpu_pool *pool;
@@ -188,6 +189,92 @@ static void affine_grid_names_what_does_not_fit(void **state)
 	set_s64(&c, 5, (int64_t[]){1, 1, 2, 2, 2});
 	op_case_expect_error(&c, -EINVAL, "is not [1, 3, 4]");
 	op_case_finish(&c);
+}
+
+/* ---- GridSample ---- */
+
+/* Halfway between 1 and 4, above 2 and 8: every type as it rounds; complex numbers part by part. */
+static void samples_have_the_type_of_the_image(void **state)
+{
+	static const double image[] = {1, 4, 2, 8};
+	static const struct {
+		enum dtype type;
+		double want;
+	} cases[] = {
+		{DTYPE_F32, 3.75}, {DTYPE_F64, 3.75}, {DTYPE_F16, 3.75}, {DTYPE_BF16, 3.75},
+		{DTYPE_S8, 3},     {DTYPE_U16, 3},    {DTYPE_S64, 3},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct op_case c;
+		struct tensor *in;
+
+		op_case_init(&c, "", "GridSample", 20);
+		in = op_case_input(&c, cases[i].type, 4, (int64_t[]){1, 1, 2, 2});
+		op_case_input(&c, DTYPE_F32, 4, (int64_t[]){1, 1, 1, 2});
+		cast_row(DTYPE_F64, cases[i].type)(4, image, in->data);
+		op_case_expect_ok(&c);
+		assert_int_equal(c.outputs[0].dtype, cases[i].type);
+		assert_true((dtype_is_float(cases[i].type)
+				     ? tensor_get_f64(&c.outputs[0], 0)
+				     : (double)tensor_get_s64(&c.outputs[0], 0)) == cases[i].want);
+		op_case_finish(&c);
+	}
+}
+
+static void complex_samples_are_those_of_their_parts(void **state)
+{
+	struct op_case whole, part[2];
+	float *in, *grid;
+
+	(void)state;
+	op_case_init(&whole, "", "GridSample", 20);
+	op_case_string(&whole, "mode", "cubic");
+	in = op_case_input(&whole, DTYPE_C64, 4, (int64_t[]){2, 3, 4, 5})->data;
+	grid = op_case_random(&whole, 4, (int64_t[]){2, 3, 3, 2});
+	for (int i = 0; i < 240; i++)
+		in[i] = random_float(-1, 1);
+	op_case_expect_ok(&whole);
+	for (int k = 0; k < 2; k++) {
+		float *plane;
+
+		op_case_init(&part[k], "", "GridSample", 20);
+		op_case_string(&part[k], "mode", "cubic");
+		plane = op_case_random(&part[k], 4, (int64_t[]){2, 3, 4, 5});
+		set_f32(&part[k], 4, (int64_t[]){2, 3, 3, 2}, grid);
+		for (int i = 0; i < 120; i++)
+			plane[i] = in[2 * i + k];
+		op_case_expect_ok(&part[k]);
+		expect_shape(&whole.outputs[0], 4, part[k].outputs[0].dims);
+		for (int i = 0; i < 54; i++)
+			assert_true(((float *)whole.outputs[0].data)[2 * i + k] ==
+				    ((float *)part[k].outputs[0].data)[i]);
+		op_case_finish(&part[k]);
+	}
+	op_case_finish(&whole);
+}
+
+/* The standard's cases: halves go to even in images, away from zero in volumes. */
+static void nearest_rounds_by_dimension(void **state)
+{
+	(void)state;
+	for (int spatial = 2; spatial <= 3; spatial++) {
+		struct op_case c;
+		float *grid;
+
+		op_case_init(&c, "", "GridSample", 22);
+		op_case_string(&c, "mode", "nearest");
+		set_f32(&c, 2 + spatial, (int64_t[]){1, 1, 2, 1, 1}, (float[]){1, 2});
+		grid = op_case_input(&c, DTYPE_F32, 2 + spatial,
+				     spatial == 2 ? (int64_t[]){1, 1, 1, 2} : (int64_t[]){1, 1, 1, 1, 3})
+			       ->data;
+		/* Position 0.5 of the outermost axis. */
+		grid[spatial - 1] = 0;
+		op_case_expect_ok(&c);
+		expect_near(&c.outputs[0], (float[]){spatial == 2 ? 1 : 2}, 0, 0);
+		op_case_finish(&c);
+	}
 }
 
 /* ---- CenterCropPad ---- */
@@ -397,6 +484,9 @@ int main(void)
 		cmocka_unit_test(affine_grid_maps_points),
 		cmocka_unit_test(affine_grid_of_volumes),
 		cmocka_unit_test(affine_grid_names_what_does_not_fit),
+		cmocka_unit_test(samples_have_the_type_of_the_image),
+		cmocka_unit_test(complex_samples_are_those_of_their_parts),
+		cmocka_unit_test(nearest_rounds_by_dimension),
 		cmocka_unit_test(middle_stays),
 		cmocka_unit_test(crop_names_what_does_not_fit),
 		cmocka_unit_test(regions_are_pooled),

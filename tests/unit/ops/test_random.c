@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/cpu/narrow_float.h"
 #include "runtime/cpu/random_stream.h"
 #include "tests/unit/cpu/op_case.h"
 
@@ -245,19 +246,22 @@ static void drop(struct op_case *c, int opset, float ratio, bool training, enum 
 	for (int64_t i = 0; i < COUNT; i++)
 		if (type == DTYPE_F32)
 			((float *)x->data)[i] = 3;
-		else
+		else if (type == DTYPE_F16)
 			((uint16_t *)x->data)[i] = f32_to_f16(3);
+		else
+			((uint8_t *)x->data)[i] = f32_to_narrow(type, 3, true);
 	op_case_scalar_f32(c, ratio);
 	*(uint8_t *)op_case_input(c, DTYPE_BOOL, 0, NULL)->data = training;
 }
 
 static void training_drops_and_scales(void **state)
 {
-	static const int opsets[] = {12, 13, 22};
+	static const int opsets[] = {12, 13, 22, 22};
+	static const enum dtype types[] = {DTYPE_F32, DTYPE_F16, DTYPE_F32, DTYPE_F8E4M3FN};
 
 	(void)state;
-	for (size_t k = 0; k < 3; k++) {
-		enum dtype type = k == 1 ? DTYPE_F16 : DTYPE_F32;
+	for (size_t k = 0; k < 4; k++) {
+		enum dtype type = types[k];
 		int64_t kept = 0;
 		struct op_case c;
 

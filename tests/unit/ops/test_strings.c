@@ -436,6 +436,56 @@ static void tfidf_names_what_does_not_fit(void **state)
 	op_case_finish(&c);
 }
 
+/* ---- strings that are moved ---- */
+
+static void sequences_of_strings_reverse(void **state)
+{
+	struct op_case c;
+
+	(void)state;
+	/* Two sequences of three steps, [time, batch]: the first reversed whole, of the second the first two. */
+	op_case_init(&c, "", "ReverseSequence", 10);
+	add_strings(&c, 2, (int64_t[]){3, 2}, (const char *[]){"a", "x", "b", "y", "", "z"});
+	memcpy(op_case_input(&c, DTYPE_S64, 1, (int64_t[]){2})->data, (int64_t[]){3, 2}, 16);
+	op_case_expect_ok(&c);
+	expect_strings(&c.outputs[0], (const char *[]){"", "y", "b", "x", "a", "z"});
+	op_case_finish(&c);
+}
+
+static void triangles_of_strings_are_emptied(void **state)
+{
+	struct op_case c;
+
+	(void)state;
+	op_case_init(&c, "", "Trilu", 14);
+	add_strings(&c, 2, (int64_t[]){2, 3}, (const char *[]){"a", "b", "c", "d", "e", "f"});
+	op_case_int(&c, "upper", 0);
+	op_case_expect_ok(&c);
+	expect_strings(&c.outputs[0], (const char *[]){"a", "", "", "d", "e", ""});
+	op_case_finish(&c);
+}
+
+static void strings_are_sampled_by_the_nearest(void **state)
+{
+	struct op_case c;
+
+	(void)state;
+	op_case_init(&c, "", "GridSample", 20);
+	add_strings(&c, 4, (int64_t[]){1, 1, 2, 2}, (const char *[]){"a", "b", "c", "d"});
+	memcpy(op_case_input(&c, DTYPE_F32, 4, (int64_t[]){1, 1, 3, 2})->data,
+	       (float[]){0.5f, -0.5f, -0.5f, 0.5f, 9, 9}, 24);
+	op_case_string(&c, "mode", "nearest");
+	op_case_expect_ok(&c);
+	expect_shape(&c.outputs[0], 4, (int64_t[]){1, 1, 1, 3});
+	expect_strings(&c.outputs[0], (const char *[]){"b", "c", ""});
+	op_case_finish(&c);
+	op_case_init(&c, "", "GridSample", 20);
+	add_strings(&c, 4, (int64_t[]){1, 1, 1, 1}, (const char *[]){"a"});
+	op_case_random(&c, 4, (int64_t[]){1, 1, 1, 2});
+	op_case_expect_error(&c, -EINVAL, "mode is not nearest, and input 0 is string");
+	op_case_finish(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -454,6 +504,9 @@ int main(void)
 		cmocka_unit_test(tfidf_counts_ngrams),
 		cmocka_unit_test(tfidf_weighs),
 		cmocka_unit_test(tfidf_names_what_does_not_fit),
+		cmocka_unit_test(sequences_of_strings_reverse),
+		cmocka_unit_test(triangles_of_strings_are_emptied),
+		cmocka_unit_test(strings_are_sampled_by_the_nearest),
 	};
 
 	return cmocka_run_group_tests_name("strings", tests, NULL, NULL);
