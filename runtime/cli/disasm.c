@@ -27,6 +27,20 @@ static void print_stream(const struct axm *axm, const uint8_t *code, const struc
 	}
 }
 
+/* Bodies of branches and loops: no instructions, their nodes run on the CPU. */
+static void print_bodies(const struct axm *axm)
+{
+	for (uint32_t g = 0; g < axm->num_graphs; g++) {
+		const struct axm_graph *graph = &axm->graphs[g];
+
+		printf("body %u %s: %u inputs, %u outputs, on the CPU\n", g, axm_string(axm, graph->name),
+		       graph->num_inputs, graph->num_outputs);
+		for (uint32_t n = graph->first_node; n < graph->first_node + graph->num_nodes; n++)
+			printf("  %8u  %s  ; %s\n", n, axm_string(axm, axm->nodes[n].op_type),
+			       axm_string(axm, axm->nodes[n].name));
+	}
+}
+
 int command_disasm(int argc, char **argv)
 {
 	struct package_input input;
@@ -54,6 +68,7 @@ int command_disasm(int argc, char **argv)
 		for (unsigned int tile = 0; tile < header.num_tiles; tile++)
 			print_stream(&input.axm, bytes, &header, tile);
 	}
+	print_bodies(&input.axm);
 	package_input_close(&input);
 	return code;
 }

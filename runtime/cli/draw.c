@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/cpu/op.h"
+
 enum { BOX_WIDTH = 168, BOX_HEIGHT = 40, GAP_X = 24, GAP_Y = 36, MARGIN = 24, LEGEND = 40 };
 
 static const char *const device_fill[] = {"#bfe3c8", "#a9d6e5", "#c9d7f8", "#d5e8b0"};
@@ -24,6 +26,54 @@ static void put_plain(FILE *out, const char *text, size_t most)
 {
 	for (size_t i = 0; text[i] && i < most; i++)
 		fputc(strchr("<>&\"'\\[]{}|`", text[i]) || (unsigned char)text[i] < 0x20 ? '_' : text[i], out);
+}
+
+/* A body's inputs come from its node; without inputs the first node of the body stands for it. */
+static void enter_bodies(const struct axm *axm, uint32_t n, uint32_t *producer,
+			 void (*edge)(uint32_t from, uint32_t to, void *arg), void *arg)
+{
+	const struct axm_node *node = &axm->nodes[n];
+
+	for (uint32_t a = node->attrs_first; a < node->attrs_first + node->num_attrs; a++) {
+		const struct axm_graph *body;
+
+		if (axm->attrs[a].type != ATTR_GRAPH)
+			continue;
+		body = &axm->graphs[axm->attrs[a].i];
+		for (uint32_t i = 0; i < body->num_inputs; i++)
+			producer[axm->ids[body->inputs_first + i]] = n;
+		if (!body->num_inputs && body->num_nodes)
+			edge(n, body->first_node, arg);
+	}
+}
+
+/* The attribute that body @g is, and its node. */
+static const struct axm_attr *body_attr(const struct axm *axm, uint32_t g, const struct axm_node **node)
+{
+	for (uint32_t n = 0; n < axm->num_nodes; n++)
+		for (uint32_t a = axm->nodes[n].attrs_first; a < axm->nodes[n].attrs_first + axm->nodes[n].num_attrs;
+		     a++)
+			if (axm->attrs[a].type == ATTR_GRAPH && axm->attrs[a].i == g) {
+				*node = &axm->nodes[n];
+				return &axm->attrs[a];
+			}
+	*node = NULL;
+	return NULL;
+}
+
+/* "then_branch of If NAME" */
+static void put_body_label(const struct axm *axm, uint32_t g, FILE *out)
+{
+	const struct axm_node *node;
+	const struct axm_attr *attr = body_attr(axm, g, &node);
+
+	if (!attr)
+		return;
+	put_plain(out, axm_string(axm, attr->name), 64);
+	fputs(" of ", out);
+	put_plain(out, axm_string(axm, node->op_type), 64);
+	fputs(" ", out);
+	put_plain(out, axm_string(axm, node->name), 64);
 }
 
 /* Calls edge(from, to, arg) for every pair of nodes with a value between them. */
@@ -43,6 +93,7 @@ static int for_edges(const struct axm *axm, void (*edge)(uint32_t from, uint32_t
 			if (id != AXM_NO_ID && producer[id] != AXM_NO_ID)
 				edge(producer[id], n, arg);
 		}
+		enter_bodies(axm, n, producer, edge, arg);
 		for (uint32_t i = 0; i < node->num_outputs; i++) {
 			uint32_t id = axm->ids[node->outputs_first + i];
 
@@ -59,6 +110,18 @@ static void dot_edge(uint32_t from, uint32_t to, void *arg)
 	fprintf(arg, "\tn%u -> n%u;\n", from, to);
 }
 
+static void dot_nodes(const struct axm *axm, uint32_t first, uint32_t count, FILE *out)
+{
+	for (uint32_t n = first; n < first + count; n++) {
+		fprintf(out, "\t\tn%u [fillcolor=\"%s\", label=\"", n, fill_of(axm, &axm->nodes[n]));
+		put_plain(out, axm_string(axm, axm->nodes[n].op_type), 64);
+		fputs("\\n", out);
+		put_plain(out, axm_string(axm, axm->nodes[n].name), 64);
+		fputs("\"];\n", out);
+	}
+	fputs("\t}\n", out);
+}
+
 int draw_dot(const struct axm *axm, FILE *out)
 {
 	int err;
@@ -69,14 +132,13 @@ int draw_dot(const struct axm *axm, FILE *out)
 
 		fprintf(out, "\tsubgraph cluster_%u {\n\t\tlabel=\"%s region %u\";\n", r,
 			region->device ? "NPU" : "CPU", r);
-		for (uint32_t n = region->first_node; n < region->first_node + region->num_nodes; n++) {
-			fprintf(out, "\t\tn%u [fillcolor=\"%s\", label=\"", n, fill_of(axm, &axm->nodes[n]));
-			put_plain(out, axm_string(axm, axm->nodes[n].op_type), 64);
-			fputs("\\n", out);
-			put_plain(out, axm_string(axm, axm->nodes[n].name), 64);
-			fputs("\"];\n", out);
-		}
-		fputs("\t}\n", out);
+		dot_nodes(axm, region->first_node, region->num_nodes, out);
+	}
+	for (uint32_t g = 0; g < axm->num_graphs; g++) {
+		fprintf(out, "\tsubgraph cluster_body_%u {\n\t\tstyle=dashed;\n\t\tlabel=\"", g);
+		put_body_label(axm, g, out);
+		fputs("\";\n", out);
+		dot_nodes(axm, axm->graphs[g].first_node, axm->graphs[g].num_nodes, out);
 	}
 	err = for_edges(axm, dot_edge, out);
 	fputs("}\n", out);
@@ -88,6 +150,18 @@ static void mermaid_edge(uint32_t from, uint32_t to, void *arg)
 	fprintf(arg, "    n%u --> n%u\n", from, to);
 }
 
+static void mermaid_nodes(const struct axm *axm, uint32_t first, uint32_t count, FILE *out)
+{
+	for (uint32_t n = first; n < first + count; n++) {
+		fprintf(out, "        n%u[\"", n);
+		put_plain(out, axm_string(axm, axm->nodes[n].op_type), 64);
+		fputs(" ", out);
+		put_plain(out, axm_string(axm, axm->nodes[n].name), 64);
+		fprintf(out, "\"]\n        style n%u fill:%s\n", n, fill_of(axm, &axm->nodes[n]));
+	}
+	fputs("    end\n", out);
+}
+
 int draw_mermaid(const struct axm *axm, FILE *out)
 {
 	int err;
@@ -97,14 +171,13 @@ int draw_mermaid(const struct axm *axm, FILE *out)
 		const struct axm_region *region = &axm->regions[r];
 
 		fprintf(out, "    subgraph r%u [\"%s region %u\"]\n", r, region->device ? "NPU" : "CPU", r);
-		for (uint32_t n = region->first_node; n < region->first_node + region->num_nodes; n++) {
-			fprintf(out, "        n%u[\"", n);
-			put_plain(out, axm_string(axm, axm->nodes[n].op_type), 64);
-			fputs(" ", out);
-			put_plain(out, axm_string(axm, axm->nodes[n].name), 64);
-			fprintf(out, "\"]\n        style n%u fill:%s\n", n, fill_of(axm, &axm->nodes[n]));
-		}
-		fputs("    end\n", out);
+		mermaid_nodes(axm, region->first_node, region->num_nodes, out);
+	}
+	for (uint32_t g = 0; g < axm->num_graphs; g++) {
+		fprintf(out, "    subgraph b%u [\"", g);
+		put_body_label(axm, g, out);
+		fputs("\"]\n", out);
+		mermaid_nodes(axm, axm->graphs[g].first_node, axm->graphs[g].num_nodes, out);
 	}
 	err = for_edges(axm, mermaid_edge, out);
 	return err;

@@ -49,7 +49,8 @@ int inputs_read_file(const char *path, const struct accel_value_info *info, stru
 	if (has_suffix(path, ".npy"))
 		err = npy_read(path, tensor, error, sizeof(error));
 	else if (has_suffix(path, ".pb"))
-		err = onnx_tensor_read(path, tensor, error, sizeof(error));
+		err = onnx_value_read(path, info ? (enum dtype)info->dtype : DTYPE_UNDEFINED, tensor, error,
+				      sizeof(error));
 	else
 		return complain(-EINVAL, "%s: inputs are .npy, .pb or .raw files", path);
 	if (err)
@@ -117,7 +118,7 @@ static int make_input(const struct accel_value_info *info, uint64_t seed, struct
 		dims[d] = info->dims[d] < 0 ? 1 : info->dims[d];
 	if (!dtype_is_float(type) && !dtype_is_integer(type) && type != DTYPE_BOOL)
 		return complain(-EINVAL, "input %s: no values of type %s can be made; give a file", info->name,
-				dtype_name(type));
+				*info->type ? info->type : dtype_name(type));
 	err = tensor_init(tensor, type, info->rank, dims);
 	if (err)
 		return complain(err, "input %s: %s", info->name, strerror(-err));
@@ -230,39 +231,67 @@ static bool same_string(const void *a, const void *b, int64_t i)
 	return x->size == y->size && !memcmp(x->data, y->data, x->size);
 }
 
-void inputs_compare(const struct accel_tensor *actual, const struct tensor *expected, double rtol, double atol,
-		    struct difference *difference)
+static void compare_tensors(const struct tensor *actual, const struct tensor *expected, double rtol, double atol,
+			    struct difference *difference)
 {
-	struct tensor mine;
+	bool complex = expected->dtype == DTYPE_C64 || expected->dtype == DTYPE_C128;
+	int64_t count = tensor_count(expected);
 
-	*difference = (struct difference){.total = tensor_count(expected), .largest = -1};
-	if (actual->dtype != (int32_t)expected->dtype)
-		difference->what = "type";
-	else if (actual->rank != expected->rank ||
-		 memcmp(actual->dims, expected->dims, (size_t)actual->rank * sizeof(int64_t)))
-		difference->what = "shape";
-	if (difference->what ||
-	    tensor_init_view(&mine, expected->dtype, expected->rank, expected->dims, actual->data, actual->size)) {
-		difference->count = difference->total + 1;
+	if (complex) { /* real and imaginary parts are numbers of their own */
+		enum dtype part = expected->dtype == DTYPE_C64 ? DTYPE_F32 : DTYPE_F64;
+		struct tensor a = {.dtype = part, .rank = 1, .dims = {2 * count}, .data = actual->data};
+		struct tensor e = {.dtype = part, .rank = 1, .dims = {2 * count}, .data = expected->data};
+
+		compare_tensors(&a, &e, rtol, atol, difference);
 		return;
 	}
-	for (int64_t i = 0; i < difference->total; i++) {
+	for (int64_t i = 0; i < count; i++) {
 		double a, e, distance;
 
 		if (expected->dtype == DTYPE_STRING) {
 			difference->count += !same_string(actual->data, expected->data, i);
 			continue;
 		}
-		a = tensor_get_f64(&mine, i);
+		a = tensor_get_f64(actual, i);
 		e = tensor_get_f64(expected, i);
 		distance = isnan(a) && isnan(e) ? 0 : a == e ? 0 : fabs(a - e);
 		if (distance != 0 && !(distance <= atol + rtol * fabs(e)))
 			difference->count++;
 		if (distance > difference->largest || isnan(distance)) {
 			difference->largest = distance;
-			difference->index = i;
+			difference->index = difference->total + i;
 			difference->actual = a;
 			difference->expected = e;
 		}
 	}
+	difference->total += count;
+}
+
+static void compare_values(const struct tensor *actual, const struct tensor *expected, double rtol, double atol,
+			   struct difference *difference)
+{
+	int64_t count = tensor_count(expected);
+
+	if (actual->dtype != expected->dtype)
+		difference->what = "type";
+	else if (!tensor_same_shape(actual, expected))
+		difference->what = dtype_is_nested(expected->dtype) ? "number of elements" : "shape";
+	if (difference->what) {
+		difference->count += count + 1;
+		difference->total += count;
+		return;
+	}
+	if (!dtype_is_nested(expected->dtype)) {
+		compare_tensors(actual, expected, rtol, atol, difference);
+		return;
+	}
+	for (int64_t i = 0; i < count && !difference->what; i++)
+		compare_values(&tensor_elements(actual)[i], &tensor_elements(expected)[i], rtol, atol, difference);
+}
+
+void inputs_compare(const struct tensor *actual, const struct tensor *expected, double rtol, double atol,
+		    struct difference *difference)
+{
+	*difference = (struct difference){.largest = -1};
+	compare_values(actual, expected, rtol, atol, difference);
 }

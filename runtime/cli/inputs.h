@@ -24,7 +24,10 @@ struct inputs {
 int inputs_load(const struct accel_session *session, const struct options *options, struct inputs *inputs);
 void inputs_finish(struct inputs *inputs);
 
-/* One tensor from .npy, .pb or .raw (@dtype, @rank, @dims say what a .raw file is). Complains by itself. */
+/*
+ * One value from .npy, .pb or .raw. @info: what a .raw file is, and whether a .pb file holds a sequence, optional or map; NULL: a
+ * tensor. Complains by itself.
+ */
 int inputs_read_file(const char *path, const struct accel_value_info *info, struct tensor *tensor);
 
 /* As the session's run wants it. */
@@ -33,16 +36,17 @@ struct accel_tensor inputs_view(const struct tensor *tensor);
 /*
  * struct difference - of one output from what was expected
  * @count:   elements outside atol + rtol * |expected|
+ * @total:   elements; those of sequences, optionals and maps one after the other
  * @largest: largest absolute difference, at element @index
  */
 struct difference {
 	int64_t count, total, index;
 	double largest, actual, expected;
-	const char *what; /* NULL, or "shape" or "type" */
+	const char *what; /* NULL, or "shape", "type" or "number of elements" */
 };
 
 /* NaN equals NaN; strings are compared as they are. */
-void inputs_compare(const struct accel_tensor *actual, const struct tensor *expected, double rtol, double atol,
+void inputs_compare(const struct tensor *actual, const struct tensor *expected, double rtol, double atol,
 		    struct difference *difference);
 
 #endif

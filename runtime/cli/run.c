@@ -9,12 +9,14 @@
 #include "runtime/cli/command.h"
 #include "runtime/cli/inputs.h"
 #include "runtime/cli/npy.h"
+#include "runtime/cli/print_value.h"
 #include "runtime/cli/report.h"
 #include "runtime/cli/session_options.h"
+#include "runtime/value.h"
 
 /* Outputs of the last run against output_N.pb; prints one line each. EXIT_GOOD, EXIT_DIFFERS, or a file's error. */
 static int compare_outputs(const struct accel_session *session, const struct options *options,
-			   const struct accel_tensor *outputs, struct json *json)
+			   const struct accel_value *const *outputs, struct json *json)
 {
 	int code = EXIT_GOOD;
 
@@ -29,10 +31,11 @@ static int compare_outputs(const struct accel_session *session, const struct opt
 
 		accel_session_output(session, i, &info);
 		snprintf(path, sizeof(path), "%s/output_%zu.pb", options->data_set, i);
-		err = inputs_read_file(path, NULL, &expected);
+		info.dtype = accel_value_type(outputs[i]);
+		err = inputs_read_file(path, &info, &expected);
 		if (err)
 			return exit_code(err);
-		inputs_compare(&outputs[i], &expected, options->rtol, options->atol, &difference);
+		inputs_compare(&outputs[i]->tensor, &expected, options->rtol, options->atol, &difference);
 		if (difference.count)
 			code = EXIT_DIFFERS;
 		if (!options->quiet && difference.what)
@@ -59,36 +62,30 @@ static int compare_outputs(const struct accel_session *session, const struct opt
 }
 
 /* Without a data set: what the outputs look like. */
-static void print_outputs(const struct accel_session *session, const struct accel_tensor *outputs)
+static void print_outputs(const struct accel_session *session, const struct accel_value *const *outputs)
 {
 	for (size_t i = 0; i < accel_session_num_outputs(session); i++) {
 		struct accel_value_info info;
-		struct tensor tensor;
+		char name[300];
 
 		accel_session_output(session, i, &info);
-		if (tensor_init_view(&tensor, (enum dtype)outputs[i].dtype, outputs[i].rank, outputs[i].dims,
-				     outputs[i].data, outputs[i].size))
-			continue;
-		printf("output %s: %s[", info.name, dtype_name(tensor.dtype));
-		for (int d = 0; d < tensor.rank; d++)
-			printf("%s%lld", d ? "," : "", (long long)tensor.dims[d]);
-		printf("] =");
-		for (int64_t k = 0; k < tensor_count(&tensor) && k < 8 && tensor.dtype != DTYPE_STRING; k++)
-			printf(" %.6g", tensor_get_f64(&tensor, k));
-		printf("%s\n", tensor_count(&tensor) > 8 ? " …" : "");
+		snprintf(name, sizeof(name), "output %.280s", info.name);
+		print_value(stdout, name, &outputs[i]->tensor);
 	}
 }
 
-static int save_outputs(const struct accel_session *session, const char *folder, const struct accel_tensor *outputs)
+static int save_outputs(const struct accel_session *session, const char *folder,
+			const struct accel_value *const *outputs)
 {
 	for (size_t i = 0; i < accel_session_num_outputs(session); i++) {
-		struct tensor tensor;
 		char path[4096];
-		int err = tensor_init_view(&tensor, (enum dtype)outputs[i].dtype, outputs[i].rank, outputs[i].dims,
-					   outputs[i].data, outputs[i].size);
+		int err;
 
 		snprintf(path, sizeof(path), "%s/output_%zu.npy", folder, i);
-		err = err ? err : npy_write(path, &tensor);
+		if (dtype_is_nested(outputs[i]->tensor.dtype))
+			return complain(EXIT_UNSUPPORTED, "%s: a %s can not be saved as .npy", path,
+					dtype_name(outputs[i]->tensor.dtype));
+		err = npy_write(path, &outputs[i]->tensor);
 		if (err)
 			return complain(EXIT_USAGE, "%s: %s", path, strerror(-err));
 	}
@@ -179,7 +176,8 @@ out:
 static int run_once(struct accel_session *session, const struct options *options, struct json *json)
 {
 	size_t num_outputs = accel_session_num_outputs(session);
-	struct accel_tensor *views = NULL, *outputs = NULL;
+	const struct accel_value **given = NULL, **outputs = NULL;
+	struct accel_value *views = NULL;
 	struct inputs inputs = {0};
 	char error[512];
 	int code = EXIT_USAGE, err = inputs_load(session, options, &inputs);
@@ -187,20 +185,22 @@ static int run_once(struct accel_session *session, const struct options *options
 	if (err)
 		return exit_code(err);
 	views = calloc(inputs.count + 1, sizeof(*views));
+	given = calloc(inputs.count + 1, sizeof(*given));
 	outputs = calloc(num_outputs + 1, sizeof(*outputs));
-	if (!views || !outputs) {
+	if (!views || !given || !outputs) {
 		complain(0, "out of memory");
 		goto out;
 	}
 	if (inputs.made && !options->quiet)
 		printf("%zu input%s made from seed %llu\n", inputs.made, inputs.made == 1 ? "" : "s",
 		       (unsigned long long)options->seed);
-	for (size_t i = 0; i < inputs.count; i++)
-		views[i] = inputs_view(&inputs.tensors[i]);
-	for (unsigned int n = 0; n < options->repeat && !err; n++) {
-		memset(outputs, 0, num_outputs * sizeof(*outputs));
-		err = accel_session_run(session, views, inputs.count, outputs, num_outputs, error, sizeof(error));
+	for (size_t i = 0; i < inputs.count; i++) {
+		views[i].tensor = inputs.tensors[i];
+		given[i] = &views[i];
 	}
+	for (unsigned int n = 0; n < options->repeat && !err; n++)
+		err = accel_session_run_values(session, given, inputs.count, outputs, num_outputs, error,
+					       sizeof(error));
 	if (err)
 		code = complain(exit_code(err), "%s: %s", options->model, error);
 	else if (options->data_set)
@@ -213,6 +213,7 @@ static int run_once(struct accel_session *session, const struct options *options
 		code = EXIT_USAGE;
 out:
 	free(views);
+	free(given);
 	free(outputs);
 	inputs_finish(&inputs);
 	return code;
