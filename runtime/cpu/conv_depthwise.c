@@ -36,22 +36,54 @@ int64_t depthwise_tap(const struct depthwise *d, int64_t t)
 	return t < DEPTHWISE_KEPT_TAPS ? d->offsets[t] : tap_offset(d, t);
 }
 
-int depthwise_init(struct depthwise *d, struct op_call *call, const struct window *w)
+/*
+ * Where a row is read past its end, and the next begins with as many columns of padding, those serve both: a 3x3 kernel
+ * needs one column between rows, not two.
+ */
+static int64_t shared_pitch(const struct window *w, int64_t columns)
+{
+	int64_t pad = w->pad_lo[2], pitch;
+
+	if (w->stride[2] != 1 || pad <= 0 || w->in[2] > INT64_MAX - pad)
+		return columns;
+	pitch = pad + w->in[2] > columns - pad ? pad + w->in[2] : columns - pad;
+	if (pitch < w->out[2]) /* outputs have the same pitch */
+		pitch = w->out[2];
+	return pitch < columns ? pitch : columns;
+}
+
+bool depthwise_sizes(const struct window *w, int64_t *sizes, int64_t *beyond)
 {
 	bool overflow = false;
-	int64_t strides = 1, bytes;
+	int64_t columns;
 
-	*d = (struct depthwise){.window = w, .part = 1};
 	for (int a = 0; a < WINDOW_AXES; a++) {
-		int64_t reach;
+		int64_t reach, taps;
 
 		overflow |= __builtin_mul_overflow(w->out[a] - 1, w->stride[a], &reach);
-		overflow |= __builtin_add_overflow(reach, (w->kernel[a] - 1) * w->dilation[a], &reach);
-		d->sizes[a] = reach / w->stride[a] + 1;
+		overflow |= __builtin_mul_overflow(w->kernel[a] - 1, w->dilation[a], &taps);
+		overflow |= __builtin_add_overflow(reach, taps, &reach);
+		sizes[a] = overflow ? 1 : reach / w->stride[a] + 1;
+	}
+	columns = sizes[2];
+	sizes[2] = shared_pitch(w, columns);
+	*beyond = columns - sizes[2];
+	return !overflow;
+}
+
+int depthwise_init(struct depthwise *d, struct op_call *call, const struct window *w)
+{
+	int64_t strides = 1, beyond = 0, bytes;
+	bool overflow;
+
+	*d = (struct depthwise){.window = w, .part = 1};
+	overflow = !depthwise_sizes(w, d->sizes, &beyond);
+	for (int a = 0; a < WINDOW_AXES; a++) {
 		overflow |= __builtin_mul_overflow(d->part, d->sizes[a], &d->part);
 		overflow |= __builtin_mul_overflow(strides, w->stride[a], &strides);
 	}
 	overflow |= __builtin_mul_overflow(d->part, strides, &d->image);
+	overflow |= __builtin_add_overflow(d->image, beyond, &d->image);
 	overflow |= __builtin_mul_overflow(d->image, 2 * (int64_t)sizeof(float), &bytes);
 	if (overflow)
 		return op_fail(call, -EOVERFLOW, "%s: the padded image is too large", call->node->op_type);
@@ -140,11 +172,45 @@ static void load_row(const struct depthwise *d, enum dtype dtype, const void *ro
 	}
 }
 
+/* @rows rows of @n floats from one pitch to another. */
+CPU_CLONES static void copy_rows(int64_t rows, int64_t n, const float *restrict from, int64_t from_pitch,
+				 float *restrict to, int64_t to_pitch)
+{
+	for (int64_t r = 0; r < rows; r++, from += from_pitch, to += to_pitch)
+		for (int64_t i = 0; i < n; i++)
+			to[i] = from[i];
+}
+
+/* With stride 1 there is one part, and the image lies in it as it is: what is not cropped is one rectangle. */
+static void load_rectangle(const struct depthwise *d, const float *plane, float *memory)
+{
+	const struct window *w = d->window;
+	int64_t first[WINDOW_AXES], last[WINDOW_AXES];
+
+	for (int a = 0; a < WINDOW_AXES; a++) {
+		first[a] = w->pad_lo[a] < 0 ? -w->pad_lo[a] : 0;
+		last[a] = d->sizes[a] - w->pad_lo[a] < w->in[a] ? d->sizes[a] - w->pad_lo[a] : w->in[a];
+		if (first[a] >= last[a])
+			return;
+	}
+	for (int64_t z = first[0]; z < last[0]; z++) {
+		int64_t line = (z + w->pad_lo[0]) * d->sizes[1] + first[1] + w->pad_lo[1];
+
+		copy_rows(last[1] - first[1], last[2] - first[2],
+			  plane + (z * w->in[1] + first[1]) * w->in[2] + first[2], w->in[2],
+			  memory + line * d->sizes[2] + first[2] + w->pad_lo[2], d->sizes[2]);
+	}
+}
+
 void depthwise_load(const struct depthwise *d, enum dtype dtype, const void *plane, int32_t zero, float *memory)
 {
 	const struct window *w = d->window;
 	size_t row_bytes = (size_t)w->in[2] * dtype_size(dtype);
 
+	if (dtype == DTYPE_F32 && w->stride[0] * w->stride[1] * w->stride[2] == 1) {
+		load_rectangle(d, plane, memory);
+		return;
+	}
 	for (int64_t iz = 0; iz < w->in[0]; iz++)
 		for (int64_t iy = 0; iy < w->in[1]; iy++) {
 			int64_t z = iz + w->pad_lo[0], y = iy + w->pad_lo[1];

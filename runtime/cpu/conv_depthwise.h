@@ -24,7 +24,7 @@
  * struct depthwise - the layout
  * @sizes:   rows, columns… of one remainder's part
  * @part:    elements of one part
- * @image:   elements of all parts
+ * @image:   elements of all parts, and what is read beyond the last
  * @span:    elements from the first to the last output in the layout's pitch
  * @offsets: depthwise_tap() of the first taps, which costs a dozen divisions otherwise
  */
@@ -34,6 +34,12 @@ struct depthwise {
 	int64_t part, image, span;
 	int64_t offsets[DEPTHWISE_KEPT_TAPS];
 };
+
+/*
+ * The layout's @sizes for a window, and how many elements @beyond the last row are read (padding that rows share has
+ * nobody there to share it with). False on overflow.
+ */
+bool depthwise_sizes(const struct window *w, int64_t *sizes, int64_t *beyond);
 
 /* -EOVERFLOW with the call's error set when the padded image is too large; @window must outlive the layout. */
 int depthwise_init(struct depthwise *d, struct op_call *call, const struct window *window);
