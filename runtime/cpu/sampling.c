@@ -359,18 +359,27 @@ static int run_grid_sample(struct op_call *call)
  * struct roi_job - [regions, channels, height, width] from [images, channels, in_height, in_width]
  * @ratio: samples an output cell and axis; 0: as many as the cell has pixels
  * @shift: 0.5 where pixel centres are at half positions (opset 16)
+ * @type:  of @in and @out: float32 or float64; in between everything is double
  */
 struct roi_job {
 	int64_t channels, in_height, in_width, height, width, ratio;
 	double scale, shift;
 	bool maximum, half_pixel;
-	const float *in, *rois;
+	enum dtype type;
+	const void *in;
+	const double *rois;
 	const int64_t *images;
-	float *out;
+	void *out;
 };
 
+/* Element @i of the images. */
+static double roi_pixel(const struct roi_job *job, int64_t i)
+{
+	return job->type == DTYPE_F64 ? ((const double *)job->in)[i] : (double)((const float *)job->in)[i];
+}
+
 /* Bilinear sample; positions more than one pixel outside read as zero. The four parts apart, for the maximum. */
-static int roi_sample(const struct roi_job *job, double y, double x, int64_t *offset, float *weight)
+static int roi_sample(const struct roi_job *job, double y, double x, int64_t *offset, double *weight)
 {
 	int64_t y0, x0, y1, x1;
 	double fy, fx;
@@ -397,23 +406,22 @@ static int roi_sample(const struct roi_job *job, double y, double x, int64_t *of
 }
 
 /* One output cell of one channel: [y, y + cell_y) x [x, x + cell_x) in samples of a regular grid. */
-static float roi_cell(const struct roi_job *job, const float *image, double y, double x, double cell_y, double cell_x,
-		      int64_t samples_y, int64_t samples_x)
+static double roi_cell(const struct roi_job *job, int64_t image, double y, double x, double cell_y, double cell_x,
+		       int64_t samples_y, int64_t samples_x)
 {
-	double sum = 0;
-	float most = 0;
+	double sum = 0, most = 0;
 	bool first = true;
 
 	for (int64_t i = 0; i < samples_y; i++)
 		for (int64_t j = 0; j < samples_x; j++) {
 			int64_t offset[4];
-			float weight[4];
+			double weight[4];
 			int used = roi_sample(job, y + ((double)i + 0.5) * cell_y / (double)samples_y,
 					      x + ((double)j + 0.5) * cell_x / (double)samples_x, offset, weight);
-			float largest = 0;
+			double largest = 0;
 
 			for (int k = 0; k < used; k++) {
-				float part = weight[k] * image[offset[k]];
+				double part = weight[k] * roi_pixel(job, image + offset[k]);
 
 				sum += part;
 				largest = k == 0 || part > largest ? part : largest;
@@ -422,7 +430,7 @@ static float roi_cell(const struct roi_job *job, const float *image, double y, d
 			most = first || largest > most ? largest : most;
 			first = false;
 		}
-	return job->maximum ? most : (float)(sum / fmax((double)(samples_y * samples_x), 1));
+	return job->maximum ? most : sum / fmax((double)(samples_y * samples_x), 1);
 }
 
 static int64_t samples_of(const struct roi_job *job, double cell)
@@ -437,13 +445,11 @@ static void roi_planes(void *arg, int64_t begin, int64_t end)
 
 	for (int64_t plane = begin; plane < end; plane++) {
 		int64_t region = plane / job->channels, channel = plane % job->channels;
-		const float *roi = job->rois + region * 4;
-		const float *image =
-			job->in + (job->images[region] * job->channels + channel) * job->in_height * job->in_width;
-		double x = (double)roi[0] * job->scale - job->shift, y = (double)roi[1] * job->scale - job->shift;
-		double wide = (double)roi[2] * job->scale - job->shift - x;
-		double high = (double)roi[3] * job->scale - job->shift - y;
-		float *out = job->out + plane * job->height * job->width;
+		const double *roi = job->rois + region * 4;
+		int64_t image = (job->images[region] * job->channels + channel) * job->in_height * job->in_width;
+		int64_t first = plane * job->height * job->width;
+		double x = roi[0] * job->scale - job->shift, y = roi[1] * job->scale - job->shift;
+		double wide = roi[2] * job->scale - job->shift - x, high = roi[3] * job->scale - job->shift - y;
 
 		if (!job->half_pixel) {
 			wide = fmax(wide, 1);
@@ -451,10 +457,16 @@ static void roi_planes(void *arg, int64_t begin, int64_t end)
 		}
 		wide /= (double)job->width;
 		high /= (double)job->height;
-		for (int64_t i = 0; i < job->height; i++)
-			for (int64_t j = 0; j < job->width; j++)
-				*out++ = roi_cell(job, image, y + (double)i * high, x + (double)j * wide, high, wide,
-						  samples_of(job, high), samples_of(job, wide));
+		for (int64_t i = 0; i < job->height * job->width; i++) {
+			double cell = roi_cell(job, image, y + (double)(i / job->width) * high,
+					       x + (double)(i % job->width) * wide, high, wide, samples_of(job, high),
+					       samples_of(job, wide));
+
+			if (job->type == DTYPE_F64)
+				((double *)job->out)[first + i] = cell;
+			else
+				((float *)job->out)[first + i] = (float)cell;
+		}
 	}
 }
 
@@ -508,13 +520,14 @@ static int run_roi_align(struct op_call *call)
 		err = op_input_s64(call, 2, false, &images);
 	if (!err)
 		err = check_regions(call, &images);
+	job.type = call->inputs[0]->dtype == DTYPE_F64 ? DTYPE_F64 : DTYPE_F32;
 	if (!err)
-		err = op_input_float(call, 0, DTYPE_F32, &in);
+		err = op_input_float(call, 0, job.type, &in);
 	if (!err)
-		err = op_input_float(call, 1, DTYPE_F32, &rois);
+		err = op_input_float(call, 1, DTYPE_F64, &rois);
 	if (!err) {
 		memcpy(dims, (int64_t[]){rois.dims[0], in.dims[1], job.height, job.width}, sizeof(dims));
-		err = tensor_init(&work, DTYPE_F32, 4, dims);
+		err = tensor_init(&work, job.type, 4, dims);
 	}
 	if (!err) {
 		job.channels = in.dims[1];

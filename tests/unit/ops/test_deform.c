@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Operators that place or read pixels by geometry: DeformConv, AffineGrid, GridSample, CenterCropPad, MaxRoiPool, MaxUnpool, Col2Im,
- * CumProd. Expectations by hand, or by the plain definition.
+ * Operators that place or read pixels by geometry: DeformConv, AffineGrid, GridSample, RoiAlign, CenterCropPad, MaxRoiPool,
+ * MaxUnpool, Col2Im; and CumProd. Expectations by hand, or by the plain definition.
  */
 #include <errno.h>
 #include <math.h>
@@ -310,6 +310,37 @@ static void crop_names_what_does_not_fit(void **state)
 	op_case_finish(&c);
 }
 
+/* ---- RoiAlign ---- */
+
+/* The mean of a plane is its value at the region's centre: float64 shows it beyond float32's digits. */
+static void aligned_regions_keep_their_type(void **state)
+{
+	static const enum dtype types[] = {DTYPE_F64, DTYPE_F32, DTYPE_F16};
+
+	(void)state;
+	for (size_t k = 0; k < 3; k++) {
+		const double step = types[k] == DTYPE_F64 ? 1 + 0x1p-40 : 1;
+		struct op_case c;
+		struct tensor *in, *rois;
+
+		op_case_init(&c, "", "RoiAlign", 16);
+		in = op_case_input(&c, types[k], 4, (int64_t[]){1, 1, 8, 8});
+		rois = op_case_input(&c, types[k], 2, (int64_t[]){1, 4});
+		op_case_input(&c, DTYPE_S64, 1, (int64_t[]){1});
+		for (int i = 0; i < 64; i++) {
+			double x = (i % 8 + 2 * (i / 8)) * step;
+
+			cast_row(DTYPE_F64, types[k])(1, &x, (char *)in->data + (size_t)i * dtype_size(types[k]));
+		}
+		cast_row(DTYPE_F64, types[k])(4, (double[]){1, 2, 5, 6}, rois->data);
+		op_case_int(&c, "sampling_ratio", 2);
+		op_case_expect_ok(&c);
+		/* Pixel centres are at halves: the centre (3, 4) is pixel (2.5, 3.5). */
+		assert_true(tensor_get_f64(&c.outputs[0], 0) == 9.5 * step);
+		op_case_finish(&c);
+	}
+}
+
 /* ---- MaxRoiPool ---- */
 
 static void regions_are_pooled(void **state)
@@ -489,6 +520,7 @@ int main(void)
 		cmocka_unit_test(nearest_rounds_by_dimension),
 		cmocka_unit_test(middle_stays),
 		cmocka_unit_test(crop_names_what_does_not_fit),
+		cmocka_unit_test(aligned_regions_keep_their_type),
 		cmocka_unit_test(regions_are_pooled),
 		cmocka_unit_test(regions_of_no_image_are_refused),
 		cmocka_unit_test(unpool_undoes_pool),
