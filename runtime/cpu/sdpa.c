@@ -48,8 +48,9 @@ static void visible_keys(const struct sdpa *a, int64_t b, int64_t i, int64_t *fi
 		*last = smaller(*last, a->bias_keys);
 	if (a->causal)
 		*last = smaller(*last, position + 1);
-	if (a->right >= 0 && a->right < a->keys)
-		*last = smaller(*last, position + a->right + 1);
+	/* A position may lie before the first key, by as many as there are queries. */
+	if (a->right >= 0)
+		*last = smaller(*last, position + smaller(a->right, a->keys + a->queries) + 1);
 	*last = larger(*last, 0);
 	*first = smaller(*first, *last);
 }
