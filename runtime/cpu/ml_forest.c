@@ -296,21 +296,19 @@ static int make_votes(struct forest *forest, const struct list_form *f)
 	return 0;
 }
 
-/* The first node of each tree that is nobody's child. */
+/* The first node listed of each tree, as in ONNX Runtime; it can not be another's child. Nodes off the tree count for nothing. */
 static int find_roots(struct forest *forest, struct list_form *f)
 {
 	for (size_t i = 0; i < f->num_nodes;) {
 		size_t end = i, root = SIZE_MAX;
 
-		for (; end < f->num_nodes && f->places[end].tree == f->places[i].tree; end++) {
-			size_t index = f->places[end].index;
-
-			if (!f->has_parent[index] && index < root)
-				root = index;
-		}
-		if (root == SIZE_MAX)
-			return fail(forest, "tree %lld has no root: its nodes form a cycle",
-				    (long long)f->places[i].tree);
+		for (; end < f->num_nodes && f->places[end].tree == f->places[i].tree; end++)
+			root = f->places[end].index < root ? f->places[end].index : root;
+		if (f->has_parent[root])
+			return fail(
+				forest,
+				"node %lld of tree %lld, listed first, is a child: the tree has no root, or a cycle",
+				(long long)f->ids[root], (long long)f->trees[root]);
 		f->roots[f->num_roots++] = root;
 		i = end;
 	}

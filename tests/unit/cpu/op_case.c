@@ -99,6 +99,11 @@ void op_case_floats(struct op_case *c, const char *name, size_t count, const flo
 	attr->count = count;
 }
 
+void op_case_attr(struct op_case *c, const struct attr *attr)
+{
+	*add_attr(c, attr->name, attr->type) = *attr;
+}
+
 struct tensor *op_case_input(struct op_case *c, enum dtype type, int rank, const int64_t *dims)
 {
 	struct tensor *t = &c->inputs[c->node.num_inputs++];

@@ -14,7 +14,7 @@
 #include "runtime/cpu/op.h"
 #include "runtime/cpu/pool.h"
 
-#define OP_CASE_MAX 10
+#define OP_CASE_MAX 20
 
 /*
  * struct op_case - zero it with op_case_init(), free it with op_case_finish()
@@ -41,6 +41,9 @@ void op_case_float(struct op_case *c, const char *name, float value);
 void op_case_string(struct op_case *c, const char *name, const char *value);
 void op_case_ints(struct op_case *c, const char *name, size_t count, const int64_t *values);
 void op_case_floats(struct op_case *c, const char *name, size_t count, const float *values);
+
+/* Any attribute; what it points to stays the caller's. */
+void op_case_attr(struct op_case *c, const struct attr *attr);
 
 /* Append an input; the memory is zero (or random) and belongs to the case. */
 struct tensor *op_case_input(struct op_case *c, enum dtype type, int rank, const int64_t *dims);
