@@ -23,8 +23,22 @@ static int fail(char *error, size_t size, const char *path, const char *text)
 	return -EINVAL;
 }
 
+/*
+ * Types that numpy has from ml_dtypes are saved as bytes without a meaning: '<V2' is bfloat16, '|V1' any type of one byte or
+ * less, one byte an element.
+ */
+static const char *descr_of(enum dtype dtype)
+{
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (types[i].dtype == dtype)
+			return types[i].descr;
+	if (dtype_is_narrow_float(dtype) || dtype_is_narrow_integer(dtype))
+		return "|V1";
+	return dtype == DTYPE_BF16 ? "<V2" : NULL;
+}
+
 /* The header is a Python dictionary: 'descr', 'fortran_order', 'shape'. */
-static int parse_header(const char *header, enum dtype *dtype, int *rank, int64_t *dims)
+static int parse_header(const char *header, enum dtype expected, enum dtype *dtype, int *rank, int64_t *dims)
 {
 	const char *at = strstr(header, "'descr':");
 	char descr[8];
@@ -35,6 +49,9 @@ static int parse_header(const char *header, enum dtype *dtype, int *rank, int64_
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		if (!strcmp(types[i].descr, descr))
 			*dtype = types[i].dtype;
+	if (*dtype == DTYPE_UNDEFINED && descr_of(expected) && strchr(descr, 'V') &&
+	    !strcmp(descr + 1, descr_of(expected) + 1))
+		*dtype = expected;
 	at = strstr(header, "'fortran_order':");
 	if (!at || !strstr(at, "False") || *dtype == DTYPE_UNDEFINED)
 		return -ENOTSUP;
@@ -56,7 +73,7 @@ static int parse_header(const char *header, enum dtype *dtype, int *rank, int64_
 	return *at == ')' ? 0 : -EINVAL;
 }
 
-int npy_read(const char *path, struct tensor *tensor, char *error, size_t error_size)
+int npy_read(const char *path, enum dtype expected, struct tensor *tensor, char *error, size_t error_size)
 {
 	uint8_t magic[8], length[4] = {0};
 	char *header = NULL;
@@ -84,7 +101,7 @@ int npy_read(const char *path, struct tensor *tensor, char *error, size_t error_
 	header = calloc(1, bytes + 1);
 	if (!header || fread(header, 1, bytes, file) != bytes)
 		goto out;
-	if (parse_header(header, &dtype, &rank, dims)) {
+	if (parse_header(header, expected, &dtype, &rank, dims)) {
 		err = fail(error, error_size, path, "element type, order or shape not supported (C order, numbers)");
 		goto out;
 	}
@@ -107,13 +124,10 @@ int npy_write(const char *path, const struct tensor *tensor)
 {
 	char header[256], shape[192] = "";
 	size_t at = 0, total;
-	const char *descr = NULL;
+	const char *descr = descr_of(tensor->dtype);
 	FILE *file;
 	int err = 0;
 
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (types[i].dtype == tensor->dtype)
-			descr = types[i].descr;
 	if (!descr)
 		return -ENOTSUP;
 	for (int d = 0; d < tensor->rank; d++)

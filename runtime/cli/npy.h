@@ -9,9 +9,12 @@
 
 #include "runtime/cpu/tensor.h"
 
-/* @tensor gets memory of its own. -EINVAL with the reason in @error: not .npy, a type or order that tensors do not
- * have. */
-int npy_read(const char *path, struct tensor *tensor, char *error, size_t error_size);
+/*
+ * @tensor gets memory of its own. @expected: the type of elements that a file saved without one ("V1", "V2": what numpy has from
+ * ml_dtypes); DTYPE_UNDEFINED: none. -EINVAL with the reason in @error: not .npy, a type or order that tensors do not have.
+ */
+int npy_read(const char *path, enum dtype expected, struct tensor *tensor, char *error, size_t error_size);
+/* -ENOTSUP for strings, sequences and the like; the file's errno. */
 int npy_write(const char *path, const struct tensor *tensor);
 
 #endif

@@ -362,7 +362,32 @@ static int run_cast_like(struct op_call *call)
 	return cast_to(call, call->inputs[1]->dtype);
 }
 
+/* The same bits as another type of as many: no element changes, but for what the types keep above 4 or 2 bits. */
+static int run_bit_cast(struct op_call *call)
+{
+	const struct tensor *in = call->inputs[0];
+	int64_t to = op_attr_int(call->node, "to", 0);
+	enum dtype type = (enum dtype)to;
+	int err;
+
+	if (to <= 0 || to > DTYPE_S2 || type == DTYPE_STRING || dtype_owns_memory(in->dtype))
+		return op_fail(call, -EINVAL, "BitCast: from %s to type %" PRId64 ", which has no bits to take",
+			       dtype_name(in->dtype), to);
+	if (dtype_bits(in->dtype) != dtype_bits(type))
+		return op_fail(call, -EINVAL, "BitCast: %s has %d bits, %s has %d", dtype_name(in->dtype),
+			       dtype_bits(in->dtype), dtype_name(type), dtype_bits(type));
+	err = op_output(call, 0, type, in->rank, in->dims);
+	if (err || !op_wanted(call, 0))
+		return err;
+	if (dtype_bits(type) < 8)
+		wrap_bits(type, (size_t)tensor_count(in), in->data, call->outputs[0]->data);
+	else if (tensor_bytes(in))
+		memcpy(call->outputs[0]->data, in->data, tensor_bytes(in));
+	return 0;
+}
+
 const struct op_kernel ops_cast[] = {
+	{"", "BitCast", 26, 0, 1, 1, 1, 1, run_bit_cast},
 	{"", "Cast", 1, 0, 1, 1, 1, 1, run_cast},
 	{"", "CastLike", 15, 0, 2, 2, 1, 1, run_cast_like},
 };

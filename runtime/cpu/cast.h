@@ -39,6 +39,9 @@ static inline bool dtype_is_half(enum dtype type)
 	return type == DTYPE_F16 || type == DTYPE_BF16;
 }
 
+/* The low 2 or 4 bits of each byte, in the form that @type (of so many bits) has in memory. */
+void wrap_bits(enum dtype type, size_t n, const uint8_t *in, uint8_t *out);
+
 /*
  * All of @t as a new tensor of type @to in @out, which must hold no memory; the caller finishes it. When the types are
  * equal

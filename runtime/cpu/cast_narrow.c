@@ -52,14 +52,13 @@ static void fill_table(enum dtype type, float *table)
 
 /* ---- from a native type to a narrow one ---- */
 
-/* Low bits of the truncated number, in the form that the type has in memory. */
-static void wrap(enum dtype type, size_t n, const int64_t *in, uint8_t *out)
+void wrap_bits(enum dtype type, size_t n, const uint8_t *in, uint8_t *out)
 {
 	int unused = 8 - dtype_bits(type);
 	bool is_signed = type == DTYPE_S4 || type == DTYPE_S2;
 
 	for (size_t i = 0; i < n; i++) {
-		uint8_t high = (uint8_t)((uint64_t)in[i] << unused);
+		uint8_t high = (uint8_t)(in[i] << unused);
 
 		out[i] = is_signed ? (uint8_t)((int8_t)high >> unused) : (uint8_t)(high >> unused);
 	}
@@ -83,8 +82,10 @@ static void narrow_block(enum dtype from, enum dtype to, const struct cast_rule 
 	} wide;
 
 	if (dtype_is_narrow_integer(to)) {
+		/* Truncated, then the low bits. */
 		cast_row(from, DTYPE_S64)(n, src, wide.s64);
-		wrap(to, n, wide.s64, dst);
+		cast_row(DTYPE_S64, DTYPE_U8)(n, wide.s64, dst);
+		wrap_bits(to, n, dst, dst);
 		return;
 	}
 	if (from == DTYPE_F32 || dtype_is_half(from)) {

@@ -190,8 +190,9 @@ static void quantize_run(const struct linear *job, int64_t begin, int64_t n, int
 		} else {
 			const float *zero = (const float *)job->zero.data + index + i * step;
 
+			/* A zero point of 0 leaves -0 its sign. */
 			for (int64_t k = 0; k < m; k++)
-				quotient[k] += zero[k * step];
+				quotient[k] = zero[k * step] != 0 ? quotient[k] + zero[k * step] : quotient[k];
 			cast_elements(DTYPE_F32, job->quantized, &job->rule, (size_t)m, quotient, out);
 		}
 	}
