@@ -143,7 +143,9 @@ FLOAT_OP(gelu_tanh, gelu_tanhf(x), 0.5 * x * (1 + tanh(SQRT_2_OVER_PI * (x + CUB
 
 /* ---- elementary functions ---- */
 
-FLOAT_OP(erf, vector_erff(x), erf(x))
+FLOAT_LOOPS(erf, vector_erff(x), erf(x))
+/* Of integers as well (opset 9): cut off to -1, 0 or 1. */
+static const struct unary_op erf_op = {.through_f64 = true, .rows = {FLOAT_ROWS(erf)}};
 FLOAT_OP(exp, vector_expf(x), exp(x))
 FLOAT_OP(log, logf(x), log(x))
 FLOAT_OP(sqrt, sqrtf(x), sqrt(x))

@@ -46,6 +46,7 @@
 	X(normalization)     \
 	X(optimizer)         \
 	X(order)             \
+	X(pad)               \
 	X(plain_norm)        \
 	X(pooling)           \
 	X(qlinear)           \

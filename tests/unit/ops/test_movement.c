@@ -286,9 +286,50 @@ static void errors_name_what_is_wrong(void **state)
 	op_case_finish(&c);
 }
 
+/* Strings move as other elements do; what Trilu clears becomes the empty string. */
+static void strings_move_as_elements(void **state)
+{
+	static const char *const words[] = {"a", "bc", "def", "g"};
+	static const struct {
+		const char *op;
+		const char *want[4];
+	} ops[] = {{"Trilu", {"a", "bc", "", "g"}}, {"ReverseSequence", {"def", "bc", "a", "g"}}};
+	int64_t dims[2] = {2, 2};
+
+	(void)state;
+	for (size_t k = 0; k < 2; k++) {
+		const struct tensor_string *out;
+		struct tensor_string *in;
+		struct op_case c;
+
+		op_case_init(&c, "", ops[k].op, 14);
+		in = op_case_input(&c, DTYPE_STRING, 2, dims)->data;
+		for (int i = 0; i < 4; i++)
+			in[i] = (struct tensor_string){strdup(words[i]), strlen(words[i])};
+		if (k == 1) {
+			int64_t *lengths = op_case_input(&c, DTYPE_S64, 1, dims)->data;
+
+			lengths[0] = 2;
+			lengths[1] = 1;
+		}
+		op_case_expect_ok(&c);
+		out = c.outputs[0].data;
+		for (int i = 0; i < 4; i++) {
+			assert_int_equal(out[i].size, strlen(ops[k].want[i]));
+			assert_memory_equal(out[i].data ? out[i].data : "", ops[k].want[i], out[i].size);
+		}
+		if (k == 1) {
+			((int64_t *)c.inputs[1].data)[0] = 3;
+			op_case_expect_error(&c, -EINVAL, "length 3 of 2");
+		}
+		op_case_finish(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(strings_move_as_elements),
 		cmocka_unit_test(transpose_puts_every_element_in_its_place),
 		cmocka_unit_test(a_large_transpose_runs_in_tiles),
 		cmocka_unit_test(slice_takes_every_step),
