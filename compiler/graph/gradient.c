@@ -64,6 +64,8 @@ struct graph_value *gradient_fill(struct gradient *g, float value, struct graph_
 
 /*
  * struct differentiation - one Gradient node being replaced
+ * @named:  by input: the value that the attributes name, which the input stands for
+ * @elsewhere: some input is another value than the one named
  * @active: by value id: depends on a variable
  * @sums:   by value id: the derivative of the target by it, as far as it is summed, or NULL
  */
@@ -72,7 +74,8 @@ struct differentiation {
 	struct graph_node *node;
 	const struct attr *xs;
 	struct graph_value *target;
-	size_t num_values;
+	struct graph_value **named;
+	bool elsewhere;
 	bool *active;
 	struct graph_value **sums;
 };
@@ -97,22 +100,20 @@ static struct graph_value *value_named(const struct graph *graph, const struct t
 	return graph_find_value(graph, text);
 }
 
-/* Input @input must be the value that @name names: the node differentiates the graph where it stands. */
+/* Input @input stands for the value that @name names: the same one, or another to differentiate at. */
 static int check_variable(struct differentiation *d, size_t input, const struct tensor_string *name)
 {
 	const struct graph_value *given = input < d->node->num_inputs ? d->node->inputs[input] : NULL;
-	const struct graph_value *named = value_named(d->g.graph, name);
+	struct graph_value *named = value_named(d->g.graph, name);
 
 	if (!named)
 		return fail(&d->g, -EINVAL, "node %s (Gradient): no value is called %.*s", d->node->name,
 			    (int)name->size, name->data);
-	if (given == named)
-		return 0;
-	return fail(&d->g, given ? -ENOTSUP : -EINVAL,
-		    "node %s (Gradient): input %zu is %s where the attributes name %s: derivatives at other values "
-		    "than the "
-		    "graph's own are not implemented",
-		    d->node->name, input, given ? given->name : "missing", named->name);
+	if (!given)
+		return fail(&d->g, -EINVAL, "node %s (Gradient): input %zu is missing", d->node->name, input);
+	d->named[input] = named;
+	d->elsewhere |= given != named;
+	return 0;
 }
 
 static int read_gradient(struct differentiation *d)
@@ -129,6 +130,9 @@ static int read_gradient(struct differentiation *d)
 		return fail(&d->g, -EINVAL,
 			    "node %s (Gradient): %zu inputs and %zu outputs for %zu names in xs and %zu in zs",
 			    d->node->name, d->node->num_inputs, d->node->num_outputs, d->xs->count, num_zs);
+	d->named = calloc(d->node->num_inputs + 1, sizeof(*d->named));
+	if (!d->named)
+		return -ENOMEM;
 	for (size_t i = 0; i < d->xs->count && !err; i++)
 		err = check_variable(d, i, &d->xs->strings[i]);
 	for (size_t i = 0; i < num_zs && !err; i++)
@@ -141,6 +145,118 @@ static int read_gradient(struct differentiation *d)
 			    (int)y->s.size, y->s.data);
 	return 0;
 }
+
+/* ---- at other values than the graph's own: the target's nodes once more, reading the inputs instead of the named ones ---- */
+
+/* Attributes of @from for @to. Names, numbers and strings belong to the graph and are shared. */
+static int copy_attributes(struct gradient *g, const struct graph_node *from, struct graph_node *to)
+{
+	to->attrs = calloc(from->num_attrs + 1, sizeof(*to->attrs));
+	if (!to->attrs)
+		return -ENOMEM;
+	for (; to->num_attrs < from->num_attrs; to->num_attrs++) {
+		const struct attr *attr = &from->attrs[to->num_attrs];
+		struct attr *copy = &to->attrs[to->num_attrs];
+
+		if (attr->type == ATTR_TENSOR && attr->tensor) {
+			*copy = *attr;
+			copy->tensor = calloc(1, sizeof(*copy->tensor));
+			if (!copy->tensor || tensor_copy(copy->tensor, attr->tensor)) {
+				to->num_attrs += copy->tensor != NULL;
+				return -ENOMEM;
+			}
+			continue;
+		}
+		if (attr->type != ATTR_INT && attr->type != ATTR_FLOAT && attr->type != ATTR_STRING &&
+		    attr->type != ATTR_INTS && attr->type != ATTR_FLOATS)
+			return fail(
+				g, -ENOTSUP,
+				"node %s (Gradient): %s (node %s) at other values than the graph's own: attribute %s",
+				g->before->name, from->op_type, from->name, attr->name);
+		*copy = *attr;
+	}
+	return 0;
+}
+
+/* @now: by value id: what stands for the value, NULL: itself. */
+static int repeat_node(struct gradient *g, const struct graph_node *from, struct graph_value **now)
+{
+	struct graph_value **operands = calloc(from->num_inputs + from->num_outputs + 1, sizeof(*operands));
+	struct graph_value **results = operands + from->num_inputs;
+	struct graph_node *node = NULL;
+
+	if (!operands)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->num_inputs; i++)
+		operands[i] = from->inputs[i] && now[from->inputs[i]->id] ? now[from->inputs[i]->id] : from->inputs[i];
+	for (size_t i = 0; i < from->num_outputs; i++) {
+		struct graph_value *value = from->outputs[i];
+
+		if (!value)
+			continue;
+		results[i] = graph_add_value(g->graph, NULL, value->dtype, value->rank, value->dims);
+		g->failed |= !results[i];
+		if (!now[value->id])
+			now[value->id] = results[i];
+	}
+	if (!g->failed)
+		node = graph_add_node(g->graph, g->before, from->domain, from->op_type, from->opset, NULL,
+				      from->num_inputs, operands, from->num_outputs, results);
+	free(operands);
+	return node ? copy_attributes(g, from, node) : -ENOMEM;
+}
+
+/* Values that the target is computed from, up to the named ones. */
+static void mark_needed(const struct differentiation *d, size_t count, struct graph_value *const *now, bool *needed)
+{
+	needed[d->target->id] = true;
+	for (size_t n = count; n-- > 0;) {
+		const struct graph_node *node = d->g.graph->nodes[n];
+		bool used = false;
+
+		for (size_t i = 0; i < node->num_outputs; i++)
+			used |= node->outputs[i] && needed[node->outputs[i]->id] && !now[node->outputs[i]->id];
+		for (size_t i = 0; i < node->num_inputs && used; i++)
+			if (node->inputs[i])
+				needed[node->inputs[i]->id] = true;
+	}
+}
+
+static int repeat_target(struct differentiation *d)
+{
+	size_t values = d->g.graph->num_values, count = d->g.graph->num_nodes;
+	struct graph_value **now = calloc(values + 1, sizeof(*now));
+	struct graph_node **nodes = calloc(count + 1, sizeof(*nodes));
+	bool *needed = calloc(values + 1, sizeof(*needed));
+	int err = now && nodes && needed ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < d->node->num_inputs && !err; i++)
+		now[d->named[i]->id] = d->node->inputs[i];
+	if (!err) {
+		mark_needed(d, count, now, needed);
+		memcpy(nodes, d->g.graph->nodes, count * sizeof(*nodes));
+	}
+	for (size_t n = 0; n < count && !err; n++) {
+		bool used = false, changed = false;
+
+		for (size_t i = 0; i < nodes[n]->num_outputs; i++)
+			used |= nodes[n]->outputs[i] && needed[nodes[n]->outputs[i]->id] &&
+				!now[nodes[n]->outputs[i]->id];
+		for (size_t i = 0; i < nodes[n]->num_inputs; i++)
+			changed |= nodes[n]->inputs[i] && now[nodes[n]->inputs[i]->id];
+		if (used && changed && nodes[n] != d->node)
+			err = repeat_node(&d->g, nodes[n], now);
+	}
+	if (!err && now[d->target->id])
+		d->target = now[d->target->id];
+	free(now);
+	free(nodes);
+	free(needed);
+	/* Nodes that are repeated may stand behind the Gradient node. */
+	return err ? err : graph_sort(d->g.graph);
+}
+
+/* ---- the derivative ---- */
 
 /* Forward: what depends on the variables. Nothing behind the target counts, and rules add values: hence the limit. */
 static void mark_active(struct differentiation *d)
@@ -257,6 +373,9 @@ static int expand(struct graph *graph, struct graph_node *node, char *error, siz
 				    .node = node};
 	int err = read_gradient(&d);
 
+	if (!err && d.elsewhere)
+		err = repeat_target(&d);
+	free(d.named);
 	if (err)
 		return err;
 	/* Ids of values that the rules add are beyond both arrays; nothing asks for them. */
