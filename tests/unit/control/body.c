@@ -84,10 +84,8 @@ static void remove_models(void)
 	}
 }
 
-struct accel_session *body_session(const struct model *model, const char *device, char *error)
+const char *body_file(const struct model *model)
 {
-	struct accel_session_options options = {.device = device, .threads = 2};
-	struct accel_session *session = NULL;
 	char path[] = "/tmp/axl_control_XXXXXX.onnx";
 	size_t size;
 	uint8_t *bytes = model_pack(model, &size);
@@ -101,8 +99,16 @@ struct accel_session *body_session(const struct model *model, const char *device
 		atexit(remove_models);
 	assert_true(num_paths < sizeof(paths) / sizeof(paths[0]));
 	paths[num_paths] = strdup(path);
-	assert_non_null(paths[num_paths++]);
-	accel_session_create(path, &options, &session, error, 512);
+	assert_non_null(paths[num_paths]);
+	return paths[num_paths++];
+}
+
+struct accel_session *body_session(const struct model *model, const char *device, char *error)
+{
+	struct accel_session_options options = {.device = device, .threads = 2};
+	struct accel_session *session = NULL;
+
+	accel_session_create(body_file(model), &options, &session, error, 512);
 	return session;
 }
 

@@ -23,6 +23,9 @@ void body_symbol(struct model *model, size_t input, size_t d, const char *symbol
 void body_int(struct model *model, Onnx__NodeProto *node, const char *name, int64_t value);
 void body_ints(struct model *model, Onnx__NodeProto *node, const char *name, size_t count, const int64_t *values);
 
+/* The model as a file, which is there until the process ends. */
+const char *body_file(const struct model *model);
+
 /* A session of @model on @device. NULL with the text in @error (512 bytes) when it is refused. */
 struct accel_session *body_session(const struct model *model, const char *device, char *error);
 
