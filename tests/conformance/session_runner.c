@@ -10,8 +10,19 @@
 #include "runtime/value.h"
 #include "tests/conformance/runner.h"
 
+static void count_nodes(struct runner *runner)
+{
+	struct accel_run_stats stats;
+
+	accel_session_stats(runner->model, &stats);
+	for (size_t n = 0; n < stats.num_nodes; n++)
+		table_add(runner->table, stats.nodes[n].op_type, stats.nodes[n].device, stats.nodes[n].reason);
+}
+
 static void close_session(struct runner *runner)
 {
+	if (runner->table)
+		count_nodes(runner);
 	accel_session_destroy(runner->model);
 	free(runner->input_types);
 	free(runner->output_types);
@@ -45,15 +56,6 @@ static int open_session(struct runner *runner, const char *path, char *why)
 	return 0;
 }
 
-static void count_nodes(struct runner *runner)
-{
-	struct accel_run_stats stats;
-
-	accel_session_stats(runner->model, &stats);
-	for (size_t n = 0; n < stats.num_nodes; n++)
-		table_add(runner->table, stats.nodes[n].op_type, stats.nodes[n].device, stats.nodes[n].reason);
-}
-
 static int run_session(struct runner *runner, const struct tensor *inputs, struct tensor *outputs, char *why)
 {
 	struct accel_value *views = calloc(runner->num_inputs + 1, sizeof(*views));
@@ -72,8 +74,6 @@ static int run_session(struct runner *runner, const struct tensor *inputs, struc
 				       TEXT_SIZE);
 	for (size_t i = 0; i < runner->num_outputs && !err; i++)
 		err = tensor_copy(&outputs[i], &results[i]->tensor);
-	if (!err && runner->table)
-		count_nodes(runner);
 out:
 	free(views);
 	free(given);
