@@ -28,10 +28,35 @@ static bool command_busy(struct axl_device *axl)
 	return axl_read(axl, AXL_REG_STATUS) & AXL_STATUS_COMMAND_BUSY;
 }
 
+/*
+ * What a command may answer but OK; nothing has changed then. A queue's state may forbid it, and a
+ * table may be out of reach at this moment, but nothing can be wrong about an invalidation.
+ */
+static int refusal(enum axl_command command, u32 result)
+{
+	bool of_queue = command == AXL_CMD_QUEUE_START || command == AXL_CMD_QUEUE_STOP ||
+			command == AXL_CMD_QUEUE_RESET;
+
+	if (of_queue && (result == AXL_CMD_BAD_ARGUMENT || result == AXL_CMD_BAD_DESCRIPTOR))
+		return -EINVAL;
+	return result == AXL_CMD_NO_ACCESS && command != AXL_CMD_TLB_INVALIDATE ? -EIO : 0;
+}
+
+/* All ones is what a dead link reads. */
+static bool is_there(struct axl_device *axl)
+{
+	if (axl_read(axl, AXL_REG_STATUS) != ~0u)
+		return true;
+	axl->gone = true;
+	axl->wedged = true;
+	return false;
+}
+
 static int command(struct axl_device *axl, enum axl_command command, u64 arg)
 {
 	unsigned long end = jiffies + COMMAND_TIMEOUT;
 	u32 result;
+	int err;
 
 	lockdep_assert_held(&axl->command_lock);
 	if (axl->wedged)
@@ -42,11 +67,8 @@ static int command(struct axl_device *axl, enum axl_command command, u64 arg)
 	writeq(arg, axl->regs + AXL_REG_COMMAND_ARG);
 	writel(command, axl->regs + AXL_REG_COMMAND);
 	while (!wait_event_timeout(axl->irq, !command_busy(axl), AXL_POLL)) {
-		if (axl_read(axl, AXL_REG_STATUS) == ~0u) { /* no device */
-			axl->gone = true;
-			axl->wedged = true;
+		if (!is_there(axl))
 			return -EIO;
-		}
 		if (time_before(jiffies, end))
 			continue;
 		axl->wedged = true;
@@ -56,10 +78,19 @@ static int command(struct axl_device *axl, enum axl_command command, u64 arg)
 	}
 	/* A device that is gone reads all ones: that is no result. */
 	result = axl_read(axl, AXL_REG_COMMAND_RESULT);
+	if (result == ~0u && !is_there(axl))
+		return -EIO;
 	trace_axl_command(&axl->drm, command, arg, result);
 	if (result == AXL_CMD_OK)
 		return 0;
-	return result == AXL_CMD_BAD_ARGUMENT || result == AXL_CMD_BAD_DESCRIPTOR ? -EINVAL : -EIO;
+	err = refusal(command, result);
+	if (err)
+		return err;
+	/* What it has done, nobody knows: it may still reach what it was to let go of. */
+	axl->wedged = true;
+	drm_err(&axl->drm, "the mailbox answers %#x to %d: the device is wedged\n", result,
+		command);
+	return -EIO;
 }
 
 /* As the device has them: since its last reset. All ones: there is no device. */
@@ -545,10 +576,8 @@ void axl_hw_check(struct axl_device *axl)
 	/* Who holds it finds out by himself; a deadline does not wait for a mailbox. */
 	if (!mutex_trylock(&axl->command_lock))
 		return;
-	if (!axl->asleep && !axl->wedged && axl_read(axl, AXL_REG_STATUS) == ~0u) {
+	if (!axl->asleep && !axl->wedged && !is_there(axl)) {
 		drm_err(&axl->drm, "it does not answer any more\n");
-		axl->gone = true;
-		axl->wedged = true;
 		fail_queues(axl);
 		wake_up_all(&axl->irq);
 	}

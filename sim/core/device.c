@@ -66,6 +66,7 @@ static void drop_host_memory(struct device *device)
 void device_reset(struct device *device)
 {
 	drop_host_memory(device);
+	device->answer_at = 0;
 	device->packets = device->doorbells = device->faults = device->tlb_misses = 0;
 	device->busy = device->dram_bytes = device->host_bytes = 0;
 	pthread_mutex_lock(&device->lock);
@@ -96,12 +97,30 @@ static void end_slow_reset(struct device *device)
 	pthread_mutex_unlock(&device->lock);
 }
 
+/* The command has ended: whoever waits for the mailbox goes on. */
+static void answer(struct device *device, uint32_t result)
+{
+	pthread_mutex_lock(&device->lock);
+	device->command_result = result;
+	device->command_busy = 0;
+	pthread_mutex_unlock(&device->lock);
+	device_interrupt(device, 0, AXL_IRQ_COMMAND, 0);
+}
+
+static void end_slow_command(struct device *device)
+{
+	if (!device->answer_at || now_ns(device) < device->answer_at)
+		return;
+	device->answer_at = 0;
+	answer(device, device->answer);
+}
+
 /* Not while it is paused: it waits. */
 static void run_command(struct device *device)
 {
-	enum axl_command_result result;
 	enum axl_command command;
-	uint64_t arg;
+	uint64_t arg, value = 0;
+	uint32_t result;
 
 	if (device->pause) {
 		atomic_fetch_or(&device->attention, ATTENTION_COMMAND);
@@ -112,11 +131,14 @@ static void run_command(struct device *device)
 	arg = device->command_arg;
 	pthread_mutex_unlock(&device->lock);
 	result = device_command(device, command, arg);
-	pthread_mutex_lock(&device->lock);
-	device->command_result = result;
-	device->command_busy = 0;
-	pthread_mutex_unlock(&device->lock);
-	device_interrupt(device, 0, AXL_IRQ_COMMAND, 0);
+	if (device_fault(device, DEVICE_SITE_RESULT, 0, &value))
+		result = (uint32_t)value;
+	if (device_fault(device, DEVICE_SITE_ANSWER, 0, &value)) {
+		device->answer = result;
+		device->answer_at = now_ns(device) + value * 1000;
+		return;
+	}
+	answer(device, result);
 }
 
 static void revoke(struct device *device)
@@ -264,6 +286,7 @@ static bool pass(struct device *device)
 
 	device_attend(device);
 	end_slow_reset(device);
+	end_slow_command(device);
 	if (!device_enabled(device))
 		return false;
 	moved = queue_front_pass(device);
@@ -362,7 +385,7 @@ void device_main(struct device *device)
 			}
 		}
 		device->idle = queue_all_idle(device);
-		sleep_for_attention(device, (device->ready_at && device->ready_at != ~0ull) ||
+		sleep_for_attention(device, device->answer_at || (device->ready_at && device->ready_at != ~0ull) ||
 						    (device_enabled(device) && queue_waits_for_memory(device)));
 	}
 }

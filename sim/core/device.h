@@ -25,6 +25,8 @@ enum device_fault_site {
 	DEVICE_SITE_RETIRE,     /* the status page's retired index is value too high from here on */
 	DEVICE_SITE_RESET,      /* READY comes value microseconds late; ~0: never */
 	DEVICE_SITE_INVALIDATE, /* TLB_INVALIDATE does nothing and says that it did */
+	DEVICE_SITE_ANSWER,     /* a command has been carried out, and says so value microseconds late */
+	DEVICE_SITE_RESULT,     /* a command has been carried out, and its result is value */
 	DEVICE_NUM_SITES
 };
 

@@ -113,6 +113,8 @@ struct device {
 	struct queue *running; /* whose execution the engine runs */
 	enum verdict verdict;
 	uint64_t ready_at;         /* a reset that is slow: when it ends, ns; ~0: never; 0: none */
+	uint64_t answer_at;        /* a command that is carried out: when it says so, ns; 0: none */
+	uint32_t answer;           /* its result */
 	unsigned int tile_context; /* whose data lies in the tiles; AXL_MAX_CONTEXTS: nobody's */
 	uint64_t turns;
 	unsigned int checks;

@@ -51,6 +51,8 @@ static const struct {
     [AXL_FAULT_RESET] = { "reset",
                           1u << AXL_FAULT_SLOW | 1u << AXL_FAULT_FAIL },
     [AXL_FAULT_INVALIDATE] = { "invalidate", 1u << AXL_FAULT_DROP },
+    [AXL_FAULT_ANSWER] = { "answer", 1u << AXL_FAULT_SLOW },
+    [AXL_FAULT_RESULT] = { "result", 1u << AXL_FAULT_WRONG },
     [AXL_FAULT_MAP] = { "map", 1u << AXL_FAULT_REFUSE },
     [AXL_FAULT_READ] = { "read",
                          1u << AXL_FAULT_ONES | 1u << AXL_FAULT_LINK_DOWN },

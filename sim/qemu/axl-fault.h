@@ -25,6 +25,8 @@ typedef enum AxlFaultSite {
     AXL_FAULT_RETIRE,     /* a retired index is published */
     AXL_FAULT_RESET,      /* a reset begins */
     AXL_FAULT_INVALIDATE, /* TLB_INVALIDATE */
+    AXL_FAULT_ANSWER,     /* a command was carried out, and is about to say so */
+    AXL_FAULT_RESULT,     /* the same */
     AXL_FAULT_MAP,        /* a page of guest memory is asked for */
     AXL_FAULT_READ,       /* a register is read */
     AXL_FAULT_NUM_SITES

@@ -70,6 +70,8 @@ static bool axl_fault_core(void *opaque, enum device_fault_site site,
         [DEVICE_SITE_RETIRE] = AXL_FAULT_RETIRE,
         [DEVICE_SITE_RESET] = AXL_FAULT_RESET,
         [DEVICE_SITE_INVALIDATE] = AXL_FAULT_INVALIDATE,
+        [DEVICE_SITE_ANSWER] = AXL_FAULT_ANSWER,
+        [DEVICE_SITE_RESULT] = AXL_FAULT_RESULT,
     };
 
     if (site == DEVICE_SITE_FETCH) {
