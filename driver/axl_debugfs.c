@@ -92,8 +92,7 @@ static void show_memory(struct drm_printer *p, struct drm_file *file)
 	int id;
 
 	spin_lock(&file->table_lock);
-	idr_for_each_entry(&file->object_idr, gem, id)
-	{
+	idr_for_each_entry(&file->object_idr, gem, id) {
 		struct axl_bo *bo = to_axl_bo(gem);
 		struct drm_memory_stats *region = &regions[bo->local];
 

@@ -209,7 +209,8 @@ static int local_mmap(struct drm_gem_object *gem, struct vm_area_struct *vma)
 
 /*
  * Another device would need memory that has pages, or peer-to-peer transfers under which this one
- * may neither sleep nor go: it is refused by name. Another file of this device takes the buffer itself.
+ * may neither sleep nor go: it is refused by name. Another file of this device takes the buffer
+ * itself.
  */
 static int local_attach(struct dma_buf *dma_buf, struct dma_buf_attachment *attachment)
 {
