@@ -297,6 +297,66 @@ static void the_function_is_reset_under_work(void **state)
 	assert_int_equal(guest_destroy(&guest), 0);
 }
 
+struct producer {
+	struct guest guest;
+	volatile bool stop;
+};
+
+/* One packet after another, with a doorbell whenever the device asks for one, whatever happens to the device meanwhile. */
+static void *produce(void *arg)
+{
+	struct producer *producer = arg;
+	struct guest *guest = &producer->guest;
+
+	while (!producer->stop) {
+		uint64_t retired = __atomic_load_n(&guest_status(guest)->retired, __ATOMIC_ACQUIRE);
+
+		if (guest->head - retired < guest->slots / 2) {
+			guest_nop(guest);
+			guest_submit(guest);
+		}
+		/* So that the queue falls asleep now and then. */
+		if (guest->head % 7 == 0)
+			guest_sleep(100000);
+	}
+	return NULL;
+}
+
+/*
+ * What is stored while the function is in reset reaches no device. Nothing is lost by it: the queue stands, and who lets it
+ * go on makes the device look at the write index.
+ */
+static void doorbells_during_a_reset_are_not_missed(void **state)
+{
+	struct producer producer = {.stop = false};
+	struct guest *guest = &producer.guest;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(guest_create(guest, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, produce, &producer), 0);
+	for (int i = 0; i < loops(); i++) {
+		set("reset", "1");
+		assert_int_equal(guest_status(guest)->state, AXL_QUEUE_FAULTED);
+		guest_sleep(i % 4 * MILLISECOND);
+		/* The last ones before the queue goes on: nobody rings after them. */
+		producer.stop = i % 2;
+		if (producer.stop)
+			pthread_join(thread, NULL);
+		assert_int_equal(guest_reset(guest), 0);
+		if (producer.stop) {
+			assert_int_equal(guest_wait(guest, guest->head, 20 * SECOND), 0);
+			producer.stop = false;
+			assert_int_equal(pthread_create(&thread, NULL, produce, &producer), 0);
+		}
+	}
+	producer.stop = true;
+	pthread_join(thread, NULL);
+	assert_int_equal(guest_wait(guest, guest->head, 20 * SECOND), 0);
+	assert_int_equal(guest_job(guest, 1), 0);
+	assert_int_equal(guest_destroy(guest), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +371,7 @@ int main(void)
 		SLEEPY(a_fault_keeps_it_awake),
 		SLEEPY(a_suspended_queue_keeps_it_awake),
 		SLEEPY(the_function_is_reset_under_work),
+		SLEEPY(doorbells_during_a_reset_are_not_missed),
 	};
 
 	return check_run("power", tests, NULL, NULL);
