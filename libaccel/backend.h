@@ -22,6 +22,13 @@ struct accel_backend_wait {
 	int result;
 };
 
+/* @memory: NULL: unbind, @offset and @rights are 0 */
+struct accel_backend_op {
+	void *memory;
+	uint64_t va, offset, size;
+	unsigned int rights;
+};
+
 /*
  * @prefix: names that begin so are its own
  * @list: as accel_device_list(), its own devices
@@ -29,6 +36,7 @@ struct accel_backend_wait {
  * @memory_import: the caller's memory, pages, which he keeps until it is destroyed
  * @memory_import_fd: a dma-buf; *data may become NULL. @memory_export_fd: a dma-buf of it. Both -ENOTSUP where there
  *	are none
+ * @fd, @update: NULL where there are no syncobjs
  * @wait_many: @deadline_ns is not negative
  * @queue_create: args->slot is a wish, and what it became; *doorbell: where a store wakes the device, or NULL when @wake has to be called
  */
@@ -39,6 +47,7 @@ struct accel_backend {
 	void (*close)(void *device);
 	const char *(*target)(void *device);
 	uint64_t (*read_register)(void *device, enum axl_reg reg);
+	int (*fd)(void *device);
 
 	int (*memory_create)(void *device, uint64_t size, bool local, void **memory, void **data);
 	int (*memory_import)(void *device, void *data, uint64_t size, void **memory);
@@ -50,6 +59,8 @@ struct accel_backend {
 	int (*space_destroy)(void *space);
 	int (*bind)(void *space, uint64_t va, void *memory, uint64_t offset, uint64_t size, unsigned int rights);
 	int (*unbind)(void *space, uint64_t va, uint64_t size);
+	int (*update)(void *space, const struct accel_backend_op *ops, size_t count, const struct accel_sync *in,
+		      size_t num_in, const struct accel_sync *out, size_t num_out);
 
 	int (*context_create)(void *space, void **context, const struct axl_status_page **status);
 	int (*context_destroy)(void *context);

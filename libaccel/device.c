@@ -113,6 +113,11 @@ void accel_device_info(const struct accel_device *device, struct accel_device_in
 	};
 }
 
+int accel_device_fd(const struct accel_device *device)
+{
+	return device->backend->fd ? device->backend->fd(device->handle) : -ENOTSUP;
+}
+
 void accel_device_counters(const struct accel_device *device, struct accel_counters *counters)
 {
 	*counters = (struct accel_counters){

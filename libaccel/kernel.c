@@ -149,6 +149,11 @@ static const char *kernel_target(void *device)
 	return target_of(&((struct kernel_device *)device)->info);
 }
 
+static int kernel_fd(void *device)
+{
+	return ((struct kernel_device *)device)->fd;
+}
+
 static uint64_t kernel_read_register(void *device, enum axl_reg reg)
 {
 	struct kernel_device *d = device;
@@ -368,6 +373,7 @@ const struct accel_backend accel_backend_kernel = {
 	.close = kernel_close,
 	.target = kernel_target,
 	.read_register = kernel_read_register,
+	.fd = kernel_fd,
 	.memory_create = kernel_memory_create,
 	.memory_import = kernel_memory_import,
 	.memory_import_fd = kernel_memory_import_fd,
@@ -377,6 +383,7 @@ const struct accel_backend accel_backend_kernel = {
 	.space_destroy = kernel_space_destroy,
 	.bind = kernel_bind,
 	.unbind = kernel_unbind,
+	.update = kernel_update,
 	.context_create = kernel_context_create,
 	.context_destroy = kernel_context_destroy,
 	.queue_create = kernel_queue_create,

@@ -41,5 +41,7 @@ int kernel_space_create(void *device, void **space);
 int kernel_space_destroy(void *space);
 int kernel_bind(void *space, uint64_t va, void *memory, uint64_t offset, uint64_t size, unsigned int rights);
 int kernel_unbind(void *space, uint64_t va, uint64_t size);
+int kernel_update(void *space, const struct accel_backend_op *ops, size_t count, const struct accel_sync *in,
+		  size_t num_in, const struct accel_sync *out, size_t num_out);
 
 #endif

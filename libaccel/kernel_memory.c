@@ -97,36 +97,56 @@ static int map(struct kernel_memory *memory)
 	return -errno;
 }
 
+/* What makes a handle: 0 or a negative errno. */
+typedef int make_handle(struct kernel_device *device, const void *from, uint32_t *handle);
+
+/* A memory object with the handle; *err: why it has no map, or, NULL, why there is none. */
+static struct kernel_memory *memory_of(struct kernel_device *device, make_handle *make, const void *from, int *err)
+{
+	struct kernel_memory *m = calloc(1, sizeof(*m));
+
+	*err = -ENOMEM;
+	if (!m)
+		return NULL;
+	m->device = device;
+	pthread_mutex_lock(&device->lock);
+	*err = make(device, from, &m->handle);
+	if (!*err)
+		list_locked(m);
+	pthread_mutex_unlock(&device->lock);
+	if (*err) {
+		free(m);
+		return NULL;
+	}
+	*err = map(m);
+	return m;
+}
+
+static int create_handle(struct kernel_device *device, const void *from, uint32_t *handle)
+{
+	struct drm_axl_bo_create create = *(const struct drm_axl_bo_create *)from;
+	int err = kernel_call(device->fd, DRM_IOCTL_AXL_BO_CREATE, &create);
+
+	*handle = create.handle;
+	return err;
+}
+
 int kernel_memory_create(void *device, uint64_t size, bool local, void **memory, void **data)
 {
-	struct kernel_device *d = device;
-	struct drm_axl_bo_create create = {.size = size, .flags = local ? DRM_AXL_BO_LOCAL : 0};
-	struct kernel_memory *m = calloc(1, sizeof(*m));
+	const struct drm_axl_bo_create create = {.size = size, .flags = local ? DRM_AXL_BO_LOCAL : 0};
+	struct kernel_memory *m;
 	int err;
 
-	if (!m)
-		return -ENOMEM;
-	m->device = d;
-	pthread_mutex_lock(&d->lock);
-	err = kernel_call(d->fd, DRM_IOCTL_AXL_BO_CREATE, &create);
-	m->handle = create.handle;
-	if (!err)
-		list_locked(m);
-	pthread_mutex_unlock(&d->lock);
+	m = memory_of(device, create_handle, &create, &err);
+	if (m && err) {
+		drop_handle(m);
+		free(m);
+	}
 	if (err)
-		goto err_free;
-	err = map(m);
-	if (err)
-		goto err_handle;
+		return err;
 	*memory = m;
 	*data = m->data;
 	return 0;
-
-err_handle:
-	drop_handle(m);
-err_free:
-	free(m);
-	return err;
 }
 
 int kernel_memory_import(void *device, void *data, uint64_t size, void **memory)
@@ -142,36 +162,29 @@ int kernel_memory_import(void *device, void *data, uint64_t size, void **memory)
 	return 0;
 }
 
+static int import_handle(struct kernel_device *device, const void *from, uint32_t *handle)
+{
+	return drmPrimeFDToHandle(device->fd, *(const int *)from, handle) ? -errno : 0;
+}
+
 int kernel_memory_import_fd(void *device, int fd, uint64_t *size, void **memory, void **data)
 {
-	struct kernel_device *d = device;
-	struct kernel_memory *m = calloc(1, sizeof(*m));
+	struct kernel_memory *m;
 	int err;
 
+	m = memory_of(device, import_handle, &fd, &err);
 	if (!m)
-		return -ENOMEM;
-	m->device = d;
-	pthread_mutex_lock(&d->lock);
-	err = drmPrimeFDToHandle(d->fd, fd, &m->handle) ? -errno : 0;
-	if (!err)
-		list_locked(m);
-	pthread_mutex_unlock(&d->lock);
-	if (err)
-		goto err_free;
-	err = map(m);
+		return err;
 	/* Its exporter decides whether processors may look at it. The device may, in any case. */
-	if (err && !m->size)
-		goto err_handle;
+	if (err && !m->size) {
+		drop_handle(m);
+		free(m);
+		return err;
+	}
 	*memory = m;
 	*data = m->data;
 	*size = m->size;
 	return 0;
-
-err_handle:
-	drop_handle(m);
-err_free:
-	free(m);
-	return err;
 }
 
 int kernel_memory_export_fd(void *memory, int *fd)
@@ -236,23 +249,16 @@ int kernel_space_destroy(void *space)
 	return 0;
 }
 
-static int change(struct kernel_space *space, struct drm_axl_bind_op *op)
-{
-	struct drm_axl_vm_bind args = {.vm = space->vm, .num_ops = 1, .stride = sizeof(*op), .ops = (uintptr_t)op};
-
-	return kernel_call(space->device->fd, DRM_IOCTL_AXL_VM_BIND, &args);
-}
-
 _Static_assert(ACCEL_READ == DRM_AXL_BIND_READ && ACCEL_WRITE == DRM_AXL_BIND_WRITE && ACCEL_EXEC == DRM_AXL_BIND_EXEC,
 	       "rights are alike");
 
-/* Room for one more binding; the space's lock is held. */
-static int make_room(struct kernel_space *space)
+/* Room for @more bindings; the space's lock is held. */
+static int make_room(struct kernel_space *space, size_t more)
 {
-	size_t capacity = space->capacity * 2 + 16;
+	size_t capacity = (space->count + more) * 2;
 	struct kernel_binding *grown;
 
-	if (space->count < space->capacity)
+	if (space->count + more <= space->capacity)
 		return 0;
 	grown = realloc(space->bindings, capacity * sizeof(*grown));
 	if (!grown)
@@ -262,48 +268,94 @@ static int make_room(struct kernel_space *space)
 	return 0;
 }
 
-int kernel_bind(void *space, uint64_t va, void *memory, uint64_t offset, uint64_t size, unsigned int rights)
+static struct drm_axl_bind_op op_of(const struct accel_backend_op *op)
+{
+	const struct kernel_memory *m = op->memory;
+
+	if (!m)
+		return (struct drm_axl_bind_op){.op = DRM_AXL_BIND_UNMAP, .va = op->va, .size = op->size};
+	return (struct drm_axl_bind_op){
+		.op = m->handle ? DRM_AXL_BIND_MAP : DRM_AXL_BIND_MAP_USER,
+		.flags = op->rights,
+		.handle = m->handle,
+		.va = op->va,
+		.offset = m->handle ? op->offset : (uintptr_t)m->data + op->offset,
+		.size = op->size,
+	};
+}
+
+/* The driver has taken it; the space's lock is held, and there is room. */
+static void keep_account(struct kernel_space *space, const struct accel_backend_op *op)
+{
+	struct kernel_memory *m = op->memory;
+	size_t at = 0;
+
+	if (m) {
+		space->bindings[space->count++] = (struct kernel_binding){op->va, op->size, m};
+		atomic_fetch_add(&m->bound, 1);
+		return;
+	}
+	/* It is there: the driver unmaps what was mapped by us, and nothing else. */
+	while (space->bindings[at].va != op->va || space->bindings[at].size != op->size)
+		at++;
+	atomic_fetch_sub(&space->bindings[at].memory->bound, 1);
+	space->bindings[at] = space->bindings[--space->count];
+}
+
+static void put_syncs(struct drm_axl_sync *to, const struct accel_sync *from, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		to[i] = (struct drm_axl_sync){.handle = from[i].syncobj,
+					      .flags = from[i].point ? DRM_AXL_SYNC_TIMELINE : 0,
+					      .point = from[i].point};
+}
+
+int kernel_update(void *space, const struct accel_backend_op *ops, size_t count, const struct accel_sync *in,
+		  size_t num_in, const struct accel_sync *out, size_t num_out)
 {
 	struct kernel_space *s = space;
-	struct kernel_memory *m = memory;
-	struct drm_axl_bind_op op = {
-		.op = m->handle ? DRM_AXL_BIND_MAP : DRM_AXL_BIND_MAP_USER,
-		.flags = rights,
-		.handle = m->handle,
-		.va = va,
-		.offset = m->handle ? offset : (uintptr_t)m->data + offset,
-		.size = size,
+	struct drm_axl_sync ins[ACCEL_SYNCS_MAX], outs[ACCEL_SYNCS_MAX];
+	struct drm_axl_bind_op few[8], *list = count <= 8 ? few : malloc(count * sizeof(*list));
+	struct drm_axl_vm_bind args = {
+		.vm = s->vm,
+		.num_ops = (uint32_t)count,
+		.stride = sizeof(*list),
+		.ops = (uintptr_t)list,
+		.num_in = (uint32_t)num_in,
+		.num_out = (uint32_t)num_out,
+		.in = (uintptr_t)ins,
+		.out = (uintptr_t)outs,
 	};
 	int err;
 
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		list[i] = op_of(&ops[i]);
+	put_syncs(ins, in, num_in);
+	put_syncs(outs, out, num_out);
 	pthread_mutex_lock(&s->lock);
-	err = make_room(s);
+	err = make_room(s, count);
 	if (!err)
-		err = change(s, &op);
-	if (!err) {
-		s->bindings[s->count++] = (struct kernel_binding){va, size, m};
-		atomic_fetch_add(&m->bound, 1);
-	}
+		err = kernel_call(s->device->fd, DRM_IOCTL_AXL_VM_BIND, &args);
+	for (size_t i = 0; i < count && !err; i++)
+		keep_account(s, &ops[i]);
 	pthread_mutex_unlock(&s->lock);
+	if (list != few)
+		free(list);
 	return err;
+}
+
+int kernel_bind(void *space, uint64_t va, void *memory, uint64_t offset, uint64_t size, unsigned int rights)
+{
+	const struct accel_backend_op op = {memory, va, offset, size, rights};
+
+	return kernel_update(space, &op, 1, NULL, 0, NULL, 0);
 }
 
 int kernel_unbind(void *space, uint64_t va, uint64_t size)
 {
-	struct kernel_space *s = space;
-	struct drm_axl_bind_op op = {.op = DRM_AXL_BIND_UNMAP, .va = va, .size = size};
-	size_t at = 0;
-	int err = -ENOENT;
+	const struct accel_backend_op op = {.va = va, .size = size};
 
-	pthread_mutex_lock(&s->lock);
-	while (at < s->count && (s->bindings[at].va != va || s->bindings[at].size != size))
-		at++;
-	if (at < s->count)
-		err = change(s, &op);
-	if (!err) {
-		atomic_fetch_sub(&s->bindings[at].memory->bound, 1);
-		s->bindings[at] = s->bindings[--s->count];
-	}
-	pthread_mutex_unlock(&s->lock);
-	return err;
+	return kernel_update(space, &op, 1, NULL, 0, NULL, 0);
 }

@@ -104,6 +104,9 @@ struct accel_counters {
 };
 void accel_device_counters(const struct accel_device *device, struct accel_counters *counters);
 
+/* The file of a device behind the kernel driver, for libdrm's syncobjs; the device's. -ENOTSUP: it has none. */
+int accel_device_fd(const struct accel_device *device);
+
 /* ---- address spaces ---- */
 
 /* Addresses below are the caller's to choose, those from here up to 2^48 the library's. */
@@ -136,6 +139,38 @@ int accel_vm_bind(struct accel_vm *vm, struct accel_buffer *buffer, uint64_t off
  * touch the buffer through it any more; a packet or command buffer that does faults.
  */
 int accel_vm_unbind(struct accel_vm *vm, uint64_t address, uint64_t size);
+
+/**
+ * struct accel_vm_op - one change of an address space
+ * @buffer:  what is bound, as accel_vm_bind(); NULL: the binding of @address and @size is taken away, the rest is zero
+ * @address: 0 of a bind: one is chosen, and written when the call returns 0
+ */
+struct accel_vm_op {
+	struct accel_buffer *buffer;
+	uint64_t offset, size, address;
+	unsigned int rights;
+};
+
+/* A syncobj (libdrm) of the file accel_device_fd(). @point: of a timeline; 0: a binary one. */
+struct accel_sync {
+	uint32_t syncobj;
+	uint64_t point;
+};
+
+#define ACCEL_VM_OPS_MAX 256
+#define ACCEL_SYNCS_MAX 64
+
+/*
+ * Up to ACCEL_VM_OPS_MAX changes in one call, in their order, all of them or none. With syncobjs, at most
+ * ACCEL_SYNCS_MAX each way, it returns at once; the changes take effect when all of @in have signalled, and behind the
+ * changes that earlier calls asked for, and then @out signal. What is wrong with the changes is said at once, as
+ * though the earlier ones had taken effect: the errors of accel_vm_bind() and accel_vm_unbind(). -ENOENT, -EINVAL: a
+ * syncobj that is none, or one of @in that has no fence yet. A fence of @out has an error when the device went (ENODEV),
+ * the address space was destroyed first (ECANCELED) or the device does not let go of what was unbound (EIO). Calls
+ * without syncobjs wait for those before them. -ENOTSUP: the device in the process, which has no syncobjs. Any thread.
+ */
+int accel_vm_update(struct accel_vm *vm, struct accel_vm_op *ops, size_t count, const struct accel_sync *in,
+		    size_t num_in, const struct accel_sync *out, size_t num_out);
 
 /* ---- buffers ---- */
 
@@ -173,8 +208,9 @@ int accel_buffer_import_memory(struct accel_device *device, void *data, uint64_t
 int accel_buffer_import_fd(struct accel_device *device, int fd, unsigned int flags, struct accel_buffer **buffer);
 /*
  * A dma-buf of the buffer, for other devices and programs: *fd is a new file descriptor, close-on-exec, the caller's
- * to close; the memory lives until it and the buffer are gone. *fd is -1 after an error. -ENOTSUP: the in-process
- * device, buffers LOCAL to the device and the caller's own memory; -EMFILE; -ENOMEM. Any thread.
+ * to close; the memory lives until it and the buffer are gone. That of a LOCAL buffer is for programs on the same
+ * device: others refuse it. *fd is -1 after an error. -ENOTSUP: the in-process device and the caller's own memory;
+ * -EMFILE; -ENOMEM. Any thread.
  */
 int accel_buffer_export_fd(const struct accel_buffer *buffer, int *fd);
 

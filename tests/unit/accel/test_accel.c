@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <xf86drm.h>
+
 #include "rig.h"
 
 /* ---- devices ---- */
@@ -300,6 +302,57 @@ static void *pages(size_t count, int protection)
 	return memory;
 }
 
+/* Two buffers behind a fence that comes later, one address chosen; then both away, behind the fence of that. */
+static void an_address_space_changes_behind_fences(void **state)
+{
+	struct rig *rig = *state;
+	int fd = accel_device_fd(rig->device);
+	struct accel_vm_op ops[2] = {{.size = 4096, .rights = ACCEL_READ | ACCEL_WRITE},
+				     {.size = 4096, .address = 0x123000, .rights = ACCEL_READ | ACCEL_WRITE}};
+	struct accel_sync bound = {0}, line = {0};
+	struct accel_buffer *buffer;
+	uint32_t *words;
+
+	assert_int_equal(accel_buffer_create(rig->device, 4096, ACCEL_BUFFER_UNBOUND, &buffer), 0);
+	ops[0].buffer = ops[1].buffer = buffer;
+	if (!rig_is_kernel()) {
+		assert_int_equal(fd, -ENOTSUP);
+		assert_int_equal(accel_vm_update(accel_device_vm(rig->device), ops, 2, NULL, 0, NULL, 0), -ENOTSUP);
+		assert_int_equal(accel_buffer_destroy(buffer), 0);
+		return;
+	}
+	assert_true(fd >= 0);
+	assert_int_equal(drmSyncobjCreate(fd, 0, &bound.syncobj), 0);
+	assert_int_equal(drmSyncobjCreate(fd, 0, &line.syncobj), 0);
+	line.point = 1;
+	/* All or none, and nobody's fence. */
+	ops[1].size = 8192;
+	assert_int_equal(accel_vm_update(accel_device_vm(rig->device), ops, 2, NULL, 0, &bound, 1), -EINVAL);
+	assert_true(!ops[0].address);
+	ops[1].size = 4096;
+	assert_int_equal(accel_vm_update(accel_device_vm(rig->device), ops, 2, &bound, 1, &line, 1), -EINVAL);
+	assert_int_equal(accel_vm_update(accel_device_vm(rig->device), ops, 0, NULL, 0, NULL, 0), -EINVAL);
+	assert_int_equal(accel_vm_update(accel_device_vm(rig->device), ops, 2, NULL, 0, NULL, 65), -EINVAL);
+	assert_int_equal(accel_vm_update(accel_device_vm(rig->device), ops, 2, NULL, 0, &bound, 1), 0);
+	assert_true(ops[0].address >= ACCEL_VM_CHOSEN && ops[1].address == 0x123000);
+	assert_int_equal(drmSyncobjWait(fd, &bound.syncobj, 1, in(20 * SECOND), 0, NULL), 0);
+	words = accel_buffer_data(buffer);
+	for (int i = 0; i < 2; i++) {
+		accel_packet_fill(accel_queue_next(rig->queue), ops[i].address, 0x600du + (uint32_t)i, 4096);
+		assert_int_equal(accel_queue_wait(rig->queue, accel_queue_submit(rig->queue), in(20 * SECOND)), 0);
+		assert_int_equal(words[1023], 0x600d + i);
+	}
+	assert_int_equal(accel_buffer_destroy(buffer), -EBUSY);
+	for (int i = 0; i < 2; i++)
+		ops[i] = (struct accel_vm_op){.address = ops[i].address, .size = 4096};
+	assert_int_equal(accel_vm_update(accel_device_vm(rig->device), ops, 2, &bound, 1, &line, 1), 0);
+	assert_int_equal(drmSyncobjTimelineWait(fd, &line.syncobj, &line.point, 1, in(20 * SECOND), 0, NULL), 0);
+	assert_int_equal(accel_vm_unbind(accel_device_vm(rig->device), 0x123000, 4096), -ENOENT);
+	assert_int_equal(accel_buffer_destroy(buffer), 0);
+	drmSyncobjDestroy(fd, bound.syncobj);
+	drmSyncobjDestroy(fd, line.syncobj);
+}
+
 static void the_device_works_on_memory_of_the_program(void **state)
 {
 	struct rig *rig = *state;
@@ -461,10 +514,34 @@ static void a_foreign_dma_buf_is_read_and_written(void **state)
 	close(memory);
 }
 
+/* By its dma-buf, in another file of the same device: the same memory, and local there as well. */
+static void local_memory_is_shared_by_its_dma_buf(void **state)
+{
+	struct rig *rig = *state;
+	struct accel_buffer *local, *same;
+	int fd = 0;
+
+	assert_int_equal(accel_buffer_create(rig->device, 4096, ACCEL_BUFFER_LOCAL, &local), 0);
+	if (!rig_is_kernel()) {
+		assert_int_equal(accel_buffer_export_fd(local, &fd), -ENOTSUP);
+		assert_int_equal(fd, -1);
+		assert_int_equal(accel_buffer_destroy(local), 0);
+		return;
+	}
+	assert_int_equal(accel_buffer_export_fd(local, &fd), 0);
+	assert_int_equal(accel_buffer_import_fd(rig->device, fd, 0, &same), 0);
+	*(volatile uint32_t *)accel_buffer_data(local) = 0x10ca1;
+	assert_int_equal(*(volatile uint32_t *)accel_buffer_data(same), 0x10ca1);
+	close(fd);
+	assert_int_equal(accel_buffer_destroy(local), 0);
+	assert_int_equal(*(volatile uint32_t *)accel_buffer_data(same), 0x10ca1);
+	assert_int_equal(accel_buffer_destroy(same), 0);
+}
+
 static void what_is_no_dma_buf_is_refused(void **state)
 {
 	struct rig *rig = *state;
-	struct accel_buffer *buffer, *local, *own;
+	struct accel_buffer *buffer, *own;
 	void *memory = pages(1, PROT_READ | PROT_WRITE);
 	int fd = open("/dev/null", O_RDWR | O_CLOEXEC), out = 0;
 
@@ -473,12 +550,9 @@ static void what_is_no_dma_buf_is_refused(void **state)
 	assert_null(buffer);
 	assert_int_equal(accel_buffer_import_fd(rig->device, -1, 0, &buffer), rig_is_kernel() ? -EBADF : -ENOTSUP);
 	close(fd);
-	assert_int_equal(accel_buffer_create(rig->device, 4096, ACCEL_BUFFER_LOCAL, &local), 0);
-	assert_int_equal(accel_buffer_export_fd(local, &out), -ENOTSUP);
-	assert_int_equal(out, -1);
 	assert_int_equal(accel_buffer_import_memory(rig->device, memory, 4096, 0, &own), 0);
 	assert_int_equal(accel_buffer_export_fd(own, &out), -ENOTSUP);
-	assert_int_equal(accel_buffer_destroy(local), 0);
+	assert_int_equal(out, -1);
 	assert_int_equal(accel_buffer_destroy(own), 0);
 	munmap(memory, 4096);
 }
@@ -748,11 +822,13 @@ int main(void)
 		RIG_TEST(devices_do_not_share_objects),
 		RIG_TEST(address_spaces_do_not_see_each_other),
 		RIG_TEST(rights_hold),
+		RIG_TEST(an_address_space_changes_behind_fences),
 		RIG_TEST(the_device_works_on_memory_of_the_program),
 		RIG_TEST(memory_that_went_is_out_of_reach),
 		RIG_TEST(memory_that_can_not_be_imported_is_refused),
 		RIG_TEST(a_buffer_is_shared_by_its_dma_buf),
 		RIG_TEST(a_foreign_dma_buf_is_read_and_written),
+		RIG_TEST(local_memory_is_shared_by_its_dma_buf),
 		RIG_TEST(what_is_no_dma_buf_is_refused),
 		RIG_TEST(queue_options_are_checked),
 		RIG_TEST(a_full_ring_hands_out_nothing_until_the_device_moves),
