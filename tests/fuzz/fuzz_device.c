@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "sim/core/device.h"
+#include "tests/fuzz/legal_headers.h"
 
 enum { ARENA = 1 << 20, SPAD = 64 << 10, ACC = 16 << 10, LOCAL = 2 << 20, SLOTS = 8, MAX_OPS = 200 };
 /* Where things lie in the arena. */
@@ -187,14 +188,6 @@ static void push_packet(struct script *script)
 /* Legal headers around whatever the input says: the checks behind the opcode are what is fuzzed. */
 static void push_code(struct script *script)
 {
-	static const struct {
-		uint8_t opcode, pipe, slots;
-	} kinds[] = {{AXL_OP_YIELD, AXL_PIPE_SEQ, 1},   {AXL_OP_LOOP, AXL_PIPE_SEQ, 1},
-		     {AXL_OP_ENDLOOP, AXL_PIPE_SEQ, 1}, {AXL_OP_ADDBASE, AXL_PIPE_SEQ, 1},
-		     {AXL_OP_SYNC, AXL_PIPE_STORE, 1},  {AXL_OP_LOAD, AXL_PIPE_LOAD, 2},
-		     {AXL_OP_LOAD, AXL_PIPE_WEIGHT, 2}, {AXL_OP_STORE, AXL_PIPE_STORE, 2},
-		     {AXL_OP_CONV, AXL_PIPE_MATRIX, 2}, {AXL_OP_DWCONV, AXL_PIPE_MATRIX, 2},
-		     {AXL_OP_DRAIN, AXL_PIPE_DRAIN, 2}, {AXL_OP_VEC, AXL_PIPE_VECTOR, 2}};
 	struct axl_cmdbuf *header = (struct axl_cmdbuf *)(void *)(arena + CODE);
 	uint8_t q = take8(script), count = take8(script) % 12, tiles = take8(script) % 2 + 1;
 	union axl_packet packet = {0};
@@ -207,17 +200,17 @@ static void push_code(struct script *script)
 		header->streams[t].offset = at;
 		for (uint8_t i = 0; i < count; i++) {
 			uint8_t kind = take8(script);
-			size_t k = kind % (sizeof(kinds) / sizeof(kinds[0]));
+			size_t k = kind % NUM_LEGAL_HEADERS;
 			union axl_insn *insn = (union axl_insn *)(void *)(arena + CODE + at);
-			size_t bytes = kinds[k].slots * (size_t)AXL_SLOT_BYTES;
+			size_t bytes = legal_headers[k].slots * (size_t)AXL_SLOT_BYTES;
 
 			memset(insn, 0, bytes);
 			take(script, insn->bytes + 4, 12); /* waits, signals, tag */
 			insn->header.reserved = 0;
 			take(script, insn->bytes + 16, kind & 0x80 ? bytes - 16 : bytes - 64);
-			insn->header.opcode = kinds[k].opcode;
-			insn->header.pipe = kinds[k].pipe;
-			insn->header.slots = kinds[k].slots;
+			insn->header.opcode = legal_headers[k].opcode;
+			insn->header.pipe = legal_headers[k].pipe;
+			insn->header.slots = legal_headers[k].slots;
 			at += (uint32_t)bytes;
 		}
 		memset(arena + CODE + at, 0, AXL_SLOT_BYTES);

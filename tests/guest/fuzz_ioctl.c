@@ -20,9 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <drm.h>
-
 #include "guest.h"
+#include "ioctl_args.h"
 
 #define PAGE 4096ull
 #define CALL_LIMIT 20 /* seconds; the driver gives up on the device after five */
@@ -156,31 +155,6 @@ static uint64_t some_size(struct fuzzer *fuzzer)
 {
 	return chance(fuzzer, 20) ? ~0ull << (41 + draw(fuzzer) % 20) : draw(fuzzer) % (2 << 20);
 }
-
-union args {
-	struct drm_axl_dev_query query;
-	struct drm_axl_bo_create bo_create;
-	struct drm_axl_bo_info bo_info;
-	struct drm_axl_vm_create vm;
-	struct drm_axl_vm_bind bind;
-	struct drm_axl_ctx_create ctx_create;
-	struct drm_axl_ctx_destroy ctx_destroy;
-	struct drm_axl_queue_create queue_create;
-	struct drm_axl_queue_op queue_op;
-	struct drm_axl_queue_query queue_query;
-	struct drm_axl_wait wait;
-	struct drm_axl_submit submit;
-	struct drm_axl_fence_export fence_export;
-	struct drm_axl_fence_import fence_import;
-	struct drm_axl_event_config event_config;
-	struct drm_axl_perf_open perf;
-	struct drm_syncobj_create sync_create;
-	struct drm_syncobj_destroy sync_destroy;
-	struct drm_gem_close close;
-	struct drm_prime_handle prime;
-	uint64_t words[16];
-	uint8_t bytes[128];
-};
 
 /* What arguments point to; the second page of it may not be touched. */
 static __thread uint8_t *extra;

@@ -8,26 +8,11 @@
 #include <sys/wait.h>
 
 #include "check.h"
+#include "ioctl_args.h"
 
 #define PAGE 4096ull
 
 /* ---- the frame of a struct: page edges, short and long ---- */
-
-union args {
-	struct drm_axl_dev_query query;
-	struct drm_axl_get_time time;
-	struct drm_axl_bo_create bo_create;
-	struct drm_axl_bo_info bo_info;
-	struct drm_axl_vm_create vm;
-	struct drm_axl_vm_bind bind;
-	struct drm_axl_ctx_create ctx_create;
-	struct drm_axl_ctx_destroy ctx_destroy;
-	struct drm_axl_queue_create queue_create;
-	struct drm_axl_queue_op queue_op;
-	struct drm_axl_queue_query queue_query;
-	struct drm_axl_wait wait;
-	uint8_t bytes[128];
-};
 
 /* What arguments point to, and objects that calls use up. */
 static struct drm_axl_dev_info info;

@@ -16,6 +16,7 @@
 #include <axl/axl_isa.h>
 #include <cmocka.h>
 
+#include "tests/fuzz/legal_headers.h"
 #include "tests/qemu/axl_rig.h"
 
 #define STEPS 300 /* between two bring-ups */
@@ -140,25 +141,17 @@ static void write_packet(void)
 /* An instruction whose header is good and whose operands are anything: the checks behind the opcode are meant. */
 static uint32_t write_instruction(uint8_t *at)
 {
-	static const struct {
-		uint8_t opcode, pipe, slots;
-	} kinds[] = {{AXL_OP_YIELD, AXL_PIPE_SEQ, 1},   {AXL_OP_LOOP, AXL_PIPE_SEQ, 1},
-		     {AXL_OP_ENDLOOP, AXL_PIPE_SEQ, 1}, {AXL_OP_ADDBASE, AXL_PIPE_SEQ, 1},
-		     {AXL_OP_SYNC, AXL_PIPE_STORE, 1},  {AXL_OP_LOAD, AXL_PIPE_LOAD, 2},
-		     {AXL_OP_LOAD, AXL_PIPE_WEIGHT, 2}, {AXL_OP_STORE, AXL_PIPE_STORE, 2},
-		     {AXL_OP_CONV, AXL_PIPE_MATRIX, 2}, {AXL_OP_DWCONV, AXL_PIPE_MATRIX, 2},
-		     {AXL_OP_DRAIN, AXL_PIPE_DRAIN, 2}, {AXL_OP_VEC, AXL_PIPE_VECTOR, 2}};
-	uint64_t kind = below(sizeof(kinds) / sizeof(kinds[0]));
+	uint64_t kind = below(NUM_LEGAL_HEADERS);
 	union axl_insn insn = {.bytes = {0}};
-	uint32_t bytes = kinds[kind].slots * AXL_SLOT_BYTES;
+	uint32_t bytes = legal_headers[kind].slots * AXL_SLOT_BYTES;
 
 	/* Small numbers, mostly: sizes that fit. Semaphores seldom: nobody may ever signal them. */
 	for (uint32_t i = below(8) ? 16 : 4; i < bytes; i++)
 		insn.bytes[i] = below(3) ? 0 : (uint8_t)(below(3) ? below(8) : below(256));
 	insn.header.reserved = 0;
-	insn.header.opcode = below(64) ? kinds[kind].opcode : (uint8_t)below(256);
-	insn.header.pipe = kinds[kind].pipe;
-	insn.header.slots = kinds[kind].slots;
+	insn.header.opcode = below(64) ? legal_headers[kind].opcode : (uint8_t)below(256);
+	insn.header.pipe = legal_headers[kind].pipe;
+	insn.header.slots = legal_headers[kind].slots;
 	memcpy(at, &insn, bytes);
 	return bytes;
 }
