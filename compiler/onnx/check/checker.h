@@ -54,11 +54,13 @@ struct value_type {
 
 /*
  * struct definition - a name in a graph
- * @node: index of the node that writes it, -1: input or initializer
+ * @node:  index of the node that writes it, -1: input or initializer
+ * @input: of an input: what the graph says of it, else NULL
  */
 struct definition {
 	const char *name;
 	int node;
+	const Onnx__ValueInfoProto *input;
 	bool initializer;
 	struct value_type type;
 };
@@ -140,6 +142,8 @@ struct value_type check_value_type(const Onnx__TypeProto *type);
 /* A stated type: element types that exist, dimensions. */
 void check_type(struct checker *checker, const struct check_scope *scope, const char *name,
 		const Onnx__TypeProto *type);
+/* @type says what elements are, down to those of sequences and maps. Graphs inside others need not. */
+bool check_states_type(const Onnx__TypeProto *type);
 bool check_element_type(int type);
 void check_operand_types(struct check_scope *scope, const Onnx__NodeProto *node, const struct schema *schema);
 /* "tensor(float)" */

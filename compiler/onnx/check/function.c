@@ -25,6 +25,8 @@ static void check_identity(struct checker *checker, const struct check_scope *sc
 				    "functions %zu and %zu are both %s%s%s", i, index, domain, *domain ? "::" : "",
 				    name);
 	}
+	if (*check_text(function->overload))
+		check_feature(checker, scope, name, 10, "an overload");
 	if (schema_has_operator(domain, name))
 		check_found(checker, scope, RULE_FUNCTION_CLASH, name, "function %s has the name of an operator of %s",
 			    name, *domain ? domain : "ai.onnx");

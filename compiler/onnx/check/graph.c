@@ -304,44 +304,40 @@ static void define_input(struct check_scope *scope, const Onnx__ValueInfoProto *
 		return;
 	}
 	definition = check_define(scope, name, -1);
-	if (definition)
+	if (definition) {
 		definition->type = check_value_type(input->type);
-	if (!input->type && !scope->outer)
+		definition->input = input;
+	}
+	if (!check_states_type(input->type) && !scope->outer)
 		check_found(scope->checker, scope, RULE_VALUE_TYPE, name, "input %s states no type", name);
 	check_type(scope->checker, scope, name, input->type);
 }
 
 /* Type and shape of an initializer that is an input as well. */
-static void check_initializer_input(struct check_scope *scope, const Onnx__GraphProto *graph,
+static void check_initializer_input(struct check_scope *scope, const Onnx__TypeProto *type,
 				    const Onnx__TensorProto *tensor)
 {
-	for (size_t i = 0; i < graph->n_input; i++) {
-		const Onnx__TypeProto *type = graph->input[i]->type;
-		const Onnx__TensorShapeProto *shape = type && type->tensor_type ? type->tensor_type->shape : NULL;
+	const Onnx__TensorShapeProto *shape = type->tensor_type->shape;
 
-		if (strcmp(check_text(graph->input[i]->name), check_text(tensor->name)) || !type || !type->tensor_type)
-			continue;
-		if (type->tensor_type->elem_type != tensor->data_type)
-			check_found(scope->checker, scope, RULE_INITIALIZER_TYPE, tensor->name,
-				    "initializer %s has element type %d, as an input %d", tensor->name,
-				    tensor->data_type, type->tensor_type->elem_type);
-		if (shape && shape->n_dim != tensor->n_dims) {
-			check_found(scope->checker, scope, RULE_INITIALIZER_TYPE, tensor->name,
-				    "initializer %s has rank %zu, as an input %zu", tensor->name, tensor->n_dims,
-				    shape->n_dim);
-			continue;
-		}
-		for (size_t d = 0; shape && d < shape->n_dim; d++)
-			if (shape->dim[d]->has_dim_value && shape->dim[d]->dim_value != tensor->dims[d])
-				check_found(scope->checker, scope, RULE_INITIALIZER_TYPE, tensor->name,
-					    "dimension %zu of initializer %s is %lld, as an input %lld", d,
-					    tensor->name, (long long)tensor->dims[d],
-					    (long long)shape->dim[d]->dim_value);
+	if (type->tensor_type->elem_type != tensor->data_type)
+		check_found(scope->checker, scope, RULE_INITIALIZER_TYPE, tensor->name,
+			    "initializer %s has element type %d, as an input %d", tensor->name, tensor->data_type,
+			    type->tensor_type->elem_type);
+	if (!shape)
+		return;
+	if (shape->n_dim != tensor->n_dims) {
+		check_found(scope->checker, scope, RULE_INITIALIZER_TYPE, tensor->name,
+			    "initializer %s has rank %zu, as an input %zu", tensor->name, tensor->n_dims, shape->n_dim);
+		return;
 	}
+	for (size_t d = 0; d < shape->n_dim; d++)
+		if (shape->dim[d]->has_dim_value && shape->dim[d]->dim_value != tensor->dims[d])
+			check_found(scope->checker, scope, RULE_INITIALIZER_TYPE, tensor->name,
+				    "dimension %zu of initializer %s is %lld, as an input %lld", d, tensor->name,
+				    (long long)tensor->dims[d], (long long)shape->dim[d]->dim_value);
 }
 
-static void define_initializer(struct check_scope *scope, const Onnx__GraphProto *graph,
-			       const Onnx__TensorProto *values)
+static void define_initializer(struct check_scope *scope, const Onnx__TensorProto *values)
 {
 	struct checker *checker = scope->checker;
 	const char *name = values ? check_text(values->name) : "";
@@ -361,8 +357,8 @@ static void define_initializer(struct check_scope *scope, const Onnx__GraphProto
 		check_found(checker, scope, RULE_INITIALIZER_INPUT, name,
 			    "initializer %s is no input, which IR version %lld demands", name,
 			    (long long)checker->model->ir_version);
-	if (definition)
-		check_initializer_input(scope, graph, values);
+	if (definition && definition->input && definition->input->type && definition->input->type->tensor_type)
+		check_initializer_input(scope, definition->input->type, values);
 	definition = check_define(scope, name, -1);
 	if (!definition)
 		return;
@@ -385,7 +381,7 @@ static void check_outputs(struct check_scope *scope, const Onnx__GraphProto *gra
 		else if (!check_resolve(scope, name))
 			check_found(checker, scope, RULE_OUTPUT_UNDEFINED, name,
 				    "graph output '%s' is no value of the graph", name);
-		if (!output->type && !scope->outer)
+		if (!check_states_type(output->type) && !scope->outer)
 			check_found(checker, scope, RULE_VALUE_TYPE, name, "output %s states no type", name);
 		check_type(checker, scope, name, output->type);
 	}
@@ -421,7 +417,7 @@ void check_graph(struct checker *checker, struct check_scope *outer, const char 
 	for (size_t i = 0; i < graph->n_initializer; i++) {
 		char what[200];
 
-		define_initializer(&scope, graph, graph->initializer[i]);
+		define_initializer(&scope, graph->initializer[i]);
 		snprintf(what, sizeof(what), "initializer %.150s", check_text(graph->initializer[i]->name));
 		check_tensor(checker, &scope, what, graph->initializer[i]);
 	}
@@ -429,7 +425,7 @@ void check_graph(struct checker *checker, struct check_scope *outer, const char 
 		const Onnx__TensorProto *values = graph->sparse_initializer[i]->values;
 		char what[200];
 
-		define_initializer(&scope, graph, values);
+		define_initializer(&scope, values);
 		snprintf(what, sizeof(what), "sparse initializer %.150s", values ? check_text(values->name) : "");
 		check_sparse_tensor(checker, &scope, what, graph->sparse_initializer[i]);
 	}

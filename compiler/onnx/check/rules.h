@@ -80,13 +80,13 @@
 	X(SPARSE_PARTS, "sparse-parts", REFUSES, "onnx.proto: SparseTensorProto",                                      \
 	  "values and indices are there and fit")                                                                      \
 	X(SPARSE_INDEX, "sparse-index", REFUSES, "onnx.proto: SparseTensorProto", "indices lie within the dimensions") \
-	X(SPARSE_ORDER, "sparse-order", REFUSES, "onnx.proto: SparseTensorProto", "indices ascend, each once")            \
+	X(SPARSE_ORDER, "sparse-order", REFUSES, "onnx.proto: SparseTensorProto", "indices ascend, each once")         \
 	X(SUBGRAPH_INPUTS, "subgraph-inputs", REFUSES, "Operators: If, Loop, Scan",                                    \
 	  "a subgraph has the inputs that its node gives")                                                             \
 	X(SUBGRAPH_OUTPUTS, "subgraph-outputs", REFUSES, "Operators: If, Loop, Scan",                                  \
 	  "a subgraph has the outputs that its node has")                                                              \
 	X(SUBGRAPH_TYPE, "subgraph-type", SAYS, "Operators: If", "both branches hand out values of the same types")    \
-	X(SUBGRAPH_DEPTH, "subgraph-depth", SAYS, "a limit of this project", "subgraphs nest no deeper than 32")    \
+	X(SUBGRAPH_DEPTH, "subgraph-depth", SAYS, "a limit of this project", "subgraphs nest no deeper than 32")       \
 	X(FUNCTION_NAME, "function-name", REFUSES, "IR: Functions", "a function has a name")                           \
 	X(FUNCTION_DUPLICATE, "function-duplicate", REFUSES, "IR: Functions",                                          \
 	  "domain, name and overload name one function")                                                               \

@@ -106,8 +106,8 @@ static void check_contents(struct checker *checker, const struct check_scope *sc
 		}
 	if (given != needed)
 		check_found(checker, scope, RULE_TENSOR_SIZE, check_text(tensor->name),
-			    "%s: %zu %s in %s, the shape needs %zu", what, given,
-			    right == typed ? "values" : "bytes", right, needed);
+			    "%s: %zu %s in %s, the shape needs %zu", what, given, right == typed ? "values" : "bytes",
+			    right, needed);
 }
 
 void check_tensor(struct checker *checker, const struct check_scope *scope, const char *what,
@@ -125,7 +125,10 @@ void check_tensor(struct checker *checker, const struct check_scope *scope, cons
 	count = count_elements(checker, scope, what, tensor->n_dims, tensor->dims, dtype_size(type));
 	if (count < 0)
 		return;
-	if (tensor->data_location == 1)
+	if (tensor->data_location == 1 && type == DTYPE_STRING)
+		check_found(checker, scope, RULE_TENSOR_FIELD, check_text(tensor->name),
+			    "%s: strings can not lie in external data", what);
+	else if (tensor->data_location == 1)
 		check_external(checker, scope, what, tensor, onnx_wire_bytes(type, count));
 	else
 		check_contents(checker, scope, what, tensor, type, count);

@@ -103,8 +103,8 @@ struct value_type check_value_type(const Onnx__TypeProto *type)
 static void check_element(struct checker *checker, const struct check_scope *scope, const char *name, int type)
 {
 	if (!type)
-		check_found(checker, scope, RULE_VALUE_TYPE, name, "the type of %s has no element type", name);
-	else if (!check_element_type(type))
+		return;
+	if (!check_element_type(type))
 		check_found(checker, scope, RULE_ELEMENT_TYPE, name, "%s has element type %d, which does not exist",
 			    name, type);
 	else
@@ -120,6 +120,21 @@ static void check_dimensions(struct checker *checker, const struct check_scope *
 				    (long long)shape->dim[d]->dim_value);
 }
 
+bool check_states_type(const Onnx__TypeProto *type)
+{
+	for (int depth = 0; type && depth < CHECK_MAX_DEPTH; depth++) {
+		if (type->tensor_type)
+			return type->tensor_type->elem_type;
+		if (type->sparse_tensor_type)
+			return type->sparse_tensor_type->elem_type;
+		type = type->sequence_type   ? type->sequence_type->elem_type
+		       : type->optional_type ? type->optional_type->elem_type
+		       : type->map_type      ? type->map_type->value_type
+					     : NULL;
+	}
+	return false;
+}
+
 void check_type(struct checker *checker, const struct check_scope *scope, const char *name, const Onnx__TypeProto *type)
 {
 	for (int depth = 0; type && depth < CHECK_MAX_DEPTH; depth++) {
@@ -133,10 +148,6 @@ void check_type(struct checker *checker, const struct check_scope *scope, const 
 		}
 		if (type->map_type)
 			check_element(checker, scope, name, type->map_type->key_type);
-		if (!type->tensor_type && !type->sparse_tensor_type && !type->map_type && !type->sequence_type &&
-		    !type->optional_type)
-			check_found(checker, scope, RULE_VALUE_TYPE, name,
-				    "the type of %s is none that the standard has", name);
 		type = type->sequence_type   ? type->sequence_type->elem_type
 		       : type->optional_type ? type->optional_type->elem_type
 		       : type->map_type      ? type->map_type->value_type

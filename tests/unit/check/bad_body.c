@@ -147,6 +147,12 @@ static void function_before_its_time(struct model *m)
 	m->proto.ir_version = 7;
 }
 
+static void overload_before_its_time(struct model *m)
+{
+	called(m)->overload = (char *)"fast";
+	graph_of(m)->node[1]->overload = (char *)"fast";
+}
+
 static void function_without_name(struct model *m)
 {
 	called(m);
@@ -260,6 +266,7 @@ static void update_of_no_initializer(struct model *m)
 
 const struct bad_model bad_body_models[] = {
 	BAD(function_before_its_time, "ir-feature", ""),
+	BAD(overload_before_its_time, "ir-feature", ""),
 	BAD(function_without_opsets, "opset-missing", ""),
 	BAD(branch_that_shadows, "ssa-shadow", "inner"),
 	BAD(branch_that_captures_nothing, "name-undefined", "inner"),

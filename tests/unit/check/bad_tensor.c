@@ -137,6 +137,11 @@ static void external_of_another_length(struct model *m)
 	say(m, external(m, "inside.bin"), "length", "20");
 }
 
+static void external_strings(struct model *m)
+{
+	external(m, "inside.bin")->data_type = 8;
+}
+
 /* ---- sparse tensors ---- */
 
 static Onnx__SparseTensorProto *sparse(struct model *m, const int64_t *indices)
@@ -189,6 +194,7 @@ const struct bad_model bad_tensor_models[] = {
 	BAD(negative_size, "tensor-dims", ""),
 	BAD(contents_in_another_field, "tensor-field", ""),
 	BAD(contents_in_two_fields, "tensor-field", ""),
+	BAD(external_strings, "tensor-field", ""),
 	BAD(too_few_values, "tensor-size", ""),
 	BAD(too_many_bytes, "tensor-size", ""),
 	BAD(external_of_another_length, "tensor-size", ""),
