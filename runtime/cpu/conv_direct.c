@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <math.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/cpu/conv_depthwise.h"
@@ -25,7 +24,7 @@ struct job {
 	struct depthwise layout;
 	int64_t n; /* the image's number */
 	int64_t in_count, out_count, depth;
-	float *image;     /* [group * inputs][layout.image] */
+	float *image;     /* [group * inputs][layout.image], behind the offsets */
 	int64_t *offsets; /* by row of the product: from the group's first channel */
 	int64_t block_rows, block_columns, row_blocks, column_blocks;
 	atomic_int err;
@@ -158,10 +157,11 @@ static int prepare(struct op_call *call, struct job *job)
 	    __builtin_add_overflow(count, SGEMM_TILE_MAX_COLUMNS, &count) ||
 	    count > PTRDIFF_MAX / (int64_t)sizeof(float))
 		return op_fail(call, -EOVERFLOW, "%s: the padded image is too large", call->node->op_type);
-	job->image = scratch_get_for(SCRATCH_IMAGE, (size_t)count * sizeof(float));
-	job->offsets = malloc((size_t)job->depth * sizeof(*job->offsets));
-	if (!job->image || !job->offsets)
+	job->offsets = scratch_get_for(SCRATCH_IMAGE,
+				       (size_t)job->depth * sizeof(*job->offsets) + (size_t)count * sizeof(float));
+	if (!job->offsets)
 		return -ENOMEM;
+	job->image = (float *)(job->offsets + job->depth);
 	memset(job->image + count - SGEMM_TILE_MAX_COLUMNS, 0, SGEMM_TILE_MAX_COLUMNS * sizeof(float));
 	for (int64_t k = 0; k < job->depth; k++)
 		job->offsets[k] = k / taps * job->layout.image + depthwise_tap(&job->layout, k % taps);
@@ -189,6 +189,5 @@ int conv_direct(struct op_call *call, const struct conv_direct *conv)
 			     &job);
 		err = atomic_load(&job.err);
 	}
-	free(job.offsets);
 	return err;
 }

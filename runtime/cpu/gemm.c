@@ -391,23 +391,23 @@ static int addend_shape(struct op_call *call, const struct tensor *c, const stru
 }
 
 /*
- * beta * C as an epilogue of a product [m, n]: a scaled copy in @copy (the caller frees it) unless beta is 1, passed as
- * row bias, as one residual row for all rows, or as a whole residual.
+ * beta * C as an epilogue of a product [m, n]: a scaled copy in scratch memory unless beta is 1, passed as row
+ * bias, as one residual row for all rows, or as a whole residual.
  */
-static int addend_as_epilogue(const struct tensor *c, int64_t rows, int64_t columns, float beta, struct product *p,
-			      float **copy)
+static int addend_as_epilogue(const struct tensor *c, int64_t rows, int64_t columns, float beta, struct product *p)
 {
 	/* A single number is repeated over a row. */
 	int64_t count = rows * columns, wanted = count == 1 ? p->n : count;
 	const float *values = c->data;
 
 	if (beta != 1 || wanted != count) {
-		*copy = malloc((size_t)(wanted + 1) * sizeof(**copy));
-		if (!*copy)
+		float *copy = scratch_get_for(SCRATCH_ADDEND, (size_t)(wanted + 1) * sizeof(*copy));
+
+		if (!copy)
 			return -ENOMEM;
 		for (int64_t i = 0; i < wanted; i++)
-			(*copy)[i] = beta * values[count == 1 ? 0 : i];
-		values = *copy;
+			copy[i] = beta * values[count == 1 ? 0 : i];
+		values = copy;
 	}
 	if (columns == 1 && rows > 1) {
 		p->epilogue.row_bias = values;
@@ -452,7 +452,7 @@ static int run_gemm(struct op_call *call)
 {
 	const struct tensor *a = call->inputs[0], *b = call->inputs[1], *c = op_input(call, 2);
 	bool trans_a = op_attr_int(call->node, "transA", 0), trans_b = op_attr_int(call->node, "transB", 0);
-	float beta = op_attr_float(call->node, "beta", 1), *copy = NULL;
+	float beta = op_attr_float(call->node, "beta", 1);
 	struct product p = {.dtype = a->dtype, .batch = 1, .a_matrices = 1};
 	int64_t dims[2], c_rows = 1, c_columns = 1;
 	bool f64 = a->dtype == DTYPE_F64, f32 = a->dtype == DTYPE_F32;
@@ -480,22 +480,20 @@ static int run_gemm(struct op_call *call)
 	if (!err && c)
 		err = addend_shape(call, c, &p, &c_rows, &c_columns);
 	if (!err && c && beta != 0 && f32)
-		err = addend_as_epilogue(c, c_rows, c_columns, beta, &p, &copy);
+		err = addend_as_epilogue(c, c_rows, c_columns, beta, &p);
 	if (err)
-		goto out_free;
+		return err;
 	dims[0] = p.m;
 	dims[1] = p.n;
 	err = op_output(call, 0, a->dtype, 2, dims);
 	if (err || !op_wanted(call, 0))
-		goto out_free;
+		return err;
 	p.c = call->outputs[0]->data;
 	err = multiply(call, &p);
 	if (!err && c && beta != 0 && f64)
 		add_f64(c, c_rows, c_columns, beta, &p);
 	else if (!err && !f64 && !f32)
 		finish_integers(beta != 0 ? c : NULL, c_rows, c_columns, beta, &p);
-out_free:
-	free(copy);
 	return err;
 }
 

@@ -9,7 +9,6 @@
 #include <float.h>
 #include <math.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/cpu/conv_depthwise.h"
@@ -318,7 +317,7 @@ static int run_values(struct op_call *call, struct pooling *job, int64_t planes)
 	int err = 0;
 
 	if (job->average) {
-		job->divisors = malloc((size_t)w->out[2] * sizeof(*job->divisors));
+		job->divisors = scratch_get_for(SCRATCH_IMAGE, (size_t)w->out[2] * sizeof(*job->divisors));
 		if (!job->divisors)
 			return -ENOMEM;
 		for (int64_t i = 0; i < w->out[2]; i++)
@@ -338,7 +337,6 @@ static int run_values(struct op_call *call, struct pooling *job, int64_t planes)
 	} else {
 		cpu_pool_for(call->pool, (size_t)planes, pool_plane, job);
 	}
-	free(job->divisors);
 	return err;
 }
 

@@ -10,9 +10,10 @@
 
 /* What for: each use has memory of its own. */
 enum scratch_use {
-	SCRATCH_BLOCK, /* of the function that asks */
-	SCRATCH_IMAGE, /* of the thread that runs an operator; while it does, the pool's threads work on it too */
-	SCRATCH_TILE,  /* of a function that calls those that use SCRATCH_BLOCK */
+	SCRATCH_BLOCK,  /* of the function that asks */
+	SCRATCH_IMAGE,  /* of the thread that runs an operator; while it does, the pool's threads work on it too */
+	SCRATCH_TILE,   /* of a function that calls those that use SCRATCH_BLOCK */
+	SCRATCH_ADDEND, /* as SCRATCH_IMAGE, beside it: a product's scaled C */
 	SCRATCH_USES,
 };
 

@@ -61,6 +61,7 @@ static void check_gemm(struct cpu_pool *pool, int round)
 		op_case_string(&cs, "activation", "Relu");
 	a = op_case_random(&cs, 2, a_dims);
 	b = op_case_random(&cs, 2, b_dims);
+	cs.constants = random_below(2) ? 1u << 1 : 0; /* packed once, or for the call */
 	if (rank >= 0)
 		c = op_case_random(&cs, rank, c_dims);
 	cs.pool = pool;

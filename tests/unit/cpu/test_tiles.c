@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/cpu/depthwise_tile.h"
 #include "runtime/cpu/igemm_tile.h"
 #include "runtime/cpu/sgemm_tile.h"
 
@@ -73,6 +74,118 @@ static void float_tiles_multiply(void **state)
 	}
 }
 
+/* A tile's finish is max(sum + bias + residual, floor) of what it would have stored. */
+static void float_tiles_finish(void **state)
+{
+	static float plain[SGEMM_TILE_MAX_ROWS * STRIDE], bias[SGEMM_TILE_MAX_ROWS],
+		residual[SGEMM_TILE_MAX_ROWS * STRIDE];
+
+	(void)state;
+	fill(bias, SGEMM_TILE_MAX_ROWS);
+	fill(residual, SGEMM_TILE_MAX_ROWS * STRIDE);
+	for (size_t t = 0; sgemm_tile_at(t); t++)
+		for (int mode = 0; mode < 8; mode++) {
+			const struct sgemm_tile *tile = sgemm_tile_at(t);
+			const struct sgemm_functions *f = sgemm_tile_functions(tile, tile->rows);
+			struct sgemm_finish finish = {.bias = mode & 1 ? bias : NULL,
+						      .residual = mode & 2 ? residual : NULL,
+						      .residual_stride = STRIDE,
+						      .floor = mode & 4 ? 0 : -INFINITY};
+
+			fill(a, sizeof(a) / sizeof(*a));
+			fill(b, sizeof(b) / sizeof(*b));
+			a[0] = NAN; /* row 0 is not a number, and stays so */
+			f->multiply(DEPTH, a, b, plain, STRIDE, false, NULL);
+			f->multiply(DEPTH, a, b, c, STRIDE, false, &finish);
+			for (int64_t i = 0; i < tile->rows; i++)
+				for (int64_t j = 0; j < tile->columns; j++) {
+					float sum = plain[i * STRIDE + j] + (finish.bias ? bias[i] : 0);
+
+					sum += finish.residual ? residual[i * STRIDE + j] : 0;
+					if (i == 0)
+						assert_true(isnan(c[j]));
+					else
+						assert_true(c[i * STRIDE + j] ==
+							    (sum < finish.floor ? finish.floor : sum));
+				}
+		}
+}
+
+/* A row alone gives the bits that it has in a tile. */
+static void a_single_row_multiplies_as_in_a_tile(void **state)
+{
+	static float panels[SGEMM_ROW_PANELS * DEPTH * SGEMM_TILE_MAX_COLUMNS], x[DEPTH];
+	static float y[SGEMM_ROW_PANELS * SGEMM_TILE_MAX_COLUMNS];
+
+	(void)state;
+	for (size_t t = 0; sgemm_tile_at(t); t++)
+		for (int accumulate = 0; accumulate < 2; accumulate++) {
+			const struct sgemm_tile *tile = sgemm_tile_at(t);
+			const struct sgemm_functions *f = sgemm_tile_functions(tile, tile->rows);
+			int64_t panel = DEPTH * tile->columns;
+
+			fill(a, sizeof(a) / sizeof(*a));
+			fill(panels, sizeof(panels) / sizeof(*panels));
+			fill(c, sizeof(c) / sizeof(*c));
+			for (int64_t k = 0; k < DEPTH; k++)
+				x[k] = a[k * tile->rows];
+			for (int64_t p = 0; p < SGEMM_ROW_PANELS; p++)
+				memcpy(y + p * tile->columns, c, (size_t)tile->columns * sizeof(*y));
+			memcpy(before, c, sizeof(c));
+			tile->row(DEPTH, x, panels, panel, y, accumulate);
+			for (int64_t p = 0; p < SGEMM_ROW_PANELS; p++) {
+				float alone[SGEMM_TILE_MAX_COLUMNS];
+
+				memcpy(c, before, sizeof(c));
+				memcpy(alone, before, sizeof(alone));
+				f->multiply(DEPTH, a, panels + p * panel, c, STRIDE, accumulate, NULL);
+				tile->one_panel(DEPTH, x, panels + p * panel, panel, alone, accumulate);
+				assert_memory_equal(y + p * tile->columns, c, (size_t)tile->columns * sizeof(*y));
+				assert_memory_equal(alone, c, (size_t)tile->columns * sizeof(*y));
+			}
+		}
+}
+
+/* Every form of the depthwise loops, for every number of outputs, against plain loops. */
+static void depthwise_tiles_run_over_all_taps(void **state)
+{
+	static const int64_t offsets[] = {0, 1, 2, 50, 51, 52, 100, 101, 103};
+	static float x[300], w[9], y[140], was[140];
+
+	(void)state;
+	for (size_t t = 0; depthwise_tile_at(t); t++)
+		for (int64_t n = depthwise_tile_at(t)->lanes; n < 140; n++)
+			for (int mode = 0; mode < 6; mode++) {
+				const struct depthwise_tile *tile = depthwise_tile_at(t);
+				bool accumulate = mode % 2;
+
+				fill(x, 300);
+				fill(w, 9);
+				fill(was, 140);
+				memcpy(y, was, sizeof(y));
+				if (mode < 2)
+					tile->convolve(9, offsets, w, n, x, 0.25f, -0.5f, accumulate, y);
+				else if (mode < 4)
+					tile->max(9, offsets, n, x, accumulate, y);
+				else
+					tile->sum(9, offsets, n, x, accumulate, y);
+				for (int64_t i = 0; i < 140; i++) {
+					double sum = accumulate ? was[i] : 0, largest = accumulate ? was[i] : -1e9;
+
+					for (int k = 0; k < 9; k++) {
+						sum += (double)x[i + offsets[k]] * (mode < 2 ? w[k] : 1);
+						largest = fmax(largest, x[i + offsets[k]]);
+					}
+					if (i >= n)
+						assert_true(y[i] == was[i]);
+					else if (mode < 2)
+						assert_true(fabs(y[i] - fmax(sum + 0.25, -0.5)) < 1e-5);
+					else
+						assert_true(fabs(y[i] - (mode < 4 ? largest : sum)) < 1e-5);
+				}
+			}
+}
+
 static void integer_tiles_multiply_exactly(void **state)
 {
 	static int16_t x[DEPTH * IGEMM_TILE_MAX_ROWS * 2], y[DEPTH * IGEMM_TILE_MAX_COLUMNS * 2];
@@ -111,6 +224,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(float_tiles_multiply),
+		cmocka_unit_test(float_tiles_finish),
+		cmocka_unit_test(a_single_row_multiplies_as_in_a_tile),
+		cmocka_unit_test(depthwise_tiles_run_over_all_taps),
 		cmocka_unit_test(integer_tiles_multiply_exactly),
 	};
 
