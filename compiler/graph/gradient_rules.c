@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "compiler/graph/gradient.h"
@@ -307,6 +308,39 @@ RULE(leaky_rectifier)
 	return 0;
 }
 
+/* 1 where @x is what @y took, else 0. */
+static struct graph_value *taken(struct gradient *g, struct graph_value *x, struct graph_value *y)
+{
+	struct graph_value *equal = gradient_emit(g, "Equal", NULL, 2, (struct graph_value *[]){x, y});
+
+	return gradient_emit(g, "CastLike", y, 2, (struct graph_value *[]){equal, y});
+}
+
+/* Max and Min: inputs that are equally the largest share the derivative. */
+RULE(extreme)
+{
+	struct graph_value *y = node->outputs[0], *count = NULL;
+
+	for (size_t i = 0; i < node->num_inputs; i++) {
+		struct graph_value *mask = taken(g, node->inputs[i], y);
+
+		count = count ? two(g, "Add", count, mask) : mask;
+	}
+	for (size_t i = 0; i < node->num_inputs; i++)
+		if (active[i])
+			dx[i] = unstretch(g, times(g, two(g, "Div", dy, count), taken(g, node->inputs[i], y)),
+					  node->inputs[i], y);
+	return 0;
+}
+
+RULE(clip)
+{
+	if ((node->num_inputs > 1 && active[1]) || (node->num_inputs > 2 && active[2]))
+		return no_rule(g, node, "by its limits");
+	dx[0] = times(g, dy, taken(g, node->inputs[0], node->outputs[0]));
+	return 0;
+}
+
 /* ---- products ---- */
 
 static struct graph_value *swap_last_axes(struct gradient *g, struct graph_value *x)
@@ -408,6 +442,36 @@ RULE(transpose)
 	return 0;
 }
 
+/* Split @dy along the axis into parts as long as the inputs. */
+RULE(concat)
+{
+	struct op_node op = graph_op_node(node);
+	int64_t axis = op_attr_int(&op, "axis", 1);
+	struct graph_value **parts = calloc(node->num_inputs + 1, sizeof(*parts));
+	struct graph_value *sizes = NULL;
+	struct graph_node *split;
+
+	(void)active;
+	for (size_t i = 0; parts && i < node->num_inputs; i++) {
+		struct graph_value *shape = gradient_emit(g, "Shape", NULL, 1, &node->inputs[i]);
+
+		parts[i] = two(g, "Gather", shape, numbers(g, 1, &axis));
+	}
+	if (parts && !g->failed)
+		sizes = gradient_emit(g, "Concat", NULL, node->num_inputs, parts);
+	set_int(g, sizes, "axis", 0);
+	for (size_t i = 0; sizes && i < node->num_inputs; i++) {
+		dx[i] = graph_add_value(g->graph, NULL, dy->dtype, -1, NULL);
+		g->failed |= !dx[i];
+	}
+	free(parts);
+	if (!sizes || g->failed)
+		return -ENOMEM;
+	split = graph_add_node(g->graph, g->before, "", "Split", sizes->producer->opset, NULL, 2,
+			       (struct graph_value *[]){dy, sizes}, node->num_inputs, dx);
+	return split ? graph_node_set_int(g->graph, split, "axis", axis) : -ENOMEM;
+}
+
 RULE(where)
 {
 	struct graph_value *condition = node->inputs[0], *zero = gradient_scalar(g, 0, dy);
@@ -504,6 +568,8 @@ static const struct {
 	{"Add", add},
 	{"Cast", cast},
 	{"CastLike", cast},
+	{"Clip", clip},
+	{"Concat", concat},
 	{"Cos", cosine},
 	{"Div", divide},
 	{"Erf", error_function},
@@ -516,6 +582,8 @@ static const struct {
 	{"Log", logarithm},
 	{"LogSoftmax", log_softmax},
 	{"MatMul", matrix_product},
+	{"Max", extreme},
+	{"Min", extreme},
 	{"Mul", multiply},
 	{"Neg", negate},
 	{"Pow", power},

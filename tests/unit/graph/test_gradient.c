@@ -165,6 +165,10 @@ static const struct rule_case {
 	{"Div", {2, 2, 3}, {1, 3}},
 	{"Pow", {2, 2, 3}, {1, 3}},
 	{"Sum", {2, 2, 3}, {1, 1}},
+	{"Max", {2, 2, 3}, {1, 3}},
+	{"Min", {2, 2, 3}, {2, 2, 1}},
+	{"Concat", {2, 2, 3}, {2, 2, 4}, {0}, "axis", -1},
+	{"Concat", {2, 2, 3}, {2, 1, 3}, {0}, "axis", 0},
 	{"Cos", {2, 2, 3}},
 	{"Erf", {1, 5}},
 	{"Exp", {1, 5}},
@@ -377,6 +381,34 @@ static void derivatives_are_taken_at_the_inputs(void **state)
 	model_finish(&model);
 }
 
+/* Only what is between the limits counts. */
+static void clipped_elements_have_no_derivative(void **state)
+{
+	static const int64_t dims[] = {4};
+	struct model model;
+	struct run run;
+
+	(void)state;
+	model_init(&model);
+	model_opset(&model, "ai.onnx.preview.training", 1);
+	model_input(&model, "x", DOUBLE, 1, dims);
+	model_input(&model, "low", DOUBLE, 0, NULL);
+	model_input(&model, "high", DOUBLE, 0, NULL);
+	model_node(&model, "Clip", NAMES("x", "low", "high"), NAMES("y"));
+	model_node(&model, "Mul", NAMES("y", "y"), NAMES("target"));
+	add_gradient(&model, NAMES("x"), NAMES("dx"), "target");
+	model_output(&model, "dx");
+	start(&run, &model);
+	memcpy(value_of(&run, "x")->data, (double[]){-3, -0.5, 0.75, 8}, 32);
+	*(double *)value_of(&run, "low")->data = -1;
+	*(double *)value_of(&run, "high")->data = 2;
+	execute(&run);
+	for (int i = 0; i < 4; i++)
+		assert_true(((double *)value_of(&run, "dx")->data)[i] == ((double[]){0, -1, 1.5, 0})[i]);
+	finish(&run);
+	model_finish(&model);
+}
+
 /* ---- what is refused ---- */
 
 static void refused(const struct model *model, int err, const char *says)
@@ -452,9 +484,13 @@ static void bad_names_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rules_are_what_differences_say), cmocka_unit_test(networks_are_differentiated),
-		cmocka_unit_test(gradients_have_gradients),       cmocka_unit_test(derivatives_are_taken_at_the_inputs),
-		cmocka_unit_test(what_has_no_rule_is_named),      cmocka_unit_test(bad_names_are_refused),
+		cmocka_unit_test(rules_are_what_differences_say),
+		cmocka_unit_test(networks_are_differentiated),
+		cmocka_unit_test(gradients_have_gradients),
+		cmocka_unit_test(derivatives_are_taken_at_the_inputs),
+		cmocka_unit_test(clipped_elements_have_no_derivative),
+		cmocka_unit_test(what_has_no_rule_is_named),
+		cmocka_unit_test(bad_names_are_refused),
 	};
 
 	return cmocka_run_group_tests_name("gradient", tests, NULL, NULL);
