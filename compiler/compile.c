@@ -148,6 +148,23 @@ static int run_fuse(struct compilation *c)
 	return check_graph(c, "fuse");
 }
 
+/* Of inputs of fixed shape only: what a sequence may hold, nobody says. */
+static int make_samples(struct compilation *c, size_t count, struct quant_sample **samples)
+{
+	char type[256];
+	int err;
+
+	for (size_t i = 0; i < c->graph->num_inputs; i++) {
+		const struct graph_value *value = c->graph->inputs[i];
+
+		if (!value->dtype || !graph_value_is_static(value))
+			return fail(c, -ENOTSUP, "int8: no samples can be made for input %s, %s; give some, or another precision",
+				    value->name, graph_value_type(c->graph, value, type, sizeof(type)));
+	}
+	err = quant_make_samples(c->graph, c->options->seed, count, samples);
+	return err ? fail(c, err, "int8: samples can not be made: %s", strerror(-err)) : 0;
+}
+
 static int run_quantize(struct compilation *c)
 {
 	struct quant_sample *samples = NULL;
@@ -157,7 +174,7 @@ static int run_quantize(struct compilation *c)
 	if (c->options->calibration)
 		err = quant_load_samples(c->graph, c->options->calibration, &samples, &count, c->error, c->error_size);
 	else if (!err)
-		err = quant_make_samples(c->graph, c->options->seed, count, &samples);
+		err = make_samples(c, count, &samples);
 	if (!err) {
 		err = quant_calibrate(c->graph, samples, count, c->error, c->error_size);
 		quant_samples_free(samples, count, c->graph->num_inputs);

@@ -487,6 +487,15 @@ static struct graph *certain_branch(const struct graph_node *node)
 	return branch && branch->type == ATTR_GRAPH ? branch->graph : NULL;
 }
 
+static int infer_types(struct inference *in, struct graph_node *node)
+{
+	int err = graph_infer_types(in->graph, node);
+
+	if (err)
+		snprintf(in->error, in->error_size, "out of memory");
+	return err;
+}
+
 static int infer_node(struct inference *in, struct graph_node *node)
 {
 	bool fold = all_constant(node);
@@ -494,7 +503,7 @@ static int infer_node(struct inference *in, struct graph_node *node)
 	if (graph_has_body(node))
 		return infer_bodies(in, node);
 	if (!all_static(node) || (!fold && depends_on_data(node)))
-		return 0;
+		return infer_types(in, node);
 	if (node->num_inputs && node->inputs[0] && (!strcmp(node->op_type, "Shape") || !strcmp(node->op_type, "Size")))
 		return fold_shape(in, node);
 	for (size_t i = 0; i < sizeof(formulas) / sizeof(formulas[0]) && !fold; i++)

@@ -20,6 +20,12 @@ int graph_bind_rest(struct graph *graph, int64_t size);
  */
 int graph_infer(struct graph *graph, size_t fold_limit, char *error, size_t error_size);
 
+/*
+ * Types of the outputs of @node that have none yet, from those of its inputs, where the standard says them; for nodes whose shapes only a
+ * run tells. What stays DTYPE_UNDEFINED is found out by the run. -ENOMEM.
+ */
+int graph_infer_types(struct graph *graph, struct graph_node *node);
+
 /* Remove nodes that nothing reads, Identity, inference-time Dropout, and reshapes of reshapes. */
 int graph_simplify(struct graph *graph);
 

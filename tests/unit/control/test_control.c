@@ -301,6 +301,108 @@ static void a_branch_that_is_always_taken_is_no_branch(void **state)
 	model_finish(&model);
 }
 
+/* scale(v; by) = If v's sum is not zero: v * by, else v. The bodies read the function's operands; its attribute is in one. */
+static void bodies_in_functions_read_the_calls_operands(void **state)
+{
+	struct model model;
+	struct accel_session *session;
+	Onnx__FunctionProto *function;
+	Onnx__NodeProto *node;
+	Onnx__GraphProto *body;
+	Onnx__AttributeProto *attribute;
+	char error[512] = "";
+	float x[2] = {1, 2};
+	struct accel_tensor input = floats_of(x, 1, DIMS(2)), output = {0};
+
+	(void)state;
+	model_init(&model);
+	model_opset(&model, "local", 1);
+	model_input(&model, "in", FLOAT, 1, DIMS(2));
+	function = model_alloc(&model, sizeof(*function));
+	onnx__function_proto__init(function);
+	function->name = (char *)(uintptr_t) "scale";
+	function->domain = (char *)(uintptr_t) "local";
+	MODEL_APPEND(&model, function->input, function->n_input, (char *)(uintptr_t) "v");
+	MODEL_APPEND(&model, function->output, function->n_output, (char *)(uintptr_t) "w");
+	MODEL_APPEND(&model, function->attribute, function->n_attribute, (char *)(uintptr_t) "by");
+	MODEL_APPEND(&model, function->opset_import, function->n_opset_import, model.proto.opset_import[0]);
+	node = model_make_node(&model, "ReduceSum", NAMES("v"), NAMES("sum"));
+	body_int(&model, node, "keepdims", 0);
+	MODEL_APPEND(&model, function->node, function->n_node, node);
+	node = model_make_node(&model, "Cast", NAMES("sum"), NAMES("some"));
+	body_int(&model, node, "to", BOOL);
+	MODEL_APPEND(&model, function->node, function->n_node, node);
+	node = model_make_node(&model, "If", NAMES("some"), NAMES("w"));
+	MODEL_APPEND(&model, function->node, function->n_node, node);
+	body = body_of(&model, node, "then_branch");
+	attribute = model_attribute(&model, body_node(&model, body, "Constant", NAMES(NULL), NAMES("factor")),
+				    "value_float", 1);
+	attribute->ref_attr_name = (char *)(uintptr_t) "by";
+	body_node(&model, body, "Mul", NAMES("v", "factor"), NAMES("scaled"));
+	body_output(&model, body, "scaled", FLOAT);
+	body_output(&model, body_of(&model, node, "else_branch"), "v", FLOAT);
+	MODEL_APPEND(&model, model.proto.functions, model.proto.n_functions, function);
+	for (int call = 0; call < 2; call++) { /* the body is read twice */
+		node = call ? model_node(&model, "scale", NAMES("mid"), NAMES("out"))
+			    : model_node(&model, "scale", NAMES("in"), NAMES("mid"));
+		node->domain = (char *)(uintptr_t) "local";
+		attribute = model_attribute(&model, node, "by", 1);
+		attribute->has_f = 1;
+		attribute->f = call ? 10 : 3;
+	}
+	model_output(&model, "out");
+	session = body_session(&model, "sim:", error);
+	if (!session)
+		fail_msg("%s", error);
+	if (accel_session_run(session, &input, 1, &output, 1, error, sizeof(error)))
+		fail_msg("%s", error);
+	assert_true(((float *)output.data)[1] == 60);
+	x[0] = -2;
+	assert_int_equal(accel_session_run(session, &input, 1, &output, 1, error, sizeof(error)), 0);
+	assert_true(((float *)output.data)[1] == 2);
+	accel_session_destroy(session);
+	model_finish(&model);
+}
+
+/* What a run would tell, when there is none: the type of a scan output comes from the operators of the body. */
+static void a_loop_that_does_not_run_knows_its_types(void **state)
+{
+	struct model model;
+	struct accel_session *session;
+	Onnx__GraphProto *body;
+	Onnx__NodeProto *cast;
+	char error[512] = "";
+	int64_t trips = 0;
+	float x[2] = {1, 2};
+	struct accel_tensor inputs[2] = {ints_of(&trips, 0, NULL), floats_of(x, 1, DIMS(2))}, output = {0};
+
+	(void)state;
+	model_init(&model);
+	model_input(&model, "trips", INT64, 0, NULL);
+	model_input(&model, "x", FLOAT, 1, DIMS(2));
+	body = body_of(&model, model_node(&model, "Loop", NAMES("trips", "", "x"), NAMES("", "all")), "body");
+	body_input(&model, body, "i", INT64, 0, NULL);
+	body_input(&model, body, "c", BOOL, 0, NULL);
+	body_input(&model, body, "v", FLOAT, -1, NULL);
+	body_node(&model, body, "Sum", NAMES("v", "v"), NAMES("longer"));
+	cast = body_node(&model, body, "Cast", NAMES("longer"), NAMES("number"));
+	body_int(&model, cast, "to", INT64);
+	body_output(&model, body, "c", BOOL);
+	body_output(&model, body, "longer", FLOAT);
+	body_output(&model, body, "number", INT64);
+	body->output[2]->type = NULL; /* not stated */
+	model_output(&model, "all");
+	session = body_session(&model, "cpu", error);
+	if (!session)
+		fail_msg("%s", error);
+	if (accel_session_run(session, inputs, 2, &output, 1, error, sizeof(error)))
+		fail_msg("%s", error);
+	assert_int_equal(output.dtype, INT64);
+	assert_int_equal(output.dims[0], 0);
+	accel_session_destroy(session);
+	model_finish(&model);
+}
+
 static void branches_with_other_counts_are_refused(void **state)
 {
 	struct model model;
@@ -342,6 +444,8 @@ int main(void)
 		cmocka_unit_test(scans_take_axes_and_directions),
 		cmocka_unit_test(bodies_capture_through_two_levels),
 		cmocka_unit_test(a_branch_that_is_always_taken_is_no_branch),
+		cmocka_unit_test(bodies_in_functions_read_the_calls_operands),
+		cmocka_unit_test(a_loop_that_does_not_run_knows_its_types),
 		cmocka_unit_test(branches_with_other_counts_are_refused),
 	};
 
