@@ -126,6 +126,8 @@ static bool choose_attributes(struct probe *probe)
 		*attr = (struct attr){
 			.name = probe->names[probe->num_attrs], .type = (enum attr_type)formal.type, .f = 1};
 		attr->i = !strcmp(attr->name, "axis") ? 0 : 1;
+		if (!strcmp(probe->schema->op_type, "BitCast")) /* to a type of as many bits */
+			attr->i = probe->type;
 		attr->count = 2;
 		attr->ints = probe->ints;
 		attr->floats = probe->floats;
