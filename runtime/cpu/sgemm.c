@@ -19,6 +19,9 @@
 /* Columns of B held at once: SGEMM_DEPTH * 512 floats are half of a second-level cache of 1 MiB. */
 #define BLOCK_COLUMNS 512
 
+/* Panels of A up to which B is rather read where it is than packed: measured, 1x1 convolutions of SqueezeNet. */
+#define IN_PLACE_PANELS 6
+
 static int64_t smaller(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
@@ -49,11 +52,13 @@ int64_t sgemm_panel_rows(void)
 
 /*
  * One panel of A, @height rows high, against panels of B: rows [row, row + rows), columns [column, column + columns) of C.
- * @finish: the last block of k: apply the epilogue
+ * @offsets: NULL, or where the rows of B are in a matrix that is read in place: whole tiles only
+ * @finish:  the last block of k: apply the epilogue
  */
 struct strip {
 	int64_t height, depth;
 	const float *a, *b;
+	const int64_t *offsets;
 	int64_t row, rows, column, columns;
 	bool accumulate, finish;
 };
@@ -94,24 +99,71 @@ static void multiply_strip(const struct sgemm *p, const struct strip *s)
 	float *c = p->c + s->row * p->c_stride + s->column;
 
 	for (int64_t j = 0; j < s->columns; j += tile->columns) {
-		if (s->rows != s->height || s->columns - j < tile->columns) {
+		if (!s->offsets && (s->rows != s->height || s->columns - j < tile->columns)) {
 			multiply_edge(p, s, j, smaller(s->columns - j, tile->columns));
 			continue;
 		}
 		if (e->residual)
 			finish.residual = e->residual + s->row * e->residual_stride + s->column + j;
-		functions->multiply(s->depth, s->a, s->b + j * s->depth, c + j, p->c_stride, s->accumulate,
-				    fused ? &finish : NULL);
+		if (s->offsets)
+			functions->scattered(s->depth, s->a, s->b + j, s->offsets, c + j, p->c_stride, s->accumulate,
+					     fused ? &finish : NULL);
+		else
+			functions->multiply(s->depth, s->a, s->b + j * s->depth, c + j, p->c_stride, s->accumulate,
+					    fused ? &finish : NULL);
 		if (s->finish && !fused)
 			epilogue_apply(e, s->row, s->rows, s->column + j, tile->columns, c + j, p->c_stride);
 	}
 }
 
+/* The strips of all panels of A over rows [row, row + rows). */
+static void multiply_strips(const struct sgemm *p, struct strip *strip, int64_t row, int64_t rows, int64_t k0)
+{
+	const struct sgemm_tile *tile = sgemm_tile();
+	int64_t padded_m = sgemm_tile_padded(tile, p->m);
+
+	for (strip->row = row; strip->row < row + rows; strip->row += tile->rows) {
+		strip->rows = smaller(row + rows - strip->row, tile->rows);
+		strip->height = sgemm_tile_height(tile, p->m - strip->row);
+		strip->a = p->a + k0 * padded_m + strip->row * strip->depth;
+		multiply_strip(p, strip);
+	}
+}
+
+/*
+ * Columns whose tiles read B where it is, because packing it costs more than few panels of A gain by it: whole tiles of a
+ * row-major matrix, when no panel of A has rows that do not exist.
+ */
+static int64_t columns_in_place(const struct sgemm *p, int64_t rows, int64_t columns)
+{
+	const struct sgemm_tile *tile = sgemm_tile();
+	const struct sgemm_matrix *matrix = p->arg;
+
+	if (p->panels || p->fill_b != sgemm_fill_matrix || matrix->column_stride != 1 || rows > IN_PLACE_PANELS * tile->rows ||
+	    p->m % tile->step)
+		return 0;
+	return columns / tile->columns * tile->columns;
+}
+
+static void whole_tiles_in_place(const struct sgemm *p, struct strip *strip, int64_t row, int64_t rows, int64_t k0,
+				 int64_t columns)
+{
+	const struct sgemm_matrix *matrix = p->arg;
+	int64_t offsets[SGEMM_DEPTH];
+
+	for (int64_t k = 0; k < strip->depth; k++)
+		offsets[k] = k * matrix->row_stride;
+	strip->b = matrix->b + k0 * matrix->row_stride + strip->column;
+	strip->offsets = offsets;
+	strip->columns = columns;
+	multiply_strips(p, strip, row, rows, k0);
+	strip->offsets = NULL;
+}
+
 static void multiply_columns(const struct sgemm *p, int64_t row, int64_t rows, int64_t column, int64_t columns,
 			     float *scratch)
 {
-	const struct sgemm_tile *tile = sgemm_tile();
-	int64_t padded_m = sgemm_tile_padded(tile, p->m), padded_n = sgemm_padded_columns(p->n);
+	int64_t padded_n = sgemm_padded_columns(p->n), whole = columns_in_place(p, rows, columns);
 
 	for (int64_t k0 = 0; k0 < p->k; k0 += SGEMM_DEPTH) {
 		struct strip strip = {.depth = smaller(p->k - k0, SGEMM_DEPTH),
@@ -123,14 +175,18 @@ static void multiply_columns(const struct sgemm *p, int64_t row, int64_t rows, i
 		strip.finish = k0 + strip.depth == p->k && !epilogue_is_empty(&p->epilogue);
 		if (p->panels)
 			strip.b = p->panels + k0 * padded_n + column * strip.depth;
-		else
-			p->fill_b(p->arg, k0, strip.depth, column, columns, scratch);
-		for (strip.row = row; strip.row < row + rows; strip.row += tile->rows) {
-			strip.rows = smaller(row + rows - strip.row, tile->rows);
-			strip.height = sgemm_tile_height(tile, p->m - strip.row);
-			strip.a = p->a + k0 * padded_m + strip.row * strip.depth;
-			multiply_strip(p, &strip);
+		else if (whole)
+			whole_tiles_in_place(p, &strip, row, rows, k0, whole);
+		if (whole == columns)
+			continue;
+		if (!p->panels) {
+			p->fill_b(p->arg, k0, strip.depth, column + whole, columns - whole, scratch);
+			strip.b = scratch;
 		}
+		strip.offsets = NULL;
+		strip.column = column + whole;
+		strip.columns = columns - whole;
+		multiply_strips(p, &strip, row, rows, k0);
 	}
 }
 
