@@ -73,6 +73,22 @@ static int parse_header(const char *header, enum dtype expected, enum dtype *dty
 	return *at == ')' ? 0 : -EINVAL;
 }
 
+/* Bytes without a meaning may hold what is no element of a type of 4 or 2 bits. */
+static bool are_elements(const struct tensor *tensor)
+{
+	const uint8_t *bytes = tensor->data;
+	int unused = 8 - dtype_bits(tensor->dtype);
+	bool is_signed = tensor->dtype == DTYPE_S4 || tensor->dtype == DTYPE_S2;
+
+	for (int64_t i = 0; unused > 0 && i < tensor_count(tensor); i++) {
+		uint8_t high = (uint8_t)(bytes[i] << unused);
+
+		if (bytes[i] != (is_signed ? (uint8_t)((int8_t)high >> unused) : (uint8_t)(high >> unused)))
+			return false;
+	}
+	return true;
+}
+
 int npy_read(const char *path, enum dtype expected, struct tensor *tensor, char *error, size_t error_size)
 {
 	uint8_t magic[8], length[4] = {0};
@@ -113,6 +129,9 @@ int npy_read(const char *path, enum dtype expected, struct tensor *tensor, char 
 	if (fread(tensor->data, 1, tensor_bytes(tensor), file) != tensor_bytes(tensor)) {
 		tensor_finish(tensor);
 		err = fail(error, error_size, path, "shorter than its header says");
+	} else if (!are_elements(tensor)) {
+		tensor_finish(tensor);
+		err = fail(error, error_size, path, "a byte in it is no number of the element type");
 	}
 out:
 	free(header);
