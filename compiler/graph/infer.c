@@ -204,19 +204,12 @@ static bool depends_on_data(const struct graph_node *node)
 
 /* ---- running ---- */
 
-/* Draws other numbers on every run, or would: folded once it would not. */
-static bool is_random(const struct graph_node *node)
-{
-	return !strncmp(node->op_type, "Random", 6) || !strcmp(node->op_type, "Bernoulli") || !strcmp(node->op_type, "Multinomial") ||
-	       !strcmp(node->op_type, "Dropout");
-}
-
 static bool all_constant(const struct graph_node *node)
 {
 	for (size_t i = 0; i < node->num_inputs; i++)
 		if (node->inputs[i] && !node->inputs[i]->constant)
 			return false;
-	return !is_random(node);
+	return !graph_node_is_random(node);
 }
 
 static bool all_static(const struct graph_node *node)

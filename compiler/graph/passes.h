@@ -26,6 +26,12 @@ int graph_infer(struct graph *graph, size_t fold_limit, char *error, size_t erro
  */
 int graph_infer_types(struct graph *graph, struct graph_node *node);
 
+/*
+ * Does @node draw other numbers on every run? Such nodes are not folded, removed or computed in another way. A Dropout does where
+ * it trains: before opset 7 without is_test, since opset 12 unless input 2 is absent or a constant false.
+ */
+bool graph_node_is_random(const struct graph_node *node);
+
 /* Remove nodes that nothing reads, Identity, inference-time Dropout, and reshapes of reshapes. */
 int graph_simplify(struct graph *graph);
 

@@ -31,18 +31,32 @@ static int remove_dead(struct graph *graph)
 	return 0;
 }
 
+bool graph_node_is_random(const struct graph_node *node)
+{
+	struct op_node op = graph_op_node(node);
+
+	if (*node->domain)
+		return false;
+	if (!strcmp(node->op_type, "Dropout")) {
+		const struct graph_value *training = node->num_inputs > 2 ? node->inputs[2] : NULL;
+
+		if (node->opset < 7)
+			return !op_attr_int(&op, "is_test", 0);
+		return node->opset >= 12 && training && !(training->constant && !tensor_get_s64(training->constant, 0));
+	}
+	return !strncmp(node->op_type, "Random", 6) || !strcmp(node->op_type, "Bernoulli") ||
+	       !strcmp(node->op_type, "Multinomial");
+}
+
 static bool does_nothing(const struct graph_node *node)
 {
 	if (node->num_inputs < 1 || !node->inputs[0])
 		return false;
 	if (!strcmp(node->op_type, "Identity"))
 		return true;
-	/* Before opset 7 a Dropout without is_test trains; since 12 one whose input 2 says so does. */
-	return !strcmp(node->op_type, "Dropout") && node->opset >= 7 &&
+	return !strcmp(node->op_type, "Dropout") && !graph_node_is_random(node) &&
 	       (node->num_outputs < 2 || !node->outputs[1] ||
-		(!node->outputs[1]->num_uses && !node->outputs[1]->is_output)) &&
-	       (node->num_inputs < 3 || !node->inputs[2] ||
-		(node->inputs[2]->constant && !tensor_get_s64(node->inputs[2]->constant, 0)));
+		(!node->outputs[1]->num_uses && !node->outputs[1]->is_output));
 }
 
 /* Readers of a node that does nothing read its input. One whose input or output is the graph's own stays. */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/graph/passes.h"
 #include "compiler/quant/quantize.h"
 
 #define MS "com.microsoft"
@@ -429,6 +430,11 @@ static bool rewrite_moving(struct rewrite *rw, struct graph_node *node)
 	return true;
 }
 
+static bool rewrite_dropout(struct rewrite *rw, struct graph_node *node)
+{
+	return !graph_node_is_random(node) && rewrite_moving(rw, node);
+}
+
 static const struct {
 	const char *op_type;
 	bool (*rewrite)(struct rewrite *rw, struct graph_node *node);
@@ -441,7 +447,7 @@ static const struct {
 	{"Reshape", rewrite_moving},      {"Flatten", rewrite_moving},
 	{"Transpose", rewrite_moving},    {"Squeeze", rewrite_moving},
 	{"Unsqueeze", rewrite_moving},    {"Slice", rewrite_moving},
-	{"Identity", rewrite_moving},     {"Dropout", rewrite_moving},
+	{"Identity", rewrite_moving},     {"Dropout", rewrite_dropout},
 	{"DepthToSpace", rewrite_moving}, {"SpaceToDepth", rewrite_moving},
 };
 

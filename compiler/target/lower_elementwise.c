@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "compiler/graph/passes.h"
 #include "compiler/target/cost.h"
 #include "compiler/target/lower_loop.h"
 
@@ -233,9 +234,8 @@ static int elementwise_supports(const struct graph_node *node, const struct targ
 		return refuse(reason, size, "more than eight operands%s", "");
 	if (!strcmp(node->op_type, "Dropout") && node->num_outputs > 1 && node->outputs[1])
 		return refuse(reason, size, "its mask output is used%s", "");
-	if (!strcmp(node->op_type, "Dropout") && node->num_inputs > 2 && node->inputs[2] &&
-	    (!node->inputs[2]->constant || tensor_get_s64(node->inputs[2]->constant, 0)))
-		return refuse(reason, size, "training_mode: the device has no random numbers%s", "");
+	if (graph_node_is_random(node))
+		return refuse(reason, size, "it trains: the device has no random numbers%s", "");
 	if (!*node->domain && node->opset < 7 && op->num_inputs == 2 && !same_shapes(node))
 		return refuse(reason, size, "the broadcasting of opsets before 7%s", "");
 	if (!strcmp(node->op_type, "FastGelu") && node->num_inputs > 1 && node->inputs[1])
