@@ -245,19 +245,21 @@ static void reference_to_no_attribute(struct model *m)
 
 static void update_of_no_initializer(struct model *m)
 {
-	Onnx__TrainingInfoProto *info = model_alloc(m, sizeof(*info));
-	Onnx__StringStringEntryProto *binding = model_alloc(m, sizeof(*binding));
-	Onnx__NodeProto *step = model_make_node(m, "Neg", NAMES("x"), NAMES("w_new"));
+	Onnx__TrainingInfoProto *info;
+	Onnx__StringStringEntryProto *binding;
+	Onnx__GraphProto *algorithm;
 
 	good_model(m);
+	info = model_alloc(m, sizeof(*info));
+	binding = model_alloc(m, sizeof(*binding));
+	algorithm = model_alloc(m, sizeof(*algorithm));
 	onnx__training_info_proto__init(info);
 	onnx__string_string_entry_proto__init(binding);
-	info->algorithm = model_alloc(m, sizeof(*info->algorithm));
-	onnx__graph_proto__init(info->algorithm);
-	info->algorithm->name = (char *)"algorithm";
-	MODEL_APPEND(m, info->algorithm->node, info->algorithm->n_node, step);
-	MODEL_APPEND(m, info->algorithm->output, info->algorithm->n_output,
-		     model_value(m, "w_new", FLOAT, 2, two_by_three));
+	onnx__graph_proto__init(algorithm);
+	algorithm->name = (char *)"algorithm";
+	MODEL_APPEND(m, algorithm->node, algorithm->n_node, model_make_node(m, "Neg", NAMES("x"), NAMES("w_new")));
+	MODEL_APPEND(m, algorithm->output, algorithm->n_output, model_value(m, "w_new", FLOAT, 2, two_by_three));
+	info->algorithm = algorithm;
 	binding->key = (char *)"w";
 	binding->value = (char *)"w_new";
 	MODEL_APPEND(m, info->update_binding, info->n_update_binding, binding);

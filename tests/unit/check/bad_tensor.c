@@ -146,9 +146,10 @@ static void external_strings(struct model *m)
 
 static Onnx__SparseTensorProto *sparse(struct model *m, const int64_t *indices)
 {
-	Onnx__SparseTensorProto *tensor = model_alloc(m, sizeof(*tensor));
+	Onnx__SparseTensorProto *tensor;
 
 	good_model(m);
+	tensor = model_alloc(m, sizeof(*tensor));
 	onnx__sparse_tensor_proto__init(tensor);
 	tensor->values = model_floats(m, "w", 1, three, 3, six_floats);
 	tensor->indices = model_ints(m, "", 1, three, 3, indices);
@@ -160,16 +161,13 @@ static Onnx__SparseTensorProto *sparse(struct model *m, const int64_t *indices)
 
 static void sparse_without_indices(struct model *m)
 {
-	model_init(m);
 	sparse(m, six_values)->indices = NULL;
 }
 
 static void sparse_that_does_not_fit(struct model *m)
 {
-	Onnx__SparseTensorProto *tensor;
+	Onnx__SparseTensorProto *tensor = sparse(m, six_values);
 
-	model_init(m);
-	tensor = sparse(m, six_values);
 	tensor->indices = model_ints(m, "", 2, two_by_three, 6, six_values);
 }
 
@@ -177,7 +175,6 @@ static void sparse_outside(struct model *m)
 {
 	static const int64_t indices[] = {0, 3, 6};
 
-	model_init(m);
 	sparse(m, indices);
 }
 
@@ -185,7 +182,6 @@ static void sparse_in_disorder(struct model *m)
 {
 	static const int64_t indices[] = {3, 1, 2};
 
-	model_init(m);
 	sparse(m, indices);
 }
 
