@@ -13,6 +13,8 @@ struct inference {
 	struct graph *graph;
 	struct cpu_pool *pool;
 	size_t fold_limit;
+	int depth;  /* of bodies */
+	bool trial; /* shapes only: nothing is folded, bodies are passed over */
 	char *error;
 	size_t error_size;
 };
@@ -76,7 +78,8 @@ static enum auto_pad auto_pad_of(const struct op_node *op)
 }
 
 /* Conv, FusedConv, QLinearConv, ConvInteger, pools: spatial sizes by conv_output_dim(). */
-static bool infer_window(const struct graph_node *node, const struct graph_value *x, const struct graph_value *w, enum dtype type)
+static bool infer_window(const struct graph_node *node, const struct graph_value *x, const struct graph_value *w,
+			 enum dtype type)
 {
 	struct op_node op = graph_op_node(node);
 	int spatial = x->rank - 2;
@@ -89,12 +92,15 @@ static bool infer_window(const struct graph_node *node, const struct graph_value
 	dims[1] = w ? w->dims[0] : x->dims[1];
 	for (int i = 0; i < spatial; i++) {
 		int64_t kernel = w ? w->dims[2 + i] : list_entry(&op, "kernel_shape", (size_t)i, 1);
-		int64_t stride = list_entry(&op, "strides", (size_t)i, 1), dilation = list_entry(&op, "dilations", (size_t)i, 1);
-		int64_t lo = list_entry(&op, "pads", (size_t)i, 0), hi = list_entry(&op, "pads", (size_t)(i + spatial), 0);
+		int64_t stride = list_entry(&op, "strides", (size_t)i, 1),
+			dilation = list_entry(&op, "dilations", (size_t)i, 1);
+		int64_t lo = list_entry(&op, "pads", (size_t)i, 0),
+			hi = list_entry(&op, "pads", (size_t)(i + spatial), 0);
 
 		if (auto_pad_resolve(mode, x->dims[2 + i], kernel, stride, dilation, &lo, &hi))
 			return false;
-		dims[2 + i] = conv_output_dim(x->dims[2 + i], kernel, stride, dilation, lo, hi, op_attr_int(&op, "ceil_mode", 0) != 0);
+		dims[2 + i] = conv_output_dim(x->dims[2 + i], kernel, stride, dilation, lo, hi,
+					      op_attr_int(&op, "ceil_mode", 0) != 0);
 		if (dims[2 + i] < 1)
 			return false;
 	}
@@ -165,10 +171,19 @@ static const struct {
 	const char *op_type;
 	bool (*infer)(const struct graph_node *node);
 } formulas[] = {
-	{"Conv", infer_conv},	      {"FusedConv", infer_conv},  {"MaxPool", infer_pool}, {"AveragePool", infer_pool},
-	{"Gemm", infer_gemm},	      {"FusedGemm", infer_gemm},  {"MatMul", infer_matmul}, {"Relu", infer_same},
-	{"Cast", infer_cast},	      {"CastLike", infer_cast},
-	{"BatchNormalization", infer_same}, {"LRN", infer_same}, {"Softmax", infer_same},
+	{"Conv", infer_conv},
+	{"FusedConv", infer_conv},
+	{"MaxPool", infer_pool},
+	{"AveragePool", infer_pool},
+	{"Gemm", infer_gemm},
+	{"FusedGemm", infer_gemm},
+	{"MatMul", infer_matmul},
+	{"Relu", infer_same},
+	{"Cast", infer_cast},
+	{"CastLike", infer_cast},
+	{"BatchNormalization", infer_same},
+	{"LRN", infer_same},
+	{"Softmax", infer_same},
 };
 
 /* ---- operators whose shape depends on what is in an input, not only on its shape ---- */
@@ -177,15 +192,51 @@ static const struct {
 	const char *op_type;
 	unsigned int inputs; /* bit i: input i must be constant; ~0: the shape depends on data in any case */
 } by_value[] = {
-	{"Reshape", 2},	 {"Expand", 2},		{"Tile", 2},	{"ConstantOfShape", 1}, {"Range", 7},	   {"Slice", 30},
-	{"Resize", 14},	 {"Upsample", 2},	{"Pad", 10},	{"TopK", 2},		{"OneHot", 2},	   {"Squeeze", 2},
-	{"Unsqueeze", 2}, {"Split", 2},		{"NonZero", ~0u}, {"Unique", ~0u},	{"Compress", ~0u}, {"NonMaxSuppression", ~0u},
-	{"ReduceSum", 2}, {"ReduceMean", 2},	{"ReduceMax", 2}, {"ReduceMin", 2},	{"ReduceProd", 2}, {"ReduceL1", 2},
-	{"ReduceL2", 2},  {"ReduceSumSquare", 2}, {"ReduceLogSum", 2}, {"ReduceLogSumExp", 2}, {"CenterCropPad", 2},
-	{"AffineGrid", 2}, {"BlackmanWindow", 1}, {"Col2Im", 6},	{"DFT", 6},		{"HammingWindow", 1}, {"HannWindow", 1},
-	{"ImageDecoder", ~0u}, {"MaxUnpool", 4}, {"MelWeightMatrix", 31}, {"STFT", 10}, {"StringNormalizer", ~0u}, {"StringSplit", ~0u},
-	{"OneHotEncoder", 1}, {"SplitToSequence", 2},
-	{"ExpandDims", 2},	{"GroupQueryAttention", 96},
+	{"Reshape", 2},
+	{"Expand", 2},
+	{"Tile", 2},
+	{"ConstantOfShape", 1},
+	{"Range", 7},
+	{"Slice", 30},
+	{"Resize", 14},
+	{"Upsample", 2},
+	{"Pad", 10},
+	{"TopK", 2},
+	{"OneHot", 2},
+	{"Squeeze", 2},
+	{"Unsqueeze", 2},
+	{"Split", 2},
+	{"NonZero", ~0u},
+	{"Unique", ~0u},
+	{"Compress", ~0u},
+	{"NonMaxSuppression", ~0u},
+	{"ReduceSum", 2},
+	{"ReduceMean", 2},
+	{"ReduceMax", 2},
+	{"ReduceMin", 2},
+	{"ReduceProd", 2},
+	{"ReduceL1", 2},
+	{"ReduceL2", 2},
+	{"ReduceSumSquare", 2},
+	{"ReduceLogSum", 2},
+	{"ReduceLogSumExp", 2},
+	{"CenterCropPad", 2},
+	{"AffineGrid", 2},
+	{"BlackmanWindow", 1},
+	{"Col2Im", 6},
+	{"DFT", 6},
+	{"HammingWindow", 1},
+	{"HannWindow", 1},
+	{"ImageDecoder", ~0u},
+	{"MaxUnpool", 4},
+	{"MelWeightMatrix", 31},
+	{"STFT", 10},
+	{"StringNormalizer", ~0u},
+	{"StringSplit", ~0u},
+	{"OneHotEncoder", 1},
+	{"SplitToSequence", 2},
+	{"ExpandDims", 2},
+	{"GroupQueryAttention", 96},
 };
 
 static bool depends_on_data(const struct graph_node *node)
@@ -226,14 +277,16 @@ static size_t output_bytes(const struct graph_node *node)
 
 	for (size_t i = 0; i < node->num_outputs; i++)
 		if (node->outputs[i] && graph_value_is_static(node->outputs[i]))
-			bytes += (size_t)dims_count(node->outputs[i]->rank, node->outputs[i]->dims) * dtype_size(node->outputs[i]->dtype);
+			bytes += (size_t)dims_count(node->outputs[i]->rank, node->outputs[i]->dims) *
+				 dtype_size(node->outputs[i]->dtype);
 	return bytes;
 }
 
 /* The type of the elements of @value as far as they say it. */
 static const struct graph_type *elements_type(struct graph *graph, const struct tensor *value)
 {
-	const struct tensor *element = dtype_is_nested(value->dtype) && tensor_count(value) ? tensor_elements(value) : NULL;
+	const struct tensor *element =
+		dtype_is_nested(value->dtype) && tensor_count(value) ? tensor_elements(value) : NULL;
 
 	if (!element || value->dtype == DTYPE_MAP)
 		return NULL;
@@ -255,7 +308,8 @@ static int keep_outputs(struct inference *in, struct graph_node *node, struct te
 			continue;
 		}
 		set_shape(value, outputs[i].dtype, outputs[i].rank, outputs[i].dims);
-		if (!fold || (in->fold_limit && tensor_bytes(&outputs[i]) > in->fold_limit) || outputs[i].dtype == DTYPE_STRING)
+		if (!fold || (in->fold_limit && tensor_bytes(&outputs[i]) > in->fold_limit) ||
+		    outputs[i].dtype == DTYPE_STRING)
 			continue;
 		own = malloc(sizeof(*own));
 		if (!own)
@@ -284,7 +338,8 @@ static int run_kernel(struct inference *in, struct graph_node *node, bool fold)
 	struct tensor *zeros = calloc(node->num_inputs + 1, sizeof(*zeros));
 	struct tensor *outputs = calloc(node->num_outputs + 1, sizeof(*outputs));
 	struct tensor **out = calloc(node->num_outputs + 1, sizeof(*out));
-	struct op_call call = {.node = &op, .inputs = inputs, .outputs = out, .pool = in->pool, .runner = &graph_runner};
+	struct op_call call = {
+		.node = &op, .inputs = inputs, .outputs = out, .pool = in->pool, .runner = &graph_runner};
 	int err = 0;
 
 	if (!inputs || !zeros || !outputs || !out)
@@ -307,7 +362,8 @@ static int run_kernel(struct inference *in, struct graph_node *node, bool fold)
 		if (err && reads_text(node))
 			err = -ENOENT; /* no text stands for all, as zeros do: the shape stays unknown */
 		else if (err)
-			snprintf(in->error, in->error_size, "node %s (%s): %.200s", node->name, node->op_type, call.error);
+			snprintf(in->error, in->error_size, "node %s (%s): %.200s", node->name, node->op_type,
+				 call.error);
 		else
 			err = keep_outputs(in, node, outputs, fold);
 	}
@@ -355,6 +411,7 @@ static int fold_shape(struct inference *in, struct graph_node *node)
 #define MAX_COPIED_CONSTANT 4096
 
 static int infer_graph(struct inference *in, struct graph *graph);
+static int infer_node(struct inference *in, struct graph_node *node);
 
 static void copy_type(struct graph_value *to, const struct graph_value *from)
 {
@@ -404,9 +461,9 @@ static int infer_captures(const struct graph_node *node, struct graph *body)
 /* What both branches agree on. */
 static void merge_type(struct graph_value *into, const struct graph_value *other)
 {
-	if (into->dtype != other->dtype)
-		return;
-	if (into->rank != other->rank) {
+	if (!into->dtype)
+		into->dtype = other->dtype;
+	if (into->rank != other->rank || into->dtype != other->dtype) {
 		into->rank = -1;
 		return;
 	}
@@ -415,53 +472,125 @@ static void merge_type(struct graph_value *into, const struct graph_value *other
 			into->dims[d] = GRAPH_DIM_UNKNOWN;
 }
 
-/* Types of the operands that a body gets from its node. Loop-carried values may change their shape from run to run. */
-static void infer_operands(const struct graph_node *node, struct graph *body)
+static bool is_loop(const struct graph_node *node)
 {
-	bool loop = !strcmp(node->op_type, "Loop");
-	size_t own = node->num_inputs - node->num_captures, skip = loop ? 2 : 0;
+	return !strcmp(node->op_type, "Loop");
+}
 
-	if (loop && body->num_inputs >= 2) {
+/* How many loop-carried values or state variables the node has; they are its first outputs. */
+static size_t num_state(const struct graph_node *node)
+{
+	struct op_node op = graph_op_node(node);
+	int64_t scans = op_attr_int(&op, "num_scan_inputs", 0);
+
+	if (is_loop(node))
+		return op.num_inputs > 2 ? op.num_inputs - 2 : 0;
+	if (strcmp(node->op_type, "Scan") || node->opset < 9 || scans < 0 || (size_t)scans > op.num_inputs)
+		return 0;
+	return op.num_inputs - (size_t)scans;
+}
+
+/* Types of the operands that a body gets from its node; @state: with the shapes that state has before the first iteration. */
+static void infer_operands(const struct graph_node *node, struct graph *body, bool state)
+{
+	size_t skip = is_loop(node) ? 2 : 0;
+
+	for (size_t i = 0; i < body->num_inputs; i++)
+		body->inputs[i]->rank = -1;
+	if (is_loop(node) && body->num_inputs >= 2) {
 		set_shape(body->inputs[0], DTYPE_S64, 0, NULL);
 		set_shape(body->inputs[1], DTYPE_BOOL, 0, NULL);
 	}
-	for (size_t i = skip; i < body->num_inputs; i++) {
-		const struct graph_value *from = i < own ? node->inputs[i] : NULL;
+	for (size_t i = 0; i < num_state(node) && skip + i < body->num_inputs; i++) {
+		const struct graph_value *from = node->inputs[skip + i];
 
-		body->inputs[i]->rank = -1;
-		if (from && loop)
-			body->inputs[i]->dtype = from->dtype ? from->dtype : body->inputs[i]->dtype;
+		if (!from)
+			continue;
+		copy_type(body->inputs[skip + i], from);
+		if (!state)
+			body->inputs[skip + i]->rank = -1;
+	}
+}
+
+static bool same_shape(const struct graph_value *a, const struct graph_value *b)
+{
+	return graph_value_is_static(a) && graph_value_is_static(b) && a->dtype == b->dtype && a->rank == b->rank &&
+	       (!a->rank || !memcmp(a->dims, b->dims, (size_t)a->rank * sizeof(a->dims[0])));
+}
+
+/*
+ * Does all state leave an iteration with the shape that it came with? Then it has it in every iteration. Found out without folding:
+ * a constant made of a shape that does not stay would be wrong.
+ */
+static bool state_keeps_shape(struct inference *in, const struct graph_node *node, struct graph *body)
+{
+	size_t count = num_state(node), first_in = is_loop(node) ? 2 : 0, first_out = is_loop(node) ? 1 : 0;
+	struct inference trial = *in;
+	bool keeps = count && first_in + count <= body->num_inputs && first_out + count <= body->num_outputs;
+	char error[OP_ERROR_SIZE];
+
+	trial.trial = true;
+	trial.graph = body;
+	trial.error = error;
+	trial.error_size = sizeof(error);
+	for (size_t i = 0; i < count && keeps; i++)
+		keeps = graph_value_is_static(body->inputs[first_in + i]);
+	for (size_t n = 0; n < body->num_nodes && keeps; n++)
+		keeps = !infer_node(&trial, body->nodes[n]);
+	for (size_t i = 0; i < count && keeps; i++)
+		keeps = same_shape(body->inputs[first_in + i], body->outputs[first_out + i]);
+	for (size_t i = 0; i < body->num_values; i++)
+		if (body->values[i]->producer)
+			body->values[i]->rank = -1;
+	return keeps;
+}
+
+/* What the node's outputs are, from those of its body. @keeps: state has one shape in all iterations. */
+static void infer_results(struct graph_node *node, const struct graph *body, bool first, bool keeps)
+{
+	bool branches = !strcmp(node->op_type, "If");
+	size_t skip = is_loop(node) ? 1 : 0;
+
+	for (size_t k = 0; k < node->num_outputs && k + skip < body->num_outputs; k++) {
+		struct graph_value *to = node->outputs[k];
+		const struct graph_value *from = body->outputs[k + skip];
+
+		if (!to || !strcmp(node->op_type, "SequenceMap"))
+			continue;
+		if (branches && !first)
+			merge_type(to, from);
+		else if (branches || (keeps && k < num_state(node)))
+			copy_type(to, from);
+		else if (!to->dtype)
+			to->dtype = from->dtype;
 	}
 }
 
 static int infer_bodies(struct inference *in, struct graph_node *node)
 {
-	bool branches = !strcmp(node->op_type, "If"), first = true;
-	size_t skip = !strcmp(node->op_type, "Loop") ? 1 : 0;
+	bool first = true;
 	int err = 0;
 
 	for (size_t i = 0; i < node->num_attrs && !err; i++) {
 		struct graph *body = graph_node_body(node, i);
+		bool keeps;
 
 		if (!body)
 			continue;
-		infer_operands(node, body);
 		err = infer_captures(node, body);
-		if (err)
+		if (err) {
 			snprintf(in->error, in->error_size, "out of memory");
-		else
-			err = infer_graph(in, body);
-		for (size_t k = 0; k < node->num_outputs && k + skip < body->num_outputs && !err; k++) {
-			struct graph_value *to = node->outputs[k];
-			const struct graph_value *from = body->outputs[k + skip];
-
-			if (to && branches && first)
-				copy_type(to, from);
-			else if (to && branches)
-				merge_type(to, from);
-			else if (to && !to->dtype && strcmp(node->op_type, "SequenceMap"))
-				to->dtype = from->dtype;
+			return err;
 		}
+		infer_operands(node, body, true);
+		keeps = state_keeps_shape(in, node, body);
+		if (!keeps)
+			infer_operands(node, body, false);
+		in->depth++;
+		err = infer_graph(in, body);
+		in->depth--;
+		if (!err)
+			infer_results(node, body, first, keeps);
 		first = false;
 	}
 	return err;
@@ -491,16 +620,18 @@ static int infer_types(struct inference *in, struct graph_node *node)
 
 static int infer_node(struct inference *in, struct graph_node *node)
 {
-	bool fold = all_constant(node);
+	bool fold = !in->trial && all_constant(node);
 
 	if (graph_has_body(node))
-		return infer_bodies(in, node);
+		return in->trial ? infer_types(in, node) : infer_bodies(in, node);
 	if (!all_static(node) || (!fold && depends_on_data(node)))
 		return infer_types(in, node);
-	if (node->num_inputs && node->inputs[0] && (!strcmp(node->op_type, "Shape") || !strcmp(node->op_type, "Size")))
+	if (!in->trial && node->num_inputs && node->inputs[0] &&
+	    (!strcmp(node->op_type, "Shape") || !strcmp(node->op_type, "Size")))
 		return fold_shape(in, node);
 	for (size_t i = 0; i < sizeof(formulas) / sizeof(formulas[0]) && !fold; i++)
-		if (!strcmp(formulas[i].op_type, node->op_type) && node->num_inputs && node->inputs[0] && formulas[i].infer(node))
+		if (!strcmp(formulas[i].op_type, node->op_type) && node->num_inputs && node->inputs[0] &&
+		    formulas[i].infer(node))
 			return 0;
 	if (fold && in->fold_limit && output_bytes(node) > in->fold_limit)
 		fold = false;
@@ -539,6 +670,9 @@ static int infer_graph(struct inference *in, struct graph *graph)
 
 		if (!branch) {
 			err = infer_node(in, graph->nodes[n]);
+			/* A body may never run: what its operators refuse is an error when it does. */
+			if (in->depth && (err == -EINVAL || err == -ENOTSUP))
+				err = 0;
 			continue;
 		}
 		/* Its nodes stand where the If was. */

@@ -170,6 +170,88 @@ static void dimensions_without_a_name_stay(void **state)
 	model_finish(&model);
 }
 
+/* x = relu(x · w) again and again: the shape is known behind the loop. With rows that double it is not. */
+static void a_loop_that_keeps_shapes(void **state)
+{
+	float weights[WIDTH * WIDTH];
+	struct model model;
+	Onnx__GraphProto *body;
+	struct accel_session *session;
+	struct accel_value_info info;
+	char error[512] = "";
+
+	(void)state;
+	for (int i = 0; i < WIDTH * WIDTH; i++)
+		weights[i] = (float)((i * 37) % 19 - 9) / 64.0f;
+	for (int grows = 0; grows < 2; grows++) {
+		model_init(&model);
+		model_input(&model, "trips", INT64, 0, NULL);
+		model_input(&model, "x", FLOAT, 2, DIMS(4, WIDTH));
+		model_initializer(&model, model_floats(&model, "w", 2, DIMS(WIDTH, WIDTH), WIDTH * WIDTH, weights));
+		body = body_of(&model, model_node(&model, "Loop", NAMES("trips", "", "x"), NAMES("y")), "body");
+		body_input(&model, body, "i", INT64, 0, NULL);
+		body_input(&model, body, "c", BOOL, 0, NULL);
+		body_input(&model, body, "v", FLOAT, -1, NULL);
+		if (grows) /* rows from iteration to iteration */
+			body_int(&model, body_node(&model, body, "Concat", NAMES("v", "v"), NAMES("p")), "axis", 0);
+		else
+			body_node(&model, body, "MatMul", NAMES("v", "w"), NAMES("p"));
+		body_node(&model, body, "Relu", NAMES("p"), NAMES("r"));
+		body_output(&model, body, "c", BOOL);
+		body_output(&model, body, "r", FLOAT);
+		model_output(&model, "y");
+		session = body_session(&model, "cpu", error);
+		if (!session)
+			fail_msg("%s", error);
+		assert_int_equal(accel_session_output(session, 0, &info), 0);
+		assert_int_equal(info.dtype, FLOAT);
+		assert_int_equal(info.rank, grows ? -1 : 2);
+		if (!grows) {
+			assert_int_equal(info.dims[0], 4);
+			assert_int_equal(info.dims[1], WIDTH);
+		}
+		accel_session_destroy(session);
+		model_finish(&model);
+	}
+}
+
+/* A branch that would not work is no error while it is not taken. */
+static void a_branch_that_can_not_run_may_stand(void **state)
+{
+	struct model model;
+	Onnx__NodeProto *node;
+	Onnx__GraphProto *body;
+	struct accel_session *session;
+	char error[512] = "";
+	bool which = false;
+	float x[6] = {1, 2, 3, 4, 5, 6};
+	struct accel_tensor inputs[2] = {{.dtype = BOOL, .data = &which, .size = 1}, floats_of(x, 2, DIMS(2, 3))},
+			    output = {0};
+
+	(void)state;
+	model_init(&model);
+	model_input(&model, "which", BOOL, 0, NULL);
+	model_input(&model, "x", FLOAT, 2, DIMS(2, 3));
+	node = model_node(&model, "If", NAMES("which"), NAMES("y"));
+	body = body_of(&model, node, "then_branch");
+	body_node(&model, body, "MatMul", NAMES("x", "x"), NAMES("square")); /* 2 x 3 times 2 x 3 */
+	body_output(&model, body, "square", FLOAT);
+	body = body_of(&model, node, "else_branch");
+	body_node(&model, body, "Neg", NAMES("x"), NAMES("n"));
+	body_output(&model, body, "n", FLOAT);
+	model_output(&model, "y");
+	session = body_session(&model, "sim:", error);
+	if (!session)
+		fail_msg("%s", error);
+	assert_int_equal(accel_session_run(session, inputs, 2, &output, 1, error, sizeof(error)), 0);
+	assert_true(((float *)output.data)[5] == -6);
+	which = true;
+	assert_int_equal(accel_session_run(session, inputs, 2, &output, 1, error, sizeof(error)), -EINVAL);
+	assert_non_null(strstr(error, "square"));
+	accel_session_destroy(session);
+	model_finish(&model);
+}
+
 /* x · w on the device, the places above zero on the CPU, their values gathered, and a sum of squares behind them. */
 static void shapes_that_depend_on_data(void **state)
 {
@@ -224,6 +306,8 @@ int main(void)
 		cmocka_unit_test(more_sizes_than_are_kept),
 		cmocka_unit_test(one_name_has_one_size),
 		cmocka_unit_test(dimensions_without_a_name_stay),
+		cmocka_unit_test(a_loop_that_keeps_shapes),
+		cmocka_unit_test(a_branch_that_can_not_run_may_stand),
 		cmocka_unit_test(shapes_that_depend_on_data),
 	};
 
