@@ -164,6 +164,75 @@ static void tensors_are_not_taken_for_sequences(void **state)
 	model_finish(&model);
 }
 
+/* x[5] in parts of the sizes given, the parts put together again along a new axis when they are alike. */
+static void parts_have_to_add_up_and_to_be_alike(void **state)
+{
+	static const struct {
+		int64_t sizes[2];
+		const char *reason;
+	} cases[] = {
+		{{2, 2}, "the parts add up to 4 of 5"},
+		{{4, 2}, "split[1] is 2, and 1 of 5 are left"},
+		{{-1, 6}, "split[0] is -1"},
+		{{2, 3}, "element 1 does not fit element 0"},
+	};
+	struct model model;
+	struct accel_session *session;
+	char error[512] = "";
+	float x[5] = {1, 2, 3, 4, 5};
+	int64_t sizes[2];
+	struct accel_tensor inputs[2] = {floats_of(x, 1, DIMS(5)), ints_of(sizes, 1, DIMS(2))}, output = {0};
+
+	(void)state;
+	model_init(&model);
+	model_input(&model, "x", FLOAT, 1, DIMS(5));
+	model_input(&model, "sizes", INT64, 1, DIMS(2));
+	model_node(&model, "SplitToSequence", NAMES("x", "sizes"), NAMES("parts"));
+	{
+		Onnx__NodeProto *node = model_node(&model, "ConcatFromSequence", NAMES("parts"), NAMES("y"));
+
+		body_int(&model, node, "axis", 1);
+		body_int(&model, node, "new_axis", 1);
+	}
+	model_output(&model, "y");
+	session = body_session(&model, "cpu", error);
+	if (!session)
+		fail_msg("%s", error);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		memcpy(sizes, cases[i].sizes, sizeof(sizes));
+		assert_int_equal(accel_session_run(session, inputs, 2, &output, 1, error, sizeof(error)), -EINVAL);
+		if (!strstr(error, cases[i].reason))
+			fail_msg("%s", error);
+	}
+	accel_session_destroy(session);
+	model_finish(&model);
+}
+
+static void elements_of_two_types_are_refused(void **state)
+{
+	struct model model;
+	struct accel_session *session;
+	char error[512] = "";
+	float x = 1;
+	int64_t n = 1;
+	struct accel_tensor inputs[2] = {floats_of(&x, 0, NULL), ints_of(&n, 0, NULL)}, output = {0};
+
+	(void)state;
+	model_init(&model);
+	model_input(&model, "x", FLOAT, 0, NULL);
+	model_input(&model, "n", INT64, 0, NULL);
+	model_node(&model, "SequenceConstruct", NAMES("x", "n"), NAMES("s"));
+	model_node(&model, "SequenceLength", NAMES("s"), NAMES("y"));
+	body_output(&model, model.proto.graph, "y", INT64);
+	session = body_session(&model, "cpu", error);
+	if (session) { /* at the latest when it runs */
+		assert_int_equal(accel_session_run(session, inputs, 2, &output, 1, error, sizeof(error)), -EINVAL);
+		accel_session_destroy(session);
+	}
+	assert_true(strstr(error, "int64") || strstr(error, "type"));
+	model_finish(&model);
+}
+
 static void optionals_are_empty_or_not(void **state)
 {
 	struct model model;
@@ -236,6 +305,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sequences_go_in_and_come_out),        cmocka_unit_test(positions_outside_are_refused),
+		cmocka_unit_test(parts_have_to_add_up_and_to_be_alike),
+		cmocka_unit_test(elements_of_two_types_are_refused),
 		cmocka_unit_test(tensors_are_not_taken_for_sequences), cmocka_unit_test(optionals_are_empty_or_not),
 		cmocka_unit_test(maps_have_as_many_keys_as_values),
 	};
