@@ -26,6 +26,7 @@
 	X(dropout)           \
 	X(einsum)            \
 	X(elementwise)       \
+	X(flex_attention)    \
 	X(gemm)              \
 	X(image_decoder)     \
 	X(indexing)          \

@@ -245,6 +245,31 @@ static void attention_says_what_does_not_fit(void **state)
 	op_case_finish(&c);
 }
 
+/* Without graphs FlexAttention is Attention; a graph that nobody can run is an error, not left out. */
+static void flex_attention_without_graphs_is_attention(void **state)
+{
+	int64_t q[4] = {2, 4, 5, 8}, k[4] = {2, 2, 6, 8};
+	struct op_case plain, flex;
+
+	(void)state;
+	op_case_init(&plain, "", "Attention", 24);
+	op_case_init(&flex, "ai.onnx.preview", "FlexAttention", 1);
+	for (int i = 0; i < 3; i++) {
+		const float *values = op_case_random(&plain, 4, i ? k : q);
+		struct tensor *same = op_case_input(&flex, DTYPE_F32, 4, i ? k : q);
+
+		memcpy(same->data, values, tensor_bytes(same));
+	}
+	op_case_expect_ok(&plain);
+	op_case_expect_ok(&flex);
+	expect_shape(&flex.outputs[0], 4, plain.outputs[0].dims);
+	expect_near(&flex.outputs[0], plain.outputs[0].data, 1e-6, 0);
+	op_case_int(&flex, "score_mod", 0);
+	op_case_expect_error(&flex, -EINVAL, "must be a graph");
+	op_case_finish(&plain);
+	op_case_finish(&flex);
+}
+
 static void rotary_embedding_turns_pairs(void **state)
 {
 	int64_t dims[4] = {2, 3, 5, 8}, tables[2] = {9, 3}, ids_dims[2] = {2, 5};
@@ -292,6 +317,7 @@ int main(void)
 		cmocka_unit_test(attention_is_the_softmax_of_products),
 		cmocka_unit_test(blocks_of_keys_carry_infinite_scores_on),
 		cmocka_unit_test(attention_says_what_does_not_fit),
+		cmocka_unit_test(flex_attention_without_graphs_is_attention),
 		cmocka_unit_test(rotary_embedding_turns_pairs),
 	};
 
