@@ -199,68 +199,12 @@ static bool is_member(const struct ensemble_set *set, double x)
 	return low < set->count && set->members[low] == x;
 }
 
-/* NaN fails every comparison but "not equal"; ENSEMBLE_MISSING_YES makes it succeed. */
-#define DEFINE_WALK(T, name)                                                                                           \
-	static bool says_yes_##name(const struct ensemble *e, uint32_t mode, T x, T value)                             \
-	{                                                                                                              \
-		switch (mode) {                                                                                        \
-		case BRANCH_LEQ:                                                                                       \
-			return x <= value;                                                                             \
-		case BRANCH_LT:                                                                                        \
-			return x < value;                                                                              \
-		case BRANCH_GTE:                                                                                       \
-			return x >= value;                                                                             \
-		case BRANCH_GT:                                                                                        \
-			return x > value;                                                                              \
-		case BRANCH_EQ:                                                                                        \
-			return x == value;                                                                             \
-		case BRANCH_NEQ:                                                                                       \
-			return x != value;                                                                             \
-		default:                                                                                               \
-			return is_member(&e->sets[(size_t)value], (double)x);                                          \
-		}                                                                                                      \
-	}                                                                                                              \
-                                                                                                                       \
-	/* To the leaf of one row. */                                                                                  \
-	static const struct ensemble_node_##name *leaf_##name(const struct ensemble *e, uint32_t root, const T *x)     \
-	{                                                                                                              \
-		const struct ensemble_node_##name *nodes = e->nodes_##name, *node = nodes + root;                      \
-                                                                                                                       \
-		while (node->feature >> ENSEMBLE_MODE_SHIFT != BRANCH_LEAF) {                                          \
-			uint32_t feature = node->feature;                                                              \
-			T value = x[feature & ENSEMBLE_FEATURE_MASK];                                                  \
-			bool yes = says_yes_##name(e, feature >> ENSEMBLE_MODE_SHIFT, value, node->value) ||           \
-				   (feature & ENSEMBLE_MISSING_YES && isnan(value));                                   \
-                                                                                                                       \
-			node = nodes + (yes ? node->yes : node->no);                                                   \
-		}                                                                                                      \
-		return node;                                                                                           \
-	}                                                                                                              \
-                                                                                                                       \
-	/* The same where every branch is "at most". */                                                                \
-	static const struct ensemble_node_##name *leaf_leq_##name(const struct ensemble *e, uint32_t root, const T *x) \
-	{                                                                                                              \
-		const struct ensemble_node_##name *nodes = e->nodes_##name, *node = nodes + root;                      \
-                                                                                                                       \
-		while (node->feature >> ENSEMBLE_MODE_SHIFT != BRANCH_LEAF) {                                          \
-			T value = x[node->feature & ENSEMBLE_FEATURE_MASK];                                            \
-			bool yes = value <= node->value || (node->feature & ENSEMBLE_MISSING_YES && isnan(value));     \
-                                                                                                                       \
-			node = nodes + (yes ? node->yes : node->no);                                                   \
-		}                                                                                                      \
-		return node;                                                                                           \
-	}                                                                                                              \
-                                                                                                                       \
-	static void walk_##name(const struct ensemble *e, uint32_t root, const T *x, double *sums, uint8_t *voted)     \
-	{                                                                                                              \
-		const struct ensemble_node_##name *leaf =                                                              \
-			e->uniform == BRANCH_LEQ ? leaf_leq_##name(e, root, x) : leaf_##name(e, root, x);              \
-                                                                                                                       \
-		cast_votes(e, leaf->yes, leaf->no, sums, voted);                                                       \
-	}
-
-static void cast_votes(const struct ensemble *e, uint32_t first, uint32_t count, double *sums, uint8_t *voted)
+/* The leaf's votes to the sums of @row. */
+static void cast_votes(const struct ensemble *e, uint32_t first, uint32_t count, int64_t row, double *sums,
+		       uint8_t *voted)
 {
+	sums += row * e->num_targets;
+	voted = voted ? voted + row * e->num_targets : NULL;
 	for (const struct ensemble_vote *vote = e->votes + first; count--; vote++) {
 		double *sum = sums + vote->target;
 		bool fresh = voted && !voted[vote->target];
@@ -276,6 +220,92 @@ static void cast_votes(const struct ensemble *e, uint32_t first, uint32_t count,
 	}
 }
 
+/* Rows that are walked side by side. */
+#define WALK_ROWS 8
+
+/* NaN fails every comparison but "not equal"; ENSEMBLE_MISSING_YES makes it succeed. */
+#define DEFINE_WALK(T, name)                                                                                                  \
+	static bool says_yes_##name(const struct ensemble *e, uint32_t mode, T x, T value)                                    \
+	{                                                                                                                     \
+		switch (mode) {                                                                                               \
+		case BRANCH_LEQ:                                                                                              \
+			return x <= value;                                                                                    \
+		case BRANCH_LT:                                                                                               \
+			return x < value;                                                                                     \
+		case BRANCH_GTE:                                                                                              \
+			return x >= value;                                                                                    \
+		case BRANCH_GT:                                                                                               \
+			return x > value;                                                                                     \
+		case BRANCH_EQ:                                                                                               \
+			return x == value;                                                                                    \
+		case BRANCH_NEQ:                                                                                              \
+			return x != value;                                                                                    \
+		default:                                                                                                      \
+			return is_member(&e->sets[(size_t)value], (double)x);                                                 \
+		}                                                                                                             \
+	}                                                                                                                     \
+                                                                                                                              \
+	/* To the leaf of one row. */                                                                                         \
+	static const struct ensemble_node_##name *leaf_##name(const struct ensemble *e, uint32_t root, const T *x)            \
+	{                                                                                                                     \
+		const struct ensemble_node_##name *nodes = e->nodes_##name, *node = nodes + root;                             \
+                                                                                                                              \
+		while (node->feature >> ENSEMBLE_MODE_SHIFT != BRANCH_LEAF) {                                                 \
+			uint32_t feature = node->feature;                                                                     \
+			T value = x[feature & ENSEMBLE_FEATURE_MASK];                                                         \
+			bool yes = says_yes_##name(e, feature >> ENSEMBLE_MODE_SHIFT, value, node->value) ||                  \
+				   (feature & ENSEMBLE_MISSING_YES && isnan(value));                                          \
+                                                                                                                              \
+			node = nodes + (yes ? node->yes : node->no);                                                          \
+		}                                                                                                             \
+		return node;                                                                                                  \
+	}                                                                                                                     \
+                                                                                                                              \
+	/* The same for WALK_ROWS rows side by side, where every branch is "at most". Which way is arithmetic, not a jump. */ \
+	static void leaves_leq_##name(const struct ensemble *e, uint32_t root, const T *x, int64_t stride,                    \
+				      uint32_t *leaf)                                                                         \
+	{                                                                                                                     \
+		const struct ensemble_node_##name *nodes = e->nodes_##name;                                                   \
+		uint32_t moved = 1;                                                                                           \
+                                                                                                                              \
+		for (int r = 0; r < WALK_ROWS; r++)                                                                           \
+			leaf[r] = root;                                                                                       \
+		while (moved) {                                                                                               \
+			moved = 0;                                                                                            \
+			for (int r = 0; r < WALK_ROWS; r++) {                                                                 \
+				const struct ensemble_node_##name *node = &nodes[leaf[r]];                                    \
+				/* A leaf reads feature 0, which is there, and stays. */                                      \
+				T value = x[r * stride + (node->feature & ENSEMBLE_FEATURE_MASK)];                            \
+				uint32_t branch = node->feature >> ENSEMBLE_MODE_SHIFT != BRANCH_LEAF;                        \
+				uint32_t missing = (node->feature & ENSEMBLE_MISSING_YES) != 0;                               \
+				uint32_t yes =                                                                                \
+					(uint32_t)(value <= node->value) | (missing & (uint32_t)(value != value));            \
+				uint32_t next = node->no ^ ((node->yes ^ node->no) & -yes);                                   \
+                                                                                                                              \
+				leaf[r] ^= (leaf[r] ^ next) & -branch;                                                        \
+				moved |= branch;                                                                              \
+			}                                                                                                     \
+		}                                                                                                             \
+	}                                                                                                                     \
+                                                                                                                              \
+	static void walk_##name(const struct ensemble *e, uint32_t root, const T *x, int64_t rows, int64_t stride,            \
+				double *sums, uint8_t *voted)                                                                 \
+	{                                                                                                                     \
+		const struct ensemble_node_##name *nodes = e->nodes_##name, *node;                                            \
+		uint32_t leaf[WALK_ROWS];                                                                                     \
+		int64_t row = 0;                                                                                              \
+                                                                                                                              \
+		for (; e->uniform == BRANCH_LEQ && e->features && row + WALK_ROWS <= rows; row += WALK_ROWS) {                \
+			leaves_leq_##name(e, root, x + row * stride, stride, leaf);                                           \
+			for (int r = 0; r < WALK_ROWS; r++)                                                                   \
+				cast_votes(e, nodes[leaf[r]].yes, nodes[leaf[r]].no, row + r, sums, voted);                   \
+		}                                                                                                             \
+		for (; row < rows; row++) {                                                                                   \
+			node = leaf_##name(e, root, x + row * stride);                                                        \
+			cast_votes(e, node->yes, node->no, row, sums, voted);                                                 \
+		}                                                                                                             \
+	}
+
 DEFINE_WALK(float, f32)
 DEFINE_WALK(double, f64)
 
@@ -283,13 +313,8 @@ DEFINE_WALK(double, f64)
 void ensemble_walk(const struct ensemble *e, const void *x, int64_t rows, int64_t stride, double *sums, uint8_t *voted)
 {
 	for (size_t t = 0; t < e->num_trees; t++)
-		for (int64_t row = 0; row < rows; row++) {
-			double *row_sums = sums + row * e->num_targets;
-			uint8_t *row_voted = voted ? voted + row * e->num_targets : NULL;
-
-			if (e->wide)
-				walk_f64(e, e->roots[t], (const double *)x + row * stride, row_sums, row_voted);
-			else
-				walk_f32(e, e->roots[t], (const float *)x + row * stride, row_sums, row_voted);
-		}
+		if (e->wide)
+			walk_f64(e, e->roots[t], x, rows, stride, sums, voted);
+		else
+			walk_f32(e, e->roots[t], x, rows, stride, sums, voted);
 }
