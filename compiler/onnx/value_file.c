@@ -208,8 +208,12 @@ int onnx_value_read(const char *path, enum dtype type, struct tensor *value, cha
 	size_t size;
 	int err;
 
-	if (!dtype_is_nested(type))
-		return onnx_tensor_read(path, value, error, error_size);
+	if (!dtype_is_nested(type)) {
+		err = onnx_tensor_read(path, value, error, error_size);
+		if (!err && type == DTYPE_BF16 && value->dtype == DTYPE_U16)
+			value->dtype = DTYPE_BF16;
+		return err;
+	}
 	memset(value, 0, sizeof(*value));
 	err = onnx_map(path, &bytes, &size, error, error_size);
 	if (err)

@@ -53,7 +53,6 @@ static enum verdict verdict_of(int err, bool opening)
 
 /* ---- one data set ---- */
 
-/* The suite's makers had no bfloat16: those tensors lie in the files as uint16 with the same bits. */
 static int read_value(const char *folder, const char *what, size_t index, enum dtype type, struct tensor *t, char *why)
 {
 	char path[PATH_SIZE + 128], error[TEXT_SIZE];
@@ -63,8 +62,6 @@ static int read_value(const char *folder, const char *what, size_t index, enum d
 	err = onnx_value_read(path, type, t, error, sizeof(error));
 	if (err)
 		snprintf(why, TEXT_SIZE, "%s %zu: %.400s", what, index, error);
-	else if (t->dtype == DTYPE_U16 && type == DTYPE_BF16)
-		t->dtype = DTYPE_BF16;
 	return err;
 }
 
