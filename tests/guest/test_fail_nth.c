@@ -4,8 +4,7 @@
  * comes through with nothing left to fail. Each failed call says so and leaves nothing; afterwards the same call works,
  * and so does a job.
  *
- * Not of probe: DRM 6.12 oopses when an allocation of its own fails there (drm_minor_alloc_release() puts an error
- * pointer).
+ * Probe and resume: test_fail_probe.c.
  *
  * Needs a kernel with CONFIG_FAULT_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC.
  */
@@ -17,13 +16,13 @@
 #include <sys/mman.h>
 
 #include "check.h"
+#include "failing.h"
 #include "fences.h"
 
 #include <drm.h>
 
 #define PAGE 4096ull
 #define VA 0x30000000ull
-#define MOST 2000 /* allocations of one call: more is a loop that does not end */
 
 /* What the calls are about, made before anything fails. */
 struct rig {
@@ -32,18 +31,6 @@ struct rig {
 	void *memory;
 	int injected; /* what a call that sets fail-nth back has found, else -1 */
 };
-
-/* Whether something was made to fail since fail-nth was set. */
-static bool injected(void)
-{
-	char text[32] = "";
-	int fd = open("/proc/self/fail-nth", O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-
-	if (fd >= 0)
-		close(fd);
-	return got > 0 && !atoi(text);
-}
 
 /* ---- the calls: 0 or a negative errno; what was made is taken back ---- */
 
@@ -121,8 +108,8 @@ static int call_bind_many(struct rig *rig)
 		.vm = rig->guest.vm, .num_ops = 3, .stride = sizeof(ops[0]), .ops = (uintptr_t)ops};
 	int err = guest_ioctl(rig->guest.fd, DRM_IOCTL_AXL_VM_BIND, &args);
 
-	rig->injected = injected();
-	guest_write_text("/proc/self/fail-nth", "0");
+	rig->injected = failing_struck();
+	failing_set(0);
 	for (int i = 0; i < 3; i++)
 		if (guest_unbind(&rig->guest, ops[i].va, ops[i].size) != (err ? -ENOENT : 0))
 			return -EBADMSG;
@@ -144,8 +131,8 @@ static int call_bind_later(struct rig *rig)
 	};
 	int err = fences_bind(&rig->guest, ops, 2, &in, &out);
 
-	rig->injected = injected();
-	guest_write_text("/proc/self/fail-nth", "0");
+	rig->injected = failing_struck();
+	failing_set(0);
 	for (int i = 0; i < 2; i++)
 		if (guest_unbind(&rig->guest, ops[i].va, ops[i].size) != (err ? -ENOENT : 0))
 			return -EBADMSG;
@@ -258,20 +245,18 @@ static const struct call {
 /* Returns how many failures the call knows, all of which it survived. */
 static int sweep(struct rig *rig, const char *name, int (*call)(struct rig *rig))
 {
-	for (int n = 1; n < MOST; n++) {
-		char text[16];
+	for (int n = 1; n < FAILING_MOST; n++) {
 		int err;
 		bool did;
 
-		snprintf(text, sizeof(text), "%d", n);
 		rig->injected = -1;
-		assert_int_equal(guest_write_text("/proc/self/fail-nth", text), 0);
+		assert_int_equal(failing_set(n), 0);
 		err = call(rig);
-		did = rig->injected < 0 ? injected() : rig->injected;
-		guest_write_text("/proc/self/fail-nth", "0");
+		did = rig->injected < 0 ? failing_struck() : rig->injected;
+		failing_set(0);
 		if (!did && !err)
 			return n - 1;
-		if (err && err != -ENOMEM && err != -EFAULT && err != -ENOSPC && err != -EAGAIN && err != -EINTR)
+		if (err && !failing_explains(err))
 			fail_msg("%s, failure %d: error %d", name, n, err);
 		err = call(rig);
 		if (err)
@@ -283,27 +268,13 @@ static int sweep(struct rig *rig, const char *name, int (*call)(struct rig *rig)
 
 static int begin(void **state)
 {
-	static const char *const settings[] = {
-		"/sys/kernel/debug/failslab/ignore-gfp-wait",
-		"N",
-		"/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait",
-		"N",
-		"/sys/kernel/debug/fail_page_alloc/min-order",
-		"0",
-		"/sys/kernel/debug/failslab/verbose",
-		"0",
-		"/sys/kernel/debug/fail_page_alloc/verbose",
-		"0",
-		"/sys/kernel/debug/fail_usercopy/verbose",
-		"0",
-	};
+	const char *missing = failing_begin();
 	struct rig *rig = calloc(1, sizeof(*rig));
 	struct guest_bo bo;
 	int ctx;
 
-	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i += 2)
-		if (guest_write_text(settings[i], settings[i + 1]))
-			fail_msg("%s: this kernel injects no failures", settings[i]);
+	if (missing)
+		fail_msg("%s: this kernel injects no failures", missing);
 	alarm(900);
 	assert_int_equal(guest_create(&rig->guest, NULL), 0);
 	ctx = fences_context(&rig->guest);
