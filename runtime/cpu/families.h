@@ -42,6 +42,7 @@
 	X(ms_block_quant)    \
 	X(ms_channels_last)  \
 	X(ms_forward)        \
+	X(ms_group_query)    \
 	X(ms_linear_algebra) \
 	X(ms_quantized)      \
 	X(normalization)     \
