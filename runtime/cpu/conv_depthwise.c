@@ -311,7 +311,7 @@ static void run_all(const struct depthwise *d, enum tap_kind kind, float *memory
 			.kind = kind,
 			.count = last ? taps - first : DEPTHWISE_KEPT_TAPS,
 			.offsets = first ? later : d->offsets,
-			.weight = weight + (kind == TAPS_CONVOLVE ? first : 0),
+			.weight = kind == TAPS_CONVOLVE ? weight + first : weight,
 			.bias = last ? bias : 0,
 			.floor = last ? floor : -INFINITY,
 			.accumulate = first > 0,

@@ -56,7 +56,8 @@
 			if (finish) {                                                                             \
 				VECTOR bias = SPREAD(finish->bias ? finish->bias[i] : 0);                         \
 				VECTOR floor = SPREAD(finish->floor);                                             \
-				const float *residual = finish->residual + i * finish->residual_stride;           \
+				const float *residual =                                                           \
+					finish->residual ? finish->residual + i * finish->residual_stride : NULL; \
                                                                                                                   \
 				UNROLL for (int j = 0; j < VECTORS; j++)                                          \
 				{                                                                                 \

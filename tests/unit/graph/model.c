@@ -120,7 +120,8 @@ Onnx__TensorProto *model_floats(struct model *model, const char *name, size_t ra
 
 	tensor->n_float_data = count;
 	tensor->float_data = model_alloc(model, count * sizeof(float));
-	memcpy(tensor->float_data, values, count * sizeof(float));
+	if (count)
+		memcpy(tensor->float_data, values, count * sizeof(float));
 	return tensor;
 }
 

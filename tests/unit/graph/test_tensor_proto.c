@@ -103,12 +103,10 @@ static void set_typed(struct message *m, const struct wire_type *type, const str
 			 : type->bits < 8         ? sample->wire_size
 						  : COUNT;
 
-	for (size_t i = 0; i < entries; i++) {
+	for (size_t i = 0; i < entries && type->field != FLOATS && type->field != DOUBLES; i++) {
 		const uint8_t *at = sample->wire + i * (type->bits < 8 ? 1 : (size_t)type->bits / 8);
 		uint64_t value = 0;
 
-		if (type->field == FLOATS || type->field == DOUBLES)
-			continue;
 		memcpy(&value, at, type->bits < 8 ? 1 : (size_t)type->bits / 8);
 		m->uint64s[i] = value;
 		m->int64s[i] = (int64_t)value;
