@@ -74,6 +74,17 @@ static bool constant_f32(const struct graph_node *node, size_t index)
 	       node->inputs[index]->constant->dtype == DTYPE_F32;
 }
 
+/* @conv's weights to be changed: themselves where nobody else reads them (large networks fold often), else a copy. */
+static struct graph_value *own_weights(struct graph *graph, const struct graph_node *conv)
+{
+	struct graph_value *weights = conv->inputs[1];
+	struct tensor copy = {0};
+
+	if (weights->num_uses == 1 && !weights->is_output && weights->constant->owned)
+		return weights;
+	return tensor_copy(&copy, weights->constant) ? NULL : graph_add_constant(graph, weights->name, &copy);
+}
+
 /*
  * @conv computes what @tail computes of it, y = x * factor[c] + shift[c]: weights and bias take it over, and @tail
  * goes.
@@ -81,31 +92,29 @@ static bool constant_f32(const struct graph_node *node, size_t index)
 static int fold_affine(struct graph *graph, struct graph_node *conv, struct graph_node *tail, const double *factor,
 		       const double *shift)
 {
-	const struct tensor *w = conv->inputs[1]->constant;
-	int64_t channels = w->dims[0], per_channel = tensor_count(w) / channels;
-	struct tensor scaled = {0}, bias = {0};
-	struct graph_value *inputs[3] = {conv->inputs[0]};
+	struct graph_value *inputs[3] = {conv->inputs[0], own_weights(graph, conv)};
+	int64_t channels, per_channel;
+	struct tensor bias = {0};
 	struct graph_node *new;
-	int err = tensor_copy(&scaled, w);
+	int err;
 
-	if (!err)
-		err = tensor_init(&bias, DTYPE_F32, 1, &channels);
-	for (int64_t c = 0; c < channels && !err; c++) {
+	if (!inputs[1])
+		return -ENOMEM;
+	channels = inputs[1]->constant->dims[0];
+	per_channel = tensor_count(inputs[1]->constant) / channels;
+	err = tensor_init(&bias, DTYPE_F32, 1, &channels);
+	if (err)
+		return err;
+	for (int64_t c = 0; c < channels; c++) {
 		double old = conv->num_inputs > 2 && conv->inputs[2] ? tensor_get_f64(conv->inputs[2]->constant, c) : 0;
+		float *w = (float *)inputs[1]->constant->data + c * per_channel;
 
 		for (int64_t i = 0; i < per_channel; i++)
-			((float *)scaled.data)[c * per_channel + i] =
-				(float)(((const float *)w->data)[c * per_channel + i] * factor[c]);
+			w[i] = (float)(w[i] * factor[c]);
 		((float *)bias.data)[c] = (float)(old * factor[c] + shift[c]);
 	}
-	if (err) {
-		tensor_finish(&scaled);
-		tensor_finish(&bias);
-		return err;
-	}
-	inputs[1] = graph_add_constant(graph, conv->inputs[1]->name, &scaled);
 	inputs[2] = graph_add_constant(graph, "bias", &bias);
-	if (!inputs[1] || !inputs[2])
+	if (!inputs[2])
 		return -ENOMEM;
 	/* A node's inputs can not grow: a new one takes over. */
 	new = graph_add_node(graph, conv, conv->domain, conv->op_type, conv->opset, conv->name, 3, inputs, 1,
