@@ -33,15 +33,21 @@ static void axl_dma_answer(AxlState *s)
         .address = s->map.addr,
         .size = s->map.size,
     };
-    uint64_t unused;
-    hwaddr xlat, len = s->map.size;
+    hwaddr addr = s->map.addr, xlat, len = s->map.size;
+    AxlFaultAction action = AXL_FAULT_REFUSE;
     MemoryRegion *mr;
+    uint64_t value;
 
     s->map.answer = NULL;
-    if (axl_on_bus(s) &&
-        axl_fault_at(&s->fault, &point, &unused) == AXL_FAULT_NONE) {
+    if (axl_on_bus(s)) {
+        action = axl_fault_at(&s->fault, &point, &value);
+    }
+    if (action == AXL_FAULT_WRONG) {
+        addr = value & -s->map.size;
+    }
+    if (action != AXL_FAULT_REFUSE) {
         RCU_READ_LOCK_GUARD();
-        mr = address_space_translate(as, s->map.addr, &xlat, &len, s->map.write,
+        mr = address_space_translate(as, addr, &xlat, &len, s->map.write,
                                      MEMTXATTRS_UNSPECIFIED);
         if (len == s->map.size &&
             memory_access_is_direct(mr, s->map.write, MEMTXATTRS_UNSPECIFIED)) {

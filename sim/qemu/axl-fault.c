@@ -53,7 +53,8 @@ static const struct {
     [AXL_FAULT_INVALIDATE] = { "invalidate", 1u << AXL_FAULT_DROP },
     [AXL_FAULT_ANSWER] = { "answer", 1u << AXL_FAULT_SLOW },
     [AXL_FAULT_RESULT] = { "result", 1u << AXL_FAULT_WRONG },
-    [AXL_FAULT_MAP] = { "map", 1u << AXL_FAULT_REFUSE },
+    [AXL_FAULT_MAP] = { "map",
+                        1u << AXL_FAULT_REFUSE | 1u << AXL_FAULT_WRONG },
     [AXL_FAULT_READ] = { "read",
                          1u << AXL_FAULT_ONES | 1u << AXL_FAULT_LINK_DOWN },
 };

@@ -317,6 +317,35 @@ static void a_page_is_poisoned(void **state)
 	assert_int_equal(*(uint32_t *)qtest_at(&qt, page), 1);
 }
 
+static void a_page_is_another(void **state)
+{
+	uint64_t pages =
+		(qtest_alloc(&qt, 3 * AXL_LARGE_PAGE_BYTES) + AXL_LARGE_PAGE_BYTES) & ~(AXL_LARGE_PAGE_BYTES - 1ull);
+	uint64_t page = pages, other = pages + AXL_LARGE_PAGE_BYTES;
+	struct axl_packet_fill fill = axl_fill(axl_map_page(axl, 0, 0, page | RIG_RIGHTS), 4, 7);
+	char rules[128];
+
+	(void)state;
+	snprintf(rules, sizeof(rules), "site=map,action=wrong,address=0x%llx,value=0x%llx", (unsigned long long)page,
+		 (unsigned long long)other);
+	axl_set_rules(&qt, rules);
+	axl_run(&queue, &fill);
+	assert_int_equal(*(uint32_t *)qtest_at(&qt, page), 0);
+	assert_int_equal(*(uint32_t *)qtest_at(&qt, other), 7);
+
+	/* Where nothing is, nothing is reached. */
+	page += 2 * 4096;
+	snprintf(rules, sizeof(rules), "site=map,action=wrong,address=0x%llx,value=0x%llx", (unsigned long long)page,
+		 1ull << 45);
+	axl_set_rules(&qt, rules);
+	fill.dst = axl_map_page(axl, 0, 0, page | RIG_RIGHTS);
+	assert_int_equal(axl_run_faulting(&queue, &fill).cause, AXL_CAUSE_BUS);
+	axl_set_rules(&qt, "");
+	axl_recover(&queue);
+	axl_run(&queue, &fill);
+	assert_int_equal(*(uint32_t *)qtest_at(&qt, page), 7);
+}
+
 /* ---- registers and resets ---- */
 
 static void a_register_reads_ones_once(void **state)
@@ -501,6 +530,7 @@ int main(void)
 		TEST(a_fetched_packet_is_corrupt_and_the_ring_is_not),
 		TEST(a_retired_index_is_wrong),
 		TEST(a_page_is_poisoned),
+		TEST(a_page_is_another),
 		TEST(a_register_reads_ones_once),
 		TEST(the_link_goes_down_at_an_access),
 		TEST(a_reset_is_slow),

@@ -422,6 +422,7 @@ static void inject(void)
 		"site=packet,action=hang,probability=10",
 		"site=pipe,action=hang,probability=50",
 		"site=map,action=refuse,probability=20",
+		"site=map,action=wrong,probability=10",
 		"site=retire,action=wrong,count=1",
 		"site=reset,action=slow,delay=2000",
 		"site=reset,action=fail,count=1",
