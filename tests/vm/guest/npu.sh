@@ -20,6 +20,11 @@ property() {
 rules() {
 	property fault-rules "\"$1\""
 }
+# How often a rule struck at a site.
+injected() {
+	monitor qom-get "{\"path\":\"$npu/fault\",\"property\":\"injected-$1\"}"
+	sed -n 's/.*"return": \([0-9]*\).*/\1/p' /tmp/qmp
+}
 link() {
 	property link "$1"
 }
