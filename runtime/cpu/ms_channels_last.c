@@ -17,22 +17,12 @@
 static int move_channels(struct op_call *call, const struct tensor *x, bool back, struct tensor *y)
 {
 	int64_t perm[TENSOR_MAX_RANK];
-	struct attr attr = attr_ints("perm", (size_t)x->rank, perm);
-	struct nested transpose = {.domain = "",
-				   .op_type = "Transpose",
-				   .opset = 13,
-				   .num_attrs = 1,
-				   .attrs = &attr,
-				   .num_inputs = 1,
-				   .inputs = &x,
-				   .num_outputs = 1,
-				   .outputs = &y};
 
 	perm[0] = 0;
 	for (int i = 1; i < x->rank; i++)
 		perm[i] = back ? i + 1 : i - 1;
 	perm[back ? x->rank - 1 : 1] = back ? 1 : x->rank - 1;
-	return op_nested(call, &transpose);
+	return op_nested_transpose(call, x, perm, y);
 }
 
 int run_channels_last(struct op_call *call, const char *domain, const char *op_type, int opset)

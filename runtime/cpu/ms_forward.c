@@ -122,20 +122,10 @@ static int run_expand_dims(struct op_call *call)
 static int move_first_axis(struct op_call *call, const struct tensor *x, struct tensor *y)
 {
 	int64_t perm[TENSOR_MAX_RANK];
-	struct attr attr = attr_ints("perm", (size_t)x->rank, perm);
-	struct nested transpose = {.domain = "",
-				   .op_type = "Transpose",
-				   .opset = 13,
-				   .num_attrs = 1,
-				   .attrs = &attr,
-				   .num_inputs = 1,
-				   .inputs = &x,
-				   .num_outputs = 1,
-				   .outputs = &y};
 
 	for (int i = 0; i < x->rank; i++)
 		perm[i] = i < x->rank - 2 ? i + 1 : i == x->rank - 2 ? 0 : i;
-	return op_nested(call, &transpose);
+	return op_nested_transpose(call, x, perm, y);
 }
 
 int run_matmul_trans_batch(struct op_call *call)

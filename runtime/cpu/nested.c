@@ -42,3 +42,19 @@ int op_nested_simple(struct op_call *call, const char *op_type, int opset, size_
 
 	return op_nested(call, &nested);
 }
+
+int op_nested_transpose(struct op_call *call, const struct tensor *x, const int64_t *perm, struct tensor *y)
+{
+	struct attr attr = attr_ints("perm", (size_t)x->rank, perm);
+	struct nested transpose = {.domain = "",
+				   .op_type = "Transpose",
+				   .opset = 13,
+				   .num_attrs = 1,
+				   .attrs = &attr,
+				   .num_inputs = 1,
+				   .inputs = &x,
+				   .num_outputs = 1,
+				   .outputs = &y};
+
+	return op_nested(call, &transpose);
+}

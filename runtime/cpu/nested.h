@@ -28,6 +28,9 @@ int op_nested(struct op_call *call, const struct nested *nested);
 int op_nested_simple(struct op_call *call, const char *op_type, int opset, size_t num_inputs,
 		     const struct tensor *const *inputs, struct tensor *output);
 
+/* @y = the dimensions of @x in the order of @perm (Transpose). */
+int op_nested_transpose(struct op_call *call, const struct tensor *x, const int64_t *perm, struct tensor *y);
+
 static inline struct attr attr_int(const char *name, int64_t value)
 {
 	return (struct attr){.name = name, .type = ATTR_INT, .i = value};

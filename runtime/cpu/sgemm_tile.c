@@ -13,6 +13,7 @@
 #include <immintrin.h>
 #endif
 
+#include "runtime/cpu/float_forms.h"
 #include "runtime/cpu/lanes4.h"
 
 #if defined(__clang__)
@@ -165,18 +166,6 @@ static const struct sgemm_tile tiles[] = {
 
 #define NUM_TILES (sizeof(tiles) / sizeof(tiles[0]))
 
-static bool is_supported(size_t index)
-{
-#if defined(__x86_64__)
-	__builtin_cpu_init();
-	if (index == 0)
-		return __builtin_cpu_supports("avx512f");
-	if (index == 1)
-		return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-	return index < NUM_TILES;
-}
-
 static const struct sgemm_tile *chosen;
 static pthread_once_t choose_once = PTHREAD_ONCE_INIT;
 
@@ -195,7 +184,7 @@ const struct sgemm_tile *sgemm_tile_at(size_t index)
 {
 	/* The last form runs everywhere. */
 	for (size_t i = 0; i < NUM_TILES; i++)
-		if (is_supported(i) && !index--)
+		if (float_form_runs(i) && !index--)
 			return &tiles[i];
 	return NULL;
 }
