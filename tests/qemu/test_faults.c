@@ -321,17 +321,17 @@ static void a_page_is_another(void **state)
 {
 	uint64_t pages =
 		(qtest_alloc(&qt, 3 * AXL_LARGE_PAGE_BYTES) + AXL_LARGE_PAGE_BYTES) & ~(AXL_LARGE_PAGE_BYTES - 1ull);
-	uint64_t page = pages, other = pages + AXL_LARGE_PAGE_BYTES;
+	uint64_t page = pages, elsewhere = pages + AXL_LARGE_PAGE_BYTES;
 	struct axl_packet_fill fill = axl_fill(axl_map_page(axl, 0, 0, page | RIG_RIGHTS), 4, 7);
 	char rules[128];
 
 	(void)state;
 	snprintf(rules, sizeof(rules), "site=map,action=wrong,address=0x%llx,value=0x%llx", (unsigned long long)page,
-		 (unsigned long long)other);
+		 (unsigned long long)elsewhere);
 	axl_set_rules(&qt, rules);
 	axl_run(&queue, &fill);
 	assert_int_equal(*(uint32_t *)qtest_at(&qt, page), 0);
-	assert_int_equal(*(uint32_t *)qtest_at(&qt, other), 7);
+	assert_int_equal(*(uint32_t *)qtest_at(&qt, elsewhere), 7);
 
 	/* Where nothing is, nothing is reached. */
 	page += 2 * 4096;
