@@ -18,16 +18,36 @@ struct label_key {
 	int64_t index;
 };
 
+/* Storage of a default value, which the fallback is a view of. */
+struct fallback {
+	struct tensor_string string;
+	int64_t integer;
+	float real;
+	uint64_t other;
+};
+
 /*
  * struct label_table - from keys to values
- * @keys, @values: views of what the attributes hold
- * @fallback:      one element of the values' type for elements that are no key
+ * @keys, @values: views of what the attributes hold, which stay as long as what was prepared of them
+ * @fallback:      one element of the values' type for elements that are no key; a view of @own or of an attribute
  * @sorted:        the keys, each once
  */
 struct label_table {
 	struct tensor keys, values, fallback;
+	struct fallback own;
 	struct label_key *sorted;
 	size_t count;
+};
+
+/*
+ * struct label_state - what a node looks up, sorted once
+ * @tables:  the one that the input's type fits is read; two where a node maps both ways
+ * @numbers: of classes that are numbered by their place
+ */
+struct label_state {
+	struct label_table tables[2];
+	size_t count;
+	int64_t *numbers;
 };
 
 static struct label_key read_key(const struct tensor *t, int64_t i)
@@ -110,29 +130,16 @@ static int map_element(const struct label_table *table, const struct tensor *x, 
 	return 0;
 }
 
-/* Run a table whose keys, values and fallback are set. */
-static int run_table(struct op_call *call, struct label_table *table)
+/* The table's keys, values and fallback are set: look whether they fit each other, and sort. */
+static int complete_table(struct op_call *call, struct label_table *table)
 {
-	const struct tensor *x = call->inputs[0];
-	int err = 0;
-
 	if (tensor_count(&table->keys) != tensor_count(&table->values))
-		err = op_fail(call, -EINVAL, "%s: %lld keys and %lld values", call->node->op_type,
-			      (long long)tensor_count(&table->keys), (long long)tensor_count(&table->values));
-	else if (x->dtype != table->keys.dtype)
-		err = op_fail(call, -EINVAL, "%s: input 0 is %s but the keys are %s", call->node->op_type,
-			      dtype_name(x->dtype), dtype_name(table->keys.dtype));
-	else if (table->fallback.dtype != table->values.dtype || tensor_count(&table->fallback) != 1)
-		err = op_fail(call, -EINVAL, "%s: the default is not one %s, as the values are", call->node->op_type,
-			      dtype_name(table->values.dtype));
-	if (!err)
-		err = sort_keys(table);
-	if (!err)
-		err = op_output(call, 0, table->values.dtype, x->rank, x->dims);
-	for (int64_t i = 0; !err && op_wanted(call, 0) && i < tensor_count(x); i++)
-		err = map_element(table, x, i, call->outputs[0]);
-	free(table->sorted);
-	return err;
+		return op_fail(call, -EINVAL, "%s: %lld keys and %lld values", call->node->op_type,
+			       (long long)tensor_count(&table->keys), (long long)tensor_count(&table->values));
+	if (table->fallback.dtype != table->values.dtype || tensor_count(&table->fallback) != 1)
+		return op_fail(call, -EINVAL, "%s: the default is not one %s, as the values are", call->node->op_type,
+			       dtype_name(table->values.dtype));
+	return sort_keys(table);
 }
 
 static int view_list(struct tensor *view, enum dtype type, size_t count, const void *data)
@@ -187,22 +194,15 @@ static int read_side(struct op_call *call, const char *prefix, struct tensor *vi
 						     : (const void *)chosen->strings);
 }
 
-/* Storage of a default value, which the fallback is a view of. */
-struct fallback {
-	struct tensor_string string;
-	int64_t integer;
-	float real;
-	uint64_t other;
-};
-
 static struct tensor_string text(const char *s)
 {
 	return (struct tensor_string){(char *)s, strlen(s)};
 }
 
 /* The default of the values' type: -1, -0.0 or "_Unused" unless an attribute says otherwise. */
-static int read_fallback(struct op_call *call, struct label_table *table, struct fallback *own)
+static int read_fallback(struct op_call *call, struct label_table *table)
 {
+	struct fallback *own = &table->own;
 	const struct attr *tensor = call->node->opset >= 4 ? op_attr(call->node, "default_tensor") : NULL;
 	const struct attr *string = op_attr(call->node, "default_string");
 	const void *data = &own->other;
@@ -249,63 +249,55 @@ static int read_fallback(struct op_call *call, struct label_table *table, struct
 	return view_list(&table->fallback, table->values.dtype, 1, data);
 }
 
-static int run_label_encoder(struct op_call *call)
+static int read_label_encoder(struct op_call *call, struct label_state *state)
 {
-	struct label_table table = {0};
-	struct fallback own = {0};
-	int err = read_side(call, "keys", &table.keys);
+	struct label_table *table = &state->tables[state->count++];
+	int err = read_side(call, "keys", &table->keys);
 
 	if (!err)
-		err = read_side(call, "values", &table.values);
+		err = read_side(call, "values", &table->values);
 	if (!err)
-		err = read_fallback(call, &table, &own);
-	return err ? err : run_table(call, &table);
+		err = read_fallback(call, table);
+	return err ? err : complete_table(call, table);
 }
 
-/*
- * A list of strings and a list of integers; the input's type says which is looked up. The lists stand for keys and
- * values or the other way round.
- */
-static int run_strings_and_integers(struct op_call *call, size_t num_strings, const struct tensor_string *strings,
-				    size_t num_integers, const int64_t *integers)
+/* A list of strings and a list of integers, which stand for keys and values or the other way round: two tables. */
+static int read_strings_and_integers(struct op_call *call, struct label_state *state, size_t num_strings,
+				     const struct tensor_string *strings, size_t num_integers, const int64_t *integers)
 {
-	bool to_integers = call->inputs[0]->dtype == DTYPE_STRING;
-	struct label_table table = {0};
-	struct fallback own = {0};
-	int err;
+	int err = 0;
 
-	if (!to_integers && call->inputs[0]->dtype != DTYPE_S64)
-		return op_fail(call, -EINVAL, "%s: input 0 is %s, allowed are string and int64", call->node->op_type,
-			       dtype_name(call->inputs[0]->dtype));
-	err = view_list(to_integers ? &table.keys : &table.values, DTYPE_STRING, num_strings, strings);
-	if (!err)
-		err = view_list(to_integers ? &table.values : &table.keys, DTYPE_S64, num_integers, integers);
-	if (!err)
-		err = read_fallback(call, &table, &own);
-	return err ? err : run_table(call, &table);
-}
+	for (int to_integers = 0; to_integers < 2 && !err; to_integers++) {
+		struct label_table *table = &state->tables[state->count++];
 
-/* Version 1: a class's number is its place in the list. */
-static int run_label_encoder_first(struct op_call *call)
-{
-	const struct tensor_string *classes;
-	size_t count = op_attr_strings(call->node, "classes_strings", &classes);
-	int64_t *numbers;
-	int err;
-
-	if (!count)
-		return op_fail(call, -EINVAL, "LabelEncoder: attribute classes_strings is missing");
-	numbers = calloc(count, sizeof(*numbers));
-	if (!numbers)
-		return -ENOMEM;
-	for (size_t i = 0; i < count; i++)
-		numbers[i] = (int64_t)i;
-	err = run_strings_and_integers(call, count, classes, count, numbers);
-	free(numbers);
+		err = view_list(to_integers ? &table->keys : &table->values, DTYPE_STRING, num_strings, strings);
+		if (!err)
+			err = view_list(to_integers ? &table->values : &table->keys, DTYPE_S64, num_integers, integers);
+		if (!err)
+			err = read_fallback(call, table);
+		if (!err)
+			err = complete_table(call, table);
+	}
 	return err;
 }
 
-static int run_category_mapper(struct op_call *call)
+/* Version 1: a class's number is its place in the list. */
+static int read_label_encoder_first(struct op_call *call, struct label_state *state)
+{
+	const struct tensor_string *classes;
+	size_t count = op_attr_strings(call->node, "classes_strings", &classes);
+
+	if (!count)
+		return op_fail(call, -EINVAL, "LabelEncoder: attribute classes_strings is missing");
+	state->numbers = calloc(count, sizeof(*state->numbers));
+	if (!state->numbers)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		state->numbers[i] = (int64_t)i;
+	return read_strings_and_integers(call, state, count, classes, count, state->numbers);
+}
+
+static int read_category_mapper(struct op_call *call, struct label_state *state)
 {
 	const struct tensor_string *strings;
 	const int64_t *integers;
@@ -315,12 +307,87 @@ static int run_category_mapper(struct op_call *call)
 	if (!num_strings || !num_integers)
 		return op_fail(call, -EINVAL, "CategoryMapper: attribute %s is missing",
 			       num_strings ? "cats_int64s" : "cats_strings");
-	return run_strings_and_integers(call, num_strings, strings, num_integers, integers);
+	return read_strings_and_integers(call, state, num_strings, strings, num_integers, integers);
+}
+
+static void release_state(void *state)
+{
+	struct label_state *own = state;
+
+	for (size_t i = 0; i < own->count; i++)
+		free(own->tables[i].sorted);
+	free(own->numbers);
+	free(own);
+}
+
+/* The tables of the node. What is wrong with its attributes is in call->error. */
+static int create_state(struct op_call *call, struct label_state **state)
+{
+	struct label_state *own = calloc(1, sizeof(*own));
+	int err;
+
+	if (!own)
+		return -ENOMEM;
+	if (!strcmp(call->node->op_type, "CategoryMapper"))
+		err = read_category_mapper(call, own);
+	else if (call->node->opset == 1)
+		err = read_label_encoder_first(call, own);
+	else
+		err = read_label_encoder(call, own);
+	if (err)
+		release_state(own);
+	else
+		*state = own;
+	return err;
+}
+
+/* Attributes that do not fit prepare nothing: the run says what is wrong, where there is a text for it. */
+static int prepare_tables(const struct op_node *node, const struct tensor *const *constants, void **state)
+{
+	struct op_call call = {.node = node};
+	struct label_state *own;
+	int err = create_state(&call, &own);
+
+	(void)constants;
+	if (!err)
+		*state = own;
+	return err == -ENOMEM ? err : 0;
+}
+
+static int map_all(struct op_call *call, const struct label_state *state)
+{
+	const struct tensor *x = call->inputs[0];
+	const struct label_table *table = state->tables;
+	int err;
+
+	while (table < state->tables + state->count && table->keys.dtype != x->dtype)
+		table++;
+	if (table == state->tables + state->count)
+		return op_fail(call, -EINVAL, "%s: input 0 is %s but the keys are %s%s%s", call->node->op_type,
+			       dtype_name(x->dtype), dtype_name(state->tables[0].keys.dtype),
+			       state->count > 1 ? " or " : "",
+			       state->count > 1 ? dtype_name(state->tables[1].keys.dtype) : "");
+	err = op_output(call, 0, table->values.dtype, x->rank, x->dims);
+	for (int64_t i = 0; !err && op_wanted(call, 0) && i < tensor_count(x); i++)
+		err = map_element(table, x, i, call->outputs[0]);
+	return err;
+}
+
+static int run_tables(struct op_call *call)
+{
+	struct label_state *own = NULL;
+	int err = call->state ? 0 : create_state(call, &own);
+
+	if (!err)
+		err = map_all(call, call->state ? call->state : own);
+	if (own)
+		release_state(own);
+	return err;
 }
 
 const struct op_kernel ops_ml_label[] = {
-	{"ai.onnx.ml", "CategoryMapper", 1, 0, 1, 1, 1, 1, run_category_mapper, NULL, NULL, NULL},
-	{"ai.onnx.ml", "LabelEncoder", 1, 1, 1, 1, 1, 1, run_label_encoder_first, NULL, NULL, NULL},
-	{"ai.onnx.ml", "LabelEncoder", 2, 0, 1, 1, 1, 1, run_label_encoder, NULL, NULL, NULL},
+	{"ai.onnx.ml", "CategoryMapper", 1, 0, 1, 1, 1, 1, run_tables, prepare_tables, release_state, NULL},
+	{"ai.onnx.ml", "LabelEncoder", 1, 1, 1, 1, 1, 1, run_tables, prepare_tables, release_state, NULL},
+	{"ai.onnx.ml", "LabelEncoder", 2, 0, 1, 1, 1, 1, run_tables, prepare_tables, release_state, NULL},
 };
 const size_t ops_ml_label_count = sizeof(ops_ml_label) / sizeof(ops_ml_label[0]);
