@@ -15,47 +15,20 @@
 #include <unistd.h>
 
 #include "compiler/onnx/check/check.h"
+#include "tests/conformance/lines.h"
 
-#define MAX_LINES 256
 #define LINE_SIZE 300
 
-static struct {
-	char *text;
-	bool seen;
-} expected[MAX_LINES];
-static size_t num_expected;
-
-static int read_list(const char *path)
-{
-	FILE *file = fopen(path, "r");
-	char line[LINE_SIZE];
-
-	if (!file) {
-		perror(path);
-		return -1;
-	}
-	while (num_expected < MAX_LINES && fgets(line, sizeof(line), file)) {
-		size_t length = strcspn(line, "#\n");
-
-		while (length && line[length - 1] == ' ')
-			length--;
-		line[length] = '\0';
-		if (length)
-			expected[num_expected++].text = strdup(line);
-	}
-	fclose(file);
-	return 0;
-}
+static struct lines expected;
 
 static bool is_expected(const char *name, const char *rule)
 {
-	char line[LINE_SIZE];
+	char text[LINE_SIZE];
+	struct line *found;
 
-	snprintf(line, sizeof(line), "%s %s", name, rule);
-	for (size_t i = 0; i < num_expected; i++)
-		if (!strcmp(expected[i].text, line))
-			return expected[i].seen = true;
-	return false;
+	snprintf(text, sizeof(text), "%s %s", name, rule);
+	found = lines_find(&expected, text);
+	return found && (found->seen = true);
 }
 
 /* Findings of one model that are not expected. */
@@ -106,19 +79,21 @@ int main(int argc, char **argv)
 	int option;
 
 	while ((option = getopt(argc, argv, "x:")) != -1)
-		if (option != 'x' || read_list(optarg))
+		if (option != 'x' || lines_read(&expected, optarg)) {
+			lines_finish(&expected);
 			return 2;
+		}
 	for (int i = optind; i < argc; i++)
 		wrong += check_folder(argv[i], &models);
+	for (size_t i = 0; models && i < expected.count; i++) {
+		if (expected.at[i].seen)
+			continue;
+		printf("expected, and not found: %s\n", expected.at[i].text);
+		wrong++;
+	}
+	lines_finish(&expected);
 	if (!models)
 		return 77;
-	for (size_t i = 0; i < num_expected; i++) {
-		if (!expected[i].seen) {
-			printf("expected, and not found: %s\n", expected[i].text);
-			wrong++;
-		}
-		free(expected[i].text);
-	}
 	printf("%zu models, %zu wrong findings\n", models, wrong);
 	return wrong ? 1 : 0;
 }

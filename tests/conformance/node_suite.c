@@ -10,7 +10,7 @@
  * partitioner choosing. All outputs are compared: floats at rtol 1e-3 and atol 1e-7, everything else exactly; what the files can not
  * judge, as special.c says.
  *
- * LIST names the cases that are known not to pass, one a line, with the reason after a blank; "#" begins a comment. The
+ * LIST names the cases that are known not to pass, one a line, with the reason behind a "#". The
  * exit code is 0 when exactly those do not pass, 1 when there is any difference in either direction, 77 when there is no
  * FOLDER. -k runs only the cases whose name contains TEXT, -v prints every case. -t writes where the nodes of each operator ran.
  */
@@ -23,6 +23,7 @@
 
 #include "compiler/onnx/tensor_file.h"
 #include "tests/conformance/compare.h"
+#include "tests/conformance/lines.h"
 #include "tests/conformance/runner.h"
 #include "tests/conformance/special.h"
 
@@ -36,8 +37,7 @@ struct suite {
 	struct runner runner;
 	const char *filter;
 	bool verbose;
-	char **known; /* names */
-	size_t num_known;
+	struct lines known; /* names */
 	size_t counts[NUM_VERDICTS];
 	size_t surprises, judged;
 	struct table operators; /* where nodes ran */
@@ -164,17 +164,9 @@ static enum verdict run_case(struct suite *suite, const char *name, const char *
 
 /* ---- the totals ---- */
 
-static bool is_known(const struct suite *suite, const char *name)
-{
-	for (size_t i = 0; i < suite->num_known; i++)
-		if (!strcmp(suite->known[i], name))
-			return true;
-	return false;
-}
-
 static void count_case(struct suite *suite, const char *name, enum verdict verdict, const char *why)
 {
-	bool known = is_known(suite, name);
+	bool known = lines_find(&suite->known, name);
 	bool surprise = known == (verdict == PASSED);
 
 	suite->counts[verdict]++;
@@ -206,29 +198,6 @@ static int run_folder(struct suite *suite, const char *folder)
 		free(entries[i]);
 	}
 	free(entries);
-	return 0;
-}
-
-static int read_known(struct suite *suite, const char *path)
-{
-	FILE *file = fopen(path, "r");
-	char line[1024];
-
-	if (!file)
-		return -errno;
-	while (fgets(line, sizeof(line), file)) {
-		char **grown;
-
-		line[strcspn(line, " \t\n#")] = '\0';
-		if (!*line)
-			continue;
-		grown = realloc(suite->known, (suite->num_known + 1) * sizeof(*grown));
-		if (!grown)
-			break;
-		suite->known = grown;
-		suite->known[suite->num_known++] = strdup(line);
-	}
-	fclose(file);
 	return 0;
 }
 
@@ -316,14 +285,10 @@ int main(int argc, char **argv)
 		suite.runner = session_case_runner;
 	suite.runner.device = device;
 	suite.runner.table = &suite.operators;
-	if (known && read_known(&suite, known))
-		fprintf(stderr, "%s: %s\n", known, strerror(errno));
-	else if (!cpu_pool_create(2, &suite.runner.pool))
+	if ((!known || !lines_read(&suite.known, known)) && !cpu_pool_create(2, &suite.runner.pool))
 		code = run_all(&suite, table, argc - optind, argv + optind);
 	cpu_pool_destroy(suite.runner.pool);
-	for (size_t i = 0; i < suite.num_known; i++)
-		free(suite.known[i]);
-	free(suite.known);
+	lines_finish(&suite.known);
 	table_finish(&suite.operators);
 	table_finish(&suite.missing);
 	return code;

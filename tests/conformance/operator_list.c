@@ -15,12 +15,9 @@
 
 #include "compiler/onnx/schema/schema.h"
 #include "runtime/cpu/op.h"
+#include "tests/conformance/lines.h"
 
 #define LINE_SIZE 160
-
-static char *listed[2048];
-static bool matched[2048];
-static size_t num_listed;
 
 /* The last opset in which the version at @index of the table is the current one. */
 static int last_opset(size_t index)
@@ -56,64 +53,46 @@ static void name_of(const struct schema *schema, char *line)
 		 schema->since);
 }
 
-static int read_list(const char *path)
-{
-	FILE *file = fopen(path, "r");
-	char line[LINE_SIZE];
-
-	if (!file) {
-		perror(path);
-		return -1;
-	}
-	while (fgets(line, sizeof(line), file) && num_listed < sizeof(listed) / sizeof(listed[0])) {
-		line[strcspn(line, "#\n")] = '\0';
-		if (*line)
-			listed[num_listed++] = strdup(line);
-	}
-	fclose(file);
-	return 0;
-}
-
-static bool is_listed(const char *line)
-{
-	for (size_t i = 0; i < num_listed; i++)
-		if (!strcmp(listed[i], line))
-			return matched[i] = true;
-	return false;
-}
-
 int main(int argc, char **argv)
 {
 	size_t versions = 0, missing = 0, wrong = 0;
 	bool print = argc == 2 && !strcmp(argv[1], "-p");
+	struct lines listed = {0};
 	char line[LINE_SIZE];
 
 	if (argc != 2) {
 		fprintf(stderr, "Usage: operator_list LIST | -p\n");
 		return 2;
 	}
-	if (!print && read_list(argv[1]))
+	if (!print && lines_read(&listed, argv[1])) {
+		lines_finish(&listed);
 		return 2;
+	}
 	for (size_t i = 0; schema_at(i); i++) {
+		struct line *found;
+
 		versions++;
 		if (implemented(i))
 			continue;
 		missing++;
 		name_of(schema_at(i), line);
+		found = lines_find(&listed, line);
 		if (print) {
 			printf("%s\n", line);
-		} else if (!is_listed(line)) {
+		} else if (found) {
+			found->seen = true;
+		} else {
 			printf("missing, and not in the list: %s\n", line);
 			wrong++;
 		}
 	}
-	for (size_t i = 0; i < num_listed; i++) {
-		if (!matched[i]) {
-			printf("in the list, and no longer missing (or no operator): %s\n", listed[i]);
-			wrong++;
-		}
-		free(listed[i]);
+	for (size_t i = 0; i < listed.count; i++) {
+		if (listed.at[i].seen)
+			continue;
+		printf("in the list, and no longer missing (or no operator): %s\n", listed.at[i].text);
+		wrong++;
 	}
+	lines_finish(&listed);
 	if (!print)
 		printf("%zu of %zu operator versions have a kernel, %zu lines of the list are wrong\n",
 		       versions - missing, versions, wrong);

@@ -12,41 +12,22 @@
 #include <string.h>
 
 #include "compiler/onnx/schema/probe.h"
+#include "tests/conformance/lines.h"
 
-#define MAX_LINES 4096
 #define LINE_SIZE 400
 
-static char *listed[MAX_LINES];
-static size_t num_listed;
+static struct lines listed;
 static size_t takes, refuses, unknown;
-
-static int read_list(const char *path)
-{
-	FILE *file = fopen(path, "r");
-	char line[LINE_SIZE];
-
-	if (!file) {
-		perror(path);
-		return -1;
-	}
-	while (fgets(line, sizeof(line), file) && num_listed < MAX_LINES) {
-		line[strcspn(line, "#\n")] = '\0';
-		if (*line)
-			listed[num_listed++] = strdup(line);
-	}
-	fclose(file);
-	return 0;
-}
 
 /* The list has the type in the line that begins with @head. */
 static bool is_listed(const char *head, const char *type)
 {
 	size_t length = strlen(head), size = strlen(type);
 
-	for (size_t i = 0; i < num_listed; i++) {
-		if (strncmp(listed[i], head, length))
+	for (size_t i = 0; i < listed.count; i++) {
+		if (strncmp(listed.at[i].text, head, length))
 			continue;
-		for (const char *at = listed[i] + length; (at = strstr(at, type)); at += size)
+		for (const char *at = listed.at[i].text + length; (at = strstr(at, type)); at += size)
 			if (at[-1] == ' ' && (at[size] == ' ' || !at[size]))
 				return true;
 	}
@@ -95,8 +76,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "Usage: operator_types LIST | -p\n");
 		return 2;
 	}
-	if (!print && read_list(argv[1]))
+	if (!print && lines_read(&listed, argv[1])) {
+		lines_finish(&listed);
 		return 2;
+	}
 	for (size_t i = 0; schema_at(i); i++) {
 		struct schema_text variable;
 		uint32_t types;
@@ -105,8 +88,7 @@ int main(int argc, char **argv)
 		     v++)
 			wrong += ask(schema_at(i), variable, types, print);
 	}
-	for (size_t i = 0; i < num_listed; i++)
-		free(listed[i]);
+	lines_finish(&listed);
 	fprintf(print ? stderr : stdout, "%zu types taken, %zu refused, of %zu nothing is known; %zu not in the list\n",
 		takes, refuses, unknown, wrong);
 	return wrong ? 1 : 0;
