@@ -4,7 +4,6 @@
  * sizes are known share one block (memory_plan.h). The package is the only thing a plan knows of the model.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <axl/axl_isa.h>
 
 #include "runtime/cpu/op.h"
+#include "runtime/fail.h"
 #include "runtime/memory_plan.h"
 #include "runtime/node_cycles.h"
 #include "runtime/plan.h"
@@ -56,17 +56,6 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
-static int __attribute__((format(printf, 4, 5))) fail(char *error, size_t size, int err, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (size)
-		vsnprintf(error, size, format, args);
-	va_end(args);
-	return err;
 }
 
 /* ---- loading ---- */
@@ -301,7 +290,9 @@ static int run_nodes(struct plan *plan, uint32_t first, uint32_t count, char *er
 				    call.error[0] ? call.error : strerror(-err));
 		end = now_ns();
 		plan->node_stats[n].cpu_ns += end - start; /* a body's nodes run often */
-		if (n < plan->axm.num_region_nodes) /* a body may run a million times: its node stands for it in the trace */
+		if (n <
+		    plan->axm
+			    .num_region_nodes) /* a body may run a million times: its node stands for it in the trace */
 			runtime_trace_cpu(plan->host.trace, node->node.name, node->node.op_type, start, end);
 	}
 	return 0;

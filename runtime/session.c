@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "compiler/package/axm.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/device.h"
+#include "runtime/fail.h"
 #include "runtime/plan.h"
 #include "runtime/trace.h"
 #include "runtime/value.h"
@@ -43,17 +43,6 @@ struct accel_session {
 	struct accel_value *views;
 	pthread_mutex_t lock;
 };
-
-static int __attribute__((format(printf, 4, 5))) fail(char *error, size_t size, int err, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (size)
-		vsnprintf(error, size, format, args);
-	va_end(args);
-	return err;
-}
 
 /* ---- plans ---- */
 

@@ -15,7 +15,7 @@ sim/replay      axl/ sim/core/engine.h sim/inproc/inproc.h sim/replay/
 sim/qemu        axl/ sim/core/ qemu/ qapi/ exec/ hw/ migration/ system/
 libaccel        axl/ drm/ accel/ libaccel/ sim/inproc/inproc.h
 runtime/cpu     runtime/cpu/
-compiler        axl/ runtime/cpu/ compiler/ onnx.pb-c.h
+compiler        axl/ runtime/cpu/ runtime/fail.h compiler/ onnx.pb-c.h
 runtime/cli     axl/ accel/ runtime/ compiler/ sim/replay/
 runtime         axl/ accel/ runtime/ compiler/compiler.h compiler/package/axm.h
 '

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "compiler/onnx/fail.h"
+#include "runtime/fail.h"
 
 int onnx_map(const char *path, uint8_t **bytes, size_t *size, char *error, size_t error_size)
 {
@@ -23,13 +23,13 @@ int onnx_map(const char *path, uint8_t **bytes, size_t *size, char *error, size_
 	*bytes = NULL;
 	*size = 0;
 	if (fd < 0 || fstat(fd, &status)) {
-		err = onnx_fail(error, error_size, -errno, "%s: %s", path, strerror(errno));
+		err = fail(error, error_size, -errno, "%s: %s", path, strerror(errno));
 	} else if (!S_ISREG(status.st_mode)) {
-		err = onnx_fail(error, error_size, -EINVAL, "%s: not a file", path);
+		err = fail(error, error_size, -EINVAL, "%s: not a file", path);
 	} else if (status.st_size > 0) {
 		mapping = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 		if (mapping == MAP_FAILED) {
-			err = onnx_fail(error, error_size, -errno, "%s: %s", path, strerror(errno));
+			err = fail(error, error_size, -errno, "%s: %s", path, strerror(errno));
 		} else {
 			*bytes = mapping;
 			*size = (size_t)status.st_size;
@@ -55,20 +55,18 @@ int onnx_external_path(const char *folder, const char *location, char *path, siz
 	size_t length;
 
 	if (!folder)
-		return onnx_fail(error, error_size, -EINVAL, "external data is not allowed here");
+		return fail(error, error_size, -EINVAL, "external data is not allowed here");
 	if (location[0] == '/' || !strcmp(location, "..") || !strncmp(location, "../", 3) || strstr(location, "/../") ||
 	    (strlen(location) >= 3 && !strcmp(location + strlen(location) - 3, "/..")))
-		return onnx_fail(error, error_size, -EINVAL, "external data '%.100s' leaves the model's folder",
-				 location);
+		return fail(error, error_size, -EINVAL, "external data '%.100s' leaves the model's folder", location);
 	if ((size_t)snprintf(path, size, "%s/%s", folder, location) >= size)
-		return onnx_fail(error, error_size, -ENAMETOOLONG, "external data '%.100s': the path is too long",
-				 location);
+		return fail(error, error_size, -ENAMETOOLONG, "external data '%.100s': the path is too long", location);
 	if (!realpath(folder, real_folder) || !realpath(path, real_path))
-		return onnx_fail(error, error_size, -errno, "external data '%.100s': %s", location, strerror(errno));
+		return fail(error, error_size, -errno, "external data '%.100s': %s", location, strerror(errno));
 	length = strlen(real_folder);
 	if (strncmp(real_folder, real_path, length) || real_path[length] != '/')
-		return onnx_fail(error, error_size, -EINVAL, "external data '%.100s' leads out of the model's folder",
-				 location);
+		return fail(error, error_size, -EINVAL, "external data '%.100s' leads out of the model's folder",
+			    location);
 	return 0;
 }
 
@@ -99,8 +97,8 @@ int onnx_external_fields(const Onnx__TensorProto *proto, struct onnx_external_fi
 		else if (!strcmp(key, "length"))
 			good = fields->has_length = parse_bytes(value, &fields->length);
 		if (!good)
-			return onnx_fail(error, error_size, -EINVAL, "external data: %s '%.40s' is no number of bytes",
-					 key, value);
+			return fail(error, error_size, -EINVAL, "external data: %s '%.40s' is no number of bytes", key,
+				    value);
 	}
 	return 0;
 }
@@ -117,7 +115,7 @@ int onnx_external_map(const Onnx__TensorProto *proto, const char *folder, size_t
 	if (err)
 		return err;
 	if (!fields.location)
-		return onnx_fail(error, error_size, -EINVAL, "external data without a location");
+		return fail(error, error_size, -EINVAL, "external data without a location");
 	length = fields.has_length ? fields.length : needed;
 	err = onnx_external_path(folder, fields.location, path, sizeof(path), error, error_size);
 	if (!err)
@@ -130,9 +128,8 @@ int onnx_external_map(const Onnx__TensorProto *proto, const char *folder, size_t
 		return 0;
 	}
 	onnx_external_finish(external);
-	return onnx_fail(error, error_size, -EINVAL,
-			 "external data '%.100s': bytes %llu + %llu of %zu; the shape needs %zu", fields.location,
-			 (unsigned long long)fields.offset, (unsigned long long)length, size, needed);
+	return fail(error, error_size, -EINVAL, "external data '%.100s': bytes %llu + %llu of %zu; the shape needs %zu",
+		    fields.location, (unsigned long long)fields.offset, (unsigned long long)length, size, needed);
 }
 
 void onnx_external_finish(struct onnx_external *external)

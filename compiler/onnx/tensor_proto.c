@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "compiler/onnx/external_data.h"
-#include "compiler/onnx/fail.h"
 #include "compiler/onnx/tensor_file.h"
+#include "runtime/fail.h"
 
 /* onnx.proto, TensorProto.DataLocation. */
 #define LOCATION_EXTERNAL 1
@@ -81,8 +81,8 @@ static int copy_int32_data(const Onnx__TensorProto *proto, struct tensor *tensor
 	}
 	for (size_t i = 0; i < proto->n_int32_data; i++)
 		if (proto->int32_data[i] < low || proto->int32_data[i] > high)
-			return onnx_fail(error, error_size, -EINVAL, "int32_data[%zu] is %d, which is no %s", i,
-					 proto->int32_data[i], dtype_name(type));
+			return fail(error, error_size, -EINVAL, "int32_data[%zu] is %d, which is no %s", i,
+				    proto->int32_data[i], dtype_name(type));
 	if (type_is_packed(type)) {
 		unpack(tensor, NULL, proto->int32_data);
 		return 0;
@@ -100,8 +100,8 @@ static int copy_uint32(const Onnx__TensorProto *proto, struct tensor *tensor, ch
 {
 	for (size_t i = 0; i < proto->n_uint64_data; i++) {
 		if (proto->uint64_data[i] > UINT32_MAX)
-			return onnx_fail(error, error_size, -EINVAL, "uint64_data[%zu] is %llu, which is no uint32", i,
-					 (unsigned long long)proto->uint64_data[i]);
+			return fail(error, error_size, -EINVAL, "uint64_data[%zu] is %llu, which is no uint32", i,
+				    (unsigned long long)proto->uint64_data[i]);
 		((uint32_t *)tensor->data)[i] = (uint32_t)proto->uint64_data[i];
 	}
 	return 0;
@@ -116,7 +116,7 @@ static int copy_strings(const Onnx__TensorProto *proto, struct tensor *tensor, c
 
 		strings[i].data = malloc(size + 1);
 		if (!strings[i].data)
-			return onnx_fail(error, error_size, -ENOMEM, "out of memory");
+			return fail(error, error_size, -ENOMEM, "out of memory");
 		if (size)
 			memcpy(strings[i].data, proto->string_data[i].data, size);
 		strings[i].data[size] = '\0';
@@ -195,7 +195,7 @@ static int from_external(const Onnx__TensorProto *proto, const char *folder, enu
 	int err;
 
 	if (type == DTYPE_STRING)
-		return onnx_fail(error, error_size, -EINVAL, "strings can not lie in external data");
+		return fail(error, error_size, -EINVAL, "strings can not lie in external data");
 	/* The file first: a claim that no data backs must not make us allocate. */
 	err = onnx_external_map(proto, folder, onnx_wire_bytes(type, dims_count((int)proto->n_dims, proto->dims)),
 				&external, error, error_size);
@@ -203,7 +203,7 @@ static int from_external(const Onnx__TensorProto *proto, const char *folder, enu
 		return err;
 	err = tensor_init(tensor, type, (int)proto->n_dims, proto->dims);
 	if (err)
-		onnx_fail(error, error_size, err, "%s", strerror(-err));
+		fail(error, error_size, err, "%s", strerror(-err));
 	else
 		copy_raw(tensor, external.data);
 	onnx_external_finish(&external);
@@ -216,10 +216,10 @@ static int from_raw(Onnx__TensorProto *proto, enum dtype type, struct tensor *te
 	int err;
 
 	if (type == DTYPE_STRING)
-		return onnx_fail(error, error_size, -EINVAL, "strings can not lie in raw_data");
+		return fail(error, error_size, -EINVAL, "strings can not lie in raw_data");
 	if (proto->raw_data.len != bytes)
-		return onnx_fail(error, error_size, -EINVAL, "%zu bytes of raw_data, the shape needs %zu",
-				 proto->raw_data.len, bytes);
+		return fail(error, error_size, -EINVAL, "%zu bytes of raw_data, the shape needs %zu",
+			    proto->raw_data.len, bytes);
 	if (type_is_packed(type)) {
 		err = tensor_init(tensor, type, (int)proto->n_dims, proto->dims);
 		if (!err)
@@ -232,7 +232,7 @@ static int from_raw(Onnx__TensorProto *proto, enum dtype type, struct tensor *te
 			proto->raw_data.len = 0;
 		}
 	}
-	return err ? onnx_fail(error, error_size, err, "%s", strerror(-err)) : 0;
+	return err ? fail(error, error_size, err, "%s", strerror(-err)) : 0;
 }
 
 static int from_typed(const Onnx__TensorProto *proto, enum dtype type, struct tensor *tensor, char *error,
@@ -243,11 +243,11 @@ static int from_typed(const Onnx__TensorProto *proto, enum dtype type, struct te
 	int err;
 
 	if (given != needed)
-		return onnx_fail(error, error_size, -EINVAL, "%zu values of %s in %s, the shape needs %zu", given,
-				 dtype_name(type), field, needed);
+		return fail(error, error_size, -EINVAL, "%zu values of %s in %s, the shape needs %zu", given,
+			    dtype_name(type), field, needed);
 	err = tensor_init(tensor, type, (int)proto->n_dims, proto->dims);
 	if (err)
-		return onnx_fail(error, error_size, err, "%s", strerror(-err));
+		return fail(error, error_size, err, "%s", strerror(-err));
 	if (given)
 		err = copy_typed(proto, tensor, error, error_size);
 	if (err)
@@ -263,19 +263,19 @@ int onnx_tensor_from_proto(Onnx__TensorProto *proto, const char *folder, struct 
 
 	memset(tensor, 0, sizeof(*tensor));
 	if (!dtype_size(type) || dtype_is_nested(type))
-		return onnx_fail(error, error_size, -ENOTSUP, "element type %d", proto->data_type);
+		return fail(error, error_size, -ENOTSUP, "element type %d", proto->data_type);
 	if (proto->segment)
-		return onnx_fail(error, error_size, -ENOTSUP,
-				 "a segment (elements %lld to %lld) of a tensor that is stored in parts",
-				 (long long)proto->segment->begin, (long long)proto->segment->end);
+		return fail(error, error_size, -ENOTSUP,
+			    "a segment (elements %lld to %lld) of a tensor that is stored in parts",
+			    (long long)proto->segment->begin, (long long)proto->segment->end);
 	if (proto->n_dims > TENSOR_MAX_RANK)
-		return onnx_fail(error, error_size, -ENOTSUP, "rank %zu, at most %d is possible", proto->n_dims,
-				 TENSOR_MAX_RANK);
+		return fail(error, error_size, -ENOTSUP, "rank %zu, at most %d is possible", proto->n_dims,
+			    TENSOR_MAX_RANK);
 	count = dims_count((int)proto->n_dims, proto->dims);
 	if (count < 0 || (uint64_t)count > (uint64_t)PTRDIFF_MAX / 16)
-		return onnx_fail(error, error_size, -EINVAL, "its dimensions are negative or too large");
+		return fail(error, error_size, -EINVAL, "its dimensions are negative or too large");
 	if (proto->data_location > LOCATION_EXTERNAL || proto->data_location < 0)
-		return onnx_fail(error, error_size, -ENOTSUP, "data_location %d", proto->data_location);
+		return fail(error, error_size, -ENOTSUP, "data_location %d", proto->data_location);
 	if (proto->data_location == LOCATION_EXTERNAL)
 		return from_external(proto, folder, type, tensor, error, error_size);
 	/* An empty raw_data beside a typed field is what some writers leave behind. */
@@ -316,22 +316,22 @@ static int scatter(const Onnx__SparseTensorProto *proto, struct tensor *values, 
 	if (values->rank != 1 || indices->dtype != DTYPE_S64 ||
 	    !((indices->rank == 1 && indices->dims[0] == nnz) ||
 	      (indices->rank == 2 && indices->dims[0] == nnz && indices->dims[1] == rank)))
-		return onnx_fail(error, error_size, -EINVAL, "sparse values and indices do not fit each other");
+		return fail(error, error_size, -EINVAL, "sparse values and indices do not fit each other");
 	if (count < 0 || count > INT_MAX || (uint64_t)count > (uint64_t)PTRDIFF_MAX / size)
-		return onnx_fail(error, error_size, -EINVAL, "its dimensions are negative or too large");
+		return fail(error, error_size, -EINVAL, "its dimensions are negative or too large");
 	err = tensor_init(tensor, values->dtype, rank, proto->dims);
 	if (err)
-		return onnx_fail(error, error_size, err, "%s", strerror(-err));
+		return fail(error, error_size, err, "%s", strerror(-err));
 	for (int64_t i = 0; i < nnz; i++) {
 		int64_t at = sparse_position(indices, rank, proto->dims, count, i);
 		char *from = (char *)values->data + (size_t)i * size;
 
 		if (at < 0 || at <= last) {
 			tensor_finish(tensor);
-			return onnx_fail(error, error_size, -EINVAL,
-					 at < 0 ? "sparse entry %lld lies outside the shape"
-						: "sparse entry %lld does not come after the one before it",
-					 (long long)i);
+			return fail(error, error_size, -EINVAL,
+				    at < 0 ? "sparse entry %lld lies outside the shape"
+					   : "sparse entry %lld does not come after the one before it",
+				    (long long)i);
 		}
 		last = at;
 		memcpy((char *)tensor->data + (size_t)at * size, from, size);
@@ -348,8 +348,8 @@ int onnx_tensor_from_sparse(Onnx__SparseTensorProto *proto, const char *folder, 
 
 	memset(tensor, 0, sizeof(*tensor));
 	if (!proto->values || !proto->indices || proto->n_dims > TENSOR_MAX_RANK)
-		return onnx_fail(error, error_size, -EINVAL,
-				 "a sparse tensor without values or indices, or of too high a rank");
+		return fail(error, error_size, -EINVAL,
+			    "a sparse tensor without values or indices, or of too high a rank");
 	err = onnx_tensor_from_proto(proto->values, folder, &values, error, error_size);
 	if (err)
 		return err;
@@ -377,8 +377,8 @@ int onnx_tensor_read(const char *path, struct tensor *tensor, char *error, size_
 	proto = onnx__tensor_proto__unpack(NULL, size, bytes);
 	onnx_unmap(bytes, size);
 	if (!proto)
-		return onnx_fail(error, error_size, -EINVAL, "%s: not a TensorProto", path);
+		return fail(error, error_size, -EINVAL, "%s: not a TensorProto", path);
 	err = onnx_tensor_from_proto(proto, NULL, tensor, reason, sizeof(reason));
 	onnx__tensor_proto__free_unpacked(proto, NULL);
-	return err ? onnx_fail(error, error_size, err, "%s: %s", path, reason) : 0;
+	return err ? fail(error, error_size, err, "%s: %s", path, reason) : 0;
 }
