@@ -14,6 +14,7 @@
 #include "compiler/onnx/external_data.h"
 #include "compiler/onnx/scope.h"
 #include "compiler/onnx/tensor_proto.h"
+#include "runtime/fail.h"
 
 #define OLDEST_IR 3
 #define MAX_NAME 1000
@@ -677,52 +678,60 @@ static int import_graph(struct importer *im, const struct scope *around, Onnx__G
 }
 
 /* What breaks a rule of the standard is not imported; the checker says it for the whole model, with its place. */
-static int check(struct importer *im)
+static int check(const Onnx__ModelProto *model, const char *folder, char *error, size_t error_size)
 {
 	const struct check_finding *refusal;
 	struct check_report report;
 	char line[1200];
-	int err = check_message(im->model, im->folder, &report);
+	int err = check_message(model, folder, &report);
 
 	if (err)
-		return bad(im, err, "out of memory");
+		return fail(error, error_size, err, "out of memory");
 	refusal = check_report_refusal(&report);
 	if (refusal)
-		err = bad(im, -EINVAL, "%s", check_finding_text(refusal, line, sizeof(line)));
+		err = fail(error, error_size, -EINVAL, "%s", check_finding_text(refusal, line, sizeof(line)));
 	check_report_finish(&report);
+	return err;
+}
+
+int onnx_import_message(struct Onnx__ModelProto *model, const char *folder, struct graph **graph, char *error,
+			size_t error_size)
+{
+	struct importer im = {.model = model, .folder = folder, .error = error, .error_size = error_size};
+	int err = 0;
+
+	*graph = NULL;
+	if (model->ir_version < OLDEST_IR)
+		return bad(&im, -ENOTSUP, "IR version %lld, %d is the oldest that is read",
+			   (long long)model->ir_version, OLDEST_IR);
+	if (graph_create(text(model->graph->name), &im.graph))
+		return bad(&im, -ENOMEM, "out of memory");
+	im.graph->ir_version = (int)model->ir_version;
+	err = import_opsets(&im, model);
+	if (!err)
+		err = import_graph(&im, NULL, model->graph);
+	if (!err)
+		err = graph_expand_gradients(im.graph, error, error_size);
+	if (err)
+		graph_destroy(im.graph);
+	else
+		*graph = im.graph;
 	return err;
 }
 
 int onnx_import_bytes(const uint8_t *bytes, size_t size, const char *folder, struct graph **graph, char *error,
 		      size_t error_size)
 {
-	struct importer im = {.folder = folder, .error = error, .error_size = error_size};
 	Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, size, bytes);
-	int err = 0;
+	int err;
 
-	im.model = model;
 	*graph = NULL;
 	if (!model)
-		return bad(&im, -EINVAL, "not an ONNX model: the bytes are no ModelProto");
-	err = check(&im);
-	if (!err && model->ir_version < OLDEST_IR)
-		err = bad(&im, -ENOTSUP, "IR version %lld, %d is the oldest that is read", (long long)model->ir_version,
-			  OLDEST_IR);
-	if (!err && graph_create(text(model->graph->name), &im.graph))
-		err = bad(&im, -ENOMEM, "out of memory");
+		return fail(error, error_size, -EINVAL, "not an ONNX model: the bytes are no ModelProto");
+	err = check(model, folder, error, error_size);
 	if (!err)
-		im.graph->ir_version = (int)model->ir_version;
-	if (!err)
-		err = import_opsets(&im, model);
-	if (!err)
-		err = import_graph(&im, NULL, model->graph);
-	if (!err)
-		err = graph_expand_gradients(im.graph, error, error_size);
+		err = onnx_import_message(model, folder, graph, error, error_size);
 	onnx__model_proto__free_unpacked(model, NULL);
-	if (err)
-		graph_destroy(im.graph);
-	else
-		*graph = im.graph;
 	return err;
 }
 

@@ -174,7 +174,7 @@ void check_feature(struct checker *checker, const struct check_scope *scope, con
 void check_element_feature(struct checker *checker, const struct check_scope *scope, const char *subject, int type);
 
 /* ---- shape.c ---- */
-/* Import the model's @bytes and hold declared types and shapes against the inferred ones. */
-void check_shapes(struct checker *checker, const uint8_t *bytes, size_t size);
+/* Import @model, which no rule refuses, and hold declared types and shapes against the inferred ones. Its tensors' bytes are gone then. */
+void check_shapes(struct checker *checker, Onnx__ModelProto *model);
 
 #endif

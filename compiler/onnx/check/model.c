@@ -184,7 +184,7 @@ int check_file(const char *path, struct check_report *report, char *error, size_
 	checker.folder = dirname(folder);
 	err = run(&checker);
 	if (!err && !check_report_refusal(report)) {
-		check_shapes(&checker, bytes, size);
+		check_shapes(&checker, model);
 		err = checker.err;
 	}
 	onnx__model_proto__free_unpacked(model, NULL);

@@ -48,13 +48,13 @@ static void compare_all(struct checker *checker, const struct check_scope *scope
 	}
 }
 
-void check_shapes(struct checker *checker, const uint8_t *bytes, size_t size)
+void check_shapes(struct checker *checker, Onnx__ModelProto *model)
 {
-	const Onnx__GraphProto *proto = checker->model->graph;
+	const Onnx__GraphProto *proto = model->graph;
 	char error[400] = "";
 	struct graph *graph;
 	struct check_scope scope;
-	int err = onnx_import_bytes(bytes, size, checker->folder, &graph, error, sizeof(error));
+	int err = onnx_import_message(model, checker->folder, &graph, error, sizeof(error));
 
 	check_scope_init(checker, &scope, NULL, "main");
 	if (err && err != -ENOTSUP)
