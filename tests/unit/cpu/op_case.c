@@ -207,3 +207,41 @@ void expect_shape(const struct tensor *actual, int rank, const int64_t *dims)
 	for (int i = 0; i < rank; i++)
 		assert_int_equal(actual->dims[i], dims[i]);
 }
+
+/* Run @op_type on the same values as floats and as doubles. */
+static void compare_precisions(const char *op_type, int num_inputs, bool dilated)
+{
+	static const int64_t dims[][5] = {{2, 4, 7, 6, 5}, {4, 4, 3, 2, 3}, {4}}, kernel[] = {3, 2, 3},
+			     two[] = {2, 2, 2}, one[] = {1, 1, 1}, pads[] = {1, 0, 1, 0, 1, 1};
+	static const int ranks[] = {5, 5, 1};
+	struct op_case single, wide, *both[] = {&single, &wide};
+
+	for (int i = 0; i < 2; i++) {
+		op_case_init(both[i], "", op_type, 22);
+		op_case_ints(both[i], "kernel_shape", 3, kernel);
+		op_case_ints(both[i], "strides", 3, dilated ? one : two);
+		op_case_ints(both[i], "dilations", 3, dilated ? two : one);
+		op_case_ints(both[i], "pads", 6, pads);
+	}
+	for (int i = 0; i < num_inputs; i++) {
+		const float *values = op_case_random(&single, ranks[i], dims[i]);
+		double *doubles = op_case_input(&wide, DTYPE_F64, ranks[i], dims[i])->data;
+
+		for (int64_t j = 0; j < tensor_count(&single.inputs[i]); j++)
+			doubles[j] = values[j];
+	}
+	op_case_expect_ok(&single);
+	op_case_expect_ok(&wide);
+	expect_shape(&wide.outputs[0], single.outputs[0].rank, single.outputs[0].dims);
+	assert_int_equal(wide.outputs[0].dtype, DTYPE_F64);
+	for (int64_t j = 0; j < tensor_count(&single.outputs[0]); j++)
+		assert_float_equal(((double *)wide.outputs[0].data)[j], ((float *)single.outputs[0].data)[j], 1e-5);
+	op_case_finish(&single);
+	op_case_finish(&wide);
+}
+
+void expect_doubles_agree(const char *op_type, int num_inputs)
+{
+	compare_precisions(op_type, num_inputs, false);
+	compare_precisions(op_type, num_inputs, true);
+}

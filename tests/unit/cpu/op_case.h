@@ -65,6 +65,12 @@ void expect_near(const struct tensor *actual, const float *expected, double rtol
 void expect_same_bytes(const struct tensor *actual, const void *expected);
 void expect_shape(const struct tensor *actual, int rank, const int64_t *dims);
 
+/*
+ * @op_type of 3-D windows, with so many inputs (image, weights, bias), gives the same in double as in float, by strides and by
+ * dilations.
+ */
+void expect_doubles_agree(const char *op_type, int num_inputs);
+
 /* Reproducible randomness: random_seed() prints its value, AXL_TEST_SEED sets it. */
 void random_seed(void);
 uint32_t random_below(uint32_t bound);
