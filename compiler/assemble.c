@@ -8,6 +8,7 @@
 
 #include "compiler/graph/passes.h"
 #include "compiler/package/axm.h"
+#include "compiler/report/roofline.h"
 #include "compiler/target/lower.h"
 
 /* A body, and the node that it belongs to. */
@@ -213,7 +214,9 @@ static uint64_t node_cycles(const struct assembly *in, const struct graph_node *
 				: 0;
 }
 
-static void add_node(struct assembler *to, const struct graph_node *node, uint32_t region, bool device)
+/* @work: of a node that is in no body, else NULL. */
+static void add_node(struct assembler *to, const struct graph_node *node, uint32_t region, bool device,
+		     const struct roofline_work *work)
 {
 	struct axm_builder *builder = to->builder;
 	struct axm_node entry = {
@@ -229,6 +232,13 @@ static void add_node(struct assembler *to, const struct graph_node *node, uint32
 		.macs = graph_node_macs(node),
 	};
 
+	if (work) {
+		entry.mac_size = work->mac_size;
+		entry.vector_size = work->vector_size;
+		entry.vector_ops = work->vector_ops;
+		entry.bytes = work->bytes;
+		entry.operand_bytes = work->operand_bytes;
+	}
 	entry.inputs_first = add_ids(builder, node->inputs, node->num_inputs - node->num_captures);
 	entry.outputs_first = add_ids(builder, node->outputs, node->num_outputs);
 	if (device)
@@ -288,7 +298,7 @@ static int add_bodies(struct assembler *to)
 			struct graph_node *node = body.graph->nodes[n];
 
 			node->reason = "in the body of a branch or a loop";
-			add_node(to, node, body.region, false);
+			add_node(to, node, body.region, false, NULL);
 		}
 		entry.num_nodes = to->num_nodes - entry.first_node;
 		entry.inputs_first = add_ids(to->builder, body.graph->inputs, body.graph->num_inputs);
@@ -381,15 +391,21 @@ int assemble_package(const struct assembly *assembly, struct compile_result *res
 {
 	struct assembler to = {.in = assembly, .result = result};
 	const struct graph *graph = assembly->graph;
-	int err = axm_builder_create(&to.builder);
+	struct roofline_work *work = calloc(graph->num_nodes + 1, sizeof(*work));
+	int err = work ? roofline_count(graph, assembly->precision, work) : -ENOMEM;
 
-	if (err)
+	if (!err)
+		err = axm_builder_create(&to.builder);
+	if (err) {
+		free(work);
 		return err;
+	}
 	add_values(&to);
 	add_model(&to);
 	for (size_t n = 0; n < graph->num_nodes; n++)
 		add_node(&to, graph->nodes[n], (uint32_t)graph->nodes[n]->region,
-			 assembly->regions[graph->nodes[n]->region].device);
+			 assembly->regions[graph->nodes[n]->region].device, &work[n]);
+	free(work);
 	err = add_bodies(&to);
 	add_regions(&to);
 	add_symbols(&to);

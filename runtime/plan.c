@@ -11,6 +11,7 @@
 
 #include <axl/axl_isa.h>
 
+#include "compiler/report/roofline.h"
 #include "runtime/cpu/op.h"
 #include "runtime/fail.h"
 #include "runtime/memory_plan.h"
@@ -259,10 +260,13 @@ static void describe_nodes(struct plan *plan)
 	plan->stats.regions = plan->region_stats;
 	plan->stats.nodes = plan->node_stats;
 	if (plan->host.device) {
+		struct roofline roofline;
 		static const double share[] = {[AXM_F32] = 0.125, [AXM_F16] = 0.5, [AXM_BF16] = 0.5, [AXM_INT8] = 1};
 
 		plan->stats.peak_macs =
 			(double)AXL_ARRAY_K * AXL_ARRAY_N * axm->model->tiles * share[axm->model->precision];
+		roofline_of_package(axm, &roofline);
+		plan->stats.roofline_cycles = roofline_cycles(&roofline, NULL);
 	}
 }
 

@@ -34,7 +34,7 @@
 #include "runtime/cpu/tensor.h"
 
 #define AXM_MAGIC "AXMODEL" /* 8 bytes with its NUL */
-#define AXM_VERSION 2
+#define AXM_VERSION 3
 #define AXM_MAX_RANK 12
 #define AXM_NO_ID (~0u)
 
@@ -112,7 +112,10 @@ struct axm_value {
 #define AXM_VALUE_CONSTANT 4u
 #define AXM_VALUE_UNRANKED 8u /* a tensor whose rank is known at run time only; @rank is 0 */
 
-/* NODES: every node, in execution order. The index of a node is the tag of its device instructions (modulo 65536). */
+/*
+ * NODES: every node, in execution order. The index of a node is the tag of its device instructions (modulo 65536).
+ * @mac_size .. @operand_bytes: of device nodes, what has to be done whatever the code does (compiler/report/roofline.h)
+ */
 struct axm_node {
 	uint32_t name, op_type, domain;
 	uint32_t origin; /* ONNX nodes it came from */
@@ -125,6 +128,9 @@ struct axm_node {
 	uint32_t reserved;
 	uint64_t macs;
 	uint64_t cycles; /* the compiler's estimate */
+	uint32_t mac_size, vector_size; /* 1, 2 or 4 bytes; 0: none */
+	uint64_t vector_ops;
+	uint64_t bytes, operand_bytes;
 };
 
 /* ATTRS. @type: AttributeProto.AttributeType; FLOATS, INTS, STRING have @count elements (bytes) in DATA, STRINGS @count strings of @i
@@ -252,7 +258,7 @@ int axm_builder_finish(struct axm_builder *builder, uint8_t **bytes, size_t *siz
 _Static_assert(sizeof(struct axm_header) == 64, "header");
 _Static_assert(sizeof(struct axm_section) == 32, "section");
 _Static_assert(sizeof(struct axm_value) == 136, "value");
-_Static_assert(sizeof(struct axm_node) == 72, "node");
+_Static_assert(sizeof(struct axm_node) == 104, "node");
 _Static_assert(sizeof(struct axm_attr) == 32, "attribute");
 _Static_assert(sizeof(struct axm_region) == 80, "region");
 _Static_assert(sizeof(struct axm_graph) == 32, "graph");

@@ -261,6 +261,8 @@ static int check_nodes(struct reader *reader)
 			return bad(reader, "node %u: inputs or outputs", i);
 		if (node->attrs_first > axm->num_attrs || node->num_attrs > axm->num_attrs - node->attrs_first)
 			return bad(reader, "node %u: attributes", i);
+		if (node->mac_size > 4 || node->vector_size > 4)
+			return bad(reader, "node %u: operand sizes", i);
 	}
 	return 0;
 }

@@ -2,6 +2,7 @@
 /* See cost.h. */
 #include "compiler/target/cost.h"
 
+#include <axl/axl_access.h>
 #include <axl/axl_timing.h>
 
 uint64_t cost_conv(uint64_t m, uint64_t k, uint64_t n, enum axl_type type, unsigned int split)
@@ -39,4 +40,76 @@ uint64_t cost_dma(const struct target *target, uint64_t bytes, uint64_t run)
 uint64_t cost_vec(enum axl_vec_op op, uint64_t elements, unsigned int size, int dense)
 {
 	return axl_vec_cycles(op, elements, size, dense);
+}
+
+/* ---- finished instructions ---- */
+
+/* Bytes [@at, @at + @bytes) behind those counted so far. */
+struct bursts {
+	struct cost_transfer *to;
+	uint64_t last_line, last_row;
+};
+
+static void count_bursts(struct bursts *bursts, uint64_t at, uint64_t bytes)
+{
+	uint64_t line = at / AXL_T_LINE, last_line = (at + bytes - 1) / AXL_T_LINE;
+	uint64_t row = at / AXL_T_ROW_BYTES, last_row = (at + bytes - 1) / AXL_T_ROW_BYTES;
+
+	bursts->to->bytes += bytes;
+	bursts->to->lines += last_line - line + (line != bursts->last_line);
+	bursts->to->rows += last_row - row + (row != bursts->last_row);
+	bursts->last_line = last_line;
+	bursts->last_row = last_row;
+}
+
+/* The innermost dimension of a block, from its first element at @at. */
+static void count_row(struct bursts *bursts, const struct axl_dma *dma, uint64_t at)
+{
+	uint64_t size = access_type_bytes(dma->mem_type), n = dma->dims[4], lo = dma->lo[4];
+	uint64_t hi = dma->hi[4] && dma->hi[4] < n ? dma->hi[4] : n;
+
+	if (lo >= hi)
+		return;
+	if (dma->mem_stride[4] == (int32_t)size || hi - lo == 1) {
+		count_bursts(bursts, at, (hi - lo) * size);
+		return;
+	}
+	for (uint64_t i = 0; i < hi - lo; i++)
+		count_bursts(bursts, at + (uint64_t)((int64_t)i * dma->mem_stride[4]), size);
+}
+
+void cost_transfer(const struct axl_dma *dma, uint64_t address, struct cost_transfer *transfer)
+{
+	struct bursts bursts = {transfer, ~0ull - 1, ~0ull};
+	uint32_t first[4], count[4], at[4] = {0};
+
+	*transfer = (struct cost_transfer){0};
+	for (int d = 0; d < 4; d++) {
+		uint32_t hi = dma->hi[d] && dma->hi[d] < dma->dims[d] ? dma->hi[d] : dma->dims[d];
+
+		first[d] = dma->lo[d];
+		if (first[d] >= hi)
+			return;
+		count[d] = hi - first[d];
+	}
+	for (int d = 0; d >= 0;) {
+		uint64_t place = address + dma->offset;
+
+		/* Which rows a gather reads, only the run tells: it is taken to read the first ones. */
+		for (int k = 0; k < 4; k++)
+			place += (uint64_t)((int64_t)at[k] * dma->mem_stride[k]);
+		count_row(&bursts, dma, place);
+		for (d = 3; d >= 0; d--) {
+			if (++at[d] < count[d])
+				break;
+			at[d] = 0;
+		}
+	}
+}
+
+uint64_t cost_compute(const union axl_insn *insn, uint32_t *demand)
+{
+	uint32_t ignored;
+
+	return axl_compute_cycles(insn, demand ? demand : &ignored);
 }

@@ -26,4 +26,19 @@ uint64_t cost_dma(const struct target *target, uint64_t bytes, uint64_t run);
 /* VEC over @elements of operands whose widest element has @size bytes; @dense: innermost dimension contiguous. */
 uint64_t cost_vec(enum axl_vec_op op, uint64_t elements, unsigned int size, int dense);
 
+/*
+ * A transfer as the memory sees it: @bytes moved, in @lines bursts, opening @rows rows. @address: where offset 0 of its base
+ * register lies (only the place inside a row matters).
+ */
+struct cost_transfer {
+	uint64_t bytes, lines, rows;
+};
+void cost_transfer(const struct axl_dma *dma, uint64_t address, struct cost_transfer *transfer);
+
+/*
+ * An instruction that computes, alone: its cycles, and in *demand (may be NULL) the bytes a cycle that it wants of the
+ * scratchpad. The first weights of an idle array are not in it. 0 for anything else.
+ */
+uint64_t cost_compute(const union axl_insn *insn, uint32_t *demand);
+
 #endif

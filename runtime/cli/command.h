@@ -34,6 +34,7 @@ struct options {
 	const char *precision;
 	const char *target;
 	const char *output;
+	const char *report;
 	const char *format;
 	const char *data_set;
 	const char *calibration;

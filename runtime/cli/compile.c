@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "runtime/cli/package_input.h"
+#include "runtime/cli/compile_report.h"
 
 static int write_package(const char *path, const struct compile_result *result)
 {
@@ -51,7 +51,7 @@ int command_compile(int argc, char **argv)
 	struct options options;
 	int code;
 
-	if (options_parse(argc, argv, "compile", "Compile an ONNX model to an .axm package.", "ptmcsoAeq", &options))
+	if (options_parse(argc, argv, "compile", "Compile an ONNX model to an .axm package.", "ptmcsoAenGq", &options))
 		return EXIT_USAGE;
 	if (options.help)
 		return EXIT_GOOD;
@@ -68,6 +68,8 @@ int command_compile(int argc, char **argv)
 	if (options.output)
 		code = input.compiled.bytes ? write_package(options.output, &input.compiled)
 					    : complain(EXIT_USAGE, "%s: is compiled already", options.model);
+	if (options.report && code == EXIT_GOOD)
+		code = compile_report(&options, &input);
 	package_input_close(&input);
 	return code;
 }

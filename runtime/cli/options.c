@@ -33,6 +33,7 @@ static const struct {
 	{'j', "json", "FILE", "write every figure of the tables as JSON"},
 	{'P', "profile", "FILE", "write a trace for Perfetto or chrome://tracing"},
 	{'o', "output", "FILE", "where to write"},
+	{'G', "report", "FILE", "run the package on the model of its target and write where the cycles go, as JSON"},
 	{'f', "format", "F", "dot, mermaid or svg (default: by the output's name, else svg)"},
 	{'A', "print-after", "STAGE",
 	 "print what a compiler stage made: import, graph, fuse, quantize, partition, lower, schedule"},
@@ -125,7 +126,7 @@ static bool store(struct options *options, char letter, const char *text)
 				['D'] = &options->data_set,    ['x'] = &options->samples,   ['y'] = &options->labels,
 				['c'] = &options->calibration, ['j'] = &options->json,      ['P'] = &options->profile,
 				['S'] = &options->save,        ['o'] = &options->output,    ['f'] = &options->format,
-				['A'] = &options->print_after, ['O'] = &options->root};
+				['A'] = &options->print_after, ['O'] = &options->root,      ['G'] = &options->report};
 	uint64_t number = 0;
 	bool ok = true;
 

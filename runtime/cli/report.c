@@ -28,8 +28,12 @@ void report_regions(const struct accel_run_stats *stats, FILE *out)
 			fprintf(out, "%12s %8s %12" PRIu64 " %12s %10s", "", "", region->macs, "", "");
 		fprintf(out, " %10.3f\n", (double)region->ns / 1e6);
 	}
-	fprintf(out, "total: %" PRIu64 " device cycles, %.1f %% of peak, %.2f %% of the MACs on the device, %.3f ms\n",
-		stats->cycles, utilisation(stats->macs_device, stats->cycles, stats->peak_macs),
+	fprintf(out,
+		"total: %" PRIu64
+		" device cycles, %.1f %% of the roofline, %.1f %% of peak, %.2f %% of the MACs on the device, "
+		"%.3f ms\n",
+		stats->cycles, stats->cycles ? 100.0 * stats->roofline_cycles / (double)stats->cycles : 0,
+		utilisation(stats->macs_device, stats->cycles, stats->peak_macs),
 		stats->macs ? 100.0 * (double)stats->macs_device / (double)stats->macs : 100.0,
 		(double)stats->ns / 1e6);
 }
@@ -76,6 +80,7 @@ void report_reasons(const struct accel_run_stats *stats, FILE *out)
 void report_json(const struct accel_run_stats *stats, struct json *json)
 {
 	json_unsigned(json, "device_cycles", stats->cycles);
+	json_number(json, "roofline_cycles", stats->roofline_cycles);
 	json_unsigned(json, "macs", stats->macs);
 	json_unsigned(json, "macs_on_device", stats->macs_device);
 	json_number(json, "utilisation", utilisation(stats->macs_device, stats->cycles, stats->peak_macs) / 100);

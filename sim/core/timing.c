@@ -184,76 +184,38 @@ struct duration timing_dma(struct run *run, unsigned int tile, unsigned int pipe
 	return took;
 }
 
-/* ---- computing: cycles alone, and bytes a cycle of the scratchpad ---- */
+/* ---- computing ---- */
 
-static uint64_t conv_cycles(struct run *run, const struct axl_conv *conv, uint32_t *demand)
+static void count_macs(struct run *run, const struct axl_conv *conv, uint64_t cycles)
 {
-	uint64_t size = axl_type_size(conv->a_type), m = (uint64_t)conv->out_h * conv->out_w;
-	uint64_t taps = (uint64_t)conv->kernel_h * conv->kernel_w, cycles;
+	uint64_t m = (uint64_t)conv->out_h * conv->out_w, taps = (uint64_t)conv->kernel_h * conv->kernel_w;
+	uint64_t channels = conv->header.opcode == AXL_OP_DWCONV ? 1 : conv->channels;
 
-	if (conv->header.opcode == AXL_OP_DWCONV) {
-		cycles = axl_dwconv_cycles(m, taps, conv->n, conv->a_type);
-		run->stats->macs_useful += m * taps * conv->n;
-		*demand = AXL_T_DW_PIXELS * AXL_ARRAY_N;
-	} else {
-		cycles = axl_conv_cycles(m, taps * conv->channels, conv->n, conv->a_type, conv->split);
-		run->stats->macs_useful += m * taps * conv->channels * conv->n;
-		*demand = (uint32_t)(axl_array_rows(conv->a_type) * size) + AXL_T_WEIGHT_PORT;
-	}
+	run->stats->macs_useful += m * taps * channels * conv->n;
 	run->stats->macs_issued += cycles * axl_array_rows(conv->a_type) * AXL_ARRAY_N;
-	return cycles;
-}
-
-static uint64_t drain_cycles(const struct axl_drain *drain, uint32_t *demand)
-{
-	bool slow = axl_act_is_slow(drain->act1) || axl_act_is_slow(drain->act2);
-	uint64_t bytes = axl_type_size(drain->out_type) +
-			 (drain->dr_flags & AXL_DR_RESIDUAL ? axl_type_size(drain->res_type) : 0);
-
-	*demand = (uint32_t)(bytes * (slow ? AXL_T_DRAIN_SLOW_RATE : AXL_T_DRAIN_RATE));
-	return axl_drain_cycles((uint64_t)drain->rows_h * drain->rows_w * drain->n, slow);
-}
-
-static uint64_t vec_cycles(struct run *run, const struct axl_vec *vec, uint32_t *demand)
-{
-	uint64_t elements = 1, dst = axl_type_size(vec->dst_type), src = axl_type_size(vec->src0_type),
-		 size = max(dst, src);
-	bool binary = vec->op >= AXL_VEC_ADD && vec->op <= AXL_VEC_SELECT;
-	int inner = 4;
-	bool dense;
-
-	for (int d = 0; d < 5; d++)
-		elements *= vec->dims[d];
-	while (inner > 0 && vec->dims[inner] == 1)
-		inner--;
-	dense = (vec->dst_stride[inner] == (int32_t)dst || vec->reduce_mask >> inner & 1) &&
-		(vec->src0_stride[inner] == (int32_t)src || !vec->src0_stride[inner]) && vec->op != AXL_VEC_GATHER;
-	run->stats->vector_ops += elements;
-	*demand =
-		(uint32_t)(axl_vector_lanes(size, dense) * (dst + src + (binary ? axl_type_size(vec->src1_type) : 0)) /
-			   max(axl_vec_cost(vec->op), 1));
-	return axl_vec_cycles(vec->op, elements, size, dense);
 }
 
 struct duration timing_compute(struct run *run, unsigned int tile, const struct lane *lane, const struct queued *queued,
 			       uint64_t start)
 {
 	struct duration took = {0};
-	uint64_t fill = 0;
-	uint32_t demand = 0;
+	uint64_t fill = 0, elements;
+	uint32_t demand;
 
+	took.busy = axl_compute_cycles(&queued->insn, &demand);
 	switch (queued->insn.header.opcode) {
 	case AXL_OP_CONV:
 	case AXL_OP_DWCONV:
-		took.busy = conv_cycles(run, &queued->insn.conv, &demand);
+		count_macs(run, &queued->insn.conv, took.busy);
 		/* Back to back the weights of the next slice are in the shadow plane already. */
 		fill = start > lane->end + AXL_T_ARRAY_IDLE || !lane->end ? AXL_T_ARRAY_LATENCY : 0;
 		break;
-	case AXL_OP_DRAIN:
-		took.busy = drain_cycles(&queued->insn.drain, &demand);
+	case AXL_OP_VEC:
+		axl_vec_insn_cycles(&queued->insn.vec, &elements, &demand);
+		run->stats->vector_ops += elements;
 		break;
 	default:
-		took.busy = vec_cycles(run, &queued->insn.vec, &demand);
+		break;
 	}
 	took.end = pass_ports(run, tile, start, start + fill, took.busy, demand, true);
 	took.banks = took.end - start - fill - took.busy;

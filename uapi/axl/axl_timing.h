@@ -109,6 +109,58 @@ static inline uint64_t axl_vec_cycles(unsigned int op, uint64_t elements, uint64
 	return AXL_T_VECTOR_START + axl_div_up(elements, axl_vector_lanes(size, dense)) * axl_vec_cost(op);
 }
 
+/* Elements that a VEC goes through, its cycles, and in *demand the bytes a cycle that it wants of the scratchpad. */
+static inline uint64_t axl_vec_insn_cycles(const struct axl_vec *vec, uint64_t *elements, uint32_t *demand)
+{
+	uint64_t dst = axl_type_size(vec->dst_type), src = axl_type_size(vec->src0_type), size = dst > src ? dst : src;
+	uint64_t cost = axl_vec_cost(vec->op), operands = dst + src;
+	int inner = 4, dense;
+
+	if (vec->op >= AXL_VEC_ADD && vec->op <= AXL_VEC_SELECT) /* of two operands */
+		operands += axl_type_size(vec->src1_type);
+	*elements = 1;
+	for (int d = 0; d < 5; d++)
+		*elements *= vec->dims[d];
+	while (inner > 0 && vec->dims[inner] == 1)
+		inner--;
+	dense = (vec->dst_stride[inner] == (int32_t)dst || vec->reduce_mask >> inner & 1) &&
+		(vec->src0_stride[inner] == (int32_t)src || !vec->src0_stride[inner]) && vec->op != AXL_VEC_GATHER;
+	*demand = (uint32_t)(axl_vector_lanes(size, dense) * operands / (cost ? cost : 1));
+	return axl_vec_cycles(vec->op, *elements, size, dense);
+}
+
+/*
+ * An instruction that computes, alone: its cycles, and in *demand the bytes a cycle that it wants of the scratchpad. Without
+ * AXL_T_ARRAY_LATENCY, which depends on what ran before. 0 for anything else.
+ */
+static inline uint64_t axl_compute_cycles(const union axl_insn *insn, uint32_t *demand)
+{
+	const struct axl_conv *conv = &insn->conv;
+	const struct axl_drain *drain = &insn->drain;
+	uint64_t m = (uint64_t)conv->out_h * conv->out_w, taps = (uint64_t)conv->kernel_h * conv->kernel_w, bytes, elements;
+	int slow;
+
+	*demand = 0;
+	switch (insn->header.opcode) {
+	case AXL_OP_CONV:
+		*demand = (uint32_t)(axl_array_rows(conv->a_type) * axl_type_size(conv->a_type)) + AXL_T_WEIGHT_PORT;
+		return axl_conv_cycles(m, taps * conv->channels, conv->n, conv->a_type, conv->split);
+	case AXL_OP_DWCONV:
+		*demand = AXL_T_DW_PIXELS * AXL_ARRAY_N;
+		return axl_dwconv_cycles(m, taps, conv->n, conv->a_type);
+	case AXL_OP_DRAIN:
+		slow = axl_act_is_slow(drain->act1) || axl_act_is_slow(drain->act2);
+		bytes = axl_type_size(drain->out_type) +
+			(drain->dr_flags & AXL_DR_RESIDUAL ? axl_type_size(drain->res_type) : 0);
+		*demand = (uint32_t)(bytes * (uint64_t)(slow ? AXL_T_DRAIN_SLOW_RATE : AXL_T_DRAIN_RATE));
+		return axl_drain_cycles((uint64_t)drain->rows_h * drain->rows_w * drain->n, slow);
+	case AXL_OP_VEC:
+		return axl_vec_insn_cycles(&insn->vec, &elements, demand);
+	default:
+		return 0;
+	}
+}
+
 /* Data cycles of @lines bursts in @rows rows of local memory at @rate bytes a cycle. */
 static inline uint64_t axl_local_cycles(uint64_t lines, uint64_t rows, uint64_t rate)
 {

@@ -182,6 +182,7 @@ struct accel_run_stats {
 	uint64_t macs, macs_device;
 	uint64_t ns;
 	uint64_t compilations; /* of this session so far: 1, and one for each new set of sizes; 0 for an .axm file */
+	double roofline_cycles; /* below which no program of this target gets: compiler/report/roofline.h; 0 without a device */
 	double peak_macs; /* of the device, per cycle, at the model's precision; 0 without a device */
 };
 int accel_session_stats(const struct accel_session *session, struct accel_run_stats *stats);

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* See compile_report.h. */
+#include "runtime/cli/compile_report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <accel/runtime.h>
+
+#include "compiler/report/node_work.h"
+#include "compiler/report/roofline.h"
+#include "runtime/cli/inputs.h"
+#include "runtime/cli/json.h"
+#include "runtime/value.h"
+
+/* @work: by node of the regions. @stats: of the run; num_nodes 0 when there was none, and why is @not_run. */
+struct report {
+	const struct options *options;
+	const struct axm *axm;
+	struct roofline total;
+	struct node_work *work;
+	struct accel_run_stats stats;
+	char not_run[600];
+};
+
+/* ---- the run ---- */
+
+/* A session reads files; the package becomes one, and is gone again when the session has it. */
+static int write_temporary(const struct axm *axm, char *path, size_t size)
+{
+	const char *folder = getenv("TMPDIR");
+	int file, err = 0;
+
+	snprintf(path, size, "%s/accel-report-XXXXXX.axm", folder && *folder ? folder : "/tmp");
+	file = mkstemps(path, 4);
+	if (file < 0)
+		return -errno;
+	for (uint64_t at = 0; at < axm->size && !err;) {
+		ssize_t written = write(file, axm->bytes + at, axm->size - at);
+
+		if (written < 0)
+			err = -errno;
+		else
+			at += (uint64_t)written;
+	}
+	if (close(file) && !err)
+		err = -errno;
+	if (err)
+		unlink(path);
+	return err;
+}
+
+static int run_session(const struct options *options, struct accel_session *session, char *error, size_t size)
+{
+	size_t num_outputs = accel_session_num_outputs(session);
+	const struct accel_value **given = NULL, **outputs = NULL;
+	struct accel_value *views = NULL;
+	struct inputs inputs = {0};
+	int err = inputs_load(session, options, &inputs);
+
+	if (err) {
+		snprintf(error, size, "no inputs");
+		return err;
+	}
+	views = calloc(inputs.count + 1, sizeof(*views));
+	given = calloc(inputs.count + 1, sizeof(*given));
+	outputs = calloc(num_outputs + 1, sizeof(*outputs));
+	if (!views || !given || !outputs) {
+		snprintf(error, size, "out of memory");
+		err = -ENOMEM;
+	}
+	for (size_t i = 0; i < inputs.count && !err; i++) {
+		views[i].tensor = inputs.tensors[i];
+		given[i] = &views[i];
+	}
+	if (!err)
+		err = accel_session_run_values(session, given, inputs.count, outputs, num_outputs, error, size);
+	free(views);
+	free(given);
+	free(outputs);
+	inputs_finish(&inputs);
+	return err;
+}
+
+/* Run the package once. Without a run *session is NULL and report->not_run says why. */
+static void run_package(struct report *report, struct accel_session **session)
+{
+	struct accel_session_options session_options = {.trace = true, .threads = report->options->threads};
+	char device[64], path[4096], error[512] = "";
+	int err;
+
+	*session = NULL;
+	if (!report->axm->model->tiles) {
+		snprintf(report->not_run, sizeof(report->not_run), "the package has no code for a device");
+		return;
+	}
+	snprintf(device, sizeof(device), "sim:target=%.32s", axm_string(report->axm, report->axm->model->target_name));
+	session_options.device = device;
+	err = write_temporary(report->axm, path, sizeof(path));
+	if (err) {
+		snprintf(report->not_run, sizeof(report->not_run), "%.400s: %s", path, strerror(-err));
+		return;
+	}
+	err = accel_session_create(path, &session_options, session, error, sizeof(error));
+	unlink(path);
+	if (!err)
+		err = run_session(report->options, *session, error, sizeof(error));
+	if (!err)
+		err = accel_session_stats(*session, &report->stats);
+	if (err) {
+		snprintf(report->not_run, sizeof(report->not_run), "%s", error[0] ? error : strerror(-err));
+		accel_session_destroy(*session);
+		*session = NULL;
+		memset(&report->stats, 0, sizeof(report->stats));
+	}
+}
+
+/* ---- figures ---- */
+
+static double share(double part, double whole)
+{
+	return whole > 0 ? part / whole : 0;
+}
+
+/* The pipe that works longest, where it works at least half of the node's time: its name; else what keeps all of them waiting. */
+static const char *node_bound(const struct report *report, uint32_t node, uint64_t cycles)
+{
+	static const struct {
+		enum axl_pipe pipes[3];
+		const char *name;
+	} units[] = {
+		{{AXL_PIPE_MATRIX, AXL_PIPE_SEQ, AXL_PIPE_SEQ}, "matrix"},
+		{{AXL_PIPE_DRAIN, AXL_PIPE_SEQ, AXL_PIPE_SEQ}, "drain"},
+		{{AXL_PIPE_VECTOR, AXL_PIPE_SEQ, AXL_PIPE_SEQ}, "vector"},
+		{{AXL_PIPE_LOAD, AXL_PIPE_WEIGHT, AXL_PIPE_STORE}, "local memory"},
+	};
+	const struct node_work *work = &report->work[node];
+	const char *name = "none";
+	double most = 0;
+
+	for (size_t u = 0; u < sizeof(units) / sizeof(units[0]); u++) {
+		double busy = 0;
+
+		for (int i = 0; i < 3; i++)
+			busy += units[u].pipes[i] == AXL_PIPE_SEQ ? 0 : (double)work->pipe[units[u].pipes[i]];
+		if (strcmp(units[u].name, "local memory"))
+			busy /= report->axm->model->tiles; /* the channel is one for all tiles */
+		if (busy > most) {
+			most = busy;
+			name = units[u].name;
+		}
+	}
+	return most * 2 < (double)cycles ? "dependence" : name;
+}
+
+static void write_totals(const struct report *report, struct json *json)
+{
+	const struct axm_model *model = report->axm->model;
+	const struct roofline *total = &report->total;
+	enum roofline_bound bound;
+	double r = roofline_cycles(total, &bound);
+	uint64_t estimate = 0, bytes = 0, cycles;
+
+	for (uint32_t i = 0; i < report->axm->num_regions; i++)
+		estimate += report->axm->regions[i].cycles;
+	for (uint32_t n = 0; n < report->axm->num_region_nodes; n++)
+		bytes += node_work_bytes(&report->work[n]);
+	cycles = report->stats.num_nodes ? report->stats.cycles : estimate;
+	json_text(json, "target", axm_string(report->axm, model->target_name));
+	json_text(json, "cycles_from",
+		  report->stats.num_nodes ? "a run on the in-process device" : "the compiler's estimate");
+	if (!report->stats.num_nodes)
+		json_text(json, "not_run", report->not_run);
+	json_unsigned(json, "cycles", cycles);
+	json_unsigned(json, "estimated_cycles", estimate);
+	json_object(json, "roofline");
+	json_number(json, "cycles", r);
+	json_text(json, "bound", roofline_bound_name(bound));
+	json_number(json, "share", share(r, (double)cycles));
+	json_unsigned(json, "macs", total->macs);
+	json_number(json, "matrix_cycles", total->cycles[ROOFLINE_MATRIX]);
+	json_unsigned(json, "vector_ops", total->vector_ops);
+	json_number(json, "vector_cycles", total->cycles[ROOFLINE_VECTOR]);
+	json_unsigned(json, "compulsory_bytes", total->bytes);
+	json_number(json, "memory_cycles", total->cycles[ROOFLINE_MEMORY]);
+	json_close(json);
+	json_number(json, "mac_utilisation", share(total->cycles[ROOFLINE_MATRIX], (double)cycles));
+	json_unsigned(json, "bytes_moved", bytes);
+	json_number(json, "traffic", share((double)bytes, (double)total->bytes));
+}
+
+static void write_node(const struct report *report, uint32_t node, struct json *json)
+{
+	const struct axm *axm = report->axm;
+	const struct axm_node *from = &axm->nodes[node];
+	const struct node_work *work = &report->work[node];
+	bool device = axm->regions[from->region].device, ran = report->stats.num_nodes;
+	uint64_t cycles = ran ? report->stats.nodes[node].cycles : from->cycles;
+	struct roofline roofline;
+	enum roofline_bound bound;
+
+	json_object(json, NULL);
+	json_text(json, "name", axm_string(axm, from->name));
+	json_text(json, "op_type", axm_string(axm, from->op_type));
+	json_text(json, "origin", axm_string(axm, from->origin));
+	json_unsigned(json, "region", from->region);
+	json_text(json, "on", device ? "npu" : "cpu");
+	if (!device)
+		json_text(json, "reason", axm_string(axm, from->reason));
+	if (device) {
+		roofline_of_node(axm, node, &roofline);
+		json_unsigned(json, "macs", roofline.macs);
+		json_unsigned(json, "vector_ops", roofline.vector_ops);
+		json_unsigned(json, "compulsory_bytes", roofline.bytes);
+		json_unsigned(json, "operand_bytes", roofline.operand_bytes);
+		json_unsigned(json, "bytes_moved", node_work_bytes(work));
+		json_number(json, "roofline_cycles", roofline_cycles(&roofline, &bound));
+		json_text(json, "roofline_bound", roofline_bound_name(bound));
+		json_unsigned(json, "estimated_cycles", from->cycles);
+		if (ran)
+			json_unsigned(json, "cycles", cycles);
+		json_number(json, "mac_utilisation", share(roofline.cycles[ROOFLINE_MATRIX], (double)cycles));
+		json_text(json, "bound", node_bound(report, node, cycles));
+	}
+	json_close(json);
+}
+
+static int write_json(const struct report *report, FILE *file)
+{
+	struct json json;
+
+	json_begin(&json, file);
+	json_text(&json, "model", report->options->model);
+	json_text(&json, "precision", report->options->precision);
+	write_totals(report, &json);
+	json_array(&json, "nodes");
+	for (uint32_t n = 0; n < report->axm->num_region_nodes; n++)
+		write_node(report, n, &json);
+	json_close(&json);
+	return json_end(&json);
+}
+
+/* ---- the whole ---- */
+
+int compile_report(const struct options *options, const struct package_input *input)
+{
+	struct report report = {.options = options, .axm = &input->axm};
+	struct accel_session *session = NULL;
+	FILE *file;
+	int code = EXIT_GOOD;
+
+	report.work = calloc(input->axm.num_region_nodes + 1, sizeof(*report.work));
+	if (!report.work)
+		return complain(EXIT_USAGE, "out of memory");
+	file = fopen(options->report, "w");
+	if (!file) {
+		code = complain(EXIT_USAGE, "%s: %s", options->report, strerror(errno));
+		free(report.work);
+		return code;
+	}
+	for (uint32_t r = 0; r < input->axm.num_regions; r++)
+		if (input->axm.regions[r].device)
+			node_work_of_region(&input->axm, r, &report.work[input->axm.regions[r].first_node]);
+	roofline_of_package(&input->axm, &report.total);
+	run_package(&report, &session);
+	if (write_json(&report, file) || fclose(file))
+		code = complain(EXIT_USAGE, "%s: can not be written", options->report);
+	accel_session_destroy(session);
+	free(report.work);
+	return code;
+}
