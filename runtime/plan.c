@@ -13,6 +13,7 @@
 
 #include "compiler/report/roofline.h"
 #include "runtime/cpu/op.h"
+#include "runtime/cpu/pool.h"
 #include "runtime/fail.h"
 #include "runtime/memory_plan.h"
 #include "runtime/node_cycles.h"
@@ -294,12 +295,21 @@ static int run_nodes(struct plan *plan, uint32_t first, uint32_t count, char *er
 				    call.error[0] ? call.error : strerror(-err));
 		end = now_ns();
 		plan->node_stats[n].cpu_ns += end - start; /* a body's nodes run often */
-		if (n <
-		    plan->axm
-			    .num_region_nodes) /* a body may run a million times: its node stands for it in the trace */
+		/* A body may run a million times: its node stands for it in the trace. */
+		if (n < plan->axm.num_region_nodes)
 			runtime_trace_cpu(plan->host.trace, node->node.name, node->node.op_type, start, end);
 	}
 	return 0;
+}
+
+static int run_cpu_region(struct plan *plan, const struct axm_region *region, char *error, size_t size)
+{
+	int err;
+
+	cpu_pool_begin(plan->host.pool);
+	err = run_nodes(plan, region->first_node, region->num_nodes, error, size);
+	cpu_pool_end(plan->host.pool);
+	return err;
 }
 
 /* ---- bodies ---- */
@@ -421,7 +431,7 @@ int plan_run(struct plan *plan, const struct tensor *inputs, char *error, size_t
 		uint64_t begin = now_ns();
 
 		err = region->device ? run_device_region(plan, r, error, size)
-				     : run_nodes(plan, region->first_node, region->num_nodes, error, size);
+				     : run_cpu_region(plan, region, error, size);
 		plan->region_stats[r].ns = now_ns() - begin;
 		plan->stats.cycles += region->device ? plan->region_stats[r].cycles : 0;
 	}

@@ -13,12 +13,21 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
-/* How often to look for work, or for the last worker to leave, before sleeping: some 10 us, about what a wake-up costs.
+/*
+ * How long to look for work, or for the last worker to leave, before sleeping. A wake-up costs some 10 us, in a virtual
+ * machine 50. Between cpu_pool_begin() and cpu_pool_end() the next job is expected soon: a node's sequential part, or a
+ * node that has none, is rarely longer than LINGER_IN_RUN_NS.
  */
-#define SPINS 400
+#define LINGER_NS 10000
+#define LINGER_IN_RUN_NS 1000000
+
+/* Looks between two readings of the clock. */
+#define LOOKS 32
 
 struct job {
 	void (*fn)(void *arg, size_t i);
@@ -34,6 +43,7 @@ struct cpu_pool {
 	pthread_t *workers;
 	bool spin;              /* there is a processor for every thread */
 	atomic_uint generation; /* jobs ever posted: what an idle worker watches */
+	atomic_uint runs;       /* cpu_pool_begin() without its cpu_pool_end() */
 
 	pthread_mutex_t lock; /* protects what follows */
 	pthread_cond_t posted;
@@ -51,6 +61,47 @@ static inline void relax(void)
 #if defined(__x86_64__) || defined(__i386__)
 	__builtin_ia32_pause();
 #endif
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* Whether it is still worth looking after @start. The end of the last run stops those that linger for its next job. */
+static bool lingers(const struct cpu_pool *pool, uint64_t start)
+{
+	bool in_run = atomic_load_explicit(&pool->runs, memory_order_relaxed);
+
+	return now_ns() - start < (in_run ? LINGER_IN_RUN_NS : LINGER_NS);
+}
+
+/* Until a job has been posted after number @seen, or for as long as is worth it. Called without the lock. */
+static bool watch_for_job(const struct cpu_pool *pool, unsigned int seen)
+{
+	uint64_t start = now_ns();
+
+	do {
+		for (int i = 0; i < LOOKS; i++, relax())
+			if (atomic_load_explicit(&pool->generation, memory_order_relaxed) != seen)
+				return true;
+	} while (lingers(pool, start));
+	return false;
+}
+
+/* Until all workers have left the job, or for as long as is worth it. Called without the lock. */
+static void watch_for_end(const struct cpu_pool *pool, const struct job *job)
+{
+	uint64_t start = now_ns();
+
+	do {
+		for (int i = 0; i < LOOKS; i++, relax())
+			if (!atomic_load_explicit(&job->inside, memory_order_relaxed))
+				return;
+	} while (lingers(pool, start));
 }
 
 static void take_indices(struct job *job)
@@ -95,13 +146,12 @@ static void *work(void *arg)
 			break;
 		if (pool->spin) {
 			unsigned int seen = atomic_load_explicit(&pool->generation, memory_order_relaxed);
-			int spins = SPINS;
+			bool posted;
 
 			pthread_mutex_unlock(&pool->lock);
-			while (--spins && atomic_load_explicit(&pool->generation, memory_order_relaxed) == seen)
-				relax();
+			posted = watch_for_job(pool, seen);
 			pthread_mutex_lock(&pool->lock);
-			if (spins || find_job(pool) || pool->quit)
+			if (posted || find_job(pool) || pool->quit)
 				continue;
 		}
 		pool->sleeping++;
@@ -146,14 +196,30 @@ void cpu_pool_for(struct cpu_pool *pool, size_t count, void (*fn)(void *arg, siz
 	unlink_job(pool, &job);
 	if (pool->spin && atomic_load_explicit(&job.inside, memory_order_relaxed)) {
 		pthread_mutex_unlock(&pool->lock);
-		for (int spins = SPINS; spins && atomic_load_explicit(&job.inside, memory_order_relaxed); spins--)
-			relax();
+		watch_for_end(pool, &job);
 		pthread_mutex_lock(&pool->lock);
 	}
 	/* The workers leave under the lock: when 0 is read here, none of them touches the job any more. */
 	while (atomic_load_explicit(&job.inside, memory_order_acquire))
 		pthread_cond_wait(&pool->left, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);
+}
+
+void cpu_pool_begin(struct cpu_pool *pool)
+{
+	if (!pool || !pool->num_workers || !pool->spin)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	atomic_fetch_add_explicit(&pool->runs, 1, memory_order_relaxed);
+	if (pool->sleeping)
+		pthread_cond_broadcast(&pool->posted);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void cpu_pool_end(struct cpu_pool *pool)
+{
+	if (pool && pool->num_workers && pool->spin)
+		atomic_fetch_sub_explicit(&pool->runs, 1, memory_order_relaxed);
 }
 
 static void stop_workers(struct cpu_pool *pool)

@@ -23,4 +23,12 @@ size_t cpu_pool_threads(const struct cpu_pool *pool);
  */
 void cpu_pool_for(struct cpu_pool *pool, size_t count, void (*fn)(void *arg, size_t i), void *arg);
 
+/*
+ * Around a run of many calls: wake the workers, and let them look for the next call instead of sleeping, for up to a
+ * millisecond each time. Outside they sleep after some microseconds, so that an idle session costs nothing. Pairs may
+ * nest and overlap; each begin needs its end, and neither changes what cpu_pool_for() does. NULL is fine.
+ */
+void cpu_pool_begin(struct cpu_pool *pool);
+void cpu_pool_end(struct cpu_pool *pool);
+
 #endif
