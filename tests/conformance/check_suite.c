@@ -5,7 +5,7 @@
  *	check_suite [-x LIST] FOLDER…
  *
  * A FOLDER holds NAME/model.onnx. A line of LIST is "NAME RULE", with the reason behind a "#"; a finding that is not in it, and a
- * line without a finding, are failures. Exit code 0, 1, or 77 when there is no FOLDER.
+ * line without a finding, are failures; a line that begins with "? " may be without one. Exit code 0, 1, or 77 when there is no FOLDER.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -86,7 +86,7 @@ int main(int argc, char **argv)
 	for (int i = optind; i < argc; i++)
 		wrong += check_folder(argv[i], &models);
 	for (size_t i = 0; models && i < expected.count; i++) {
-		if (expected.at[i].seen)
+		if (expected.at[i].seen || expected.at[i].some_editions)
 			continue;
 		printf("expected, and not found: %s\n", expected.at[i].text);
 		wrong++;

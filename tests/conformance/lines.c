@@ -13,7 +13,9 @@ static int add(struct lines *lines, const char *text)
 	if (!grown)
 		return -1;
 	lines->at = grown;
-	grown[lines->count] = (struct line){.text = strdup(text)};
+	grown[lines->count].seen = false;
+	grown[lines->count].some_editions = !strncmp(text, "? ", 2);
+	grown[lines->count].text = strdup(text + (grown[lines->count].some_editions ? 2 : 0));
 	if (!grown[lines->count].text)
 		return -1;
 	lines->count++;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists in text files: a line an entry, "#" begins a comment, lines without text are none. */
+/*
+ * Lists in text files: a line an entry, "#" begins a comment, lines without text are none. An entry behind "? " holds for some editions
+ * of the suite only.
+ */
 #ifndef TESTS_CONFORMANCE_LINES_H
 #define TESTS_CONFORMANCE_LINES_H
 
@@ -14,6 +17,7 @@ struct lines {
 	size_t count;
 	struct line {
 		char *text;
+		bool some_editions;
 		bool seen;
 	} * at;
 };

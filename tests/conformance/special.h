@@ -22,9 +22,6 @@ const char *special_reason(const struct special *special);
  */
 int special_model(const struct special *special, const char *path, char *copy);
 
-/* Correct what the case's files say of its @inputs. -ENOMEM. */
-int special_inputs(const struct special *special, const struct runner *runner, struct tensor *inputs);
-
 /* Are the expectation files right after all (for the corrected model)? */
 bool special_by_files(const struct special *special);
 
