@@ -101,8 +101,8 @@ static void find_taps(const struct grid_job *job, double coordinate, int64_t len
 	if (job->mode == GRID_NEAREST) {
 		taps->count = 1;
 		taps->weight[0] = 1;
-		/* The standard's cases round halves to even in images and away from zero in volumes, as PyTorch does. */
-		taps->index[0] = padded_index(job, job->spatial == 3 ? round(x) : rint(x), length);
+		/* The standard's cases round halves to even, in images and in volumes, as PyTorch does. */
+		taps->index[0] = padded_index(job, rint(x), length);
 		return;
 	}
 	if (job->mode == GRID_LINEAR && job->padding == GRID_BORDER)
