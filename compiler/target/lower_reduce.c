@@ -6,6 +6,7 @@
  * BatchNormalization-15, LpNormalization-1.
  */
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -450,9 +451,11 @@ static int lp_norm_lower(struct lower *lower, struct graph_node *node)
 {
 	struct op_node op = graph_op_node(node);
 	bool l1 = op_attr_int(&op, "p", 2) == 1;
+	/* A zero norm leaves zeros: 0 / the smallest number. */
 	const struct loop_step steps[] = {
 		{l1 ? AXL_VEC_RSUMABS : AXL_VEC_RSUMSQ, R0, IN0, NONE, 0, 0},
 		{l1 ? AXL_VEC_COPY : AXL_VEC_SQRT, R0, R0, NONE, 0, 0},
+		{AXL_VEC_CLIP, R0, R0, NONE, FLT_TRUE_MIN, INFINITY},
 		{AXL_VEC_DIV, OUT, IN0, R0, 0, 0},
 	};
 	struct loop loop;
@@ -461,7 +464,7 @@ static int lp_norm_lower(struct lower *lower, struct graph_node *node)
 	if (!err)
 		err = full_output(lower, node, &loop);
 	loop.steps = steps;
-	loop.num_steps = 3;
+	loop.num_steps = 4;
 	return err ? err : loop_run(lower, &loop);
 }
 
