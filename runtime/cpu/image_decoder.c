@@ -2,8 +2,8 @@
 /*
  * ImageDecoder: bytes of an image file to [height, width, channels]. The formats are in image/.
  *
- * The specification would have an empty tensor for what can not be decoded; here that is an error that says why, because a
- * model goes wrong without a word otherwise.
+ * What can not be decoded because it is damaged, or of no format that the specification names, gives an empty tensor, as it says. What
+ * this build can not decode (a form that the decoders lack, an image beyond their limits) is an error.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -98,10 +98,12 @@ static int run_image_decoder(struct op_call *call)
 	else if (!op_attr_is(node, "pixel_format", "RGB", "RGB"))
 		return op_fail(call, -EINVAL, "ImageDecoder: attribute pixel_format is none of RGB, BGR, Grayscale");
 	err = decode(&file, &image);
-	if (err)
+	if (err == -EINVAL)
+		image = (struct image){0};
+	else if (err)
 		return op_fail(call, err, "ImageDecoder: input 0 is %s", file.error);
 	err = op_output(call, 0, DTYPE_U8, 3, (int64_t[]){image.height, image.width, format == PIXEL_GREY ? 1 : 3});
-	if (!err)
+	if (!err && image.rgb)
 		write_pixels(&image, format, call->outputs[0]->data);
 	image_finish(&image);
 	return err;

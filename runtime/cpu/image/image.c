@@ -23,9 +23,10 @@ int image_fail(struct image_file *file, int err, const char *format, ...)
 int image_create(struct image_file *file, struct image *image, int64_t width, int64_t height)
 {
 	*image = (struct image){0};
-	if (width < 1 || height < 1 || width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE ||
-	    width * height > IMAGE_MAX_PIXELS)
+	if (width < 1 || height < 1)
 		return image_fail(file, -EINVAL, "an image of %" PRId64 " x %" PRId64 " pixels", width, height);
+	if (width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE || width * height > IMAGE_MAX_PIXELS)
+		return image_fail(file, -ENOTSUP, "an image of %" PRId64 " x %" PRId64 " pixels", width, height);
 	image->rgb = calloc((size_t)(width * height), 3);
 	if (!image->rgb)
 		return image_fail(file, -ENOMEM, "no memory for %" PRId64 " x %" PRId64 " pixels", width, height);

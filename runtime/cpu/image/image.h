@@ -34,7 +34,7 @@ struct image {
 };
 
 /*
- * Decode @file. 0; -EINVAL (damaged), -ENOTSUP (a form of the format, or a format that this build has no library for),
+ * Decode @file. 0; -EINVAL (damaged), -ENOTSUP (a form of the format, a format that this build has no library for, or an image beyond the limits),
  * -ENOMEM; file->error says which, and @image holds no memory then.
  */
 int image_decode_bmp(struct image_file *file, struct image *image);
@@ -45,7 +45,7 @@ int image_decode_pnm(struct image_file *file, struct image *image);
 int image_decode_tiff(struct image_file *file, struct image *image);
 int image_decode_webp(struct image_file *file, struct image *image);
 
-/* For decoders: memory for @width x @height pixels, all black. -EINVAL for a size beyond the limits, -ENOMEM. */
+/* For decoders: memory for @width x @height pixels, all black. -EINVAL for an empty one, -ENOTSUP for a size beyond the limits, -ENOMEM. */
 int image_create(struct image_file *file, struct image *image, int64_t width, int64_t height);
 void image_finish(struct image *image);
 /* For decoders: set file->error (printf) and return @err. */
