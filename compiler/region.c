@@ -260,8 +260,6 @@ static int compile_for(const struct graph *graph, const struct region *region, s
 	int err = -ENOSPC;
 
 	for (size_t i = 0; i < sizeof(eighths) / sizeof(eighths[0]) && err == -ENOSPC; i++) {
-		if (eighths[i] && build->target->tiles > 1)
-			continue; /* nothing stays anyway */
 		err = compile_with(graph, region, build, build->target->spad_bytes * (uint64_t)eighths[i] / 8);
 	}
 	return err;

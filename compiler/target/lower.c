@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <axl/axl_access.h>
+#include "compiler/target/cut.h"
 #include "compiler/target/lower_loop.h"
 #include "compiler/target/resident.h"
 
@@ -46,8 +47,9 @@ int lower_create(struct program *program, const struct graph *graph, enum lower_
 	if (!l)
 		return -ENOMEM;
 	l->tensors = calloc(graph->num_values + 1, sizeof(*l->tensors));
-	if (!l->tensors) {
-		free(l);
+	l->cuts = calloc(graph->num_values + 1, sizeof(*l->cuts));
+	if (!l->tensors || !l->cuts) {
+		lower_destroy(l);
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < graph->num_values; i++)
@@ -64,8 +66,10 @@ int lower_create(struct program *program, const struct graph *graph, enum lower_
 
 void lower_destroy(struct lower *lower)
 {
-	if (lower)
-		free(lower->tensors);
+	if (!lower)
+		return;
+	free(lower->tensors);
+	free(lower->cuts);
 	free(lower);
 }
 
@@ -170,6 +174,8 @@ struct dev_tensor *lower_tensor(struct lower *lower, const struct graph_value *v
 {
 	struct dev_tensor *tensor = &lower->tensors[value->id];
 
+	if (cut_find(lower, value) && cut_spill(lower, value))
+		return NULL;
 	if (tensor->rank >= 0)
 		return tensor;
 	if (value->constant && !make_constant(lower, value, tensor))
@@ -453,6 +459,21 @@ static int store_box(struct lower *lower, const struct dev_tensor *tensor, const
 	tensor_order(tensor, order);
 	count = gather_dims(tensor, box, view, order, dims);
 	return append_dma(lower, &insn, dims, count, box_place(tensor, box), view->place, view->tile);
+}
+
+int lower_load_view(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box,
+		    struct spad_view *view)
+{
+	int order[TENSOR_MAX_RANK];
+
+	tensor_order(tensor, order);
+	return load_box(lower, tensor, box, 0, order, 0, AXL_PIPE_LOAD, AXL_PURPOSE_ACTIVATION, view);
+}
+
+int lower_store_view(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box,
+		     const struct spad_view *view)
+{
+	return store_box(lower, tensor, box, view);
 }
 
 int lower_commit(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box,

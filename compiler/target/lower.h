@@ -65,7 +65,8 @@ struct lower {
 	struct dev_tensor *tensors;
 	size_t num_tensors;
 	struct resident resident;
-	char error[256]; /* names node and rule */
+	struct cut *cuts; /* by graph_value id; see cut.h */
+	char error[256];  /* names node and rule */
 };
 
 /*
@@ -94,8 +95,8 @@ int lower_create(struct program *program, const struct graph *graph, enum lower_
 		 struct lower **lower);
 void lower_destroy(struct lower *lower);
 
-/* The tensor of @value: of a constant it is made here (converted to the device's type, row-major, a WEIGHT buffer).
- * NULL: -ENOMEM. */
+/* The tensor of @value: of a constant it is made here (converted to the device's type, row-major, a WEIGHT buffer), of
+ * a cut value (cut.h) brought to memory. NULL: -ENOMEM. */
 struct dev_tensor *lower_tensor(struct lower *lower, const struct graph_value *value);
 /* A constant's contents, or NULL when @value is not constant. */
 const struct tensor *lower_constant(const struct graph_value *value);
@@ -140,6 +141,12 @@ int lower_fetch(struct lower *lower, const struct dev_tensor *tensor, const stru
 /* Store @view, whose dims equal @box's sizes, to @box of @tensor (converting to its type). */
 int lower_commit(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box,
 		 const struct spad_view *view);
+
+/* One transfer between @box of @tensor in memory and @view, a place in the scratchpad that is there already. */
+int lower_load_view(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box,
+		    struct spad_view *view);
+int lower_store_view(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box,
+		     const struct spad_view *view);
 
 /* A new dense scratchpad view of @type, dims in @order (NULL: as they are). */
 int lower_spad(struct lower *lower, unsigned int tile, enum axl_type type, int rank, const int64_t *dims,

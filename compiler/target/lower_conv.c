@@ -310,6 +310,63 @@ static void fuse_add(struct matrix_work *work, const struct graph_node *add, siz
 	post->out_type = add->outputs[0]->dtype == DTYPE_U8 ? AXL_TYPE_U8 : AXL_TYPE_S8;
 }
 
+/* ---- cut over tiles ---- */
+
+/* Positions of a part below which the array waits for weights, and how much more than its share a tile may have. */
+#define PART_MIN_POSITIONS 32
+
+static bool geometry_cuts(const struct geometry *geo, const struct target *target)
+{
+	struct cut_grid grid;
+	struct cut_box first;
+	int64_t part;
+
+	if (target->tiles < 2 || geo->spatial != 2 || geo->transposed)
+		return false;
+	grid = cut_grid(target, geo->out[1]);
+	first = cut_owned(grid, geo->out[0], geo->out[1], 0);
+	part = (first.h1 - first.h0) * (first.w1 - first.w0);
+	return part >= PART_MIN_POSITIONS && part * target->tiles * 3 <= geo->out[0] * geo->out[1] * 4;
+}
+
+bool lower_conv_reads_part(const struct graph_node *node, const struct graph_value *value, const struct target *target,
+			   enum lower_precision precision, unsigned int tile, struct cut_box *box)
+{
+	const struct conv_form *form = find_form(node);
+	struct geometry geo;
+	struct cut_box out;
+	char reason[64];
+
+	(void)precision;
+	if (!strcmp(node->op_type, "QLinearAdd") && node->outputs[0]->rank == 4) {
+		*box = cut_owned(cut_grid(target, value->dims[3]), value->dims[2], value->dims[3], tile);
+		return !memcmp(node->outputs[0]->dims, value->dims, 4 * sizeof(value->dims[0]));
+	}
+	if (!form || read_geometry(node, form, &geo, reason, sizeof(reason)) || !geometry_cuts(&geo, target))
+		return false;
+	out = cut_owned(cut_grid(target, geo.out[1]), geo.out[0], geo.out[1], tile);
+	*box = (struct cut_box){0};
+	if (input(node, form->residual) == value) {
+		*box = out;
+		return input(node, form->x) != value;
+	}
+	if (!cut_is_empty(out)) {
+		cut_window(out.h0, out.h1, geo.stride[0], (geo.kernel[0] - 1) * geo.dilation[0] + 1, geo.begin[0],
+			   geo.in[0], &box->h0, &box->h1);
+		cut_window(out.w0, out.w1, geo.stride[1], (geo.kernel[1] - 1) * geo.dilation[1] + 1, geo.begin[1],
+			   geo.in[1], &box->w0, &box->w1);
+	}
+	return true;
+}
+
+/* @value's tensor; where the node works in parts and the value is cut alike, it stays where it is. */
+static struct dev_tensor *part_or_whole(struct lower *lower, const struct graph_value *value, bool parts,
+					const struct cut **cut)
+{
+	*cut = parts ? cut_find(lower, value) : NULL;
+	return *cut ? &lower->tensors[value->id] : lower_tensor(lower, value);
+}
+
 static int conv_lower(struct lower *lower, struct graph_node *node)
 {
 	const struct conv_form *form = find_form(node);
@@ -319,6 +376,7 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	struct geometry geo;
 	struct dev_tensor *x, *y, *z = NULL;
 	size_t own = 0;
+	bool parts;
 	struct graph_node *add = fusible_add(lower, node, &own);
 	const struct graph_value *residual = add ? add->inputs[3 - own] : input(node, form->residual);
 	const struct tensor *w = input(node, form->w)->constant;
@@ -326,12 +384,16 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 
 	if (err)
 		return err;
-	x = lower_tensor(lower, input(node, form->x));
+	parts = geometry_cuts(&geo, lower->target);
+	x = part_or_whole(lower, input(node, form->x), parts, &work.x_cut);
 	if (residual)
-		z = lower_tensor(lower, residual);
+		z = part_or_whole(lower, residual, parts, &work.z_cut);
 	y = lower_output_resident(lower, (add ? add : node)->outputs[0], geo.spatial == 2 ? order : order_1d);
 	if (!x || !y || (residual && !z))
 		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
+	if (parts && cut_take(lower, (add ? add : node)->outputs[0]))
+		work.y_cut = cut_find(lower, (add ? add : node)->outputs[0]);
+	parts = work.x_cut || work.y_cut || work.z_cut;
 	work.x = image_view(x);
 	work.y = image_view(y);
 	if (z)
@@ -359,7 +421,7 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	if (err)
 		err = lower_fail(lower, node, err, "post-processing can not be expressed");
 	else
-		err = matrix_lower(lower, &work);
+		err = parts ? matrix_lower_parts(lower, &work) : matrix_lower(lower, &work);
 	matrix_tables_finish(&tables);
 	return err;
 }

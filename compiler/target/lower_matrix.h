@@ -6,6 +6,7 @@
 #ifndef COMPILER_TARGET_LOWER_MATRIX_H
 #define COMPILER_TARGET_LOWER_MATRIX_H
 
+#include "compiler/target/cut.h"
 #include "compiler/target/matrix_work.h"
 
 /* Tables that a matrix_work points to, owned here. */
@@ -39,6 +40,13 @@ int matrix_set_requantize(struct matrix_work *work, struct matrix_tables *tables
 /* Bias of oc elements (or one for all), times @factor for float ones. NULL: none. */
 int matrix_set_bias(struct matrix_work *work, struct matrix_tables *tables, const struct graph_value *bias,
 		    float factor);
+
+/*
+ * Does the convolution or addition @node, on a target of several tiles, take @value in parts (cut.h)? *box: the
+ * positions that @tile then reads of it.
+ */
+bool lower_conv_reads_part(const struct graph_node *node, const struct graph_value *value, const struct target *target,
+			   enum lower_precision precision, unsigned int tile, struct cut_box *box);
 
 /* The attributes activation and activation_params of Fused* operators; after the residual when there is one. */
 int matrix_activation_supported(const struct graph_node *node, char *reason, size_t size);

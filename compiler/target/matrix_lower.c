@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "compiler/target/cost.h"
-#include "compiler/target/matrix_work.h"
+#include "compiler/target/matrix_nest.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -37,23 +37,6 @@ static int64_t ceil_div(int64_t a, int64_t b)
 {
 	return (a + b - 1) / b;
 }
-
-/* The weight block of (output channels [n0, n0 + n), channels [k0, k0 + k) of each group) where it lies. */
-struct weight_block {
-	struct program_place tables; /* bias, then scale; buf 0 when it has neither */
-	struct program_place w;
-	uint32_t stride_k, stride_n;
-};
-
-/* What a run over the loop nest carries along. */
-struct nest {
-	struct lower *lower;
-	const struct matrix_work *work;
-	struct matrix_plan plan;
-	int64_t n_blocks, k_blocks;
-	struct weight_block *kept; /* by channel block, when weights are kept */
-	program_buf *packed;       /* WEIGHT buffers by block, shared between stripes and images */
-};
 
 void matrix_input_rows(const struct matrix_work *work, int64_t first, int64_t count, int64_t *row, int64_t *rows)
 {
@@ -222,7 +205,7 @@ static int fetch_dynamic(struct nest *nest, int64_t n0, int64_t n, int64_t k0, i
 	return 0;
 }
 
-static int fetch_block(struct nest *nest, int64_t nb, int64_t kb, unsigned int tile, uint8_t tiles,
+int matrix_fetch_block(struct nest *nest, int64_t nb, int64_t kb, unsigned int tile, uint8_t tiles,
 		       struct weight_block *block)
 {
 	const struct matrix_work *work = nest->work;
@@ -240,19 +223,6 @@ static int fetch_block(struct nest *nest, int64_t nb, int64_t kb, unsigned int t
 
 /* ---- instructions ---- */
 
-/* A chunk of output positions of one stripe, relative to the image. */
-struct chunk {
-	int64_t h0, h, w0, w;
-	int64_t n0, n;
-};
-
-/* The input rows of a stripe in the scratchpad: row 0 of @view is row @row of the image; channels from @c0 (depthwise).
- */
-struct stripe {
-	struct spad_view view;
-	int64_t row, rows, c0;
-};
-
 static struct axl_conv conv_insn(const struct matrix_work *work, const struct stripe *stripe, const struct chunk *chunk)
 {
 	struct axl_conv insn = {
@@ -263,7 +233,7 @@ static struct axl_conv conv_insn(const struct matrix_work *work, const struct st
 		.out_h = (uint16_t)chunk->h,
 		.out_w = (uint16_t)chunk->w,
 		.in_h = (uint16_t)stripe->rows,
-		.in_w = (uint16_t)work->iw,
+		.in_w = (uint16_t)stripe->cols,
 		.kernel_h = (uint8_t)work->kh,
 		.kernel_w = (uint8_t)work->kw,
 		.stride_h = (uint8_t)work->sh,
@@ -273,7 +243,7 @@ static struct axl_conv conv_insn(const struct matrix_work *work, const struct st
 		.in_dil_h = (uint8_t)work->in_dil_h,
 		.in_dil_w = (uint8_t)work->in_dil_w,
 		.pad_top = (int16_t)(work->pt - chunk->h0 * work->sh + stripe->row * work->in_dil_h),
-		.pad_left = (int16_t)(work->pl - chunk->w0 * work->sw),
+		.pad_left = (int16_t)(work->pl - chunk->w0 * work->sw + stripe->col * work->in_dil_w),
 		.a_type = (uint8_t)work->a_type,
 		.w_type = (uint8_t)work->w_type,
 		.a_zero = (int16_t)work->a_zero,
@@ -284,7 +254,7 @@ static struct axl_conv conv_insn(const struct matrix_work *work, const struct st
 }
 
 /* One CONV for each group that the block of output channels touches. */
-static int emit_convs(struct nest *nest, unsigned int tile, const struct stripe *stripe, const struct chunk *chunk,
+int matrix_emit_convs(struct nest *nest, unsigned int tile, const struct stripe *stripe, const struct chunk *chunk,
 		      int64_t kb, const struct weight_block *block, program_buf acc)
 {
 	const struct matrix_work *work = nest->work;
@@ -321,7 +291,7 @@ static int emit_convs(struct nest *nest, unsigned int tile, const struct stripe 
 	return 0;
 }
 
-static int emit_drain(struct nest *nest, unsigned int tile, int64_t image, const struct chunk *chunk,
+int matrix_emit_drain(struct nest *nest, unsigned int tile, int64_t image, const struct chunk *chunk,
 		      const struct weight_block *block, program_buf acc)
 {
 	const struct matrix_work *work = nest->work;
@@ -333,19 +303,25 @@ static int emit_drain(struct nest *nest, unsigned int tile, int64_t image, const
 	union axl_insn insn = {.drain = work->post};
 	struct program_place places[PROGRAM_MAX_PLACES] = {{acc, 0}};
 	struct spad_view out, residual;
-	int err;
+	struct cut_box here = {chunk->h0, chunk->h0 + chunk->h, chunk->w0, chunk->w0 + chunk->w};
+	int err = 0;
 
 	if (work->z.rank) {
-		err = lower_fetch(lower, &work->z, &box, tile, 0, insn.drain.res_type, order, 0, AXL_PIPE_LOAD,
-				  AXL_PURPOSE_ACTIVATION, &residual);
+		if (work->z_cut)
+			residual = cut_view(work->z_cut, &work->z, tile, image, here, chunk->n0, chunk->n);
+		else
+			err = lower_fetch(lower, &work->z, &box, tile, 0, insn.drain.res_type, order, 0, AXL_PIPE_LOAD,
+					  AXL_PURPOSE_ACTIVATION, &residual);
 		if (err)
 			return err;
 		places[4] = residual.place;
 		insn.drain.res_stride_h = (uint32_t)residual.stride[WORK_H];
 		insn.drain.res_stride_w = (uint32_t)residual.stride[WORK_W];
 	}
-	if (work->y_resident && work->y.type == (enum axl_type)insn.drain.out_type &&
-	    work->y.stride[WORK_C] == (int64_t)type_bytes(work->y.type))
+	if (work->y_cut)
+		out = cut_view(work->y_cut, &work->y, tile, image, here, chunk->n0, chunk->n);
+	else if (work->y_resident && work->y.type == (enum axl_type)insn.drain.out_type &&
+		 work->y.stride[WORK_C] == (int64_t)type_bytes(work->y.type))
 		err = lower_fetch(lower, &work->y, &box, tile, 0, work->y.type, order, 0, AXL_PIPE_LOAD,
 				  AXL_PURPOSE_ACTIVATION, &out); /* where it stays: the drain writes there */
 	else
@@ -367,7 +343,10 @@ static int emit_drain(struct nest *nest, unsigned int tile, int64_t image, const
 		places[3].offset += work->bias ? (uint64_t)chunk->n * 4 : 0;
 	}
 	err = lower_append(lower, tile, &insn, places);
-	return err ? err : lower_commit(lower, &work->y, &box, &out);
+	if (!err)
+		err = work->y_cut ? cut_commit(lower, work->y_cut, &work->y, tile, &box)
+				  : lower_commit(lower, &work->y, &box, &out);
+	return err;
 }
 
 /* All chunks of one stripe for one block of output channels. */
@@ -393,14 +372,14 @@ static int emit_block(struct nest *nest, unsigned int tile, int64_t image, const
 						  program_error(nest->lower->program));
 			for (int64_t kb = 0; kb < nest->k_blocks && !err; kb++) {
 				if (nest->k_blocks > 1)
-					err = fetch_block(nest, nb, kb, tile, 0, &streamed);
+					err = matrix_fetch_block(nest, nb, kb, tile, 0, &streamed);
 				if (!err)
-					err = emit_convs(nest, tile, stripe, &chunk, kb,
-							 nest->k_blocks > 1 ? &streamed : block, acc);
+					err = matrix_emit_convs(nest, tile, stripe, &chunk, kb,
+								nest->k_blocks > 1 ? &streamed : block, acc);
 			}
 			if (!err)
-				err = emit_drain(nest, tile, image, &chunk, nest->k_blocks > 1 ? &streamed : block,
-						 acc);
+				err = matrix_emit_drain(nest, tile, image, &chunk,
+							nest->k_blocks > 1 ? &streamed : block, acc);
 			if (err)
 				return err;
 		}
@@ -418,6 +397,8 @@ static int fetch_stripe(struct nest *nest, unsigned int tile, uint8_t tiles, int
 
 	matrix_input_rows(work, h0, rows, &stripe->row, &stripe->rows);
 	stripe->c0 = c0;
+	stripe->col = 0;
+	stripe->cols = work->iw;
 	box.start[WORK_H] = stripe->row;
 	box.size[WORK_H] = stripe->rows;
 	box.start[WORK_C] = c0;
@@ -435,7 +416,7 @@ static int get_block(struct nest *nest, int64_t nb, unsigned int tile, uint8_t t
 	*block = at;
 	if (nest->k_blocks > 1 || (nest->plan.keep_weights && at->w.buf))
 		return 0;
-	return fetch_block(nest, nb, 0, tile, tiles, at);
+	return matrix_fetch_block(nest, nb, 0, tile, tiles, at);
 }
 
 /* Tiles share the rows: every tile has a run of rows of its own, weights go to all of them at once. */

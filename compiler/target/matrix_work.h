@@ -10,6 +10,7 @@
 #ifndef COMPILER_TARGET_MATRIX_WORK_H
 #define COMPILER_TARGET_MATRIX_WORK_H
 
+#include "compiler/target/cut.h"
 #include "compiler/target/lower.h"
 
 /* Dimensions of x, y and z (struct dev_tensor of rank 4). */
@@ -35,6 +36,7 @@ struct work_weight {
  * @bias:      per output channel or NULL: f32, or s32 where the accumulators are s32
  * @scale:     per output channel or NULL (f32), applied after the bias
  * @x_resident, @y_resident, @z_resident: they lie in the scratchpad already and cost no transfer and no room
+ * @x_cut, @y_cut, @z_cut: how they are cut over tiles (cut.h), or NULL
  * @spad_taken: scratchpad that is not to be had
  * @post:      the DRAIN operands that do not depend on the tile: flags, activations, zero points, types
  */
@@ -52,6 +54,7 @@ struct matrix_work {
 	const void *bias;
 	const float *scale;
 	bool x_resident, y_resident, z_resident;
+	const struct cut *x_cut, *y_cut, *z_cut;
 	uint64_t spad_taken;
 	struct axl_drain post;
 };
@@ -73,6 +76,9 @@ struct matrix_plan {
 /* The best tiling for @target, or -ENOSPC. Pure. */
 int matrix_plan(const struct matrix_work *work, const struct target *target, struct matrix_plan *plan);
 int matrix_lower(struct lower *lower, const struct matrix_work *work);
+
+/* The same with the image cut over tiles by cut_grid(): what matrix_lower() does not know how to read or write. */
+int matrix_lower_parts(struct lower *lower, const struct matrix_work *work);
 
 /* First input row and number of rows that output rows [first, first + count) read (at least one). */
 void matrix_input_rows(const struct matrix_work *work, int64_t first, int64_t count, int64_t *row, int64_t *rows);

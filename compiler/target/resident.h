@@ -20,6 +20,8 @@
  * lowered.
  */
 bool resident_take(struct lower *lower, const struct graph_value *value, uint64_t bytes);
+/* The same for @bytes of each tile's scratchpad (cut.h), until node number @last has been lowered. */
+bool resident_hold(struct lower *lower, size_t last, uint64_t bytes);
 /* Node number @node of the graph, estimated at @cycles, has been lowered. True: nothing is resident, a YIELD may
  * follow. */
 bool resident_end_node(struct lower *lower, size_t node, uint64_t cycles);

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* See cut.h. */
+#include "compiler/target/cut.h"
+
+#include <string.h>
+
+#include <axl/axl_access.h>
+#include "compiler/target/lower_matrix.h"
+#include "compiler/target/resident.h"
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+enum { IMAGE_N, IMAGE_H, IMAGE_W, IMAGE_C };
+
+struct cut_grid cut_grid(const struct target *target, int64_t w)
+{
+	int64_t columns = 1;
+
+	/* As square as powers of two allow: the halo is shortest. */
+	while (w > columns && columns * columns * 4 <= target->tiles && target->tiles % (columns * 2) == 0)
+		columns *= 2;
+	return (struct cut_grid){target->tiles / columns, columns};
+}
+
+struct cut_box cut_owned(struct cut_grid grid, int64_t h, int64_t w, unsigned int tile)
+{
+	int64_t rows = (h + grid.rows - 1) / grid.rows, columns = (w + grid.columns - 1) / grid.columns;
+	int64_t row = tile / grid.columns, column = tile % grid.columns;
+
+	return (struct cut_box){MIN(row * rows, h), MIN((row + 1) * rows, h), MIN(column * columns, w),
+				MIN((column + 1) * columns, w)};
+}
+
+bool cut_is_empty(struct cut_box box)
+{
+	return box.h1 <= box.h0 || box.w1 <= box.w0;
+}
+
+static bool is_inside(struct cut_box inner, struct cut_box outer)
+{
+	return inner.h0 >= outer.h0 && inner.h1 <= outer.h1 && inner.w0 >= outer.w0 && inner.w1 <= outer.w1;
+}
+
+static struct cut_box intersect(struct cut_box a, struct cut_box b)
+{
+	return (struct cut_box){MAX(a.h0, b.h0), MIN(a.h1, b.h1), MAX(a.w0, b.w0), MIN(a.w1, b.w1)};
+}
+
+static struct cut_box span(struct cut_box a, struct cut_box b)
+{
+	if (cut_is_empty(b))
+		return a;
+	if (cut_is_empty(a))
+		return b;
+	return (struct cut_box){MIN(a.h0, b.h0), MAX(a.h1, b.h1), MIN(a.w0, b.w0), MAX(a.w1, b.w1)};
+}
+
+void cut_window(int64_t first, int64_t last, int64_t stride, int64_t span, int64_t pad, int64_t size, int64_t *lo,
+		int64_t *hi)
+{
+	*lo = MIN(MAX(first * stride - pad, 0), size - 1);
+	*hi = MAX(MIN((last - 1) * stride - pad + span, size), *lo + 1);
+}
+
+const struct cut *cut_find(const struct lower *lower, const struct graph_value *value)
+{
+	const struct cut *cut = value && lower->cuts ? &lower->cuts[value->id] : NULL;
+
+	return cut && cut->tiles ? cut : NULL;
+}
+
+/* ---- taking ---- */
+
+static size_t last_reader(const struct graph *graph, const struct graph_value *value)
+{
+	for (size_t n = graph->num_nodes; n-- > 0;)
+		for (size_t i = 0; i < value->num_uses; i++)
+			if (graph->nodes[n] == value->uses[i])
+				return n;
+	return 0;
+}
+
+/* Add what the readers need to the parts. Returns how many read parts; @cut->whole if not all do. */
+static size_t ask_readers(const struct lower *lower, const struct graph_value *value, struct cut *cut)
+{
+	size_t readers = 0;
+
+	for (size_t i = 0; i < value->num_uses; i++) {
+		struct cut_box box;
+		bool reads = value->uses[i]->region == value->producer->region;
+
+		for (unsigned int t = 0; t < cut->tiles && reads; t++) {
+			reads = lower_conv_reads_part(value->uses[i], value, lower->target, lower->precision, t, &box);
+			if (reads)
+				cut->parts[t].stored = span(cut->parts[t].stored, box);
+		}
+		readers += reads;
+		cut->whole |= !reads;
+	}
+	return readers;
+}
+
+bool cut_take(struct lower *lower, const struct graph_value *value)
+{
+	const struct dev_tensor *tensor = &lower->tensors[value->id];
+	struct cut_grid grid;
+	struct cut cut = {.tiles = lower->target->tiles};
+	uint64_t bytes = 0, position;
+
+	if (lower->target->tiles < 2 || value->rank != 4 || !value->num_uses || value->is_output ||
+	    program_buf_space(lower->program, tensor->place.buf) != PROGRAM_ARENA)
+		return false;
+	grid = cut_grid(lower->target, value->dims[3]);
+	for (unsigned int t = 0; t < cut.tiles; t++)
+		cut.parts[t].owned = cut.parts[t].stored = cut_owned(grid, value->dims[2], value->dims[3], t);
+	if (!ask_readers(lower, value, &cut))
+		return false;
+	position = (uint64_t)(value->dims[0] * value->dims[1]) * access_type_bytes(tensor->type);
+	for (unsigned int t = 0; t < cut.tiles; t++) {
+		struct cut_box box = cut.parts[t].stored;
+
+		cut.shared |= !is_inside(box, cut.parts[t].owned);
+		bytes = MAX(bytes, (uint64_t)((box.h1 - box.h0) * (box.w1 - box.w0)) * position);
+	}
+	if (!bytes || !resident_hold(lower, last_reader(lower->graph, value), bytes))
+		return false;
+	for (unsigned int t = 0; t < cut.tiles; t++) {
+		cut.parts[t].place.buf = program_spad(lower->program, t, bytes, value->name);
+		if (!cut.parts[t].place.buf)
+			return false;
+		program_pin(lower->program, cut.parts[t].place.buf);
+	}
+	lower->cuts[value->id] = cut;
+	return true;
+}
+
+/* ---- boxes ---- */
+
+struct spad_view cut_view(const struct cut *cut, const struct dev_tensor *image, unsigned int tile, int64_t n,
+			  struct cut_box box, int64_t c0, int64_t c)
+{
+	const struct cut_part *part = &cut->parts[tile];
+	int64_t size = access_type_bytes(image->type), pixel = size * image->dims[IMAGE_C];
+	int64_t row = pixel * (part->stored.w1 - part->stored.w0);
+	int64_t whole = row * (part->stored.h1 - part->stored.h0);
+	struct spad_view view = {
+		.place = part->place,
+		.rank = 4,
+		.dims = {1, box.h1 - box.h0, box.w1 - box.w0, c},
+		.stride = {whole, row, pixel, size},
+		.type = image->type,
+		.tile = tile,
+	};
+
+	view.place.offset += (uint64_t)(n * whole + (box.h0 - part->stored.h0) * row +
+					(box.w0 - part->stored.w0) * pixel + c0 * size);
+	return view;
+}
+
+static struct lower_box image_box(int64_t n, struct cut_box box, int64_t c0, int64_t c)
+{
+	return (struct lower_box){.start = {n, box.h0, box.w0, c0}, .size = {1, box.h1 - box.h0, box.w1 - box.w0, c}};
+}
+
+static int store(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, unsigned int tile,
+		 int64_t n, struct cut_box box, int64_t c0, int64_t c)
+{
+	struct spad_view view = cut_view(cut, image, tile, n, box, c0, c);
+	struct lower_box where = image_box(n, box, c0, c);
+
+	return lower_store_view(lower, image, &where, &view);
+}
+
+int cut_commit(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, unsigned int tile,
+	       const struct lower_box *box)
+{
+	struct cut_box made = {box->start[IMAGE_H], box->start[IMAGE_H] + box->size[IMAGE_H], box->start[IMAGE_W],
+			       box->start[IMAGE_W] + box->size[IMAGE_W]},
+		       wanted[AXL_MAX_TILES];
+	unsigned int count = 0;
+
+	if (cut->whole)
+		wanted[count++] = made;
+	for (unsigned int t = 0; t < cut->tiles && !cut->whole && cut->shared; t++) {
+		struct cut_box part = intersect(made, cut->parts[t].stored);
+		unsigned int kept = 0;
+		bool known = t == tile || cut_is_empty(part);
+
+		for (unsigned int i = 0; i < count && !known; i++)
+			known = is_inside(part, wanted[i]);
+		if (known)
+			continue;
+		for (unsigned int i = 0; i < count; i++)
+			if (!is_inside(wanted[i], part))
+				wanted[kept++] = wanted[i];
+		wanted[kept++] = part;
+		count = kept;
+	}
+	for (unsigned int i = 0; i < count; i++) {
+		int err = store(lower, cut, image, tile, box->start[IMAGE_N], wanted[i], box->start[IMAGE_C],
+				box->size[IMAGE_C]);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, int64_t n, int64_t c0,
+		 int64_t c)
+{
+	for (unsigned int t = 0; t < cut->tiles && cut->shared; t++) {
+		struct cut_box o = cut->parts[t].owned, s = cut->parts[t].stored;
+		struct cut_box halo[] = {{s.h0, o.h0, s.w0, s.w1},
+					 {o.h1, s.h1, s.w0, s.w1},
+					 {o.h0, o.h1, s.w0, o.w0},
+					 {o.h0, o.h1, o.w1, s.w1}};
+
+		if (cut_is_empty(o)) {
+			halo[0] = s;
+			halo[1] = halo[2] = halo[3] = o;
+		}
+		for (size_t i = 0; i < sizeof(halo) / sizeof(halo[0]); i++) {
+			struct spad_view view;
+			struct lower_box box = image_box(n, halo[i], c0, c);
+			int err;
+
+			if (cut_is_empty(halo[i]))
+				continue;
+			view = cut_view(cut, image, t, n, halo[i], c0, c);
+			err = lower_load_view(lower, image, &box, &view);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+int cut_spill(struct lower *lower, const struct graph_value *value)
+{
+	struct cut *cut = &lower->cuts[value->id];
+	const struct dev_tensor *tensor = &lower->tensors[value->id];
+	static const int from[] = {0, 2, 3, 1};
+	struct dev_tensor image = {.type = tensor->type, .rank = 4, .place = tensor->place};
+
+	for (int d = 0; d < 4; d++) {
+		image.dims[d] = tensor->dims[from[d]];
+		image.stride[d] = tensor->stride[from[d]];
+	}
+	for (unsigned int t = 0; t < cut->tiles && !cut->whole; t++)
+		for (int64_t n = 0; n < image.dims[IMAGE_N] && !cut_is_empty(cut->parts[t].owned); n++) {
+			int err = store(lower, cut, &image, t, n, cut->parts[t].owned, 0, image.dims[IMAGE_C]);
+
+			if (err)
+				return err;
+		}
+	cut->whole = true;
+	return 0;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cut tensors: images whose parts stay in the scratchpads of several tiles, from the node that makes them to the last
+ * that reads them. Every tile owns a rectangle of positions, all channels; producer and consumers cut alike, by one
+ * grid. What a consumer's window needs beyond its own rectangle (the halo) is stored to local memory by its owner and
+ * loaded by the others, block of channels by block, while the next block is computed.
+ *
+ *	+-------+---+-------+        owned: the tile's own positions, written by its drain
+ *	| tile 0    :tile 1 |        stored: with the halo that the readers of this tensor need
+ *	+ - - - - - + - - - +
+ *	| tile 2    :tile 3 |
+ *	+-----------+-------+
+ *
+ * A reader that knows nothing of it finds the tensor in memory: parts are stored as they are made where it is known
+ * beforehand (@whole), else when the reader asks (lower_tensor()).
+ */
+#ifndef COMPILER_TARGET_CUT_H
+#define COMPILER_TARGET_CUT_H
+
+#include "compiler/target/lower.h"
+
+/* Positions [h0, h1) x [w0, w1). */
+struct cut_box {
+	int64_t h0, h1, w0, w1;
+};
+
+/* Tiles are numbered row by row of the grid. */
+struct cut_grid {
+	int64_t rows, columns;
+};
+
+struct cut_part {
+	struct cut_box owned, stored;
+	struct program_place place; /* of stored's first element */
+};
+
+/*
+ * struct cut - a value that is cut
+ * @tiles:  0: it is not
+ * @shared: some tile stores more than it owns
+ * @whole:  memory gets all of it
+ */
+struct cut {
+	unsigned int tiles;
+	bool shared, whole;
+	struct cut_part parts[AXL_MAX_TILES];
+};
+
+/* The grid for images of width @w. */
+struct cut_grid cut_grid(const struct target *target, int64_t w);
+/* What @tile owns of an image of @h x @w; empty (h1 <= h0 or w1 <= w0) for some tiles of small images. */
+struct cut_box cut_owned(struct cut_grid grid, int64_t h, int64_t w, unsigned int tile);
+bool cut_is_empty(struct cut_box box);
+
+/* How @value is cut, or NULL. */
+const struct cut *cut_find(const struct lower *lower, const struct graph_value *value);
+/*
+ * Cut @value, an image [N][C][H][W] whose tensor lies in memory with channels innermost, if a reader gains by it and
+ * there is room. The caller is its producer and then writes parts.
+ */
+bool cut_take(struct lower *lower, const struct graph_value *value);
+
+/* Positions @box of image @n, channels [c0, c0 + c) in @tile. @image: the tensor as [N][H][W][C]. */
+struct spad_view cut_view(const struct cut *cut, const struct dev_tensor *image, unsigned int tile, int64_t n,
+			  struct cut_box box, int64_t c0, int64_t c);
+/* @box ([N][H][W][C]) of what @tile owns has been written: store what others, or readers from memory, need. */
+int cut_commit(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, unsigned int tile,
+	       const struct lower_box *box);
+/* All tiles have committed channels [c0, c0 + c) of image @n: bring the halos. */
+int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, int64_t n, int64_t c0,
+		 int64_t c);
+/* Have all of @value in memory for a reader that wants it there. */
+int cut_spill(struct lower *lower, const struct graph_value *value);
+
+/* The input rows (columns) that outputs [first, last) of a window read: [*lo, *hi), inside the image. */
+void cut_window(int64_t first, int64_t last, int64_t stride, int64_t span, int64_t pad, int64_t size, int64_t *lo,
+		int64_t *hi);
+
+#endif
