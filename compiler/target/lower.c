@@ -14,6 +14,7 @@
 
 #define DMA_DIMS 5
 #define PAD_MAX 65535
+#define WEIGHT_PIECE (16 << 10) /* bytes */
 
 int lower_fail(struct lower *lower, const struct graph_node *node, int err, const char *format, ...)
 {
@@ -459,6 +460,29 @@ static int store_box(struct lower *lower, const struct dev_tensor *tensor, const
 	tensor_order(tensor, order);
 	count = gather_dims(tensor, box, view, order, dims);
 	return append_dma(lower, &insn, dims, count, box_place(tensor, box), view->place, view->tile);
+}
+
+int lower_fetch_pieces(struct lower *lower, const struct dev_tensor *tensor, int64_t bytes, unsigned int tile,
+		       uint8_t tiles, struct spad_view *view)
+{
+	static const int order[] = {0};
+	struct spad_view part;
+	int err = 0;
+
+	*view = (struct spad_view){.rank = 1, .dims = {bytes}, .stride = {1}, .type = tensor->type};
+	tiles = tiles ? tiles : (uint8_t)(1u << tile);
+	view->place.buf = program_multicast(lower->program, tiles, (uint64_t)bytes, "weights");
+	if (!view->place.buf)
+		return lower_fail(lower, NULL, -ENOMEM, "%s", program_error(lower->program));
+	part = *view;
+	for (int64_t at = 0; at < bytes && !err; at += WEIGHT_PIECE) {
+		struct lower_box box = {.start = {at}, .size = {bytes - at < WEIGHT_PIECE ? bytes - at : WEIGHT_PIECE}};
+
+		part.dims[0] = box.size[0];
+		part.place.offset = (uint64_t)at;
+		err = load_box(lower, tensor, &box, tiles, order, 0, AXL_PIPE_WEIGHT, AXL_PURPOSE_WEIGHT, &part);
+	}
+	return err;
 }
 
 int lower_load_view(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box,

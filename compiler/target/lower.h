@@ -142,6 +142,14 @@ int lower_fetch(struct lower *lower, const struct dev_tensor *tensor, const stru
 int lower_commit(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box,
 		 const struct spad_view *view);
 
+/*
+ * Bring the first @bytes of the row of bytes @tensor to the tiles of @tiles, or @tile where that is 0, by tile 0's
+ * WEIGHT pipe, in pieces: memory serves whoever asked first, and a block of weights that is not needed yet would keep
+ * what others wait for. One pipe for all tiles, so that no more than its latency's worth is asked for at a time.
+ */
+int lower_fetch_pieces(struct lower *lower, const struct dev_tensor *tensor, int64_t bytes, unsigned int tile,
+		       uint8_t tiles, struct spad_view *view);
+
 /* One transfer between @box of @tensor in memory and @view, a place in the scratchpad that is there already. */
 int lower_load_view(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box,
 		    struct spad_view *view);

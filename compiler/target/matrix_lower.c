@@ -164,6 +164,7 @@ static int fetch_packed(struct nest *nest, int64_t index, int64_t n0, int64_t n,
 	size_t bytes = block_bytes(work, n, k);
 	struct dev_tensor image = {.type = AXL_TYPE_U8, .rank = 1, .dims = {(int64_t)bytes}, .stride = {1}};
 	struct lower_box box = {.size = {(int64_t)bytes}};
+	bool several = nest->lower->target->tiles > 1;
 	struct spad_view view;
 	int err;
 
@@ -173,8 +174,9 @@ static int fetch_packed(struct nest *nest, int64_t index, int64_t n0, int64_t n,
 		return lower_fail(nest->lower, work->node, -ENOMEM, "packing weights: %s",
 				  program_error(nest->lower->program));
 	image.place.buf = nest->packed[index];
-	err = lower_fetch(nest->lower, &image, &box, tile, tiles, AXL_TYPE_U8, NULL, 0, AXL_PIPE_WEIGHT,
-			  AXL_PURPOSE_WEIGHT, &view);
+	err = several ? lower_fetch_pieces(nest->lower, &image, (int64_t)bytes, tile, tiles, &view)
+		      : lower_fetch(nest->lower, &image, &box, tile, tiles, AXL_TYPE_U8, NULL, 0, AXL_PIPE_WEIGHT,
+				    AXL_PURPOSE_WEIGHT, &view);
 	if (err)
 		return err;
 	block->tables = view.place;
@@ -468,7 +470,7 @@ static int lower_by_channels(struct nest *nest, int64_t image)
 {
 	struct weight_block fetched;
 	const struct matrix_work *work = nest->work;
-	int64_t used = MIN(nest->lower->target->tiles, nest->n_blocks);
+	int64_t tiles = nest->lower->target->tiles, used = MIN(tiles, nest->n_blocks);
 	uint8_t mask = used > 1 ? (uint8_t)((1u << used) - 1) : 0;
 
 	for (int64_t h0 = 0; h0 < work->oh; h0 += nest->plan.rows) {
@@ -486,7 +488,8 @@ static int lower_by_channels(struct nest *nest, int64_t image)
 				err = fetch_stripe(nest, tile, 0, image, h0, rows, nb * nest->plan.n,
 						   MIN(nest->plan.n, work->oc - nb * nest->plan.n), &stripe);
 			if (!err)
-				err = get_block(nest, nb, tile, 0, &fetched, &block);
+				err = get_block(nest, nb, tile, (uint8_t)(tiles > 1 ? 1u << tile : 0), &fetched,
+						&block);
 			if (!err)
 				err = emit_block(nest, tile, image, &stripe, h0, rows, nb, block);
 		}

@@ -182,6 +182,23 @@ static struct space *space_of(struct ordering *order, const struct buffer *buffe
 	}
 }
 
+/* A transfer's bytes in memory: run by run, so that tiles that write interleaved rows do not wait for each other. */
+static int touch_memory(struct ordering *order, struct space *space, const struct axl_dma *dma, uint64_t base,
+			bool write, unsigned int lane, uint32_t position, uint32_t *needed)
+{
+	int64_t starts[ACCESS_MAX_RUNS];
+	size_t count;
+	uint64_t run = access_memory_runs(dma, starts, &count);
+	int err = 0;
+
+	for (size_t i = 0; i < count && run && !err; i++) {
+		uint64_t lo = base + (uint64_t)starts[i];
+
+		err = touch(order, space, lo, lo + run, write, lane, position, needed);
+	}
+	return err;
+}
+
 static int touch_all(struct ordering *order, const struct instruction *instruction, unsigned int lane,
 		     uint32_t position, uint32_t *needed)
 {
@@ -198,6 +215,14 @@ static int touch_all(struct ordering *order, const struct instruction *instructi
 
 			if (list[i].write != (pass == 1) || list[i].hi <= list[i].lo)
 				continue;
+			if (list[i].space == ACCESS_MEMORY && !(instruction->insn.dma.dma_flags & AXL_DMA_GATHER)) {
+				struct space *space = space_of(order, buffer, 0);
+
+				if (space && touch_memory(order, space, &instruction->insn.dma, base, list[i].write,
+							  lane, position, needed))
+					return -ENOMEM;
+				continue;
+			}
 			if (list[i].write && list[i].space == ACCESS_SPAD && is_multicast(instruction))
 				tiles = instruction->insn.dma.tiles;
 			for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {

@@ -256,15 +256,19 @@ static const struct {
 #undef AXL_PIPE_ANY
 };
 
-/* The space that a place may be in. */
-static bool place_fits(const struct buffer *buffer, const struct access *access, unsigned int tile, bool multicast)
+/* The space that a place may be in. @tiles: where a multicast LOAD writes, 0 for everything else. */
+static bool place_fits(const struct buffer *buffer, const struct access *access, unsigned int tile, uint8_t tiles)
 {
+	bool there = buffer->tiles >> tile & 1;
+
 	switch (access->space) {
 	case ACCESS_SPAD:
-		return (buffer->space == PROGRAM_SPAD || buffer->space == PROGRAM_MULTICAST) &&
-		       buffer->tiles >> tile & 1 && (buffer->space == PROGRAM_SPAD || !access->write || multicast);
+		if (access->write && tiles)
+			return buffer->space == PROGRAM_MULTICAST && !(tiles & ~buffer->tiles);
+		return there &&
+		       (buffer->space == PROGRAM_SPAD || (buffer->space == PROGRAM_MULTICAST && !access->write));
 	case ACCESS_ACC:
-		return buffer->space == PROGRAM_ACC && buffer->tiles >> tile & 1;
+		return buffer->space == PROGRAM_ACC && there;
 	default:
 		return buffer->space >= PROGRAM_WEIGHT && buffer->space <= PROGRAM_OUTPUT &&
 		       (!access->write || buffer->space == PROGRAM_ARENA || buffer->space == PROGRAM_OUTPUT);
@@ -285,7 +289,7 @@ static int check_places(struct program *program, const struct instruction *new, 
 			return program_fail(program, -EINVAL, "%s: operand %d has no buffer",
 					    opcodes[new->insn.header.opcode].name, list[i].place);
 		if (!place_fits(buffer, &list[i], new->tile,
-				new->insn.header.opcode == AXL_OP_LOAD &&new->insn.dma.tiles))
+				new->insn.header.opcode == AXL_OP_LOAD ? new->insn.dma.tiles : 0))
 			return program_fail(program, -EINVAL, "%s: operand %d may not be in buffer %s",
 					    opcodes[new->insn.header.opcode].name, list[i].place, buffer->name);
 		if (hi > lo && (lo < 0 || hi > (int64_t)buffer->bytes))

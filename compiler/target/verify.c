@@ -575,6 +575,23 @@ static int touch(struct verifier *v, struct space *space, uint64_t lo, uint64_t 
 	return 0;
 }
 
+/* What a transfer touches of memory at @base, run by run; its bounds have been checked. */
+static int touch_memory(struct verifier *v, const struct axl_dma *dma, uint64_t base, bool write, unsigned int lane,
+			uint32_t position, const struct operation *operation, const uint32_t *clock)
+{
+	int64_t starts[ACCESS_MAX_RUNS];
+	size_t count;
+	uint64_t run = access_memory_runs(dma, starts, &count);
+	int err = 0;
+
+	for (size_t i = 0; i < count && run && !err; i++) {
+		uint64_t lo = base + (uint64_t)starts[i];
+
+		err = touch(v, &v->memory[dma->base], lo, lo + run, write, lane, position, operation, clock, true);
+	}
+	return err;
+}
+
 static int touch_all(struct verifier *v, unsigned int lane, uint32_t position, const struct operation *operation,
 		     const union axl_insn *insn, const uint32_t *clock)
 {
@@ -593,6 +610,13 @@ static int touch_all(struct verifier *v, unsigned int lane, uint32_t position, c
 				continue;
 			if (list[i].space == ACCESS_MEMORY && !v->regions[insn->dma.base].writable)
 				continue; /* nobody writes it */
+			if (list[i].space == ACCESS_MEMORY && !(insn->dma.dma_flags & AXL_DMA_GATHER)) {
+				err = touch_memory(v, &insn->dma, operation->base + insn->dma.offset, list[i].write,
+						   lane, position, operation, clock);
+				if (err)
+					return err;
+				continue;
+			}
 			if (list[i].write && list[i].space == ACCESS_SPAD && insn->header.opcode == AXL_OP_LOAD &&
 			    insn->dma.tiles) {
 				for (unsigned int tile = 0; tile < v->header.num_tiles && !err; tile++)

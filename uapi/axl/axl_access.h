@@ -119,6 +119,63 @@ static inline size_t dma_accesses(const struct axl_dma *dma, struct access *list
 	return count;
 }
 
+/* Runs of bytes into which access_memory_runs() takes a transfer apart, at most. */
+#define ACCESS_MAX_RUNS 64
+
+/*
+ * The bytes of memory that a transfer touches, more closely than its bounding range: *@count runs of @return bytes each, run i at
+ * starts[i] relative to the operand's address. What would be too many runs is joined, the nearest ones first. Two transfers whose
+ * rows or channels interleave share no byte, and here that shows.
+ */
+static inline uint64_t access_memory_runs(const struct axl_dma *dma, int64_t *starts, size_t *count)
+{
+	struct {
+		int64_t count, stride;
+	} dims[5];
+	int64_t run = access_type_bytes(dma->mem_type), total = 1;
+	int num = 0, first = 0;
+
+	starts[0] = 0;
+	*count = 1;
+	for (int d = 0; d < 5; d++) {
+		uint32_t end = dma->hi[d] && dma->hi[d] < dma->dims[d] ? dma->hi[d] : dma->dims[d];
+		int64_t valid = (int64_t)end - dma->lo[d], stride = dma->mem_stride[d];
+		int at = num;
+
+		if (valid < 1)
+			return 0;
+		if (valid == 1)
+			continue;
+		if (stride < 0) { /* counted from its other end */
+			starts[0] += (valid - 1) * stride;
+			stride = -stride;
+		}
+		for (; at > 0 && dims[at - 1].stride > stride; at--)
+			dims[at] = dims[at - 1];
+		dims[at].count = valid;
+		dims[at].stride = stride;
+		num++;
+	}
+	for (; first < num && dims[first].stride <= run; first++)
+		run += (dims[first].count - 1) * dims[first].stride;
+	for (int d = first; d < num; d++)
+		total = total > ACCESS_MAX_RUNS ? total : total * dims[d].count;
+	for (; total > ACCESS_MAX_RUNS; first++) {
+		run += (dims[first].count - 1) * dims[first].stride;
+		total = 1;
+		for (int d = first + 1; d < num; d++)
+			total = total > ACCESS_MAX_RUNS ? total : total * dims[d].count;
+	}
+	for (int d = first; d < num; d++) {
+		size_t have = *count;
+
+		for (int64_t i = 1; i < dims[d].count; i++)
+			for (size_t k = 0; k < have; k++)
+				starts[(*count)++] = starts[k] + i * dims[d].stride;
+	}
+	return (uint64_t)run;
+}
+
 static inline size_t conv_accesses(const struct axl_conv *conv, struct access *list)
 {
 	int64_t taps = (int64_t)conv->kernel_h * conv->kernel_w;
