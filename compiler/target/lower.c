@@ -469,9 +469,10 @@ int lower_fetch_pieces(struct lower *lower, const struct dev_tensor *tensor, int
 	struct spad_view part;
 	int err = 0;
 
-	*view = (struct spad_view){.rank = 1, .dims = {bytes}, .stride = {1}, .type = tensor->type};
-	tiles = tiles ? tiles : (uint8_t)(1u << tile);
-	view->place.buf = program_multicast(lower->program, tiles, (uint64_t)bytes, "weights");
+	*view = (struct spad_view){
+		.rank = 1, .dims = {bytes}, .stride = {1}, .type = tensor->type, .tile = tiles ? 0 : tile};
+	view->place.buf = tiles ? program_multicast(lower->program, tiles, (uint64_t)bytes, "weights")
+				: program_spad(lower->program, tile, (uint64_t)bytes, "weights");
 	if (!view->place.buf)
 		return lower_fail(lower, NULL, -ENOMEM, "%s", program_error(lower->program));
 	part = *view;

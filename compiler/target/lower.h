@@ -143,9 +143,9 @@ int lower_commit(struct lower *lower, const struct dev_tensor *tensor, const str
 		 const struct spad_view *view);
 
 /*
- * Bring the first @bytes of the row of bytes @tensor to the tiles of @tiles, or @tile where that is 0, by tile 0's
- * WEIGHT pipe, in pieces: memory serves whoever asked first, and a block of weights that is not needed yet would keep
- * what others wait for. One pipe for all tiles, so that no more than its latency's worth is asked for at a time.
+ * Bring the first @bytes of the row of bytes @tensor to the tiles of @tiles by tile 0's WEIGHT pipe, or where that is 0
+ * to @tile by its own, in pieces: memory serves whoever asked first, and a large block of weights that is not needed yet
+ * would keep what others wait for.
  */
 int lower_fetch_pieces(struct lower *lower, const struct dev_tensor *tensor, int64_t bytes, unsigned int tile,
 		       uint8_t tiles, struct spad_view *view);
