@@ -25,8 +25,16 @@ static size_t next_matrix(const struct axl_trace_record *records, size_t num_rec
 	return i;
 }
 
-static void one_tile(const struct axl_trace_record *records, size_t num_records, unsigned int tile, uint32_t first,
-		     uint32_t count, struct accel_node_stats *nodes)
+static void give(const struct axl_trace_record *record, uint64_t cycles, uint32_t first, uint32_t count,
+		 struct accel_node_stats *nodes)
+{
+	if (record->tag >= first && record->tag - first < count)
+		nodes[record->tag - first].cycles += cycles;
+}
+
+/* Cycles in which an instruction ran. */
+static void busy_cycles(const struct axl_trace_record *records, size_t num_records, unsigned int tile, uint32_t first,
+			uint32_t count, struct accel_node_stats *nodes)
 {
 	uint64_t reached = 0; /* cycles before it are given */
 	size_t matrix = 0;
@@ -52,18 +60,46 @@ static void one_tile(const struct axl_trace_record *records, size_t num_records,
 				mine += reached - at;
 			}
 		}
-		if (record->tag >= first && record->tag - first < count)
-			nodes[record->tag - first].cycles += mine;
+		give(record, mine, first, count, nodes);
 	}
 }
 
-void runtime_node_cycles(const struct axl_trace_record *records, size_t num_records, unsigned int tiles, uint32_t first,
-			 uint32_t count, struct accel_node_stats *nodes)
+/* Cycles in which none ran: whoever began after them waited for something; behind the tile's last, for @last of all tiles. */
+static void idle_cycles(const struct axl_trace_record *records, size_t num_records, unsigned int tile, uint64_t cycles,
+			const struct axl_trace_record *last, uint32_t first, uint32_t count,
+			struct accel_node_stats *nodes)
 {
+	uint64_t covered = 0;
+
+	for (size_t i = 0; i < num_records; i++) {
+		if (records[i].tile != tile)
+			continue;
+		if (records[i].begin > covered)
+			give(&records[i], records[i].begin - covered, first, count, nodes);
+		covered = max(covered, records[i].end);
+	}
+	if (cycles > covered)
+		give(last, cycles - covered, first, count, nodes);
+}
+
+void runtime_node_cycles(const struct axl_trace_record *records, size_t num_records, unsigned int tiles,
+			 uint64_t cycles, uint32_t first, uint32_t count, struct accel_node_stats *nodes)
+{
+	const struct axl_trace_record *last = records;
+	uint64_t given = 0, sum = 0;
+
 	for (uint32_t n = 0; n < count; n++)
 		nodes[n].cycles = 0;
-	for (unsigned int tile = 0; tile < tiles; tile++)
-		one_tile(records, num_records, tile, first, count, nodes);
-	for (uint32_t n = 0; n < count; n++)
-		nodes[n].cycles = (nodes[n].cycles + tiles - 1) / tiles;
+	for (size_t i = 0; i < num_records; i++)
+		last = records[i].end > last->end ? &records[i] : last;
+	for (unsigned int tile = 0; tile < tiles && num_records; tile++) {
+		busy_cycles(records, num_records, tile, first, count, nodes);
+		idle_cycles(records, num_records, tile, cycles, last, first, count, nodes);
+	}
+	/* Tile-cycles to cycles: what one node's division leaves, the next one gets. */
+	for (uint32_t n = 0; n < count; n++) {
+		sum += nodes[n].cycles;
+		nodes[n].cycles = sum / tiles - given;
+		given += nodes[n].cycles;
+	}
 }

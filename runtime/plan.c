@@ -404,7 +404,7 @@ static int run_device_region(struct plan *plan, uint32_t index, char *error, siz
 		stats->local_bytes += exec.bytes[i][0];
 		stats->host_bytes += exec.bytes[i][1];
 	}
-	runtime_node_cycles(trace, num_trace, axm->model->tiles, region->first_node, region->num_nodes,
+	runtime_node_cycles(trace, num_trace, axm->model->tiles, stats->cycles, region->first_node, region->num_nodes,
 			    &plan->node_stats[region->first_node]);
 	runtime_trace_device(plan->host.trace, axm, start, now_ns(), stats->cycles, trace, num_trace);
 	return 0;

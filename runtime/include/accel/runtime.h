@@ -151,7 +151,7 @@ int accel_session_run_values(struct accel_session *session, const struct accel_v
 /*
  * Figures of the last run. Arrays belong to the session and stay until the next run.
  * Nodes: @cycles of the device, each given to one node: on each tile to the one on the matrix unit, else to the one whose
- * instruction is the oldest; over the tiles the mean, rounded up. They add up to no more than the region's (and the rounding).
+ * instruction is the oldest, else to the one that waits; over the tiles the mean. They add up to the region's.
  * @cpu_ns on the CPU.
  */
 struct accel_node_stats {
