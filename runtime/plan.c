@@ -15,6 +15,7 @@
 #include "runtime/cpu/op.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/fail.h"
+#include "runtime/ledger.h"
 #include "runtime/memory_plan.h"
 #include "runtime/node_cycles.h"
 #include "runtime/plan.h"
@@ -36,6 +37,7 @@ struct cpu_node {
  * @strings:  memory of the elements of string constants and attributes, one piece each
  * @nodes:    by node id, those of bodies too; kernel NULL for device nodes
  * @programs: by region; NULL for CPU regions
+ * @roofline, @ledger: of all device regions; the ledger is the last run's
  */
 struct plan {
 	struct plan_host host;
@@ -50,6 +52,8 @@ struct plan {
 	struct accel_region_stats *region_stats;
 	struct accel_node_stats *node_stats;
 	struct accel_run_stats stats;
+	struct roofline roofline;
+	struct ledger ledger;
 };
 
 static uint64_t now_ns(void)
@@ -261,13 +265,12 @@ static void describe_nodes(struct plan *plan)
 	plan->stats.regions = plan->region_stats;
 	plan->stats.nodes = plan->node_stats;
 	if (plan->host.device) {
-		struct roofline roofline;
 		static const double share[] = {[AXM_F32] = 0.125, [AXM_F16] = 0.5, [AXM_BF16] = 0.5, [AXM_INT8] = 1};
 
 		plan->stats.peak_macs =
 			(double)AXL_ARRAY_K * AXL_ARRAY_N * axm->model->tiles * share[axm->model->precision];
-		roofline_of_package(axm, &roofline);
-		plan->stats.roofline_cycles = roofline_cycles(&roofline, NULL);
+		roofline_of_package(axm, &plan->roofline);
+		plan->stats.roofline_cycles = roofline_cycles(&plan->roofline, NULL);
 	}
 }
 
@@ -406,6 +409,15 @@ static int run_device_region(struct plan *plan, uint32_t index, char *error, siz
 	}
 	runtime_node_cycles(trace, num_trace, axm->model->tiles, stats->cycles, region->first_node, region->num_nodes,
 			    &plan->node_stats[region->first_node]);
+	if (num_trace && !exec.trace_dropped) {
+		enum roofline_bound bound;
+
+		roofline_cycles(&plan->roofline, &bound);
+		if (ledger_add(&plan->ledger, trace, num_trace, &exec, axm->model->tiles, stats->cycles, bound))
+			return fail(error, size, -ENOMEM, "region %u: out of memory for the ledger", index);
+	} else {
+		plan->stats.has_ledger = false;
+	}
 	runtime_trace_device(plan->host.trace, axm, start, now_ns(), stats->cycles, trace, num_trace);
 	return 0;
 }
@@ -426,6 +438,8 @@ int plan_run(struct plan *plan, const struct tensor *inputs, char *error, size_t
 		plan->node_stats[n].cycles = plan->node_stats[n].cpu_ns = 0;
 	runtime_trace_reset(plan->host.trace);
 	plan->stats.cycles = 0;
+	memset(&plan->ledger, 0, sizeof(plan->ledger));
+	plan->stats.has_ledger = plan->host.device && axm->model->tiles;
 	for (uint32_t r = 0; r < axm->num_regions && !err; r++) {
 		const struct axm_region *region = &axm->regions[r];
 		uint64_t begin = now_ns();
@@ -435,6 +449,8 @@ int plan_run(struct plan *plan, const struct tensor *inputs, char *error, size_t
 		plan->region_stats[r].ns = now_ns() - begin;
 		plan->stats.cycles += region->device ? plan->region_stats[r].cycles : 0;
 	}
+	if (plan->stats.has_ledger)
+		ledger_causes(&plan->ledger, &plan->roofline, axm->model->tiles, plan->stats.causes);
 	plan->stats.ns = now_ns() - start;
 	return err;
 }

@@ -191,6 +191,30 @@ static void write_totals(const struct report *report, struct json *json)
 	json_number(json, "traffic", share((double)bytes, (double)total->bytes));
 }
 
+/* The gap between R and the cycles, by cause; the shares add up to 1. */
+static void write_ledger(const struct report *report, struct json *json)
+{
+	const struct accel_run_stats *stats = &report->stats;
+	double gap = (double)stats->cycles - stats->roofline_cycles;
+
+	if (!stats->num_nodes || !stats->has_ledger)
+		return;
+	json_object(json, "ledger");
+	json_number(json, "gap", gap);
+	json_array(json, "causes");
+	for (int cause = 0; cause < ACCEL_NUM_CAUSES; cause++) {
+		if (stats->causes[cause] == 0)
+			continue;
+		json_object(json, NULL);
+		json_text(json, "cause", accel_cause_name((enum accel_cause)cause));
+		json_number(json, "cycles", stats->causes[cause]);
+		json_number(json, "share", share(stats->causes[cause], gap));
+		json_close(json);
+	}
+	json_close(json);
+	json_close(json);
+}
+
 static void write_node(const struct report *report, uint32_t node, struct json *json)
 {
 	const struct axm *axm = report->axm;
@@ -235,6 +259,7 @@ static int write_json(const struct report *report, FILE *file)
 	json_text(&json, "model", report->options->model);
 	json_text(&json, "precision", report->options->precision);
 	write_totals(report, &json);
+	write_ledger(report, &json);
 	json_array(&json, "nodes");
 	for (uint32_t n = 0; n < report->axm->num_region_nodes; n++)
 		write_node(report, n, &json);

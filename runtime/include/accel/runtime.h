@@ -174,6 +174,38 @@ struct accel_region_stats {
 	uint64_t estimate;		  /* the compiler's, cycles */
 };
 
+/*
+ * Why a run takes longer than its roofline: cycles above it, by cause.
+ *	PADDING	  rows, columns or positions of the array that layers leave empty, weights slower than the array
+ *	FILL	  the array's start-up			BANK	   the array waits for scratchpad banks
+ *	MATRIX	  the array works alone (only where another unit bounds the network)
+ *	DRAIN, VECTOR  nothing else computes		DRAM	   compulsory bytes move, nothing computes
+ *	SPILL	  bytes beyond the compulsory ones	LATENCY	   transfers are under way, none moves data
+ *	TLB	  of that time, page walks		BALANCE	   a tile has nothing to do while another has
+ *	SEMAPHORE nothing runs: signals on their way, first and last instructions
+ */
+enum accel_cause {
+	ACCEL_CAUSE_PADDING,
+	ACCEL_CAUSE_FILL,
+	ACCEL_CAUSE_BANK,
+	ACCEL_CAUSE_MATRIX,
+	ACCEL_CAUSE_DRAIN,
+	ACCEL_CAUSE_VECTOR,
+	ACCEL_CAUSE_DRAM,
+	ACCEL_CAUSE_SPILL,
+	ACCEL_CAUSE_LATENCY,
+	ACCEL_CAUSE_TLB,
+	ACCEL_CAUSE_BALANCE,
+	ACCEL_CAUSE_SEMAPHORE,
+	ACCEL_NUM_CAUSES
+};
+
+/* "padding" …; "unknown" for what is none. */
+const char *accel_cause_name(enum accel_cause cause);
+
+/*
+ * @has_ledger: the run was traced, and no record of the trace was lost; then @causes add up to @cycles - @roofline_cycles
+ */
 struct accel_run_stats {
 	size_t num_regions, num_nodes;
 	const struct accel_region_stats *regions;
@@ -183,6 +215,8 @@ struct accel_run_stats {
 	uint64_t ns;
 	uint64_t compilations; /* of this session so far: 1, and one for each new set of sizes; 0 for an .axm file */
 	double roofline_cycles; /* below which no program of this target gets: compiler/report/roofline.h; 0 without a device */
+	bool has_ledger;
+	double causes[ACCEL_NUM_CAUSES];
 	double peak_macs; /* of the device, per cycle, at the model's precision; 0 without a device */
 };
 int accel_session_stats(const struct accel_session *session, struct accel_run_stats *stats);
