@@ -7,32 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_op(const struct graph_node *node, const char *op_type)
-{
-	return node && !strcmp(node->op_type, op_type);
-}
-
-/* @value is read once, by a node, and is no output. */
-static struct graph_node *only_reader(const struct graph_value *value)
-{
-	return value->num_uses == 1 && !value->is_output ? value->uses[0] : NULL;
-}
+#include "compiler/fuse/pattern.h"
+#include "compiler/fuse/transformer.h"
 
 static bool is_conv(const struct graph_node *node)
 {
 	return node && (is_op(node, "Conv") || is_op(node, "FusedConv"));
-}
-
-/* "a, b": where a fused node came from. */
-static void join_origins(struct graph *graph, struct graph_node *into, const struct graph_node *from)
-{
-	char text[512];
-	const char *joined;
-
-	snprintf(text, sizeof(text), "%.250s, %.250s", into->origin, from->origin);
-	joined = graph_intern(graph, text);
-	if (joined)
-		into->origin = joined;
 }
 
 static void rename_op(struct graph *graph, struct graph_node *node, const char *domain, const char *op_type)
@@ -44,26 +24,6 @@ static void rename_op(struct graph *graph, struct graph_node *node, const char *
 		node->domain = space;
 		node->opset = *domain ? 1 : node->opset;
 	}
-}
-
-/* Let @node write what @last wrote, and drop @last. */
-static int take_output(struct graph *graph, struct graph_node *node, struct graph_node *last)
-{
-	struct graph_value *from = node->outputs[0], *to = last->outputs[0];
-
-	for (size_t i = 0; i < last->num_inputs; i++)
-		if (last->inputs[i] == from) {
-			int err = graph_set_input(last, i, NULL);
-
-			if (err)
-				return err;
-		}
-	last->num_outputs = 0;
-	node->outputs[0] = to;
-	to->producer = node;
-	from->producer = NULL;
-	join_origins(graph, node, last);
-	return graph_remove_node(graph, last);
 }
 
 /* ---- batch normalization into the convolution before it ---- */
@@ -184,18 +144,6 @@ static int fuse_batchnorm(struct graph *graph)
 }
 
 /* ---- residual additions ---- */
-
-static bool same_shape(const struct graph_value *a, const struct graph_value *b)
-{
-	return graph_value_is_static(a) && a->rank == b->rank && a->dtype == b->dtype &&
-	       !memcmp(a->dims, b->dims, (size_t)a->rank * sizeof(a->dims[0]));
-}
-
-/* Is @value computed without the help of @node? Then it may become an input of it. */
-static bool before(const struct graph_value *value, const struct graph_node *node)
-{
-	return !value->producer || value->producer->id < node->id;
-}
 
 static int fuse_residual(struct graph *graph)
 {
@@ -406,6 +354,13 @@ static int fuse_scale(struct graph *graph)
 }
 
 const struct fuse_pass fuse_passes[] = {
-	{"batchnorm", fuse_batchnorm},   {"scale", fuse_scale}, {"residual", fuse_residual},
-	{"activation", fuse_activation}, {NULL, NULL},
+	{"batchnorm", fuse_batchnorm},
+	{"scale", fuse_scale},
+	{"residual", fuse_residual},
+	{"activation", fuse_activation},
+	{"layernorm", fuse_layer_norm},
+	{"gelu", fuse_gelu},
+	{"attention", fuse_attention},
+	{"linear", fuse_linear},
+	{NULL, NULL},
 };

@@ -177,6 +177,7 @@ static const struct {
 	{"AveragePool", infer_pool},
 	{"Gemm", infer_gemm},
 	{"FusedGemm", infer_gemm},
+	{"Linear", infer_matmul},
 	{"MatMul", infer_matmul},
 	{"Relu", infer_same},
 	{"Cast", infer_cast},

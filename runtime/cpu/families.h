@@ -30,6 +30,7 @@
 	X(gemm)              \
 	X(image_decoder)     \
 	X(indexing)          \
+	X(linear)            \
 	X(loss)              \
 	X(ml_feature)        \
 	X(ml_label)          \
