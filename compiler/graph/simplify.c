@@ -122,10 +122,24 @@ static const struct {
 	{"Conv", 1, true},         {"FusedConv", 1, true}, {"ConvTranspose", 1, true},  {"QLinearConv", 3, true},
 	{"ConvInteger", 1, true},  {"Gemm", 1, false},     {"FusedGemm", 1, false},     {"MatMul", 1, false},
 	{"FusedMatMul", 1, false}, {"QGemm", 3, false},    {"QLinearMatMul", 3, false}, {"MatMulInteger", 1, false},
+	{"Linear", 1, false},      {"QLinear", 3, false},
 };
+
+/* Both products of every head: a score for each query and key, and the weighted sum of the values. */
+static uint64_t attention_macs(const struct graph_node *node)
+{
+	const struct graph_value *q = node->inputs[0], *k = node->inputs[1], *y = node->outputs[0];
+
+	if (!graph_value_is_static(q) || !graph_value_is_static(k) || !graph_value_is_static(y))
+		return 0;
+	/* Keys are the axis before the last, whether the heads are in a row or apart. */
+	return (uint64_t)((dims_count(q->rank, q->dims) + dims_count(y->rank, y->dims)) * k->dims[k->rank - 2]);
+}
 
 uint64_t graph_node_macs(const struct graph_node *node)
 {
+	if (!strcmp(node->op_type, "Attention") && !*node->domain)
+		return attention_macs(node);
 	for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++) {
 		const struct graph_value *x, *w, *y = node->outputs[0];
 		struct op_node op = graph_op_node(node);

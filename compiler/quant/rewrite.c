@@ -143,6 +143,22 @@ static struct twin *twin_of(struct rewrite *rw, struct graph_node *before, struc
 	return twin;
 }
 
+/* A float operator reads a value that is only computed in 8 bits: compute the float form too. */
+static void need_float(struct rewrite *rw, struct graph_node *before, struct graph_value *value)
+{
+	struct twin *twin = value ? twin_slot(rw, value) : NULL;
+	struct graph_value *plain;
+
+	if (!twin || !twin->quantized || twin->is_float)
+		return;
+	plain = new_value(rw, value, DTYPE_F32);
+	add_node(rw, before, "", "DequantizeLinear", 13, 3,
+		 (struct graph_value *[]){twin->quantized, twin->scale, twin->zero}, plain);
+	if (plain)
+		rw->failed |= graph_replace_value(rw->graph, value, plain) != 0;
+	twin->is_float = true;
+}
+
 /* Let @node's output be computed in 8 bits: its twin, with the range of @range_of. */
 static struct twin *output_twin(struct rewrite *rw, struct graph_value *output, const struct graph_value *range_of)
 {
@@ -325,6 +341,69 @@ static bool rewrite_gemm(struct rewrite *rw, struct graph_node *node)
 	return true;
 }
 
+/* Is it read by Linears only, as their rows? Then integers are what they want. */
+static bool read_by_linears(const struct graph_value *value)
+{
+	for (size_t i = 0; i < value->num_uses; i++)
+		if (strcmp(value->uses[i]->op_type, "Linear") || value->uses[i]->inputs[0] != value ||
+		    (value->uses[i]->num_inputs > 3 && value->uses[i]->inputs[3] == value))
+			return false;
+	return value->num_uses && !value->is_output;
+}
+
+/*
+ * axl Linear becomes QLinear: integers in, and out where only other Linears read them; else floats, in which sums of
+ * residuals, normalizations and attention go on. The residual stays float.
+ */
+static bool rewrite_linear(struct rewrite *rw, struct graph_node *node)
+{
+	struct graph_value *inputs[10] = {0}, *out = node->outputs[0];
+	bool has_bias = node->num_inputs > 2 && node->inputs[2], integers = read_by_linears(out);
+	const struct attr *activation;
+	struct op_node op = graph_op_node(node);
+	struct graph_node *linear;
+	const struct tensor *w;
+	struct twin *x, *y;
+	float *scales;
+
+	if (!constant_float(node, 1) || (has_bias && !constant_float(node, 2)) || !quantizable(rw, node->inputs[0]) ||
+	    (integers && !quantizable(rw, out)))
+		return false;
+	w = node->inputs[1]->constant;
+	scales = malloc((size_t)w->dims[1] * sizeof(*scales));
+	if (!scales) {
+		rw->failed = true;
+		return true;
+	}
+	x = twin_of(rw, node, node->inputs[0]);
+	inputs[0] = x->quantized;
+	inputs[1] = x->scale;
+	inputs[2] = x->zero;
+	inputs[3] = quantize_weights(rw, w, w->dims[1], w->dims[0], 1, w->dims[1], scales);
+	inputs[4] = add_constant(rw, DTYPE_F32, 1, &w->dims[1], scales);
+	inputs[5] = scalar_s8(rw, 0);
+	inputs[6] = has_bias ? quantize_bias(rw, node->inputs[2]->constant, w->dims[1], x->scale_value, scales, 1) : NULL;
+	free(scales);
+	if (node->num_inputs > 3 && node->inputs[3]) {
+		need_float(rw, node, node->inputs[3]);
+		inputs[7] = node->inputs[3];
+	}
+	if (integers) {
+		y = output_twin(rw, out, out);
+		inputs[8] = y->scale;
+		inputs[9] = y->zero;
+		out = y->quantized;
+	}
+	linear = add_node(rw, node, "axl", "QLinear", 1, integers ? 10 : 8, inputs, out);
+	activation = op_attr(&op, "activation");
+	if (linear && activation)
+		rw->failed |= graph_node_set_string(rw->graph, linear, "activation",
+						    graph_intern(rw->graph, activation->s.data)) != 0;
+	if (linear && !integers) /* it writes what @node wrote */
+		node->num_outputs = 0;
+	return true;
+}
+
 /* The single Relu that reads @value, or NULL. */
 static struct graph_node *following_relu(const struct graph_value *value)
 {
@@ -441,7 +520,8 @@ static const struct {
 } rules[] = {
 	{"Conv", rewrite_conv},           {"FusedConv", rewrite_conv},
 	{"Gemm", rewrite_gemm},           {"FusedGemm", rewrite_gemm},
-	{"MatMul", rewrite_gemm},         {"Add", rewrite_binary},
+	{"MatMul", rewrite_gemm},         {"Linear", rewrite_linear},
+	{"Add", rewrite_binary},
 	{"Mul", rewrite_binary},          {"GlobalAveragePool", rewrite_average},
 	{"Concat", rewrite_concat},       {"MaxPool", rewrite_moving},
 	{"Reshape", rewrite_moving},      {"Flatten", rewrite_moving},
@@ -452,22 +532,6 @@ static const struct {
 };
 
 /* ---- the walk ---- */
-
-/* A float operator reads a value that is only computed in 8 bits: compute the float form too. */
-static void need_float(struct rewrite *rw, struct graph_node *before, struct graph_value *value)
-{
-	struct twin *twin = value ? twin_slot(rw, value) : NULL;
-	struct graph_value *plain;
-
-	if (!twin || !twin->quantized || twin->is_float)
-		return;
-	plain = new_value(rw, value, DTYPE_F32);
-	add_node(rw, before, "", "DequantizeLinear", 13, 3,
-		 (struct graph_value *[]){twin->quantized, twin->scale, twin->zero}, plain);
-	if (plain)
-		rw->failed |= graph_replace_value(rw->graph, value, plain) != 0;
-	twin->is_float = true;
-}
 
 static void rewrite_node(struct rewrite *rw, struct graph_node *node)
 {

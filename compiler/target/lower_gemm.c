@@ -11,6 +11,7 @@
 
 #include "compiler/target/lower_matrix.h"
 #include "compiler/target/matrix_work.h"
+#include "compiler/target/resident.h"
 
 /* Where a node keeps what the lowering needs: indices of inputs, -1 where it has none. */
 struct gemm_form {
@@ -18,7 +19,8 @@ struct gemm_form {
 	const char *op_type;
 	int a, b, c;
 	int a_scale, a_zero, b_scale, b_zero, y_scale, y_zero;
-	bool gemm; /* 2-D with C, alpha, beta; else batched */
+	bool gemm;    /* 2-D with C, alpha, beta; else batched */
+	int residual; /* 0: it has none */
 };
 
 static const struct gemm_form forms[] = {
@@ -29,6 +31,8 @@ static const struct gemm_form forms[] = {
 	{"com.microsoft", "FusedGemm", 0, 1, 2, -1, -1, -1, -1, -1, -1, true},
 	{"com.microsoft", "FusedMatMul", 0, 1, -1, -1, -1, -1, -1, -1, -1, false},
 	{"com.microsoft", "QGemm", 0, 3, 6, 1, 2, 4, 5, 7, 8, true},
+	{"axl", "Linear", 0, 1, 2, -1, -1, -1, -1, -1, -1, false, 3},
+	{"axl", "QLinear", 0, 3, 6, 1, 2, 4, 5, 8, 9, false, 7},
 };
 
 /* The product as loops: batch dimensions, then M x K by K x N; strides of A in bytes, those of B by kind of operand. */
@@ -51,6 +55,12 @@ static const struct gemm_form *find_form(const struct graph_node *node)
 static const struct graph_value *input(const struct graph_node *node, int index)
 {
 	return index >= 0 && (size_t)index < node->num_inputs ? node->inputs[index] : NULL;
+}
+
+/* What is added behind the activation, or NULL. */
+static const struct graph_value *residual_of(const struct graph_node *node, const struct gemm_form *form)
+{
+	return form->residual ? input(node, form->residual) : NULL;
 }
 
 static int refuse(char *reason, size_t size, const char *text)
@@ -128,6 +138,10 @@ static int gemm_supports(const struct graph_node *node, const struct target *tar
 		return refuse(reason, size, "zero points differ between rows or columns");
 	if (form->a_scale >= 0 && tensor_count(input(node, form->a_scale)->constant) != 1)
 		return refuse(reason, size, "a scale for each row of A");
+	if (form->residual && ((c && !bias_like(c, product.n)) || a->rank < 2 || b->rank != 2))
+		return refuse(reason, size, "a bias that is computed at run time, or operands that are no rows and a matrix");
+	if (residual_of(node, form) && residual_of(node, form)->dtype != DTYPE_F32)
+		return refuse(reason, size, "a residual that is not float32");
 	if (c && !bias_like(c, product.n) && (integer || product.beta != 1.0f || product.alpha != 1.0f))
 		return refuse(reason, size, "a matrix C with alpha or beta other than 1, or with integers");
 	return matrix_activation_supported(node, reason, size);
@@ -187,19 +201,24 @@ static int64_t constant_offset(const struct product *product, const struct tenso
 	return offset;
 }
 
+static bool evenly_spaced(const struct dev_tensor *tensor, int d)
+{
+	return tensor->stride[d] == tensor->stride[d + 1] * tensor->dims[d + 1];
+}
+
 /*
  * One weight matrix for all batches and A's rows evenly spaced over them: one tall product instead of many.
  */
 static void collapse_batches(struct product *product, const struct dev_tensor *a, const struct dev_tensor *y,
-			     bool b_is_matrix)
+			     const struct dev_tensor *c, bool b_is_matrix)
 {
 	int64_t total = 1;
 
-	if (!b_is_matrix || product->trans_a || a->rank < 3 || a->rank != y->rank)
+	if (!b_is_matrix || product->trans_a || a->rank < 3 || a->rank != y->rank || (c && c->rank != y->rank))
 		return;
 	for (int d = 0; d < product->batch_rank; d++) {
-		if (a->dims[d] != product->batch[d] || a->stride[d] != a->stride[d + 1] * a->dims[d + 1] ||
-		    y->stride[d] != y->stride[d + 1] * y->dims[d + 1])
+		if (a->dims[d] != product->batch[d] || !evenly_spaced(a, d) || !evenly_spaced(y, d) ||
+		    (c && !evenly_spaced(c, d)))
 			return;
 		total *= product->batch[d];
 	}
@@ -232,13 +251,14 @@ static void set_weight(struct matrix_work *work, const struct product *product, 
 	work->dynamic = matrix;
 }
 
-/* C as a residual: broadcast to [M][N]. */
-static struct dev_tensor residual_view(const struct dev_tensor *c, int64_t m, int64_t n)
+/* C of batch @index as a residual: broadcast to [M][N]. */
+static struct dev_tensor residual_view(const struct product *product, const struct dev_tensor *c, int64_t index)
 {
+	uint64_t offset = c->rank > 2 ? batch_offset(product, c, 2, index) : 0;
 	int64_t row = c->rank > 1 && c->dims[c->rank - 2] != 1 ? c->stride[c->rank - 2] : 0;
 	int64_t col = c->rank > 0 && c->dims[c->rank - 1] != 1 ? c->stride[c->rank - 1] : 0;
 
-	return rows_view(c, 0, m, row, n, col);
+	return rows_view(c, offset, product->m, row, product->n, col);
 }
 
 static int set_post(struct lower *lower, struct matrix_work *work, struct matrix_tables *tables,
@@ -249,7 +269,11 @@ static int set_post(struct lower *lower, struct matrix_work *work, struct matrix
 
 	if (err)
 		return err;
-	if (y_scale)
+	if (form->residual && form->a_scale >= 0)
+		err = matrix_set_rescale(work, tables, input(node, form->a_scale), input(node, form->a_zero),
+					 input(node, form->b_scale), input(node, form->b_zero), y_scale,
+					 input(node, form->y_zero));
+	else if (y_scale)
 		err = matrix_set_requantize(work, tables, input(node, form->a_scale), input(node, form->a_zero),
 					    input(node, form->b_scale), input(node, form->b_zero), y_scale,
 					    input(node, form->y_zero));
@@ -257,7 +281,7 @@ static int set_post(struct lower *lower, struct matrix_work *work, struct matrix
 		err = -ENOTSUP;
 	else
 		matrix_set_zeros(work, input(node, form->a_zero), input(node, form->b_zero));
-	if (!err && c && !work->z.rank)
+	if (!err && c && (form->residual || !work->z.rank))
 		err = matrix_set_bias(work, tables, c, product->beta / product->alpha);
 	if (!err && product->alpha != 1.0f) {
 		if (work->scale) {
@@ -268,13 +292,14 @@ static int set_post(struct lower *lower, struct matrix_work *work, struct matrix
 			work->post.dr_flags |= AXL_DR_SCALE_IMM;
 		}
 	}
-	return err ? err : matrix_set_activation(work, node, work->z.rank != 0);
+	/* Of a form with a residual the activation comes before it, of Gemm with a matrix C behind. */
+	return err ? err : matrix_set_activation(work, node, work->z.rank != 0 && !form->residual);
 }
 
 static int gemm_lower(struct lower *lower, struct graph_node *node)
 {
 	const struct gemm_form *form = find_form(node);
-	const struct graph_value *c_value = input(node, form->c);
+	const struct graph_value *c_value = input(node, form->c), *residual = residual_of(node, form);
 	const struct tensor *constant = input(node, form->b)->constant;
 	struct dev_tensor *a, *b = NULL, *y, *c = NULL;
 	struct product product;
@@ -290,10 +315,12 @@ static int gemm_lower(struct lower *lower, struct graph_node *node)
 		b = lower_tensor(lower, input(node, form->b));
 	if (c_value && !bias_like(c_value, product.n))
 		c = lower_tensor(lower, c_value);
-	y = lower_output(lower, node->outputs[0], NULL);
-	if (!a || (!constant && !b) || !y)
+	if (residual)
+		c = lower_tensor(lower, residual);
+	y = lower_output_resident(lower, node->outputs[0], NULL);
+	if (!a || (!constant && !b) || !y || (residual && !c))
 		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
-	collapse_batches(&product, a, y, constant ? constant->rank == 2 : b->rank <= 2);
+	collapse_batches(&product, a, y, residual ? c : NULL, constant ? constant->rank == 2 : b->rank <= 2);
 	a_row = a->rank == 1 ? 0 : a->stride[a->rank - (product.trans_a ? 1 : 2)];
 	a_col = a->rank == 1 ? a->stride[0] : a->stride[a->rank - (product.trans_a ? 2 : 1)];
 	y_col = input(node, form->b)->rank == 1 ? 0 : y->stride[y->rank - 1];
@@ -327,7 +354,11 @@ static int gemm_lower(struct lower *lower, struct graph_node *node)
 				   a_col);
 		work.y = rows_view(y, batch_offset(&product, y, y_trailing, i), product.m, y_row, product.n, y_col);
 		if (c)
-			work.z = residual_view(c, product.m, product.n);
+			work.z = residual_view(&product, c, i);
+		work.x_resident = tensor_is_resident(lower, a);
+		work.y_resident = tensor_is_resident(lower, y);
+		work.z_resident = c && tensor_is_resident(lower, c);
+		work.spad_taken = lower->resident.bytes;
 		set_weight(&work, &product, constant, b, i, &matrix);
 		err = set_post(lower, &work, &tables, node, form, &product);
 		if (err)
@@ -381,5 +412,7 @@ const struct lower_op lower_ops_gemm[] = {
 	{"com.microsoft", "FusedGemm", gemm_supports, gemm_lower, gemm_estimate},
 	{"com.microsoft", "FusedMatMul", gemm_supports, gemm_lower, gemm_estimate},
 	{"com.microsoft", "QGemm", gemm_supports, gemm_lower, gemm_estimate},
+	{"axl", "Linear", gemm_supports, gemm_lower, gemm_estimate},
+	{"axl", "QLinear", gemm_supports, gemm_lower, gemm_estimate},
 	{NULL, NULL, NULL, NULL, NULL},
 };

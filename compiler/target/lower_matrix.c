@@ -101,6 +101,32 @@ int matrix_set_requantize(struct matrix_work *work, struct matrix_tables *tables
 	return 0;
 }
 
+int matrix_set_rescale(struct matrix_work *work, struct matrix_tables *tables, const struct graph_value *x_scale,
+		       const struct graph_value *x_zero, const struct graph_value *w_scale,
+		       const struct graph_value *w_zero, const struct graph_value *y_scale,
+		       const struct graph_value *y_zero)
+{
+	float sx = (float)tensor_get_f64(x_scale->constant, 0);
+	int64_t count = tensor_count(w_scale->constant);
+
+	if (count != 1 && count != work->oc)
+		return -EINVAL;
+	matrix_set_zeros(work, x_zero, w_zero);
+	tables->scale = malloc((size_t)work->oc * sizeof(float));
+	if (!tables->scale)
+		return -ENOMEM;
+	for (int64_t i = 0; i < work->oc; i++)
+		tables->scale[i] = sx * (float)tensor_get_f64(w_scale->constant, count == 1 ? 0 : i);
+	work->scale = tables->scale;
+	work->post.dr_flags |= AXL_DR_SCALE;
+	if (y_scale) {
+		work->post.dr_flags |= AXL_DR_OUT_SCALE;
+		work->post.out_scale = float_bits((float)tensor_get_f64(y_scale->constant, 0));
+		work->post.out_zero = (int16_t)zero_of(y_zero);
+	}
+	return 0;
+}
+
 int matrix_set_bias(struct matrix_work *work, struct matrix_tables *tables, const struct graph_value *bias,
 		    float factor)
 {
@@ -140,6 +166,7 @@ static const struct {
 	{"Sigmoid", AXL_ACT_SIGMOID, 0, 0},
 	{"Tanh", AXL_ACT_TANH, 0, 0},
 	{"Gelu", AXL_ACT_GELU, 0, 0},
+	{"FastGelu", AXL_ACT_GELU_TANH, 0, 0},
 	{"Elu", AXL_ACT_ELU, 1, 0},
 	{"Softplus", AXL_ACT_SOFTPLUS, 0, 0},
 	{"Swish", AXL_ACT_SILU, 0, 0},

@@ -37,6 +37,15 @@ int matrix_set_requantize(struct matrix_work *work, struct matrix_tables *tables
 			  const struct graph_value *w_zero, const struct graph_value *y_scale,
 			  const struct graph_value *y_zero);
 
+/*
+ * The same of axl QLinear (runtime/cpu/linear.c): the product goes back to floats, acc * (x_scale * w_scale[oc]), and after
+ * activation and residual into integers again where there is @y_scale.
+ */
+int matrix_set_rescale(struct matrix_work *work, struct matrix_tables *tables, const struct graph_value *x_scale,
+		       const struct graph_value *x_zero, const struct graph_value *w_scale,
+		       const struct graph_value *w_zero, const struct graph_value *y_scale,
+		       const struct graph_value *y_zero);
+
 /* Bias of oc elements (or one for all), times @factor for float ones. NULL: none. */
 int matrix_set_bias(struct matrix_work *work, struct matrix_tables *tables, const struct graph_value *bias,
 		    float factor);
