@@ -487,6 +487,9 @@ static bool rewrite_moving(struct rewrite *rw, struct graph_node *node)
 	if (!quantizable(rw, node->inputs[0]) || !quantizable(rw, node->outputs[0]) || node->num_inputs > 8 ||
 	    node->num_outputs != 1)
 		return false;
+	/* What is not in integers yet moves as it is: a mask, say, which would only lose. */
+	if (!twin_slot(rw, node->inputs[0])->quantized)
+		return false;
 	x = twin_of(rw, node, node->inputs[0]);
 	y = twin_slot(rw, node->outputs[0]);
 	*y = (struct twin){
