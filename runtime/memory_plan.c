@@ -27,11 +27,14 @@ struct block {
 /*
  * struct planner
  * @block_of: by value: its block, or AXM_NO_ID
+ * @within:   by value: where it begins in its block
+ * @whole_of: by value: the value that it is joined into (Concat), of which it begins @part_at bytes behind the start, or AXM_NO_ID
  * @order:    blocks by size; @placed: those that have their place, by offset
  */
 struct planner {
 	const struct axm *axm;
-	uint32_t *block_of;
+	uint32_t *block_of, *whole_of;
+	uint64_t *within, *part_at;
 	struct block *blocks, **order, **placed;
 	uint32_t num_blocks;
 };
@@ -61,6 +64,84 @@ uint64_t memory_plan_value_bytes(const struct axm_value *value)
 	return ((uint64_t)count * element + MEMORY_PLAN_ALIGNMENT - 1) / MEMORY_PLAN_ALIGNMENT * MEMORY_PLAN_ALIGNMENT;
 }
 
+/* ---- Concat: its inputs are written where its output will be ---- */
+
+/* Whether the inputs of Concat lie one behind the other in its output: no dimension before the axis is larger than 1. */
+static bool joins_whole_pieces(const struct axm *axm, const struct axm_node *node)
+{
+	const struct axm_value *out;
+	int64_t axis = 1; /* the default of the versions that have one */
+
+	if (*axm_string(axm, node->domain) || strcmp(axm_string(axm, node->op_type), "Concat") ||
+	    node->num_outputs != 1 || axm->ids[node->outputs_first] == AXM_NO_ID)
+		return false;
+	out = &axm->values[axm->ids[node->outputs_first]];
+	for (uint32_t i = 0; i < node->num_attrs; i++)
+		if (!strcmp(axm_string(axm, axm->attrs[node->attrs_first + i].name), "axis"))
+			axis = axm->attrs[node->attrs_first + i].i;
+	if (axis < 0)
+		axis += out->rank;
+	if (!memory_plan_value_bytes(out) || axis < 0 || axis >= (int64_t)out->rank)
+		return false;
+	for (int64_t d = 0; d < axis; d++)
+		if (out->dims[d] != 1)
+			return false;
+	return true;
+}
+
+/* Bytes of the value itself, without what aligns the next. */
+static uint64_t exact_bytes(const struct axm_value *value)
+{
+	return (uint64_t)dims_count((int)value->rank, value->dims) * dtype_size((enum dtype)value->dtype);
+}
+
+/*
+ * A value can be part of one whole only, and must fill its piece exactly: others' bytes follow. The first whole that wants
+ * it gets it; the kernel copies the others.
+ */
+static void join_parts(struct planner *p, const struct axm_node *node)
+{
+	const struct axm *axm = p->axm;
+	uint32_t whole = axm->ids[node->outputs_first];
+	uint64_t at = 0, end = exact_bytes(&axm->values[whole]);
+
+	for (uint32_t i = 0; i < node->num_inputs; i++) {
+		uint32_t id = axm->ids[node->inputs_first + i];
+		const struct axm_value *part;
+		uint64_t bytes;
+
+		if (id == AXM_NO_ID)
+			return;
+		part = &axm->values[id];
+		for (uint32_t d = 0; d < part->rank; d++)
+			if (part->dims[d] < 0)
+				return;
+		bytes = exact_bytes(part);
+		if (bytes > end - at)
+			return;
+		if (at % MEMORY_PLAN_ALIGNMENT == 0 && bytes == memory_plan_value_bytes(part) &&
+		    p->whole_of[id] == AXM_NO_ID) {
+			p->whole_of[id] = whole;
+			p->part_at[id] = at;
+		}
+		at += bytes;
+	}
+}
+
+/* In the order of execution: a whole is never a part of what it is made of. */
+static void find_parts(struct planner *p)
+{
+	for (uint32_t r = 0; r < p->axm->num_regions; r++) {
+		const struct axm_region *region = &p->axm->regions[r];
+
+		for (uint32_t n = 0; n < region->num_nodes && !region->device; n++)
+			if (joins_whole_pieces(p->axm, &p->axm->nodes[region->first_node + n]))
+				join_parts(p, &p->axm->nodes[region->first_node + n]);
+	}
+}
+
+/* ---- lives ---- */
+
 /* The kernels of these skip the copy when their output lies where their input does. */
 static bool passes_through(const struct axm *axm, const struct axm_node *node)
 {
@@ -77,17 +158,26 @@ static bool passes_through(const struct axm *axm, const struct axm_node *node)
 /* @node: the CPU node that writes it; NULL for a device region. */
 static void write_value(struct planner *p, const struct axm_node *node, uint32_t step, uint32_t id)
 {
-	uint64_t size = memory_plan_value_bytes(&p->axm->values[id]);
-	uint32_t source = passes_through(p->axm, node) ? p->axm->ids[node->inputs_first] : AXM_NO_ID;
+	uint32_t source = passes_through(p->axm, node) ? p->axm->ids[node->inputs_first] : AXM_NO_ID, whole = id;
+	uint64_t size = memory_plan_value_bytes(&p->axm->values[id]), within = 0;
 
 	if (!size || p->block_of[id] != AXM_NO_ID)
 		return;
-	if (source != AXM_NO_ID && p->block_of[source] != AXM_NO_ID &&
+	for (; p->whole_of[whole] != AXM_NO_ID; whole = p->whole_of[whole])
+		within += p->part_at[whole];
+	if (whole == id && source != AXM_NO_ID && p->block_of[source] != AXM_NO_ID &&
 	    memory_plan_value_bytes(&p->axm->values[source]) == size) {
 		p->block_of[id] = p->block_of[source];
+		p->within[id] = p->within[source];
 	} else {
-		p->block_of[id] = p->num_blocks;
-		p->blocks[p->num_blocks++] = (struct block){.size = size, .first = step};
+		/* The first part that is written begins the life of the whole. */
+		if (p->block_of[whole] == AXM_NO_ID) {
+			p->block_of[whole] = p->num_blocks;
+			p->blocks[p->num_blocks++] =
+				(struct block){.size = memory_plan_value_bytes(&p->axm->values[whole]), .first = step};
+		}
+		p->block_of[id] = p->block_of[whole];
+		p->within[id] = within;
 	}
 	p->blocks[p->block_of[id]].last = step;
 }
@@ -191,20 +281,31 @@ int memory_plan_make(const struct axm *axm, struct memory_plan *plan)
 	p.blocks = calloc(count, sizeof(*p.blocks));
 	p.order = calloc(count, sizeof(struct block *));
 	p.placed = calloc(count, sizeof(struct block *));
-	if (!plan->offsets || !p.block_of || !p.blocks || !p.order || !p.placed)
+	p.whole_of = malloc(count * sizeof(*p.whole_of));
+	p.within = calloc(count, sizeof(*p.within));
+	p.part_at = calloc(count, sizeof(*p.part_at));
+	if (!plan->offsets || !p.block_of || !p.blocks || !p.order || !p.placed || !p.whole_of || !p.within ||
+	    !p.part_at)
 		goto out_free;
 	memset(p.block_of, 0xff, count * sizeof(*p.block_of)); /* AXM_NO_ID */
-	if (!has_bodies(axm))
+	memset(p.whole_of, 0xff, count * sizeof(*p.whole_of));
+	if (!has_bodies(axm)) {
+		find_parts(&p);
 		find_lives(&p);
+	}
 	plan->bytes = place_blocks(&p);
 	for (uint32_t i = 0; i < axm->num_values; i++)
-		plan->offsets[i] = p.block_of[i] == AXM_NO_ID ? MEMORY_PLAN_NONE : p.blocks[p.block_of[i]].offset;
+		plan->offsets[i] =
+			p.block_of[i] == AXM_NO_ID ? MEMORY_PLAN_NONE : p.blocks[p.block_of[i]].offset + p.within[i];
 	err = 0;
 out_free:
 	free(p.block_of);
 	free(p.blocks);
 	free(p.order);
 	free(p.placed);
+	free(p.whole_of);
+	free(p.within);
+	free(p.part_at);
 	return err;
 }
 

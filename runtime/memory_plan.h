@@ -4,6 +4,8 @@
  *
  * A value lives from the node that writes it to the last that reads it; a device region counts as one step. Reshape and
  * its kin write what they read: their output is put where their input is, and nothing has to be copied.
+ * What Concat joins is written where the joined value will be, when its inputs lie there one behind the other; the memory of the
+ * whole is then taken from the first of its parts on.
  */
 #ifndef RUNTIME_MEMORY_PLAN_H
 #define RUNTIME_MEMORY_PLAN_H
