@@ -12,6 +12,7 @@
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/depthwise_tile.h"
 #include "runtime/cpu/parallel.h"
+#include "runtime/cpu/plane_rows.h"
 #include "runtime/cpu/scratch.h"
 
 /* ---- the layout ---- */
@@ -172,15 +173,6 @@ static void load_row(const struct depthwise *d, enum dtype dtype, const void *ro
 	}
 }
 
-/* @rows rows of @n floats from one pitch to another. */
-CPU_CLONES static void copy_rows(int64_t rows, int64_t n, const float *restrict from, int64_t from_pitch,
-				 float *restrict to, int64_t to_pitch)
-{
-	for (int64_t r = 0; r < rows; r++, from += from_pitch, to += to_pitch)
-		for (int64_t i = 0; i < n; i++)
-			to[i] = from[i];
-}
-
 /* With stride 1 there is one part, and the image lies in it as it is: what is not cropped is one rectangle. */
 static void load_rectangle(const struct depthwise *d, const float *plane, float *memory)
 {
@@ -196,9 +188,34 @@ static void load_rectangle(const struct depthwise *d, const float *plane, float 
 	for (int64_t z = first[0]; z < last[0]; z++) {
 		int64_t line = (z + w->pad_lo[0]) * d->sizes[1] + first[1] + w->pad_lo[1];
 
-		copy_rows(last[1] - first[1], last[2] - first[2],
-			  plane + (z * w->in[1] + first[1]) * w->in[2] + first[2], w->in[2],
-			  memory + line * d->sizes[2] + first[2] + w->pad_lo[2], d->sizes[2]);
+		plane_rows_copy(last[1] - first[1], last[2] - first[2],
+				plane + (z * w->in[1] + first[1]) * w->in[2] + first[2], w->in[2],
+				memory + line * d->sizes[2] + first[2] + w->pad_lo[2], d->sizes[2]);
+	}
+}
+
+static int64_t within(int64_t value, int64_t least, int64_t most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
+/* Two-dimensional images with stride 2 both ways, nothing cropped before the first pixel: a row is parted in one pass. */
+static void load_parted(const struct depthwise *d, const float *plane, float *memory)
+{
+	const struct window *w = d->window;
+	int64_t pad = w->pad_lo[2], pitch = d->sizes[2];
+	/* Input column c lies in part (c + pad) % 2 at (c + pad) / 2: where columns 0 and 1 do, those behind them follow. */
+	int64_t even_at = pad % 2 * d->part + pad / 2, odd_at = (pad + 1) % 2 * d->part + (pad + 1) / 2;
+	int64_t evens = within((w->in[2] + 1) / 2, 0, pitch - pad / 2);
+	int64_t odds = within(w->in[2] / 2, 0, pitch - (pad + 1) / 2);
+
+	for (int64_t first = 0; first < 2; first++) {
+		int64_t y = first + w->pad_lo[1], line = y / 2;
+		int64_t rows = within((w->in[1] - first + 1) / 2, 0, d->sizes[1] - line);
+		float *part = memory + y % 2 * 2 * d->part + line * pitch;
+
+		plane_rows_part(rows, evens, odds, plane + first * w->in[2], 2 * w->in[2], part + even_at,
+				part + odd_at, pitch);
 	}
 }
 
@@ -209,6 +226,11 @@ void depthwise_load(const struct depthwise *d, enum dtype dtype, const void *pla
 
 	if (dtype == DTYPE_F32 && w->stride[0] * w->stride[1] * w->stride[2] == 1) {
 		load_rectangle(d, plane, memory);
+		return;
+	}
+	if (dtype == DTYPE_F32 && w->in[0] == 1 && w->stride[0] == 1 && !w->pad_lo[0] && w->stride[1] == 2 &&
+	    w->stride[2] == 2 && w->pad_lo[1] >= 0 && w->pad_lo[2] >= 0) {
+		load_parted(d, plane, memory);
 		return;
 	}
 	for (int64_t iz = 0; iz < w->in[0]; iz++)
@@ -257,9 +279,11 @@ static void run_taps(const struct tap_group *g, int64_t n, const float *image, f
 }
 
 /*
- * How outputs are computed: a plane without gaps in one run; wide rows one by one, where they belong; narrow rows as one
- * run over the plane with its gaps, beside the image, which is compacted at the end.
+ * How outputs are computed: a plane without gaps in one run; wide rows, of ROW_VECTORS and more, one by one, where they
+ * belong; others as one run over the plane with its gaps, beside the image, which is compacted at the end.
  */
+#define ROW_VECTORS 16
+
 enum output_form { FORM_DENSE, FORM_ROWS, FORM_GAPS };
 
 static enum output_form output_form(const struct depthwise *d)
@@ -269,7 +293,7 @@ static enum output_form output_form(const struct depthwise *d)
 
 	if (w->out[2] == d->sizes[2] && w->out[1] == d->sizes[1] && d->span >= lanes)
 		return FORM_DENSE;
-	return w->out[2] >= 2 * lanes ? FORM_ROWS : FORM_GAPS;
+	return w->out[2] >= ROW_VECTORS * lanes ? FORM_ROWS : FORM_GAPS;
 }
 
 /* Outputs of the run that goes over the plane's gaps: at least a vector. */
@@ -292,9 +316,9 @@ static void compact(const struct depthwise *d, const float *sums, float *out)
 {
 	const struct window *w = d->window;
 
-	for (int64_t z = 0; z < w->out[0]; z++)
-		for (int64_t y = 0; y < w->out[1]; y++, out += w->out[2])
-			memcpy(out, sums + (z * d->sizes[1] + y) * d->sizes[2], (size_t)w->out[2] * sizeof(*out));
+	for (int64_t z = 0; z < w->out[0]; z++, out += w->out[1] * w->out[2])
+		plane_rows_copy(w->out[1], w->out[2], sums + z * d->sizes[1] * d->sizes[2], d->sizes[2], out,
+				w->out[2]);
 }
 
 /* All taps, in groups whose offsets are at hand; bias and floor come with the last. */

@@ -43,6 +43,7 @@ struct pooling {
 	enum dtype dtype;
 	struct depthwise layout; /* float32 maxima and averages */
 	int64_t *divisors;       /* by column of the output */
+	float *counts;           /* of a plane's outputs: what each sum is divided by */
 	atomic_int err;
 };
 
@@ -129,16 +130,6 @@ static int64_t divisor(const struct pooling *job, int axis, int64_t o)
 	return end > start ? (end - start + w->dilation[axis] - 1) / w->dilation[axis] : 0;
 }
 
-CPU_CLONES static void divide_row(int64_t n, int64_t outer, const int64_t *divisors, float *row)
-{
-	for (int64_t i = 0; i < n; i++) {
-		float count = (float)(outer * divisors[i]);
-
-		/* A window that lies in padding alone has nothing to average. */
-		row[i] = count > 0 ? row[i] / count : 0;
-	}
-}
-
 static void finish_row_f64(const struct pooling *job, int64_t outer, double *row)
 {
 	for (int64_t i = 0; i < job->window.out[2]; i++) {
@@ -149,7 +140,7 @@ static void finish_row_f64(const struct pooling *job, int64_t outer, double *row
 	}
 }
 
-/* Sums become averages or norms; maxima stay. */
+/* Sums become averages or norms; maxima stay. (Averages of float32 are divided by the plane: pool_planes().) */
 static void finish_row(const struct pooling *job, int64_t oz, int64_t oy, void *sums)
 {
 	const struct window *w = &job->window;
@@ -161,8 +152,6 @@ static void finish_row(const struct pooling *job, int64_t oz, int64_t oy, void *
 		finish_row_f64(job, job->average ? divisor(job, 0, oz) * divisor(job, 1, oy) : 1, sums);
 		return;
 	}
-	if (job->average)
-		divide_row(w->out[2], divisor(job, 0, oz) * divisor(job, 1, oy), job->divisors, row);
 	if (job->root && job->p != 1)
 		for (int64_t i = 0; i < w->out[2]; i++)
 			row[i] = job->p == 2 ? sqrtf(row[i]) : powf(row[i], 1 / (float)job->p);
@@ -208,12 +197,41 @@ static void pool_plane(void *arg, size_t index)
 			pool_row(job, plane, oz, oy, out);
 }
 
-static void max_whole_plane(void *arg, size_t index)
+static void max_whole_planes(void *arg, int64_t begin, int64_t end)
 {
 	const struct pooling *job = arg;
 	int64_t count = window_in_count(&job->window);
 
-	((float *)job->y)[index] = row_max(count, (const float *)job->x + (int64_t)index * count);
+	for (int64_t plane = begin; plane < end; plane++)
+		((float *)job->y)[plane] = row_max(count, (const float *)job->x + plane * count);
+}
+
+CPU_CLONES static void divide(int64_t n, const float *restrict counts, float *restrict sums)
+{
+	for (int64_t i = 0; i < n; i++)
+		sums[i] /= counts[i];
+}
+
+/* What the sums of a plane are divided by. A window that lies in padding alone has the sum 0, and that is its average. */
+static int count_plane(struct pooling *job)
+{
+	const struct window *w = &job->window;
+	float *counts = scratch_get_for(SCRATCH_ADDEND, (size_t)window_out_count(w) * sizeof(*counts));
+
+	job->counts = counts;
+	if (!counts)
+		return -ENOMEM;
+	for (int64_t z = 0; z < w->out[0]; z++)
+		for (int64_t y = 0; y < w->out[1]; y++) {
+			int64_t outer = divisor(job, 0, z) * divisor(job, 1, y);
+
+			for (int64_t x = 0; x < w->out[2]; x++) {
+				int64_t count = outer * job->divisors[x];
+
+				*counts++ = count > 0 ? (float)count : 1;
+			}
+		}
+	return 0;
 }
 
 /* float32 maxima and averages: planes in the layout in which every tap is contiguous (conv_depthwise.h). */
@@ -238,19 +256,19 @@ static void pool_planes(void *arg, int64_t begin, int64_t end)
 			continue;
 		}
 		depthwise_sum(&job->layout, memory, y);
-		for (int64_t line = 0; line < w->out[0] * w->out[1]; line++)
-			finish_row(job, line / w->out[1], line % w->out[1], y + line * w->out[2]);
+		divide(out_count, job->counts, y);
 	}
 }
 
 /* One output for the whole plane. */
-static void average_whole_plane(void *arg, size_t index)
+static void average_whole_planes(void *arg, int64_t begin, int64_t end)
 {
 	const struct pooling *job = arg;
 	int64_t count = window_in_count(&job->window);
 
-	((float *)job->y)[index] =
-		(float)(row_sum(count, (const float *)job->x + (int64_t)index * count) / (double)count);
+	for (int64_t plane = begin; plane < end; plane++)
+		((float *)job->y)[plane] =
+			(float)(row_sum(count, (const float *)job->x + plane * count) / (double)count);
 }
 
 /* Position of the greatest element of one window, the first of equals; -1 when it lies in padding alone. */
@@ -324,11 +342,13 @@ static int run_values(struct op_call *call, struct pooling *job, int64_t planes)
 			job->divisors[i] = divisor(job, 2, i);
 	}
 	if (job->ops == &sum_f32 && covers_plane(w)) {
-		cpu_pool_for(call->pool, (size_t)planes, average_whole_plane, job);
+		parallel_range(call->pool, planes, PARALLEL_GRAIN / window_in_count(w) + 1, average_whole_planes, job);
 	} else if (job->ops == &max_f32 && covers_plane(w)) {
-		cpu_pool_for(call->pool, (size_t)planes, max_whole_plane, job);
+		parallel_range(call->pool, planes, PARALLEL_GRAIN / window_in_count(w) + 1, max_whole_planes, job);
 	} else if ((job->ops == &max_f32 || job->ops == &sum_f32)) {
 		err = depthwise_init(&job->layout, call, w);
+		if (!err && job->average)
+			err = count_plane(job);
 		if (!err)
 			parallel_range(call->pool, planes, PARALLEL_GRAIN / 2 / (job->layout.span + 1), pool_planes,
 				       job);

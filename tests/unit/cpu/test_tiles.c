@@ -10,6 +10,7 @@
 
 #include "runtime/cpu/depthwise_tile.h"
 #include "runtime/cpu/igemm_tile.h"
+#include "runtime/cpu/plane_rows.h"
 #include "runtime/cpu/sgemm_tile.h"
 
 #define DEPTH 37
@@ -213,6 +214,55 @@ static void integer_tiles_multiply_exactly(void **state)
 	}
 }
 
+#define PITCH 70
+#define ROWS 3
+
+/* A plane of PITCH columns holds its positions. */
+static float pixel(int64_t row, int64_t column)
+{
+	return (float)(row * PITCH + column);
+}
+
+static void rows_change_their_pitch(void **state)
+{
+	static float plane[ROWS * PITCH], to[2][ROWS * PITCH];
+
+	(void)state;
+	for (int64_t i = 0; i < ROWS * PITCH; i++)
+		plane[i] = (float)i;
+	for (size_t f = 0; plane_rows_form_at(f); f++)
+		for (int64_t n = 0; n < 60; n++) {
+			for (int64_t i = 0; i < ROWS * PITCH; i++)
+				to[0][i] = -1;
+			plane_rows_form_at(f)->copy(ROWS, n, plane, PITCH, to[0], 65);
+			for (int64_t i = 0; i < ROWS * PITCH; i++)
+				assert_true(to[0][i] == (i % 65 < n && i / 65 < ROWS ? pixel(i / 65, i % 65) : -1));
+		}
+}
+
+static void columns_are_parted(void **state)
+{
+	static float plane[ROWS * PITCH], to[2][ROWS * PITCH];
+
+	(void)state;
+	for (int64_t i = 0; i < ROWS * PITCH; i++)
+		plane[i] = (float)i;
+	for (size_t f = 0; plane_rows_form_at(f); f++)
+		for (int64_t n = 0; n < 35 * 35; n++) {
+			int64_t count[2] = {n % 35, n / 35};
+
+			for (int64_t i = 0; i < 2 * ROWS * PITCH; i++)
+				to[i / (ROWS * PITCH)][i % (ROWS * PITCH)] = -1;
+			plane_rows_form_at(f)->part(ROWS, count[0], count[1], plane, PITCH, to[0], to[1], 40);
+			for (int64_t i = 0; i < 2 * ROWS * PITCH; i++) {
+				int64_t odd = i / (ROWS * PITCH), at = i % (ROWS * PITCH);
+				bool taken = at / 40 < ROWS && at % 40 < count[odd];
+
+				assert_true(to[odd][at] == (taken ? pixel(at / 40, at % 40 * 2 + odd) : -1));
+			}
+		}
+}
+
 static int seed(void **state)
 {
 	(void)state;
@@ -228,6 +278,8 @@ int main(void)
 		cmocka_unit_test(a_single_row_multiplies_as_in_a_tile),
 		cmocka_unit_test(depthwise_tiles_run_over_all_taps),
 		cmocka_unit_test(integer_tiles_multiply_exactly),
+		cmocka_unit_test(rows_change_their_pitch),
+		cmocka_unit_test(columns_are_parted),
 	};
 
 	return cmocka_run_group_tests(tests, seed, NULL);
