@@ -4,7 +4,7 @@
  *
  * Scores are [batch, classes, positions…], targets [batch, positions…]. Both operators are the same sum of -weight *
  * log probability at the target; the second one takes the logarithm of the softmax over the classes first. Computed in
- * f32, summed in double.
+ * double, rounded once.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,7 +18,7 @@
 enum loss_reduction { LOSS_MEAN, LOSS_SUM, LOSS_NONE };
 
 /*
- * struct loss - one call; tensors are f32 and owned, targets s64
+ * struct loss - one call; tensors are f64 and owned, targets s64
  */
 struct loss {
 	enum loss_reduction reduction;
@@ -65,11 +65,11 @@ static int read_loss(struct op_call *call, struct loss *l)
 		return op_fail(call, -EOVERFLOW, "%s: the dimensions overflow", node->op_type);
 	err = op_input_s64(call, 1, false, &l->targets);
 	if (!err)
-		err = tensor_cast(scores, DTYPE_F32, &l->scores);
+		err = tensor_cast(scores, DTYPE_F64, &l->scores);
 	if (!err && weights)
-		err = tensor_cast(weights, DTYPE_F32, &l->weights);
+		err = tensor_cast(weights, DTYPE_F64, &l->weights);
 	if (!err)
-		err = tensor_init(&l->losses, DTYPE_F32, targets->rank, targets->dims);
+		err = tensor_init(&l->losses, DTYPE_F64, targets->rank, targets->dims);
 	for (int64_t i = 0; !err && i < tensor_count(&l->targets); i++) {
 		int64_t target = ((int64_t *)l->targets.data)[i];
 
@@ -81,41 +81,41 @@ static int read_loss(struct op_call *call, struct loss *l)
 }
 
 /* log(softmax) over the classes into @out, which may be the scores. */
-static void log_softmax(const struct loss *l, float *out)
+static void log_softmax(const struct loss *l, double *out)
 {
-	const float *in = l->scores.data;
+	const double *in = l->scores.data;
 
 	for (int64_t p = 0; p < l->batch * l->positions; p++) {
 		int64_t first = p / l->positions * l->classes * l->positions + p % l->positions;
 		double sum = 0;
-		float most = -INFINITY;
+		double most = -INFINITY;
 
 		for (int64_t c = 0; c < l->classes; c++)
-			most = fmaxf(most, in[first + c * l->positions]);
+			most = fmax(most, in[first + c * l->positions]);
 		for (int64_t c = 0; c < l->classes; c++)
-			sum += exp((double)in[first + c * l->positions] - most);
+			sum += exp(in[first + c * l->positions] - most);
 		for (int64_t c = 0; c < l->classes; c++)
-			out[first + c * l->positions] = in[first + c * l->positions] - most - (float)log(sum);
+			out[first + c * l->positions] = in[first + c * l->positions] - most - log(sum);
 	}
 }
 
 /* The loss of every position from log probabilities; returns the sum and, in *weight, what the mean divides by. */
-static double sum_losses(const struct loss *l, const float *logs, double *weight)
+static double sum_losses(const struct loss *l, const double *logs, double *weight)
 {
 	const int64_t *targets = l->targets.data;
-	float *losses = l->losses.data;
+	double *losses = l->losses.data;
 	double sum = 0;
 
 	*weight = 0;
 	for (int64_t p = 0; p < l->batch * l->positions; p++) {
 		int64_t first = p / l->positions * l->classes * l->positions + p % l->positions;
-		float w = 1;
+		double w = 1;
 
 		losses[p] = 0;
 		if (l->ignores && targets[p] == l->ignored)
 			continue;
 		if (l->weights.data)
-			w = ((float *)l->weights.data)[targets[p]];
+			w = ((double *)l->weights.data)[targets[p]];
 		losses[p] = -w * logs[first + targets[p] * l->positions];
 		sum += losses[p];
 		*weight += w;
@@ -123,18 +123,18 @@ static double sum_losses(const struct loss *l, const float *logs, double *weight
 	return sum;
 }
 
-static int write_loss(struct op_call *call, const struct loss *l, const float *logs)
+static int write_loss(struct op_call *call, const struct loss *l, const double *logs)
 {
 	double weight, sum = sum_losses(l, logs, &weight);
 	struct tensor scalar;
-	float value = (float)(l->reduction == LOSS_MEAN ? sum / weight : sum);
+	double value = l->reduction == LOSS_MEAN ? sum / weight : sum;
 	int err;
 
 	if (!op_wanted(call, 0))
 		return 0;
 	if (l->reduction == LOSS_NONE)
 		return op_output_cast(call, 0, call->inputs[0]->dtype, &l->losses);
-	err = tensor_init_view(&scalar, DTYPE_F32, 0, NULL, &value, sizeof(value));
+	err = tensor_init_view(&scalar, DTYPE_F64, 0, NULL, &value, sizeof(value));
 	return err ? err : op_output_cast(call, 0, call->inputs[0]->dtype, &scalar);
 }
 
@@ -156,7 +156,7 @@ static int run_softmax_cross_entropy(struct op_call *call)
 	int err = read_loss(call, &l);
 
 	if (!err)
-		err = tensor_init(&logs, DTYPE_F32, l.scores.rank, l.scores.dims);
+		err = tensor_init(&logs, DTYPE_F64, l.scores.rank, l.scores.dims);
 	if (!err) {
 		log_softmax(&l, logs.data);
 		err = write_loss(call, &l, logs.data);
