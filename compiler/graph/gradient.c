@@ -33,27 +33,30 @@ struct graph_value *gradient_emit(struct gradient *g, const char *op_type, const
 	return value;
 }
 
-struct graph_value *gradient_scalar(struct gradient *g, float value, struct graph_value *like)
+struct graph_value *gradient_scalar(struct gradient *g, double value, struct graph_value *like)
 {
 	struct graph_value *constant;
 	struct tensor t;
 
-	if (g->failed || tensor_init(&t, DTYPE_F32, 0, NULL)) {
+	if (g->failed || tensor_init(&t, like->dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_F64, 0, NULL)) {
 		g->failed = true;
 		return NULL;
 	}
-	*(float *)t.data = value;
+	if (t.dtype == DTYPE_F32)
+		*(float *)t.data = (float)value;
+	else
+		*(double *)t.data = value;
 	constant = graph_add_constant(g->graph, NULL, &t);
 	if (!constant) {
 		g->failed = true;
 		return NULL;
 	}
-	if (like->dtype == DTYPE_F32)
+	if (like->dtype == t.dtype)
 		return constant;
 	return gradient_emit(g, "CastLike", like, 2, (struct graph_value *[]){constant, like});
 }
 
-struct graph_value *gradient_fill(struct gradient *g, float value, struct graph_value *like)
+struct graph_value *gradient_fill(struct gradient *g, double value, struct graph_value *like)
 {
 	struct graph_value *shape = gradient_emit(g, "Shape", NULL, 1, &like);
 
@@ -148,8 +151,8 @@ static int read_gradient(struct differentiation *d)
 
 /* ---- at other values than the graph's own: the target's nodes once more, reading the inputs instead of the named ones ---- */
 
-/* Attributes of @from for @to. Names, numbers and strings belong to the graph and are shared. */
-static int copy_attributes(struct gradient *g, const struct graph_node *from, struct graph_node *to)
+/* Names, numbers and strings belong to the graph and are shared. */
+int gradient_copy_attributes(struct gradient *g, const struct graph_node *from, struct graph_node *to)
 {
 	to->attrs = calloc(from->num_attrs + 1, sizeof(*to->attrs));
 	if (!to->attrs)
@@ -203,7 +206,7 @@ static int repeat_node(struct gradient *g, const struct graph_node *from, struct
 		node = graph_add_node(g->graph, g->before, from->domain, from->op_type, from->opset, NULL,
 				      from->num_inputs, operands, from->num_outputs, results);
 	free(operands);
-	return node ? copy_attributes(g, from, node) : -ENOMEM;
+	return node ? gradient_copy_attributes(g, from, node) : -ENOMEM;
 }
 
 /* Values that the target is computed from, up to the named ones. */
@@ -286,14 +289,19 @@ static void add_derivative(struct differentiation *d, const struct graph_value *
 static int differentiate_node(struct differentiation *d, const struct graph_node *node)
 {
 	/* Before opset 7 the shapes of arithmetic matched by attributes. */
-	gradient_rule rule = *node->domain || node->opset < 7 ? NULL : gradient_rule_of(node->op_type);
-	struct graph_value **dx = calloc(node->num_inputs + 1, sizeof(*dx));
+	const struct gradient_rule *rule = *node->domain || node->opset < 7 ? NULL : gradient_rule_of(node->op_type);
+	struct graph_value **dx = calloc(node->num_inputs + node->num_outputs + 1, sizeof(*dx));
 	bool *active = calloc(node->num_inputs + 1, sizeof(*active));
 	int err = dx && active ? 0 : -ENOMEM;
 
-	for (size_t i = 1; i < node->num_outputs && !err; i++)
-		if (node->outputs[i] && d->sums[node->outputs[i]->id])
-			rule = NULL;
+	d->g.dys = dx + node->num_inputs;
+	for (size_t i = 0; i < node->num_outputs && !err; i++) {
+		d->g.dys[i] = node->outputs[i] ? d->sums[node->outputs[i]->id] : NULL;
+		if (rule && !rule->all_outputs && (d->g.dys[i] != NULL) != (i == 0))
+			err = fail(&d->g, -ENOTSUP,
+				   "node %s (Gradient): no rule for the derivative of output %zu of %s (node %s)",
+				   d->node->name, i ? i : (size_t)1, node->op_type, node->name);
+	}
 	for (size_t i = 0; i < node->num_inputs && !err; i++)
 		active[i] = node->inputs[i] && d->active[node->inputs[i]->id];
 	if (!err && !rule)
@@ -301,7 +309,7 @@ static int differentiate_node(struct differentiation *d, const struct graph_node
 			&d->g, -ENOTSUP, "node %s (Gradient): no rule for the derivative of %s%s%s, opset %d (node %s)",
 			d->node->name, node->domain, *node->domain ? "." : "", node->op_type, node->opset, node->name);
 	if (!err)
-		err = rule(&d->g, node, d->sums[node->outputs[0]->id], active, dx);
+		err = rule->differentiate(&d->g, node, d->g.dys[0], active, dx);
 	for (size_t i = 0; i < node->num_inputs && !err; i++)
 		if (active[i] && dx[i])
 			add_derivative(d, node->inputs[i], dx[i]);
@@ -332,13 +340,7 @@ static int run_backward(struct differentiation *d)
 			active |= out && d->active[out->id];
 			reached |= out && d->sums[out->id];
 		}
-		if (!reached || !active)
-			continue;
-		if (!nodes[n]->outputs[0] || !d->sums[nodes[n]->outputs[0]->id])
-			err = fail(&d->g, -ENOTSUP,
-				   "node %s (Gradient): no rule for the derivative of output 1 or later of %s",
-				   d->node->name, nodes[n]->op_type);
-		else
+		if (reached && active)
 			err = differentiate_node(d, nodes[n]);
 	}
 	free(nodes);
