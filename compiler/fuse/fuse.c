@@ -354,13 +354,7 @@ static int fuse_scale(struct graph *graph)
 }
 
 const struct fuse_pass fuse_passes[] = {
-	{"batchnorm", fuse_batchnorm},
-	{"scale", fuse_scale},
-	{"residual", fuse_residual},
-	{"activation", fuse_activation},
-	{"layernorm", fuse_layer_norm},
-	{"gelu", fuse_gelu},
-	{"attention", fuse_attention},
-	{"linear", fuse_linear},
-	{NULL, NULL},
+	{"batchnorm", fuse_batchnorm},   {"scale", fuse_scale},          {"residual", fuse_residual},
+	{"activation", fuse_activation}, {"layernorm", fuse_layer_norm}, {"gelu", fuse_gelu},
+	{"attention", fuse_attention},   {"linear", fuse_linear},        {NULL, NULL},
 };

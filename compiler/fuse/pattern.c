@@ -88,8 +88,8 @@ struct graph_node *replace_with(struct graph *graph, struct graph_node *last, co
 				int opset, size_t num_inputs, struct graph_value *const *inputs, size_t num_origins,
 				struct graph_node *const *origins)
 {
-	struct graph_node *node = graph_add_node(graph, last, domain, op_type, opset, last->name, num_inputs, inputs, 1,
-						 last->outputs);
+	struct graph_node *node =
+		graph_add_node(graph, last, domain, op_type, opset, last->name, num_inputs, inputs, 1, last->outputs);
 
 	if (!node)
 		return NULL;

@@ -474,8 +474,7 @@ static int attention_lower(struct lower *lower, struct graph_node *node)
 	a.y = heads_view(y, a.shape.heads);
 	if (mask)
 		a.mask = tensor_align(mask, 4);
-	a.scale = op_attr(&op, "scale") ? op_attr_float(&op, "scale", 1)
-					: (float)(1 / sqrt((double)a.shape.key_size));
+	a.scale = op_attr(&op, "scale") ? op_attr_float(&op, "scale", 1) : (float)(1 / sqrt((double)a.shape.key_size));
 	if (op_attr_int(&op, "is_causal", 0))
 		err = causal_mask(&a);
 	return err ? err : run_blocks(&a);
@@ -495,7 +494,8 @@ static int check_operands(const struct graph_node *node, char *reason, size_t si
 		if (i == IN_MASK && !value)
 			continue;
 		if (!value || !graph_value_is_static(value))
-			return refuse(reason, size, "its shapes are not known at compile time; bind the symbolic dimensions");
+			return refuse(reason, size,
+				      "its shapes are not known at compile time; bind the symbolic dimensions");
 		if (value->dtype != node->inputs[IN_Q]->dtype ||
 		    (value->dtype != DTYPE_F32 && value->dtype != DTYPE_F16 && value->dtype != DTYPE_BF16))
 			return refuse(reason, size, "operands or a mask that are not of one float type");
@@ -548,7 +548,8 @@ static int attention_supports(const struct graph_node *node, const struct target
 		return err;
 	read_shape(node, &shape);
 	if (!choose_blocks(&shape, target, room_of(target, 0), precision == LOWER_F32 ? 4 : 2))
-		return refuse(reason, size, "the scores of one query and the keys and values of a head do not fit the scratchpad");
+		return refuse(reason, size,
+			      "the scores of one query and the keys and values of a head do not fit the scratchpad");
 	return 0;
 }
 

@@ -139,7 +139,8 @@ static int gemm_supports(const struct graph_node *node, const struct target *tar
 	if (form->a_scale >= 0 && tensor_count(input(node, form->a_scale)->constant) != 1)
 		return refuse(reason, size, "a scale for each row of A");
 	if (form->residual && ((c && !bias_like(c, product.n)) || a->rank < 2 || b->rank != 2))
-		return refuse(reason, size, "a bias that is computed at run time, or operands that are no rows and a matrix");
+		return refuse(reason, size,
+			      "a bias that is computed at run time, or operands that are no rows and a matrix");
 	if (residual_of(node, form) && residual_of(node, form)->dtype != DTYPE_F32)
 		return refuse(reason, size, "a residual that is not float32");
 	if (c && !bias_like(c, product.n) && (integer || product.beta != 1.0f || product.alpha != 1.0f))

@@ -13,9 +13,10 @@ static uint64_t resident_bound(const struct target *target)
 /* Operators that read a tensor where it lies, in boxes without padding. */
 static bool reads_in_place(const struct graph_node *node)
 {
-	static const char *const names[] = {"Conv", "FusedConv", "QLinearConv", "QLinearAdd", "Add",
-					    "Linear", "QLinear", "LayerNormalization", "QuantizeLinear", "Attention", "MatMul",
-					    "Gemm", "FusedGemm", "QGemm", "QLinearMatMul"};
+	static const char *const names[] = {
+		"Conv",   "FusedConv", "QLinearConv",        "QLinearAdd",     "Add",
+		"Linear", "QLinear",   "LayerNormalization", "QuantizeLinear", "Attention",
+		"MatMul", "Gemm",      "FusedGemm",          "QGemm",          "QLinearMatMul"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(node->op_type, names[i]))

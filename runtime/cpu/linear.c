@@ -61,7 +61,8 @@ static int check_vector(struct op_call *call, size_t index, enum dtype type, int
 static int activate(struct op_call *call, const struct tensor *from, struct tensor *to)
 {
 	static const char *const plain[] = {"Relu", "Sigmoid", "Tanh"};
-	struct attr approximate = {.name = "approximate", .type = ATTR_STRING, .s = {.data = (char *)"tanh", .size = 4}};
+	struct attr approximate = {
+		.name = "approximate", .type = ATTR_STRING, .s = {.data = (char *)"tanh", .size = 4}};
 	bool fast = op_attr_is(call->node, "activation", "", "FastGelu");
 	const struct nested gelu = {.domain = "",
 				    .op_type = "Gelu",
@@ -126,8 +127,12 @@ static void release_linear(void *state)
 static int run_linear(struct op_call *call)
 {
 	const struct tensor *bias = op_input(call, 2);
-	struct op_node node = {
-		.name = call->node->name, .domain = "", .op_type = "MatMul", .opset = 13, .num_inputs = 2, .num_outputs = 1};
+	struct op_node node = {.name = call->node->name,
+			       .domain = "",
+			       .op_type = "MatMul",
+			       .opset = 13,
+			       .num_inputs = 2,
+			       .num_outputs = 1};
 	struct tensor sums = {0}, *out = call->outputs[0], *result, *into = has_activation(call) ? &sums : out;
 	struct op_call product = {
 		.node = &node, .inputs = call->inputs, .outputs = &into, .state = call->state, .pool = call->pool};

@@ -73,7 +73,7 @@ void body_ints(struct model *model, Onnx__NodeProto *node, const char *name, siz
 }
 
 /* Sessions compile their models again when they meet other shapes: the files stay until the process ends. */
-static char *paths[64];
+static char *paths[200];
 static size_t num_paths;
 
 static void remove_models(void)
