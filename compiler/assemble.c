@@ -9,7 +9,6 @@
 #include "compiler/graph/passes.h"
 #include "compiler/package/axm.h"
 #include "compiler/report/roofline.h"
-#include "compiler/target/lower.h"
 
 /* A body, and the node that it belongs to. */
 struct body {
@@ -206,14 +205,6 @@ static uint32_t add_attrs(struct assembler *to, const struct graph_node *node, u
 	return first;
 }
 
-static uint64_t node_cycles(const struct assembly *in, const struct graph_node *node)
-{
-	const struct lower_op *op = lower_find(node);
-
-	return op && op->cycles ? op->cycles(node, in->target, in->precision == COMPILE_F32 ? LOWER_F32 : LOWER_F16)
-				: 0;
-}
-
 /* @work: of a node that is in no body, else NULL. */
 static void add_node(struct assembler *to, const struct graph_node *node, uint32_t region, bool device,
 		     const struct roofline_work *work)
@@ -242,7 +233,7 @@ static void add_node(struct assembler *to, const struct graph_node *node, uint32
 	entry.inputs_first = add_ids(builder, node->inputs, node->num_inputs - node->num_captures);
 	entry.outputs_first = add_ids(builder, node->outputs, node->num_outputs);
 	if (device)
-		entry.cycles = node_cycles(to->in, node);
+		entry.cycles = to->in->images[region].node_cycles[(size_t)node->id - to->in->regions[region].first];
 	else
 		entry.attrs_first = add_attrs(to, node, region, &entry.num_attrs);
 	axm_add_node(builder, &entry);
@@ -331,8 +322,7 @@ static void add_regions(struct assembler *to)
 			entry.weights = axm_borrow_data(to->builder, image->weights, image->weight_bytes);
 			entry.weight_bytes = image->weight_bytes;
 			entry.arena_bytes = image->arena_bytes;
-			for (size_t n = region->first; n < region->first + region->count; n++)
-				entry.cycles += node_cycles(in, in->graph->nodes[n]);
+			entry.cycles = image->cycles;
 		}
 		axm_add_region(to->builder, &entry);
 	}

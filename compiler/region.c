@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/report/node_cycles.h"
+#include "compiler/target/estimate.h"
 #include "compiler/target/resident.h"
 #include "compiler/target/verify.h"
 
@@ -164,25 +166,63 @@ static int lower_nodes(struct lower *lower, const struct graph *graph, const str
 	return 0;
 }
 
-static int verify_image(const struct region *region, struct region_build *build)
+/* What is behind the base registers; their number. */
+static unsigned int region_spaces(const struct region *region, const struct program_image *image,
+				  struct verify_region *spaces)
 {
-	struct verify_region spaces[AXL_NUM_BASES] = {{build->image.weight_bytes, false},
-						      {build->image.arena_bytes, true}};
-	struct verify_limits limits = {0};
-	struct verify_report report;
-	unsigned int count = PROGRAM_BASE_INPUT;
-	int err;
+	unsigned int count = 0;
 
+	spaces[count++] = (struct verify_region){image->weight_bytes, false};
+	spaces[count++] = (struct verify_region){image->arena_bytes, true};
 	for (uint32_t i = 0; i < region->inputs.count; i++)
 		spaces[count++] = (struct verify_region){value_bytes(region->inputs.values[i]), false};
 	for (uint32_t i = 0; i < region->outputs.count; i++)
 		spaces[count++] = (struct verify_region){value_bytes(region->outputs.values[i]), true};
-	err = verify_command_buffer(build->image.code, build->image.code_bytes, build->target, count, spaces, &limits,
-				    &report);
+	return count;
+}
+
+static int verify_image(const struct region *region, struct region_build *build)
+{
+	struct verify_region spaces[AXL_NUM_BASES];
+	struct verify_limits limits = {0};
+	struct verify_report report;
+	unsigned int count = region_spaces(region, &build->image, spaces);
+	int err = verify_command_buffer(build->image.code, build->image.code_bytes, build->target, count, spaces,
+					&limits, &report);
+
 	if (err)
 		snprintf(build->error, sizeof(build->error),
 			 "compiler error: the verifier refuses the code at offset %u: %s", report.offset, report.text);
 	return err;
+}
+
+/* How long the verified code will take, and each of its nodes. */
+static int estimate_image(const struct region *region, struct region_build *build)
+{
+	struct verify_region spaces[AXL_NUM_BASES];
+	uint64_t bases[AXL_NUM_BASES];
+	struct program_image *image = &build->image;
+	struct estimate_job job = {.target = build->target,
+				   .code = image->code,
+				   .code_bytes = image->code_bytes,
+				   .bases = bases,
+				   .num_bases = region_spaces(region, image, spaces)};
+	struct estimate estimate;
+	int err;
+
+	for (unsigned int i = 0; i < job.num_bases; i++)
+		bases[i] = spaces[i].bytes;
+	image->node_cycles = calloc(region->count + 1, sizeof(*image->node_cycles));
+	err = image->node_cycles ? estimate_run(&job, &estimate) : -ENOMEM;
+	if (err) {
+		snprintf(build->error, sizeof(build->error), "the estimate: %s", strerror(-err));
+		return err;
+	}
+	image->cycles = estimate.cycles;
+	node_cycles_attribute(estimate.records, estimate.num_records, estimate.cycles, (uint32_t)region->first,
+			      (uint32_t)region->count, image->node_cycles);
+	estimate_finish(&estimate);
+	return 0;
 }
 
 /* A node whose buffers do not fit is named, so that it can move to the CPU. */
@@ -244,6 +284,8 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 		err = schedule(program, graph, build);
 	if (!err) {
 		err = verify_image(region, build);
+		if (!err)
+			err = estimate_image(region, build);
 		if (err)
 			program_image_finish(&build->image);
 	}

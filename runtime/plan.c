@@ -11,13 +11,13 @@
 
 #include <axl/axl_isa.h>
 
+#include "compiler/report/node_cycles.h"
 #include "compiler/report/roofline.h"
 #include "runtime/cpu/op.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/fail.h"
 #include "runtime/ledger.h"
 #include "runtime/memory_plan.h"
-#include "runtime/node_cycles.h"
 #include "runtime/plan.h"
 
 /* A CPU node ready to run. */
@@ -51,6 +51,7 @@ struct plan {
 	struct runtime_program **programs;
 	struct accel_region_stats *region_stats;
 	struct accel_node_stats *node_stats;
+	uint64_t *cycles; /* by node */
 	struct accel_run_stats stats;
 	struct roofline roofline;
 	struct ledger ledger;
@@ -204,7 +205,8 @@ static int prepare_regions(struct plan *plan, bool trace, char *error, size_t si
 	plan->programs = calloc(axm->num_regions + 1, sizeof(*plan->programs));
 	plan->region_stats = calloc(axm->num_regions + 1, sizeof(*plan->region_stats));
 	plan->node_stats = calloc(axm->num_nodes + 1, sizeof(*plan->node_stats));
-	if (!plan->nodes || !plan->programs || !plan->region_stats || !plan->node_stats)
+	plan->cycles = calloc(axm->num_nodes + 1, sizeof(*plan->cycles));
+	if (!plan->nodes || !plan->programs || !plan->region_stats || !plan->node_stats || !plan->cycles)
 		return fail(error, size, -ENOMEM, "out of memory");
 	for (uint32_t r = 0; r < axm->num_regions; r++) {
 		const struct axm_region *region = &axm->regions[r];
@@ -248,6 +250,7 @@ static void describe_nodes(struct plan *plan)
 		stats->region = node->region;
 		stats->device = axm->regions[node->region].device;
 		stats->macs = node->macs;
+		stats->estimate = node->cycles;
 	}
 	for (uint32_t r = 0; r < axm->num_regions; r++) {
 		struct accel_region_stats *stats = &plan->region_stats[r];
@@ -407,8 +410,10 @@ static int run_device_region(struct plan *plan, uint32_t index, char *error, siz
 		stats->local_bytes += exec.bytes[i][0];
 		stats->host_bytes += exec.bytes[i][1];
 	}
-	runtime_node_cycles(trace, num_trace, axm->model->tiles, stats->cycles, region->first_node, region->num_nodes,
-			    &plan->node_stats[region->first_node]);
+	node_cycles_attribute(trace, num_trace, stats->cycles, region->first_node, region->num_nodes,
+			      &plan->cycles[region->first_node]);
+	for (uint32_t n = region->first_node; n < region->first_node + region->num_nodes; n++)
+		plan->node_stats[n].cycles = plan->cycles[n];
 	if (num_trace && !exec.trace_dropped) {
 		enum roofline_bound bound;
 
@@ -564,6 +569,7 @@ void plan_destroy(struct plan *plan)
 	free(plan->block);
 	free(plan->region_stats);
 	free(plan->node_stats);
+	free(plan->cycles);
 	axm_close(&plan->axm);
 	free(plan->bytes);
 	free(plan);

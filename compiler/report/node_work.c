@@ -18,7 +18,7 @@ static void count(const struct axm *axm, const union axl_insn *insn, struct node
 	switch (insn->header.opcode) {
 	case AXL_OP_LOAD:
 	case AXL_OP_STORE:
-		cost_transfer(&insn->dma, 0, &transfer);
+		cost_transfer(&insn->dma, 0, 1, NULL, &transfer);
 		work->bytes[insn->dma.purpose] += transfer.bytes;
 		work->pipe[insn->header.pipe] += axl_local_cycles(transfer.lines, transfer.rows, axm->model->dram_rate);
 		break;

@@ -2,7 +2,10 @@
 /* See cost.h. */
 #include "compiler/target/cost.h"
 
+#include <stdbool.h>
+
 #include <axl/axl_access.h>
+#include <axl/axl_regs.h>
 #include <axl/axl_timing.h>
 
 uint64_t cost_conv(uint64_t m, uint64_t k, uint64_t n, enum axl_type type, unsigned int split)
@@ -44,17 +47,44 @@ uint64_t cost_vec(enum axl_vec_op op, uint64_t elements, unsigned int size, int 
 
 /* ---- finished instructions ---- */
 
-/* Bytes [@at, @at + @bytes) behind those counted so far. */
+/* A walk over a transfer's memory. @page, @page_end: the last page it was in; @count: bursts too, not page walks only. */
 struct bursts {
 	struct cost_transfer *to;
-	uint64_t last_line, last_row;
+	struct cost_memory *memory;
+	uint64_t last_line, last_row, page, page_end;
+	bool count;
 };
 
+/* Page by page; a span of large pages may end in small ones. */
+static void walk_pages(struct bursts *bursts, uint64_t at, uint64_t bytes)
+{
+	for (uint64_t end = at + bytes; at < end; at = bursts->page_end) {
+		const struct cost_span *span = bursts->memory->span;
+		uint64_t large = at & ~(uint64_t)(AXL_LARGE_PAGE_BYTES - 1);
+		bool is_large = false;
+
+		if (at >= bursts->page && at < bursts->page_end)
+			continue;
+		for (int i = 0; i < AXL_NUM_BASES && !is_large; i++)
+			is_large = large >= span[i].address &&
+				   large + AXL_LARGE_PAGE_BYTES <= span[i].address + span[i].bytes;
+		bursts->page = at;
+		bursts->page_end = is_large ? large + AXL_LARGE_PAGE_BYTES
+					    : (at & ~(uint64_t)(AXL_PAGE_BYTES - 1)) + AXL_PAGE_BYTES;
+		bursts->to->walks += axl_tlb_access(&bursts->memory->tlb, at, is_large);
+	}
+}
+
+/* Bytes [@at, @at + @bytes) behind those counted so far. */
 static void count_bursts(struct bursts *bursts, uint64_t at, uint64_t bytes)
 {
 	uint64_t line = at / AXL_T_LINE, last_line = (at + bytes - 1) / AXL_T_LINE;
 	uint64_t row = at / AXL_T_ROW_BYTES, last_row = (at + bytes - 1) / AXL_T_ROW_BYTES;
 
+	if (bursts->memory && (at < bursts->page || at + bytes > bursts->page_end))
+		walk_pages(bursts, at, bytes);
+	if (!bursts->count)
+		return;
 	bursts->to->bytes += bytes;
 	bursts->to->lines += last_line - line + (line != bursts->last_line);
 	bursts->to->rows += last_row - row + (row != bursts->last_row);
@@ -78,19 +108,16 @@ static void count_row(struct bursts *bursts, const struct axl_dma *dma, uint64_t
 		count_bursts(bursts, at + (uint64_t)((int64_t)i * dma->mem_stride[4]), size);
 }
 
-void cost_transfer(const struct axl_dma *dma, uint64_t address, struct cost_transfer *transfer)
+static void count_block(struct bursts *bursts, const struct axl_dma *dma, uint64_t address)
 {
-	struct bursts bursts = {transfer, ~0ull - 1, ~0ull};
-	uint32_t first[4], count[4], at[4] = {0};
+	uint32_t count[4], at[4] = {0};
 
-	*transfer = (struct cost_transfer){0};
 	for (int d = 0; d < 4; d++) {
 		uint32_t hi = dma->hi[d] && dma->hi[d] < dma->dims[d] ? dma->hi[d] : dma->dims[d];
 
-		first[d] = dma->lo[d];
-		if (first[d] >= hi)
+		if (dma->lo[d] >= hi)
 			return;
-		count[d] = hi - first[d];
+		count[d] = hi - dma->lo[d];
 	}
 	for (int d = 0; d >= 0;) {
 		uint64_t place = address + dma->offset;
@@ -98,12 +125,24 @@ void cost_transfer(const struct axl_dma *dma, uint64_t address, struct cost_tran
 		/* Which rows a gather reads, only the run tells: it is taken to read the first ones. */
 		for (int k = 0; k < 4; k++)
 			place += (uint64_t)((int64_t)at[k] * dma->mem_stride[k]);
-		count_row(&bursts, dma, place);
+		count_row(bursts, dma, place);
 		for (d = 3; d >= 0; d--) {
 			if (++at[d] < count[d])
 				break;
 			at[d] = 0;
 		}
+	}
+}
+
+void cost_transfer(const struct axl_dma *dma, uint64_t address, unsigned int tiles, struct cost_memory *memory,
+		   struct cost_transfer *transfer)
+{
+	struct bursts bursts = {transfer, memory, ~0ull - 1, ~0ull, 0, 0, true};
+
+	*transfer = (struct cost_transfer){0};
+	for (unsigned int copy = 0; copy < (memory ? tiles : 1); copy++) {
+		count_block(&bursts, dma, address);
+		bursts.count = false; /* memory is read once, but addresses are translated for each copy */
 	}
 }
 

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include <axl/axl_contention.h>
 #include <axl/axl_isa.h>
 
 #include "compiler/target/target.h"
@@ -26,14 +27,26 @@ uint64_t cost_dma(const struct target *target, uint64_t bytes, uint64_t run);
 /* VEC over @elements of operands whose widest element has @size bytes; @dense: innermost dimension contiguous. */
 uint64_t cost_vec(enum axl_vec_op op, uint64_t elements, unsigned int size, int dense);
 
+/* Memory behind a base register: its first address, its bytes in whole pages. */
+struct cost_span {
+	uint64_t address, bytes;
+};
+
+/* Where a region's memory lies, and which of its pages the TLB has; zeroed at the start. */
+struct cost_memory {
+	struct cost_span span[AXL_NUM_BASES];
+	struct axl_tlb tlb;
+};
+
 /*
- * A transfer as the memory sees it: @bytes moved, in @lines bursts, opening @rows rows. @address: where offset 0 of its base
- * register lies (only the place inside a row matters).
+ * A transfer as the memory sees it: @bytes moved, in @lines bursts, opening @rows rows, after @walks page table entries. @address: of
+ * its base register. @tiles: how many get a copy. @memory: NULL: no walks are counted.
  */
 struct cost_transfer {
-	uint64_t bytes, lines, rows;
+	uint64_t bytes, lines, rows, walks;
 };
-void cost_transfer(const struct axl_dma *dma, uint64_t address, struct cost_transfer *transfer);
+void cost_transfer(const struct axl_dma *dma, uint64_t address, unsigned int tiles, struct cost_memory *memory,
+		   struct cost_transfer *transfer);
 
 /*
  * An instruction that computes, alone: its cycles, and in *demand (may be NULL) the bytes a cycle that it wants of the

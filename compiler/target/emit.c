@@ -205,5 +205,6 @@ void program_image_finish(struct program_image *image)
 {
 	free(image->code);
 	free(image->weights);
+	free(image->node_cycles);
 	memset(image, 0, sizeof(*image));
 }

@@ -116,6 +116,7 @@ void report_json(const struct accel_run_stats *stats, struct json *json)
 			json_text(json, "reason", node->reason);
 		json_unsigned(json, "macs", node->macs);
 		json_unsigned(json, "cycles", node->cycles);
+		json_unsigned(json, "estimated_cycles", node->estimate);
 		json_number(json, "utilisation", utilisation(node->macs, node->cycles, stats->peak_macs) / 100);
 		json_unsigned(json, "cpu_ns", node->cpu_ns);
 		json_close(json);

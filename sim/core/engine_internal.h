@@ -3,6 +3,8 @@
 #ifndef SIM_CORE_ENGINE_INTERNAL_H
 #define SIM_CORE_ENGINE_INTERNAL_H
 
+#include <axl/axl_contention.h>
+
 #include "sim/core/engine.h"
 #include "sim/core/exec.h"
 #include "sim/core/race.h"
@@ -20,15 +22,6 @@ struct queued {
 	bool host;
 };
 
-/* When the data of a transfer move. */
-struct flow {
-	uint64_t data, end;
-	bool read;
-};
-
-/* Transfers that a pipe may have in flight. */
-#define FLOWS 64
-
 /*
  * @flows: transfers that may not have ended yet, oldest first
  * @free: when the next instruction may start; @end: when the last one ended (DMA pipes overlap latencies)
@@ -38,8 +31,7 @@ struct lane {
 	struct queued fifo[AXL_FIFO_DEPTH];
 	unsigned int head, count;
 	uint64_t free, end, slot_free, accounted;
-	struct flow flows[FLOWS];
-	unsigned int num_flows;
+	struct axl_pipe_flows flows;
 };
 
 /* @clock: what the signaller knew; race-check mode only. */
@@ -68,23 +60,6 @@ struct sequencer {
 	bool ended, parked; /* parked: stands at the YIELD at which the buffer is suspended */
 };
 
-/* A memory's channel: whose data it moves from the present on, in the order of time. */
-#define CHANNEL_FLOWS 128
-struct channel {
-	struct flow flows[CHANNEL_FLOWS];
-	unsigned int count;
-};
-
-/* Bytes a cycle of a scratchpad that are taken, from the present on: each step lasts until the next. */
-#define BANDWIDTH_STEPS 64
-struct bandwidth {
-	struct {
-		uint64_t time;
-		uint32_t used;
-	} step[BANDWIDTH_STEPS];
-	unsigned int count;
-};
-
 /*
  * @suspend_at: the number of the YIELD at which all tiles stop, 0: none
  * @polls: sequencer steps and instructions since the last question to @job->stop
@@ -98,8 +73,8 @@ struct run {
 	struct lane lanes[AXL_MAX_TILES][AXL_NUM_PIPES];
 	struct sequencer seq[AXL_MAX_TILES];
 	struct semaphore local[AXL_MAX_TILES][AXL_LOCAL_SEMS], global[AXL_GLOBAL_SEMS];
-	struct channel dram, host;
-	struct bandwidth bands[AXL_MAX_TILES];
+	struct axl_channel dram, host;
+	struct axl_ports ports[AXL_MAX_TILES];
 	uint64_t end;
 	uint32_t suspend_at;
 	unsigned int polls;

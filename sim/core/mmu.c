@@ -139,7 +139,7 @@ int mmu_translate(void *context, uint64_t va, enum axl_access access, struct eng
 	page->host = entry->host + (va - entry->va);
 	page->bytes = entry->va + entry->bytes - va;
 	page->local = entry->rights & AXL_PTE_LOCAL;
-	page->walk = (uint8_t)tlb_access(&c->mmu->tlb, va, entry->rights & AXL_PTE_LEAF);
+	page->walk = (uint8_t)axl_tlb_access(&c->mmu->tlb, va, entry->rights & AXL_PTE_LEAF);
 	return 0;
 }
 

@@ -8,8 +8,9 @@
 #ifndef SIM_CORE_MMU_H
 #define SIM_CORE_MMU_H
 
+#include <axl/axl_contention.h>
+
 #include "sim/core/device.h"
-#include "sim/core/tlb.h"
 
 #define MMU_CACHE_ENTRIES 4096
 
@@ -32,7 +33,7 @@ struct mmu {
 	uint32_t epoch[AXL_MAX_CONTEXTS]; /* counts what the driver asked, generation what was done about it */
 	uint64_t root[AXL_MAX_CONTEXTS];
 	struct mmu_entry cache[MMU_CACHE_ENTRIES];
-	struct tlb tlb;
+	struct axl_tlb tlb;
 	uint64_t walks; /* page walks so far */
 };
 

@@ -245,7 +245,7 @@ static void run(struct device *device, struct queue *queue)
 	if (device->tile_context != queue->desc.context)
 		engine_scrub(device->engine);
 	device->tile_context = queue->desc.context;
-	tlb_empty(&device->mmu.tlb);
+	memset(&device->mmu.tlb, 0, sizeof(device->mmu.tlb));
 	pthread_mutex_lock(&device->lock);
 	execution->job.race_check = device->control & AXL_CONTROL_RACE_CHECK;
 	pthread_mutex_unlock(&device->lock);

@@ -161,6 +161,7 @@ struct accel_node_stats {
 	bool device;
 	uint64_t macs;
 	uint64_t cycles;
+	uint64_t estimate; /* the compiler's, cycles */
 	uint64_t cpu_ns;
 };
 

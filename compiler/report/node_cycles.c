@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See node_cycles.h. */
-#include "runtime/node_cycles.h"
+#include "compiler/report/node_cycles.h"
 
 #include <stdbool.h>
 
@@ -26,15 +26,15 @@ static size_t next_matrix(const struct axl_trace_record *records, size_t num_rec
 }
 
 static void give(const struct axl_trace_record *record, uint64_t cycles, uint32_t first, uint32_t count,
-		 struct accel_node_stats *nodes)
+		 uint64_t *nodes)
 {
 	if (record->tag >= first && record->tag - first < count)
-		nodes[record->tag - first].cycles += cycles;
+		nodes[record->tag - first] += cycles;
 }
 
 /* Cycles in which an instruction ran. */
 static void busy_cycles(const struct axl_trace_record *records, size_t num_records, unsigned int tile, uint32_t first,
-			uint32_t count, struct accel_node_stats *nodes)
+			uint32_t count, uint64_t *nodes)
 {
 	uint64_t reached = 0; /* cycles before it are given */
 	size_t matrix = 0;
@@ -66,8 +66,7 @@ static void busy_cycles(const struct axl_trace_record *records, size_t num_recor
 
 /* Cycles in which none ran: whoever began after them waited for something; behind the tile's last, for @last of all tiles. */
 static void idle_cycles(const struct axl_trace_record *records, size_t num_records, unsigned int tile, uint64_t cycles,
-			const struct axl_trace_record *last, uint32_t first, uint32_t count,
-			struct accel_node_stats *nodes)
+			const struct axl_trace_record *last, uint32_t first, uint32_t count, uint64_t *nodes)
 {
 	uint64_t covered = 0;
 
@@ -82,24 +81,27 @@ static void idle_cycles(const struct axl_trace_record *records, size_t num_recor
 		give(last, cycles - covered, first, count, nodes);
 }
 
-void runtime_node_cycles(const struct axl_trace_record *records, size_t num_records, unsigned int tiles,
-			 uint64_t cycles, uint32_t first, uint32_t count, struct accel_node_stats *nodes)
+void node_cycles_attribute(const struct axl_trace_record *records, size_t num_records, uint64_t cycles, uint32_t first,
+			   uint32_t count, uint64_t *nodes)
 {
 	const struct axl_trace_record *last = records;
+	unsigned int tiles = 1;
 	uint64_t given = 0, sum = 0;
 
 	for (uint32_t n = 0; n < count; n++)
-		nodes[n].cycles = 0;
-	for (size_t i = 0; i < num_records; i++)
+		nodes[n] = 0;
+	for (size_t i = 0; i < num_records; i++) {
+		tiles = records[i].tile >= tiles ? records[i].tile + 1u : tiles;
 		last = records[i].end > last->end ? &records[i] : last;
+	}
 	for (unsigned int tile = 0; tile < tiles && num_records; tile++) {
 		busy_cycles(records, num_records, tile, first, count, nodes);
 		idle_cycles(records, num_records, tile, cycles, last, first, count, nodes);
 	}
 	/* Tile-cycles to cycles: what one node's division leaves, the next one gets. */
 	for (uint32_t n = 0; n < count; n++) {
-		sum += nodes[n].cycles;
-		nodes[n].cycles = sum / tiles - given;
-		given += nodes[n].cycles;
+		sum += nodes[n];
+		nodes[n] = sum / tiles - given;
+		given += nodes[n];
 	}
 }

@@ -9,20 +9,20 @@
  * tile's end to the one that ends last anywhere. A cycle of the device is a tile-cycle of each tile. So the nodes' cycles
  * add up to the execution's, and no node is above the peak.
  */
-#ifndef RUNTIME_NODE_CYCLES_H
-#define RUNTIME_NODE_CYCLES_H
+#ifndef COMPILER_REPORT_NODE_CYCLES_H
+#define COMPILER_REPORT_NODE_CYCLES_H
 
 #include <stddef.h>
+#include <stdint.h>
 
-#include <accel/runtime.h>
 #include <axl/axl_queue.h>
 
 /*
- * Set nodes[i].cycles of @count nodes, whose instructions carry the tags @first + i, from an execution of @cycles cycles on
- * @tiles tiles: @records in the order in which the instructions began. The sum is @cycles when all records are there and are
+ * Set the cycles of @count nodes, whose instructions carry the tags @first + i, from an execution of @cycles cycles:
+ * @records in the order in which the instructions began. The sum is @cycles when all records are there and are
  * these nodes'; a node's share of a cycle of several tiles goes up or down.
  */
-void runtime_node_cycles(const struct axl_trace_record *records, size_t num_records, unsigned int tiles,
-			 uint64_t cycles, uint32_t first, uint32_t count, struct accel_node_stats *nodes);
+void node_cycles_attribute(const struct axl_trace_record *records, size_t num_records, uint64_t cycles, uint32_t first,
+			   uint32_t count, uint64_t *nodes);
 
 #endif
