@@ -71,9 +71,26 @@ static int run_conv(struct op_call *call)
 /* The residual (input 3) has the output's layout. */
 static int run_fused_conv(struct op_call *call)
 {
-	if (op_input(call, 3))
-		return op_fail(call, -ENOTSUP, "NhwcFusedConv: a residual (input 3) is not implemented");
-	return run_channels_last(call, MICROSOFT, "FusedConv", 1);
+	const struct tensor *residual = op_input(call, 3), *inputs[4];
+	struct op_call moved = *call;
+	struct tensor second = {0};
+	int err;
+
+	if (!residual)
+		return run_channels_last(call, MICROSOFT, "FusedConv", 1);
+	if (residual->rank != call->inputs[0]->rank || residual->rank < 3)
+		return op_fail(call, -EINVAL, "NhwcFusedConv: input 3 has rank %d, input 0 has %d", residual->rank,
+			       call->inputs[0]->rank);
+	err = move_channels(call, residual, false, &second);
+	if (!err) {
+		memcpy(inputs, call->inputs, sizeof(inputs));
+		inputs[3] = &second;
+		moved.inputs = inputs;
+		err = run_channels_last(&moved, MICROSOFT, "FusedConv", 1);
+		memcpy(call->error, moved.error, sizeof(call->error));
+	}
+	tensor_finish(&second);
+	return err;
 }
 
 static int run_max_pool(struct op_call *call)

@@ -100,7 +100,8 @@ struct group_query {
 	bool prompt;
 	struct tensor rotated[2], unpacked[3];
 	const struct tensor *q, *k, *v;
-	int64_t buffer; /* rows of the present */
+	int64_t buffer;  /* rows of the present */
+	float *no_sinks; /* zeros */
 };
 
 static void finish_group_query(struct group_query *g)
@@ -108,6 +109,7 @@ static void finish_group_query(struct group_query *g)
 	heads_finish(&g->h);
 	free(g->past);
 	free(g->valid);
+	free(g->no_sinks);
 	for (int i = 0; i < 2; i++)
 		tensor_finish(&g->rotated[i]);
 	for (int i = 0; i < 3; i++)
@@ -263,8 +265,6 @@ static int check_group_form(struct op_call *call)
 {
 	const struct op_node *node = call->node;
 
-	if (op_attr_int(node, "smooth_softmax", 0) > 0 || op_input(call, 11))
-		return op_fail(call, -ENOTSUP, "GroupQueryAttention: smooth_softmax and head_sink are not implemented");
 	if (!op_attr_is(node, "k_quant_type", "NONE", "NONE") || !op_attr_is(node, "v_quant_type", "NONE", "NONE"))
 		return op_fail(call, -ENOTSUP, "GroupQueryAttention: a quantized cache is not implemented");
 	if (op_attr_int(node, "sliding_window_cache", 0) || op_input(call, 14) || op_input(call, 15))
@@ -273,7 +273,30 @@ static int check_group_form(struct op_call *call)
 	return heads_check_floats(call, 0, 3);
 }
 
-/* query, key?, value?, past_key?, past_value?, seqlens_k, total_sequence_length, cos?, sin?, position_ids?, attention_bias? */
+/* One more score in every softmax: that of input head_sink for each head, or zero with the attribute smooth_softmax. */
+static int read_sinks(struct op_call *call, struct group_query *g)
+{
+	const struct tensor *sinks = op_input(call, 11);
+	struct sdpa *a = &g->h.sdpa;
+
+	if (sinks) {
+		if (sinks->rank != 1 || sinks->dims[0] != a->heads || sinks->dtype != DTYPE_F32)
+			return op_fail(
+				call, -EINVAL,
+				"GroupQueryAttention: input 11 (head_sink) is not one number of the query's type for "
+				"each of %lld heads",
+				(long long)a->heads);
+		a->sinks = sinks->data;
+	} else if (op_attr_int(call->node, "smooth_softmax", 0) > 0) {
+		g->no_sinks = calloc((size_t)a->heads, sizeof(*g->no_sinks));
+		if (!g->no_sinks)
+			return -ENOMEM;
+		a->sinks = g->no_sinks;
+	}
+	return 0;
+}
+
+/* query, key?, value?, past_key?, past_value?, seqlens_k, total_sequence_length, cos?, sin?, position_ids?, attention_bias?, head_sink? */
 static int run_group_query_attention(struct op_call *call)
 {
 	struct group_query g = {0};
@@ -287,6 +310,8 @@ static int run_group_query_attention(struct op_call *call)
 		err = read_lengths(call, &g);
 	if (!err)
 		err = rotate_group(call, &g);
+	if (!err)
+		err = read_sinks(call, &g);
 	if (!err) {
 		a->keys = g.buffer;
 		heads_read_scale(call, a);

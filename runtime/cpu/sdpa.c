@@ -235,11 +235,18 @@ static int add_keys(const struct sdpa *a, struct block *block, int64_t b, int64_
 	return err;
 }
 
+/* What the sink of head @h adds to a sum of exponentials that are relative to @largest. */
+static double sink_share(const struct sdpa *a, int64_t h, double largest)
+{
+	return a->sinks ? exp((double)a->sinks[h] - largest) : 0;
+}
+
 /* Sums to averages, into Y; and the probabilities, when they are wanted: all keys were one block then. */
 static void finish_rows(const struct sdpa *a, struct block *block, int64_t b, int64_t h, int64_t query)
 {
 	for (int64_t row = 0; row < block->rows; row++) {
-		float scale = block->sum[row] != 0 ? (float)(1 / block->sum[row]) : 0;
+		double sum = block->sum[row];
+		float scale = sum != 0 ? (float)(1 / (sum + sink_share(a, h, (double)block->largest[row]))) : 0;
 		float *x = block->scores + row * block->stride;
 
 		row_affine(a->value_size, block->values + row * a->value_size, scale, 0,
@@ -311,7 +318,7 @@ static void store_scores_f64(const struct sdpa *a, enum sdpa_stage stage, int64_
 }
 
 /* Exponentials of the visible ones of @x, which becomes probabilities; all zeros when there are none. */
-static void softmax_f64(int64_t n, double *x)
+static void softmax_f64(const struct sdpa *a, int64_t h, int64_t n, double *x)
 {
 	double most = -INFINITY, sum = 0;
 
@@ -321,7 +328,10 @@ static void softmax_f64(int64_t n, double *x)
 		x[j] = x[j] == -INFINITY ? 0 : exp(x[j] - most);
 		sum += x[j];
 	}
-	for (int64_t j = 0; j < n && sum != 0; j++)
+	if (sum == 0)
+		return;
+	sum += sink_share(a, h, most);
+	for (int64_t j = 0; j < n; j++)
 		x[j] /= sum;
 }
 
@@ -350,7 +360,7 @@ static void attend_row_f64(const struct sdpa *a, int64_t row, double *x)
 	for (int64_t j = 0; j < a->keys; j++)
 		x[j] = j < first || j >= last ? -INFINITY : x[j] + (bias ? bias[j * a->bias_strides[3]] : 0);
 	store_scores_f64(a, SDPA_BIASED, row, x);
-	softmax_f64(a->keys, x);
+	softmax_f64(a, h, a->keys, x);
 	store_scores_f64(a, SDPA_PROBABILITY, row, x);
 	memset(y, 0, a->value_size * sizeof(*y));
 	for (int64_t j = first; j < last; j++)

@@ -38,6 +38,7 @@ enum sdpa_stage { SDPA_PRODUCT, SDPA_CAPPED, SDPA_BIASED, SDPA_PROBABILITY, SDPA
  *            keys 0 or 1); NULL: none. Keys from @bias_keys on are hidden.
  * @offset:   by batch element, the position of query 0 among the keys; NULL: 0 everywhere
  * @valid:    by batch element, how many keys count; NULL: all
+ * @sinks:    by query head, the score of one more key, which every query sees and which has no value; NULL: none
  * @causal:   a query at position p sees no key behind p
  * @left, @right: it sees p - left to p + right; negative: no limit
  * @scores:   [batch, heads, queries, keys] of @dtype after step @stage, or NULL
@@ -52,6 +53,7 @@ struct sdpa {
 	const void *bias;
 	int64_t bias_strides[4], bias_keys;
 	const int64_t *offset, *valid;
+	const float *sinks;
 	bool causal;
 	int64_t left, right;
 	enum sdpa_stage stage;

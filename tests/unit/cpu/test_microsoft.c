@@ -361,6 +361,26 @@ static void attention_projects_and_keeps_its_past(void **state)
 	op_case_finish(&whole);
 }
 
+/*
+ * Two heads of GroupQueryAttention, one query, against plain attention whose weights leave the share exp(@sinks[head]) of their sum to
+ * nothing (@sinks NULL: no share).
+ */
+static void expect_group(const struct op_case *c, struct plain_attention *a, const float *queries, const float *sinks)
+{
+	for (int head = 0; head < 2; head++) {
+		double total = 0, kept = 1;
+
+		a->q = queries + 2 * head;
+		attend(a);
+		for (int k = 0; k < 3; k++)
+			total += exp((a->q[0] * a->k[2 * k] + a->q[1] * a->k[2 * k + 1]) / sqrt(2));
+		if (sinks)
+			kept = total / (total + exp(sinks[head]));
+		for (int j = 0; j < 2; j++)
+			assert_float_equal(((const float *)c->outputs[0].data)[2 * head + j], kept * expected[j], 1e-5);
+	}
+}
+
 /* A cache with room: the new row goes behind what counts, and only that is seen. */
 static void group_query_attention_appends_to_its_cache(void **state)
 {
@@ -389,19 +409,24 @@ static void group_query_attention_appends_to_its_cache(void **state)
 	memcpy(values + 4, parts[2], 2 * sizeof(float));
 	a.k = keys;
 	a.v = values;
-	for (int head = 0; head < 2; head++) {
-		a.q = parts[0] + 2 * head;
-		attend(&a);
-		for (int j = 0; j < 2; j++)
-			assert_float_equal(((const float *)c.outputs[0].data)[2 * head + j], expected[j], 1e-5);
-	}
+	expect_group(&c, &a, parts[0], NULL);
 	expect_shape(&c.outputs[1], 4, (int64_t[]){1, 1, 5, 2});
 	assert_memory_equal(c.outputs[1].data, keys, sizeof(keys));
 	assert_memory_equal(c.outputs[2].data, values, sizeof(values));
 	*(int32_t *)c.inputs[5].data = 9;
 	op_case_expect_error(&c, -EINVAL, "10 rows in a cache of 5");
+	/* One more score of zero, then one by head. */
+	*(int32_t *)c.inputs[5].data = 2;
 	op_case_int(&c, "smooth_softmax", 1);
-	op_case_expect_error(&c, -ENOTSUP, "smooth_softmax");
+	op_case_expect_ok(&c);
+	expect_group(&c, &a, parts[0], (float[]){0, 0});
+	for (int i = 7; i < 11; i++)
+		op_case_omit(&c);
+	INPUT(&c, 1, ((int64_t[]){2}), 2, -1);
+	op_case_expect_ok(&c);
+	expect_group(&c, &a, parts[0], (float[]){2, -1});
+	c.inputs[11].dims[0] = 1;
+	op_case_expect_error(&c, -EINVAL, "input 11 (head_sink)");
 	op_case_finish(&c);
 }
 
@@ -430,6 +455,27 @@ static void embed_layer_normalization_adds_and_normalizes(void **state)
 	assert_int_equal(tensor_get_s64(&c.outputs[1], 0), 1);
 	((int32_t *)c.inputs[0].data)[1] = 2;
 	op_case_expect_error(&c, -EINVAL, "word id 2 of 2");
+	op_case_finish(&c);
+}
+
+/* Two pixels of two channels through a 1 x 1 kernel; the residual comes before the activation. */
+static void nhwc_fused_conv_adds_its_residual(void **state)
+{
+	struct op_case c;
+
+	(void)state;
+	op_case_init(&c, MS, "NhwcFusedConv", 1);
+	op_case_string(&c, "activation", "Relu");
+	INPUT(&c, 4, ((int64_t[]){1, 1, 2, 2}), 1, 2, 3, 4);
+	INPUT(&c, 4, ((int64_t[]){2, 2, 1, 1}), 1, 0, 1, 1);
+	INPUT(&c, 1, ((int64_t[]){2}), 0, 0);
+	INPUT(&c, 4, ((int64_t[]){1, 1, 2, 2}), -5, 1, 1, -20);
+	op_case_expect_ok(&c);
+	expect_shape(&c.outputs[0], 4, (int64_t[]){1, 1, 2, 2});
+	expect_near(&c.outputs[0], (float[]){0, 4, 4, 0}, 0, 0);
+	c.inputs[3].rank = 3;
+	op_case_expect_error(&c, -EINVAL, "input 3 has rank 3, input 0 has 4");
+	c.inputs[3].rank = 4;
 	op_case_finish(&c);
 }
 
@@ -514,6 +560,7 @@ int main(void)
 		cmocka_unit_test(attention_projects_and_keeps_its_past),
 		cmocka_unit_test(group_query_attention_appends_to_its_cache),
 		cmocka_unit_test(embed_layer_normalization_adds_and_normalizes),
+		cmocka_unit_test(nhwc_fused_conv_adds_its_residual),
 		cmocka_unit_test(nhwc_max_pool_and_bias_split_gelu),
 		cmocka_unit_test(fourier_transforms_invert_each_other),
 		cmocka_unit_test(inverse_pivots),
