@@ -14,7 +14,7 @@
 
 #define DMA_DIMS 5
 #define PAD_MAX 65535
-#define WEIGHT_PIECE (16 << 10) /* bytes */
+#define WEIGHT_PIECE (8 << 10) /* bytes */
 
 int lower_fail(struct lower *lower, const struct graph_node *node, int err, const char *format, ...)
 {

@@ -7,7 +7,7 @@
 /* Several tiles compute so much faster that a chain of nodes is over its bound sooner. */
 static uint64_t resident_bound(const struct target *target)
 {
-	return target->tiles > 1 ? RESIDENT_MAX_CYCLES / 4 : RESIDENT_MAX_CYCLES;
+	return target->tiles > 1 ? 70000 : RESIDENT_MAX_CYCLES;
 }
 
 /* Operators that read a tensor where it lies, in boxes without padding. */

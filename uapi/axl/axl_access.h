@@ -120,7 +120,7 @@ static inline size_t dma_accesses(const struct axl_dma *dma, struct access *list
 }
 
 /* Runs of bytes into which access_memory_runs() takes a transfer apart, at most. */
-#define ACCESS_MAX_RUNS 64
+#define ACCESS_MAX_RUNS 256
 
 /*
  * The bytes of memory that a transfer touches, more closely than its bounding range: *@count runs of @return bytes each, run i at
