@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <axl/axl_timing.h>
+
 #include "compiler/target/cost.h"
 #include "compiler/target/matrix_work.h"
 
@@ -66,6 +68,25 @@ static uint64_t conv_cycles(const struct search *search, const struct matrix_pla
 			 INSN_OVERHEAD);
 }
 
+/*
+ * Cycles by which rows of memory take longer to open than their data to move, where tiles write (and read a residual)
+ * in blocks of channels: every block opens all rows that the image covers.
+ */
+static uint64_t row_cycles(const struct search *search, const struct matrix_plan *plan)
+{
+	const struct matrix_work *work = search->work;
+	uint64_t pixel = (uint64_t)work->oc * (search->out_size + search->res_size), run, rows, open, data;
+	uint64_t positions = (uint64_t)(work->oh * work->ow * work->x.dims[WORK_N]);
+
+	if (search->target->tiles < 2 || plan->split_rows || plan->n >= work->oc)
+		return 0;
+	run = (uint64_t)plan->n * (search->out_size + search->res_size);
+	rows = div_up(positions * pixel, AXL_T_ROW_BYTES);
+	open = axl_div_up(rows * AXL_T_ROW * AXL_T_CHANNEL, search->target->dram_rate);
+	data = cost_dma(search->target, positions * run, 256);
+	return open > data ? (open - data) * div_up((uint64_t)work->oc, (uint64_t)plan->n) : 0;
+}
+
 /* Price one tiling and keep it when it is better. */
 static void consider(struct search *search, struct matrix_plan plan)
 {
@@ -117,7 +138,7 @@ static void consider(struct search *search, struct matrix_plan plan)
 		w_total *= stripes;
 	y_bytes = (uint64_t)(work->oh * work->ow * work->oc) * (search->out_size + search->res_size);
 	plan.bytes = images * (a_total + y_bytes) + (plan.keep_weights ? w_total : w_total * images);
-	dram = cost_dma(target, plan.bytes, 256);
+	dram = cost_dma(target, plan.bytes, 256) + row_cycles(search, &plan);
 	cycles = MAX(MAX(matrix, drain) * images, dram);
 	/* What nothing hides: the first input and weights, the last output. */
 	cycles += cost_dma(target, MIN(a_stripe, a_total) + w_block, 256) / (search->buffers > 1 ? 2 : 1) +
