@@ -263,10 +263,17 @@ bool loop_fits(const struct target *target, int64_t points, int64_t bytes)
 	return points <= (int64_t)target->spad_bytes / 2 / MAX(bytes, 1);
 }
 
-/* Boxes: halve the outermost dimension that can still be cut until two boxes fit, and each tile has one. */
+/* What several tiles should have each, so that transfers and steps of one box run beside those of the next. */
+#define BOXES_A_TILE 4
+
+/*
+ * Boxes: halve the outermost dimension that can still be cut until two boxes fit, and each tile has its own, several
+ * where they are large.
+ */
 static int choose_box(const struct lower *lower, const struct loop *loop, int64_t *size)
 {
 	int64_t budget = lower->target->spad_bytes / 2 - lower->target->spad_bytes / 32, boxes = 1;
+	int64_t tiles = lower->target->tiles, wanted = tiles > 1 ? tiles * BOXES_A_TILE : 1;
 
 	memcpy(size, loop->dims, sizeof(loop->dims));
 	for (;;) {
@@ -276,7 +283,8 @@ static int choose_box(const struct lower *lower, const struct loop *loop, int64_
 		for (int i = 0; i < loop->rank && cut < 0; i++)
 			if (size[loop->order[i]] > 1 && !(loop->whole >> loop->order[i] & 1))
 				cut = loop->order[i];
-		if (fits && (boxes >= lower->target->tiles || cut < 0 || box_bytes(loop, size) < 16384))
+		if (fits && (boxes >= wanted || cut < 0 || box_bytes(loop, size) < 16384 ||
+			     (boxes >= tiles && box_bytes(loop, size) < 65536)))
 			return 0;
 		if (cut < 0)
 			return box_bytes(loop, size) <= budget * 2 ? 0 : -ENOSPC;

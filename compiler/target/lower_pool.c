@@ -253,14 +253,17 @@ static int run_pool(struct lower *lower, const struct pool_run *run)
 {
 	const struct pool *pool = &run->pool;
 	int64_t channels = run->x.dims[C], rows = pool->out[0], budget = lower->target->spad_bytes / 2;
+	int64_t tiles = lower->target->tiles, share = (rows + tiles - 1) / tiles;
 	unsigned int tile = 0;
+
+	/* Large stripes again in four, so that transfers run beside the pooling. */
+	if (tiles > 1 && stripe_bytes(pool, share, channels, 4) > 65536)
+		share = (share + 3) / 4;
 
 	while (channels > 1 && stripe_bytes(pool, 1, channels, 4) > budget)
 		channels = (channels + 1) / 2;
-	while (rows > 1 &&
-	       (stripe_bytes(pool, rows, channels, 4) > budget ||
-		(rows * lower->target->tiles > pool->out[0] && channels >= run->x.dims[C] && lower->target->tiles > 1 &&
-		 rows > (pool->out[0] + lower->target->tiles - 1) / lower->target->tiles)))
+	while (rows > 1 && (stripe_bytes(pool, rows, channels, 4) > budget ||
+			    (tiles > 1 && channels >= run->x.dims[C] && rows > share)))
 		rows = (rows + 1) / 2;
 	for (int64_t image = 0; image < run->x.dims[N]; image++)
 		for (int64_t c0 = 0; c0 < run->x.dims[C]; c0 += channels)
