@@ -72,13 +72,22 @@ const struct cut *cut_find(const struct lower *lower, const struct graph_value *
 
 /* ---- taking ---- */
 
+static size_t number_of(const struct graph *graph, const struct graph_node *node)
+{
+	size_t n = 0;
+
+	while (n < graph->num_nodes && graph->nodes[n] != node)
+		n++;
+	return n;
+}
+
 static size_t last_reader(const struct graph *graph, const struct graph_value *value)
 {
-	for (size_t n = graph->num_nodes; n-- > 0;)
-		for (size_t i = 0; i < value->num_uses; i++)
-			if (graph->nodes[n] == value->uses[i])
-				return n;
-	return 0;
+	size_t last = 0;
+
+	for (size_t i = 0; i < value->num_uses; i++)
+		last = MAX(last, number_of(graph, value->uses[i]));
+	return last;
 }
 
 /* Add what the readers need to the parts. Returns how many read parts; @cut->whole if not all do. */
@@ -123,7 +132,8 @@ bool cut_take(struct lower *lower, const struct graph_value *value)
 		cut.shared |= !is_inside(box, cut.parts[t].owned);
 		bytes = MAX(bytes, (uint64_t)((box.h1 - box.h0) * (box.w1 - box.w0)) * position);
 	}
-	if (!bytes || !resident_hold(lower, last_reader(lower->graph, value), bytes))
+	if (!bytes ||
+	    !resident_hold(lower, number_of(lower->graph, value->producer), last_reader(lower->graph, value), bytes))
 		return false;
 	for (unsigned int t = 0; t < cut.tiles; t++) {
 		cut.parts[t].place.buf = program_spad(lower->program, t, bytes, value->name);

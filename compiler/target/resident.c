@@ -4,12 +4,6 @@
 
 #include <string.h>
 
-/* Several tiles compute so much faster that a chain of nodes is over its bound sooner. */
-static uint64_t resident_bound(const struct target *target)
-{
-	return target->tiles > 1 ? 70000 : RESIDENT_MAX_CYCLES;
-}
-
 /* Operators that read a tensor where it lies, in boxes without padding. */
 static bool reads_in_place(const struct graph_node *node)
 {
@@ -41,12 +35,11 @@ static size_t last_reader(const struct graph *graph, const struct graph_value *v
 	return last;
 }
 
-bool resident_hold(struct lower *lower, size_t last, uint64_t bytes)
+static bool hold(struct lower *lower, size_t last, uint64_t bytes)
 {
 	struct resident *resident = &lower->resident;
 
-	if (resident->cycles > resident_bound(lower->target) || resident->count == RESIDENT_MAX ||
-	    resident->bytes + bytes > resident->budget)
+	if (resident->count == RESIDENT_MAX || resident->bytes + bytes > resident->budget)
 		return false;
 	resident->list[resident->count].last = last;
 	resident->list[resident->count++].bytes = bytes;
@@ -54,14 +47,26 @@ bool resident_hold(struct lower *lower, size_t last, uint64_t bytes)
 	return true;
 }
 
+bool resident_hold(struct lower *lower, size_t born, size_t last, uint64_t bytes)
+{
+	const struct resident *resident = &lower->resident;
+	bool alone = true;
+
+	for (unsigned int i = 0; i < resident->count; i++)
+		alone &= resident->list[i].last <= born;
+	if (resident->cycles > (alone ? RESIDENT_TILES_CYCLES : RESIDENT_TILES_MOST))
+		return false;
+	return hold(lower, last, bytes);
+}
+
 bool resident_take(struct lower *lower, const struct graph_value *value, uint64_t bytes)
 {
 	size_t last;
 
-	if (lower->target->tiles > 1)
+	if (lower->target->tiles > 1 || lower->resident.cycles > RESIDENT_MAX_CYCLES)
 		return false;
 	last = last_reader(lower->graph, value);
-	return last != SIZE_MAX && resident_hold(lower, last, bytes);
+	return last != SIZE_MAX && hold(lower, last, bytes);
 }
 
 bool resident_end_node(struct lower *lower, size_t node, uint64_t cycles)

@@ -14,14 +14,20 @@
 
 /* Cycles that may pass between two preemption points, by the cost model's estimate. */
 #define RESIDENT_MAX_CYCLES 200000
+/* On several tiles: from here on a chain may end, and must. */
+#define RESIDENT_TILES_CYCLES 72000
+#define RESIDENT_TILES_MOST 88000
 
 /*
  * Whether @value's tensor of @bytes should be made resident now; if so it counts until its last reader has been
  * lowered.
  */
 bool resident_take(struct lower *lower, const struct graph_value *value, uint64_t bytes);
-/* The same for @bytes of each tile's scratchpad (cut.h), until node number @last has been lowered. */
-bool resident_hold(struct lower *lower, size_t last, uint64_t bytes);
+/*
+ * The same for @bytes of each tile's scratchpad (cut.h), from node number @born until @last has been lowered. A chain
+ * that is long enough ends where one tensor alone is alive, which then goes through memory: else all of them would.
+ */
+bool resident_hold(struct lower *lower, size_t born, size_t last, uint64_t bytes);
 /* Node number @node of the graph, estimated at @cycles, has been lowered. True: nothing is resident, a YIELD may
  * follow. */
 bool resident_end_node(struct lower *lower, size_t node, uint64_t cycles);
