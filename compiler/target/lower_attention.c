@@ -29,6 +29,7 @@
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MAX_QUERIES 64 /* rows that fill the array's pipeline; more would only make others wait */
 #define LOWEST -3.0e38f /* hides, and two of it still differ by a number */
 
 enum { IN_Q, IN_K, IN_V, IN_MASK, NUM_IN };
@@ -110,7 +111,7 @@ static bool choose_blocks(struct shape *shape, const struct target *target, uint
 
 	if (most < 1)
 		return false;
-	most = MIN(MIN(most, shape->num_queries), 256);
+	most = MIN(MIN(most, shape->num_queries), MAX_QUERIES);
 	if (most >= 64 && most < shape->num_queries)
 		most = most / 32 * 32;
 	/* Blocks alike: 130 queries are twice 65, not 128 and 2. */
@@ -393,15 +394,16 @@ static int divide(struct attention *a, unsigned int tile, struct block *block)
 
 /* ---- all blocks ---- */
 
-/* Block number @index in the order batch, head, queries; false behind the last. */
+/* Block number @index in the order batch, queries, head; false behind the last. */
 static bool block_at(const struct shape *shape, int64_t index, struct block *block)
 {
 	int64_t blocks = (shape->num_queries + shape->queries - 1) / shape->queries;
 
 	memset(block, 0, sizeof(*block));
-	block->first = index % blocks * shape->queries;
+	/* All heads of the first queries first: what comes behind can begin with those rows. */
+	block->head = index % shape->heads;
+	block->first = index / shape->heads % blocks * shape->queries;
 	block->rows = MIN(shape->queries, shape->num_queries - block->first);
-	block->head = index / blocks % shape->heads;
 	block->batch = index / blocks / shape->heads;
 	block->used = index >= 0 && block->batch < shape->batch;
 	return block->used;

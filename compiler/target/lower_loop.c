@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "compiler/target/resident.h"
+
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define VEC_DIMS 5
@@ -255,6 +257,7 @@ static int64_t box_bytes(const struct loop *loop, const int64_t *size)
 	bytes += __builtin_popcountll((unsigned long long)temps) * (full * type_bytes(loop->temp_type) + 64);
 	bytes += __builtin_popcountll((unsigned long long)reds) * (reduced * 4 + 64);
 	/* Without steps the fetched box itself is stored. */
+	bytes += loop->also ? full * type_bytes(loop->also->type) + 64 : 0;
 	return bytes + (loop->num_steps ? (loop->out_reduced ? reduced : full) * 4 + 64 : 0);
 }
 
@@ -301,8 +304,12 @@ static int make_register(struct lower *lower, const struct loop *loop, unsigned 
 	bool reduced = (index >= LOOP_RED && index < LOOP_OUT) || (index == LOOP_OUT && loop->out_reduced);
 	enum axl_type type = loop->temp_type;
 
+	if (index >= LOOP_RED && index < LOOP_OUT && type == AXL_TYPE_F16)
+		type = AXL_TYPE_F32; /* sums and means: few, and their errors count for many */
 	if (index == LOOP_OUT)
 		type = loop->out->type == AXL_TYPE_S64 ? AXL_TYPE_S32 : loop->out->type;
+	if (index == LOOP_ALSO)
+		type = loop->also->type;
 	for (int d = 0; d < loop->rank; d++)
 		dims[d] = reduced && (loop->whole >> d & 1) ? 1 : size[d];
 	return lower_spad(lower, tile, type, loop->rank, dims, loop->order, "vec", view);
@@ -329,7 +336,7 @@ static int run_steps(struct lower *lower, const struct loop *loop, unsigned int 
 		args.imm1 = loop->integer_imm || step->op == AXL_VEC_QUANT || step->op == AXL_VEC_DEQUANT
 				    ? (uint32_t)(int32_t)step->imm1
 				    : float_to_bits(step->imm1);
-		if (!(made >> step->dst & 1) && step->dst >= LOOP_TEMP)
+		if (!(made >> step->dst & 1) && step->dst >= LOOP_TEMP && !dst->place.buf)
 			err = make_register(lower, loop, tile, size, step->dst, dst);
 		made |= 1u << step->dst;
 		if (is_reduction(step->op))
@@ -347,6 +354,22 @@ static int run_steps(struct lower *lower, const struct loop *loop, unsigned int 
 	return 0;
 }
 
+/* A box of an output that stays in the scratchpad is written there at once: @view gets the place; else nothing. */
+static int write_in_place(struct lower *lower, const struct loop *loop, const struct dev_tensor *out,
+			  const int64_t *start, const int64_t *size, struct spad_view *view)
+{
+	struct lower_box box = {{0}, {0}};
+	int order[TENSOR_MAX_RANK];
+
+	tensor_order(out, order);
+	if (!tensor_is_resident(lower, out) || (loop->out_reduced && out == loop->out) || !loop->num_steps ||
+	    memcmp(order, loop->order, (size_t)loop->rank * sizeof(order[0])))
+		return 0;
+	memcpy(box.start, start, (size_t)loop->rank * sizeof(start[0]));
+	memcpy(box.size, size, (size_t)loop->rank * sizeof(size[0]));
+	return lower_fetch(lower, out, &box, 0, 0, out->type, order, 0, AXL_PIPE_LOAD, AXL_PURPOSE_ACTIVATION, view);
+}
+
 static int run_box(struct lower *lower, const struct loop *loop, unsigned int tile, const int64_t *start,
 		   const int64_t *size)
 {
@@ -354,6 +377,7 @@ static int run_box(struct lower *lower, const struct loop *loop, unsigned int ti
 	struct lower_box box;
 	int err;
 
+	memset(regs, 0, sizeof(regs));
 	for (int i = 0; i < loop->num_inputs; i++) {
 		for (int d = 0; d < loop->rank; d++) {
 			bool broadcast = loop->inputs[i].dims[d] == 1;
@@ -366,7 +390,11 @@ static int run_box(struct lower *lower, const struct loop *loop, unsigned int ti
 		if (err)
 			return err;
 	}
-	err = run_steps(lower, loop, tile, size, regs);
+	err = write_in_place(lower, loop, loop->out, start, size, &regs[LOOP_OUT]);
+	if (!err && loop->also)
+		err = write_in_place(lower, loop, loop->also, start, size, &regs[LOOP_ALSO]);
+	if (!err)
+		err = run_steps(lower, loop, tile, size, regs);
 	if (err)
 		return err;
 	for (int d = 0; d < loop->rank; d++) {
@@ -375,7 +403,8 @@ static int run_box(struct lower *lower, const struct loop *loop, unsigned int ti
 		box.start[d] = one ? 0 : start[d];
 		box.size[d] = one ? 1 : size[d];
 	}
-	return lower_commit(lower, loop->out, &box, &regs[loop->num_steps ? LOOP_OUT : LOOP_IN]);
+	err = lower_commit(lower, loop->out, &box, &regs[loop->num_steps ? LOOP_OUT : LOOP_IN]);
+	return err || !loop->also ? err : lower_commit(lower, loop->also, &box, &regs[LOOP_ALSO]);
 }
 
 int loop_run(struct lower *lower, const struct loop *loop)

@@ -19,8 +19,9 @@ enum {
 	LOOP_TEMP = 8, /* 8..11 full size */
 	LOOP_RED = 12, /* 12..15 reduced: size 1 in the whole dimensions */
 	LOOP_OUT = 16,
-	LOOP_NONE = 17,
-	LOOP_REGS = 18,
+	LOOP_ALSO = 17, /* a second output */
+	LOOP_NONE = 18,
+	LOOP_REGS = 19,
 };
 
 /* dst = op(a, b) with immediates; reductions (VEC class R) go from a full to a reduced register over the whole
@@ -39,6 +40,7 @@ struct loop_step {
  * @temp_type: of temporaries: F32, or S32 for integer steps
  * @out:       rank as the space; size 1 where the output is reduced
  * @out_reduced: LOOP_OUT is a reduced register
+ * @also:      a second output of the whole space (LOOP_ALSO), or NULL
  * @integer_imm: imm0, imm1 are integers (integer domain steps)
  */
 struct loop {
@@ -51,7 +53,7 @@ struct loop {
 	struct dev_tensor inputs[LOOP_MAX_INPUTS];
 	enum axl_type in_type[LOOP_MAX_INPUTS];
 	enum axl_type temp_type;
-	const struct dev_tensor *out;
+	const struct dev_tensor *out, *also;
 	bool out_reduced;
 	bool integer_imm;
 	const struct loop_step *steps;

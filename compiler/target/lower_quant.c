@@ -10,6 +10,7 @@
 
 #include "compiler/target/cost.h"
 #include "compiler/target/lower_loop.h"
+#include "compiler/target/lower_quant.h"
 
 #define IN0 LOOP_IN
 #define IN1 (LOOP_IN + 1)
@@ -40,6 +41,29 @@ static float zero_of(const struct graph_node *node, size_t index)
 	const struct graph_value *value = index < node->num_inputs ? node->inputs[index] : NULL;
 
 	return value ? (float)tensor_get_s64(value->constant, 0) : 0;
+}
+
+struct graph_node *quantize_behind(const struct lower *lower, const struct graph_node *node, float *scale, int *zero,
+				   bool *only)
+{
+	const struct graph_value *value = node->outputs[0];
+
+	*only = value->num_uses == 1 && !value->is_output;
+	for (size_t i = 0; i < value->num_uses; i++) {
+		struct graph_node *use = value->uses[i];
+		enum dtype type = use->outputs[0]->dtype;
+
+		if (strcmp(use->op_type, "QuantizeLinear") || *use->domain || use->inputs[0] != value ||
+		    use->region != node->region || use->data || lower->tensors[use->outputs[0]->id].rank >= 0 ||
+		    !scalar_constant(use->inputs[1]) ||
+		    (use->num_inputs > 2 && use->inputs[2] && !scalar_constant(use->inputs[2])) ||
+		    (type != DTYPE_U8 && type != DTYPE_S8))
+			continue;
+		*scale = scale_of(use->inputs[1]);
+		*zero = (int)zero_of(use, 2);
+		return use;
+	}
+	return NULL;
 }
 
 static int check_static(const struct graph_node *node, char *reason, size_t size)

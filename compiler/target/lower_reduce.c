@@ -14,6 +14,7 @@
 
 #include "compiler/target/cost.h"
 #include "compiler/target/lower_loop.h"
+#include "compiler/target/lower_quant.h"
 
 #define IN0 LOOP_IN
 #define T0 LOOP_TEMP
@@ -305,7 +306,7 @@ static int softmax_supports(const struct graph_node *node, const struct target *
 
 static int full_output(struct lower *lower, struct graph_node *node, struct loop *loop)
 {
-	loop->out = lower_output(lower, node->outputs[0], loop->order);
+	loop->out = lower_output_resident(lower, node->outputs[0], loop->order);
 	return loop->out ? 0 : lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
 }
 
@@ -376,14 +377,20 @@ static int norm_supports(const struct graph_node *node, const struct target *tar
 static int normalize(struct lower *lower, struct graph_node *node, struct loop *loop, bool subtract_mean, size_t first,
 		     int dim, int count, float epsilon)
 {
-	struct loop_step steps[10];
-	int n = 0, x = IN0, scale = NONE, bias = NONE, err = 0;
+	struct loop_step steps[11];
+	struct graph_node *quantize;
+	bool only;
+	float y_scale;
+	int y_zero, n = 0, x = IN0, scale = NONE, bias = NONE, err = 0;
 	float inverse;
 	int64_t points = 1;
 
 	for (int d = 0; d < loop->rank; d++)
 		points *= loop->whole >> d & 1 ? loop->dims[d] : 1;
 	inverse = 1.0f / (float)points;
+	/* Sums are binary32 inside an instruction; what lies between them may be as narrow as the result. */
+	if (lower->float_type == AXL_TYPE_F16)
+		loop->temp_type = AXL_TYPE_F16;
 	if (loop->num_inputs > 1) { /* x + skip (+ bias) */
 		steps[n++] = (struct loop_step){AXL_VEC_ADD, T1, IN0, LOOP_IN + 1, 0, 0};
 		x = T1;
@@ -414,6 +421,15 @@ static int normalize(struct lower *lower, struct graph_node *node, struct loop *
 		steps[n++] = (struct loop_step){AXL_VEC_MUL, bias == NONE ? OUT : T0, T0, scale, 0, 0};
 	if (bias != NONE)
 		steps[n++] = (struct loop_step){AXL_VEC_ADD, OUT, T0, bias, 0, 0};
+	/* Of what integers are made of, too, they are made here. */
+	quantize = quantize_behind(lower, node, &y_scale, &y_zero, &only);
+	if (quantize) {
+		loop->also = lower_output_resident(lower, quantize->outputs[0], loop->order);
+		if (!loop->also)
+			return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
+		steps[n++] = (struct loop_step){AXL_VEC_QUANT, LOOP_ALSO, OUT, NONE, y_scale, (float)y_zero};
+		quantize->data = LOWER_DONE;
+	}
 	loop->steps = steps;
 	loop->num_steps = n;
 	return loop_run(lower, loop);
