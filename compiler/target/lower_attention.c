@@ -25,11 +25,12 @@
 #include <axl/axl_access.h>
 #include "compiler/target/cost.h"
 #include "compiler/target/lower_loop.h"
+#include "compiler/target/lower_quant.h"
 #include "compiler/target/resident.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
-#define MAX_QUERIES 64 /* rows that fill the array's pipeline; more would only make others wait */
+#define MAX_QUERIES 64  /* rows that fill the array's pipeline; more would only make others wait */
 #define LOWEST -3.0e38f /* hides, and two of it still differ by a number */
 
 enum { IN_Q, IN_K, IN_V, IN_MASK, NUM_IN };
@@ -56,6 +57,9 @@ struct attention {
 	struct shape shape;
 	struct dev_tensor q, k, v, y, mask; /* [B][H][S][D]; mask: rank 0 where there is none */
 	float scale;
+	bool quantized; /* y is what QuantizeLinear makes of the result */
+	float y_scale;
+	int y_zero;
 	struct spad_view kept_mask[AXL_MAX_TILES]; /* one for all blocks of a batch element; place.buf 0: none yet */
 	int64_t kept_batch[AXL_MAX_TILES];
 };
@@ -377,7 +381,9 @@ static int divide(struct attention *a, unsigned int tile, struct block *block)
 	static const int order[] = {0, 1, 2, 3};
 	struct lower_box box = {.start = {block->batch, block->head, block->first, 0},
 				.size = {1, 1, block->rows, a->shape.value_size}};
-	struct spad_view out, matrix;
+	struct spad_view out, matrix, result = block->result, *divided = &matrix;
+	struct vec_args quantize = {
+		.op = AXL_VEC_QUANT, .imm0 = float_to_bits(a->y_scale), .imm1 = (uint32_t)a->y_zero};
 	int err;
 
 	if (tensor_is_resident(a->lower, &a->y))
@@ -388,7 +394,14 @@ static int divide(struct attention *a, unsigned int tile, struct block *block)
 	if (err)
 		return err;
 	matrix = as_matrix(&out);
-	err = vector(a, tile, AXL_VEC_MUL, false, &matrix, &matrix, &block->result, &block->sum);
+	if (a->quantized) { /* in the type that the result would have */
+		divided = &block->result;
+		err = matrix_spad(a, tile, a->lower->float_type, block->rows, a->shape.value_size, "attended", divided);
+	}
+	if (!err)
+		err = vector(a, tile, AXL_VEC_MUL, false, &matrix, divided, &result, &block->sum);
+	if (!err && a->quantized)
+		err = vec_append(a->lower, tile, &quantize, 2, matrix.dims, NULL, &matrix, divided, NULL);
 	return err ? err : lower_commit(a->lower, &a->y, &box, &out);
 }
 
@@ -456,6 +469,8 @@ static int attention_lower(struct lower *lower, struct graph_node *node)
 {
 	struct op_node op = graph_op_node(node);
 	struct attention a = {.lower = lower, .node = node};
+	struct graph_node *quantize;
+	bool only;
 	const struct dev_tensor *q = lower_tensor(lower, node->inputs[IN_Q]),
 				*k = lower_tensor(lower, node->inputs[IN_K]),
 				*v = lower_tensor(lower, node->inputs[IN_V]), *mask = NULL, *y;
@@ -463,7 +478,11 @@ static int attention_lower(struct lower *lower, struct graph_node *node)
 
 	if (input(node, IN_MASK))
 		mask = lower_tensor(lower, input(node, IN_MASK));
-	y = lower_output_resident(lower, node->outputs[0], NULL);
+	quantize = quantize_behind(lower, node, &a.y_scale, &a.y_zero, &only);
+	a.quantized = quantize && only;
+	y = lower_output_resident(lower, a.quantized ? quantize->outputs[0] : node->outputs[0], NULL);
+	if (a.quantized)
+		quantize->data = LOWER_DONE;
 	if (!q || !k || !v || !y || (input(node, IN_MASK) && !mask))
 		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
 	read_shape(node, &a.shape);
