@@ -231,7 +231,7 @@ static int write_table(struct suite *suite, const char *path)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: node_suite [-v] [-d DEVICE] [-k TEXT] [-x LIST] [-t FILE] FOLDER...\n");
+	fprintf(stderr, "usage: node_suite [-v] [-r] [-d DEVICE] [-k TEXT] [-x LIST] [-t FILE] FOLDER...\n");
 	return 2;
 }
 
@@ -258,10 +258,13 @@ int main(int argc, char **argv)
 	const char *device = NULL, *known = NULL, *table = NULL;
 	int option, code = 2;
 
-	while ((option = getopt(argc, argv, "vd:k:x:t:")) != -1) {
+	while ((option = getopt(argc, argv, "vrd:k:x:t:")) != -1) {
 		switch (option) {
 		case 'v':
 			suite.verbose = true;
+			break;
+		case 'r':
+			suite.runner.export = true;
 			break;
 		case 'd':
 			device = optarg;

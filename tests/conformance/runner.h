@@ -13,6 +13,7 @@
 /*
  * struct runner - a way to run models, one at a time
  * @device: for sessions: as accel_open() takes it
+ * @export: the model goes through the exporter and the importer before it runs (graph_case_runner)
  * @open:   load the model at @path. -ENOTSUP: it is right and can not run; others: it is refused. Reasons in @why (TEXT_SIZE)
  * @run:    @outputs (num_outputs, zeroed) get copies, the caller's. -ENOENT: no kernel, with the operator's name in @why; -ENOTSUP
  * @model:  what is open; input_types and output_types are of the values, sequences and optionals included (DTYPE_UNDEFINED: not said)
@@ -20,6 +21,7 @@
  */
 struct runner {
 	const char *device;
+	bool export;
 	int (*open)(struct runner *runner, const char *path, char *why);
 	void (*close)(struct runner *runner);
 	int (*run)(struct runner *runner, const struct tensor *inputs, struct tensor *outputs, char *why);
