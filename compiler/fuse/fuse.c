@@ -9,6 +9,7 @@
 
 #include "compiler/fuse/pattern.h"
 #include "compiler/fuse/transformer.h"
+#include "compiler/graph/passes.h"
 
 static bool is_conv(const struct graph_node *node)
 {
@@ -30,8 +31,7 @@ static void rename_op(struct graph *graph, struct graph_node *node, const char *
 
 static bool constant_f32(const struct graph_node *node, size_t index)
 {
-	return index < node->num_inputs && node->inputs[index] && node->inputs[index]->constant &&
-	       node->inputs[index]->constant->dtype == DTYPE_F32;
+	return constant_input(node, index) && node->inputs[index]->constant->dtype == DTYPE_F32;
 }
 
 /* @conv's weights to be changed: themselves where nobody else reads them (large networks fold often), else a copy. */
@@ -182,22 +182,6 @@ static int fuse_residual(struct graph *graph)
 }
 
 /* ---- activations ---- */
-
-/* Limits of a Clip: attributes or constant inputs. */
-static bool clip_limits(const struct graph_node *clip, float *limits)
-{
-	struct op_node op = graph_op_node(clip);
-
-	limits[0] = op_attr_float(&op, "min", -3.402823466e+38f);
-	limits[1] = op_attr_float(&op, "max", 3.402823466e+38f);
-	for (size_t i = 1; i < clip->num_inputs && i < 3; i++) {
-		if (clip->inputs[i] && !clip->inputs[i]->constant)
-			return false;
-		if (clip->inputs[i])
-			limits[i - 1] = (float)tensor_get_f64(clip->inputs[i]->constant, 0);
-	}
-	return true;
-}
 
 /* activation and activation_params of @node for the activation @act; false when the drain has no such one. */
 static bool activation_of(const struct graph_node *act, const char **name, float *params, size_t *count)
@@ -354,7 +338,8 @@ static int fuse_scale(struct graph *graph)
 }
 
 const struct fuse_pass fuse_passes[] = {
-	{"batchnorm", fuse_batchnorm},   {"scale", fuse_scale},          {"residual", fuse_residual},
-	{"activation", fuse_activation}, {"layernorm", fuse_layer_norm}, {"gelu", fuse_gelu},
-	{"attention", fuse_attention},   {"linear", fuse_linear},        {NULL, NULL},
+	{"qdq", fuse_qdq},               {"constants", graph_fold_constants}, {"batchnorm", fuse_batchnorm},
+	{"scale", fuse_scale},           {"residual", fuse_residual},         {"activation", fuse_activation},
+	{"layernorm", fuse_layer_norm},  {"gelu", fuse_gelu},                 {"attention", fuse_attention},
+	{"linear", fuse_linear},         {NULL, NULL},
 };

@@ -13,6 +13,12 @@ struct fuse_pass {
 	int (*run)(struct graph *graph);
 };
 
+/*
+ * Quantized operators between DequantizeLinear and QuantizeLinear into the integer operator that they stand for (qdq.c):
+ * QLinearConv, QLinearMatMul, QGemm, QLinearAdd, … Before graph_fold_constants(), which makes floats of quantized weights.
+ */
+int fuse_qdq(struct graph *graph);
+
 /* In the order in which they are meant to run; ends with a NULL name. */
 extern const struct fuse_pass fuse_passes[];
 

@@ -124,3 +124,23 @@ bool with_number(const struct graph_node *node, const struct graph_value *value,
 
 	return constant_number(other_operand(node, value), &found) && fabs(found - number) <= 1e-3 * fabs(number);
 }
+
+bool constant_input(const struct graph_node *node, size_t index)
+{
+	return index < node->num_inputs && node->inputs[index] && node->inputs[index]->constant;
+}
+
+bool clip_limits(const struct graph_node *clip, float *limits)
+{
+	struct op_node op = graph_op_node(clip);
+
+	limits[0] = op_attr_float(&op, "min", -3.402823466e+38f);
+	limits[1] = op_attr_float(&op, "max", 3.402823466e+38f);
+	for (size_t i = 1; i < clip->num_inputs && i < 3; i++) {
+		if (clip->inputs[i] && !clip->inputs[i]->constant)
+			return false;
+		if (clip->inputs[i])
+			limits[i - 1] = (float)tensor_get_f64(clip->inputs[i]->constant, 0);
+	}
+	return true;
+}

@@ -28,6 +28,10 @@ struct graph_node *replace_with(struct graph *graph, struct graph_node *last, co
 				int opset, size_t num_inputs, struct graph_value *const *inputs, size_t num_origins,
 				struct graph_node *const *origins);
 
+/* Input @index of @node is there and a constant. */
+bool constant_input(const struct graph_node *node, size_t index);
+/* Limits of a Clip, from attributes or constant inputs; false when an input is computed. */
+bool clip_limits(const struct graph_node *clip, float *limits);
 /* One float number, or false. */
 bool constant_number(const struct graph_value *value, double *number);
 /* @node (a binary operator) has @value as one operand, and not twice: the other one, else NULL. */

@@ -621,7 +621,7 @@ static int infer_types(struct inference *in, struct graph_node *node)
 
 static int infer_node(struct inference *in, struct graph_node *node)
 {
-	bool fold = !in->trial && all_constant(node);
+	bool fold = !in->trial && all_constant(node) && strcmp(node->op_type, "DequantizeLinear");
 
 	if (graph_has_body(node))
 		return in->trial ? infer_types(in, node) : infer_bodies(in, node);

@@ -17,6 +17,8 @@ int graph_bind_rest(struct graph *graph, int64_t size);
  * the rest the shape follows from a formula, or from a run of its CPU kernel on zeros, so that shapes can not differ from what
  * will be computed. Constants above @fold_limit bytes are not made from smaller ones. A node whose output shape depends on data
  * leaves it unknown. -EINVAL with the node in @error when an operator rejects its inputs.
+ *
+ * DequantizeLinear of a constant is not folded, so that quantized weights stay integers: graph_fold_constants() does it.
  */
 int graph_infer(struct graph *graph, size_t fold_limit, char *error, size_t error_size);
 
@@ -31,6 +33,12 @@ int graph_infer_types(struct graph *graph, struct graph_node *node);
  * it trains: before opset 7 without is_test, since opset 12 unless input 2 is absent or a constant false.
  */
 bool graph_node_is_random(const struct graph_node *node);
+
+/*
+ * Compute what depends on constants only and was left by graph_infer() (DequantizeLinear of weights, and what reads them). Types and
+ * shapes must be known. Graph outputs keep their node. A node that can not be computed stays as it is. -ENOMEM.
+ */
+int graph_fold_constants(struct graph *graph);
 
 /* Remove nodes that nothing reads, Identity, inference-time Dropout, and reshapes of reshapes. */
 int graph_simplify(struct graph *graph);

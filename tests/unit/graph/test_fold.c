@@ -60,6 +60,7 @@ static void multiplies_by(struct model *model, const float *expected)
 
 	model_output(model, "y");
 	graph = inferred(model);
+	assert_int_equal(graph_fold_constants(graph), 0);
 	assert_int_equal(graph->num_nodes, 1);
 	assert_string_equal(graph->nodes[0]->op_type, "MatMul");
 	assert_non_null(graph->nodes[0]->inputs[1]->constant);
