@@ -10,6 +10,7 @@
 
 #include "compiler/assemble.h"
 #include "compiler/fuse/fuse.h"
+#include "compiler/fuse/transformer.h"
 #include "compiler/graph/passes.h"
 #include "compiler/onnx/import.h"
 #include "compiler/partition/partition.h"
@@ -21,7 +22,7 @@
 #define MAX_REFUSALS 256
 #define CALIBRATION_SAMPLES 2
 
-const char *const compile_stages[] = {"import", "graph",    "fuse", "quantize", "partition",
+const char *const compile_stages[] = {"import", "graph",    "quantize", "fuse", "partition",
 				      "lower",  "schedule", "emit", NULL};
 
 /*
@@ -165,22 +166,31 @@ static int make_samples(struct compilation *c, size_t count, struct quant_sample
 	return err ? fail(c, err, "int8: samples can not be made: %s", strerror(-err)) : 0;
 }
 
+/* Of a float model; one that came quantized says itself what it computes in integers. */
 static int run_quantize(struct compilation *c)
 {
+	struct quant_options options = {0};
 	struct quant_sample *samples = NULL;
 	size_t count = CALIBRATION_SAMPLES;
-	int err = quant_split_residuals(c->graph);
+	int method = c->options->method ? quant_method_find(c->options->method) : QUANT_MINMAX;
+	int err;
 
+	if (method < 0)
+		return fail(c, -EINVAL, "no calibration method '%s'", c->options->method);
+	if (quant_find_quantized(c->graph))
+		return 0;
+	options.method = (enum quant_method)method;
+	/* The patterns of transformers are of float operators: first. */
+	if (quant_prepare(c->graph) || fuse_layer_norm(c->graph) || fuse_gelu(c->graph) || fuse_attention(c->graph) ||
+	    fuse_linear(c->graph) || graph_simplify(c->graph))
+		return fail(c, -ENOMEM, "out of memory");
 	if (c->options->calibration)
 		err = quant_load_samples(c->graph, c->options->calibration, &samples, &count, c->error, c->error_size);
-	else if (!err)
+	else
 		err = make_samples(c, count, &samples);
-	if (!err) {
-		err = quant_calibrate(c->graph, samples, count, c->error, c->error_size);
-		quant_samples_free(samples, count, c->graph->num_inputs);
-	}
 	if (!err)
-		err = quant_rewrite(c->graph, c->error, c->error_size);
+		err = quant_graph(c->graph, samples, count, &options, NULL, c->error, c->error_size);
+	quant_samples_free(samples, count, c->graph->num_inputs);
 	if (!err && graph_simplify(c->graph))
 		err = fail(c, -ENOMEM, "out of memory");
 	return err ? err : check_graph(c, "quantize");
@@ -294,16 +304,16 @@ static int run_stages(struct compilation *c, const char *path, struct compile_re
 	if (err)
 		return err;
 	print_stage(c, "graph");
-	err = run_fuse(c);
-	if (err)
-		return err;
-	print_stage(c, "fuse");
 	if (c->options->precision == COMPILE_INT8) {
 		err = run_quantize(c);
 		if (err)
 			return err;
 	}
 	print_stage(c, "quantize");
+	err = run_fuse(c);
+	if (err)
+		return err;
+	print_stage(c, "fuse");
 	err = run_partition(c);
 	if (err)
 		return err;

@@ -6,8 +6,8 @@
  *
  *	import	   ONNX file -> graph			    compiler/onnx
  *	graph	   shapes, folding, simplification	    compiler/graph
- *	fuse	   patterns into fused operators	    compiler/fuse
  *	quantize   precision int8 only			    compiler/quant
+ *	fuse	   patterns into fused and integer operators  compiler/fuse
  *	partition  NPU or CPU, with reasons		    compiler/partition
  *	lower	   regions to programs			    compiler/target
  *	schedule   addresses and semaphores		    compiler/target
@@ -35,7 +35,8 @@ struct compile_dim {
  * struct compile_options - zeroed means defaults
  * @target:	 name of a target ("axl-edge", the default, or "axl-pro"), or "cpu" for none
  * @dims:	 sizes of symbolic dimensions; those not named become 1
- * @calibration: folder with samples for int8 (input_*.pb, *.npy); NULL: samples made from @seed
+ * @calibration: samples for int8: a folder or an .npy file (compiler/quant/samples.h); NULL: samples made from @seed
+ * @method:	 how ranges follow from them: "minmax" (the default), "percentile", "entropy" or "mse"
  * @print_after: name of a stage after which its result is printed to @print; NULL: none
  * @disable:	 names of passes to leave out, NULL-terminated, or NULL
  */
@@ -45,6 +46,7 @@ struct compile_options {
 	size_t num_dims;
 	const struct compile_dim *dims;
 	const char *calibration;
+	const char *method;
 	uint64_t seed;
 	const char *print_after;
 	FILE *print;

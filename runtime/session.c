@@ -32,7 +32,7 @@ struct specialisation {
  */
 struct accel_session {
 	struct accel_session_options options;
-	char *path, *calibration;
+	char *path, *calibration, *method;
 	struct runtime_device *device;
 	struct cpu_pool *pool;
 	struct runtime_trace *trace;
@@ -93,6 +93,7 @@ static int compile_plan(struct accel_session *session, const struct compile_dim 
 		.num_dims = num_dims,
 		.dims = dims,
 		.calibration = session->calibration,
+		.method = session->method,
 		.seed = session->options.seed,
 	};
 	struct compile_result result;
@@ -242,6 +243,8 @@ int accel_session_create(const char *path, const struct accel_session_options *o
 	err = copy_text(path, &s->path);
 	if (!err)
 		err = copy_text(defaults.calibration, &s->calibration);
+	if (!err)
+		err = copy_text(defaults.calibration_method, &s->method);
 	if (err)
 		fail(error, error_size, err, "out of memory");
 	if (!err) {
@@ -278,6 +281,7 @@ void accel_session_destroy(struct accel_session *session)
 	free(session->views);
 	free(session->path);
 	free(session->calibration);
+	free(session->method);
 	pthread_mutex_destroy(&session->lock);
 	free(session);
 }

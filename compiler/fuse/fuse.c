@@ -118,7 +118,7 @@ static int fold_batchnorm(struct graph *graph, struct graph_node *conv, struct g
 	return err;
 }
 
-static int fuse_batchnorm(struct graph *graph)
+int fuse_batchnorm(struct graph *graph)
 {
 	for (size_t n = 0; n < graph->num_nodes; n++) {
 		struct graph_node *conv = graph->nodes[n], *norm;
@@ -307,7 +307,7 @@ static int fold_into_conv(struct graph *graph, struct graph_node *conv, struct g
 	return err;
 }
 
-static int fuse_scale(struct graph *graph)
+int fuse_scale(struct graph *graph)
 {
 	for (size_t n = 0; n < graph->num_nodes; n++) {
 		struct graph_node *node = graph->nodes[n], *tail;

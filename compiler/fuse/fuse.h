@@ -19,6 +19,10 @@ struct fuse_pass {
  */
 int fuse_qdq(struct graph *graph);
 
+/* Normalizations, and factors and addends of each channel, into the convolutions before them. */
+int fuse_batchnorm(struct graph *graph);
+int fuse_scale(struct graph *graph);
+
 /* In the order in which they are meant to run; ends with a NULL name. */
 extern const struct fuse_pass fuse_passes[];
 

@@ -203,6 +203,24 @@ static int replace(struct graph *graph, struct graph_node *node, const struct ta
 	return err ? err : 1;
 }
 
+/* The same where nothing follows: the operator writes @out, which @node wrote. */
+static int replace_writer(struct graph *graph, struct graph_node *node, const char *domain, const char *op_type,
+			  size_t count, struct graph_value **inputs, struct graph_value *out)
+{
+	struct graph_node *new = graph_add_node(graph, node, domain, op_type, 1, node->name, count, inputs, 1, &out);
+	int err;
+
+	if (!new)
+		return -ENOMEM;
+	new->origin = node->origin;
+	new->attrs = node->attrs;
+	new->num_attrs = node->num_attrs;
+	node->attrs = NULL;
+	node->num_attrs = 0;
+	err = graph_remove_node(graph, node);
+	return err ? err : 1;
+}
+
 /* ---- operators: 1 replaced, 0 does not fit, -ENOMEM ---- */
 
 /*
@@ -287,6 +305,38 @@ static int fuse_gemm(struct graph *graph, struct graph_node *node)
 		if (!strcmp(node->attrs[i].name, "beta")) /* QGemm knows none */
 			node->attrs[i] = node->attrs[--node->num_attrs];
 	return replace(graph, node, &tail, MS, "QGemm", 1, 9, inputs);
+}
+
+/*
+ * axl Linear with integer rows and weights: QLinear, which adds the residual in floats and gives floats where no QuantizeLinear follows.
+ */
+static int fuse_qlinear(struct graph *graph, struct graph_node *node)
+{
+	bool has_bias = node->num_inputs > 2 && node->inputs[2];
+	struct graph_value *inputs[10] = {NULL}, *out = node->outputs[0];
+	struct grid x, w, bias;
+	struct tail tail;
+	int64_t columns;
+	bool integers;
+
+	if (strcmp(node->domain, "axl") || !dequantized_byte(node->inputs[0], &x) || node->inputs[1]->rank != 2)
+		return 0;
+	columns = node->inputs[1]->dims[1];
+	if (!weights(node->inputs[1], 1, columns, &w) ||
+	    (has_bias && !bias_fits(node->inputs[2], &x, &w, columns, &bias)))
+		return 0;
+	integers = quantized(out, &tail) && !tail.activation;
+	if (add_grid(graph, &x, inputs) || add_grid(graph, &w, inputs + 3) ||
+	    (integers && add_output_grid(graph, &tail.grid, inputs + 8)))
+		return -ENOMEM;
+	inputs[6] = has_bias ? bias.q : NULL;
+	inputs[7] = node->num_inputs > 3 ? node->inputs[3] : NULL;
+	if (!integers) { /* it writes what @node wrote */
+		node->num_outputs = 0;
+		out->producer = NULL;
+		return replace_writer(graph, node, "axl", "QLinear", 8, inputs, out);
+	}
+	return replace(graph, node, &tail, "axl", "QLinear", 1, 10, inputs);
 }
 
 /* Either operand may be computed; a constant right one may have a scale for each column. */
@@ -391,7 +441,8 @@ static const struct {
 } rules[] = {
 	{"Conv", fuse_conv},           {"Gemm", fuse_gemm},           {"MatMul", fuse_matmul},
 	{"Add", fuse_binary},          {"Mul", fuse_binary},          {"GlobalAveragePool", fuse_unary},
-	{"LeakyRelu", fuse_unary},     {"Sigmoid", fuse_unary},       {"Concat", fuse_concat},
+	{"LeakyRelu", fuse_unary},
+	{"Linear", fuse_qlinear},     {"Sigmoid", fuse_unary},       {"Concat", fuse_concat},
 	{"DepthToSpace", fuse_moving}, {"Dropout", fuse_moving},      {"Flatten", fuse_moving},
 	{"Identity", fuse_moving},     {"MaxPool", fuse_moving},      {"Reshape", fuse_moving},
 	{"Slice", fuse_moving},        {"SpaceToDepth", fuse_moving}, {"Squeeze", fuse_moving},
@@ -412,8 +463,8 @@ int fuse_qdq(struct graph *graph)
 		struct graph_node *node = nodes[n];
 
 		done = 0;
-		for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]) && !done && !*node->domain; i++)
-			if (is_op(node, rules[i].op_type))
+		for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]) && !done; i++)
+			if (is_op(node, rules[i].op_type) && (!*node->domain || rules[i].fuse == fuse_qlinear))
 				done = rules[i].fuse(graph, node);
 		changed |= done == 1;
 	}

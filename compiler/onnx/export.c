@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compiler/onnx/fail.h"
+#include "runtime/fail.h"
 #include "compiler/onnx/schema/schema.h"
 #include "compiler/onnx/tensor_proto.h"
 #include "onnx.pb-c.h"
@@ -260,8 +260,8 @@ static Onnx__AttributeProto *export_attribute(struct exporter *ex, const struct 
 		break;
 	}
 	default: /* no other kind is imported */
-		onnx_fail(ex->error, ex->error_size, -ENOTSUP, "node %s: attribute %s of type %d", node->name,
-			  attr->name, attr->type);
+		fail(ex->error, ex->error_size, -ENOTSUP, "node %s: attribute %s of type %d", node->name, attr->name,
+		     attr->type);
 		return NULL;
 	}
 	return proto;
@@ -310,9 +310,9 @@ static Onnx__NodeProto *export_node(struct exporter *ex, const struct place *pla
 	bool empty_optional = !strcmp(node->op_type, "Optional") && !inputs;
 
 	if (!version_fits(ex, node)) {
-		onnx_fail(ex->error, ex->error_size, -ENOTSUP,
-			  "node %s: %s of opset %d means something else in opset %d, which the model imports",
-			  node->name, node->op_type, node->opset, version_of(ex, node->domain));
+		fail(ex->error, ex->error_size, -ENOTSUP,
+		     "node %s: %s of opset %d means something else in opset %d, which the model imports", node->name,
+		     node->op_type, node->opset, version_of(ex, node->domain));
 		return NULL;
 	}
 	if (!proto)
@@ -375,7 +375,9 @@ static bool export_values(struct exporter *ex, const struct place *place, Onnx__
 	for (size_t i = 0; i < graph->num_values; i++) {
 		const struct graph_value *value = graph->values[i];
 
-		if (value->producer && !value->is_output && value->num_uses && value->dtype)
+		/* ONNX wants a shape where it has a tensor's type. */
+		if (value->producer && !value->is_output && value->num_uses && value->dtype &&
+		    (value->rank >= 0 || dtype_is_nested(value->dtype)))
 			proto->value_info[proto->n_value_info++] = export_value(ex, place, value->name, value);
 	}
 	return !ex->failed;
@@ -453,11 +455,11 @@ static int pack(struct exporter *ex, const Onnx__ModelProto *model, uint8_t **by
 {
 	*size = onnx__model_proto__get_packed_size(model);
 	if (*size > INT_MAX)
-		return onnx_fail(ex->error, ex->error_size, -EFBIG,
-				 "the model takes %zu bytes, more than a protobuf message can have", *size);
+		return fail(ex->error, ex->error_size, -EFBIG,
+			    "the model takes %zu bytes, more than a protobuf message can have", *size);
 	*bytes = malloc(*size + 1);
 	if (!*bytes)
-		return onnx_fail(ex->error, ex->error_size, -ENOMEM, "out of memory");
+		return fail(ex->error, ex->error_size, -ENOMEM, "out of memory");
 	onnx__model_proto__pack(model, *bytes);
 	return 0;
 }
@@ -476,7 +478,7 @@ int onnx_export_bytes(const struct graph *graph, uint8_t **bytes, size_t *size, 
 	model.graph = export_graph(&ex, &place);
 	err = model.graph ? export_opsets(&ex, &model) : -ENOTSUP;
 	if (ex.failed || err == -ENOMEM)
-		err = onnx_fail(error, error_size, -ENOMEM, "out of memory");
+		err = fail(error, error_size, -ENOMEM, "out of memory");
 	if (!err)
 		err = pack(&ex, &model, bytes, size);
 	while (ex.blocks) {
@@ -497,7 +499,7 @@ int onnx_export_file(const struct graph *graph, const char *path, char *error, s
 	int err = onnx_export_bytes(graph, &bytes, &size, reason, sizeof(reason));
 
 	if (err)
-		return onnx_fail(error, error_size, err, "%s: %s", path, reason);
+		return fail(error, error_size, err, "%s: %s", path, reason);
 	file = fopen(path, "wb");
 	if (!file)
 		err = -errno;
@@ -506,5 +508,5 @@ int onnx_export_file(const struct graph *graph, const char *path, char *error, s
 		remove(path);
 	}
 	free(bytes);
-	return err ? onnx_fail(error, error_size, err, "%s: %s", path, strerror(-err)) : 0;
+	return err ? fail(error, error_size, err, "%s: %s", path, strerror(-err)) : 0;
 }

@@ -11,7 +11,7 @@
 
 #include "compiler/graph/passes.h"
 #include "compiler/onnx/export.h"
-#include "compiler/onnx/fail.h"
+#include "runtime/fail.h"
 #include "compiler/onnx/schema/schema.h"
 
 #define NO_END 1000
@@ -467,7 +467,7 @@ static int upgrade_graph(struct graph *graph, int opset, char *error, size_t err
 	int err = 0;
 
 	if (!nodes)
-		return onnx_fail(error, error_size, -ENOMEM, "out of memory");
+		return fail(error, error_size, -ENOMEM, "out of memory");
 	for (size_t n = 0; n < count; n++)
 		nodes[n] = graph->nodes[n];
 	for (size_t n = 0; n < count && !err; n++) {
@@ -479,7 +479,7 @@ static int upgrade_graph(struct graph *graph, int opset, char *error, size_t err
 
 			err = upgrade_node(&up, nodes[n]);
 			if (err)
-				onnx_fail(error, error_size, err,
+				fail(error, error_size, err,
 					  "node %s: %s of opset %d can not be written for opset %d", nodes[n]->name,
 					  nodes[n]->op_type, old, opset);
 		}

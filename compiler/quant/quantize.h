@@ -1,48 +1,84 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Post-training quantization of a float graph to 8-bit integers.
+ * Post-training quantization of a float graph to 8-bit integers, in QDQ form.
  *
- * Activations are unsigned 8-bit with one scale and zero point a tensor, weights signed 8-bit with one scale an output
- * channel, symmetric in [-127, 127]; biases are 32-bit at the product of both scales. Ranges are the smallest and
- * largest values seen when the float graph runs on samples. Convolutions, matrix products, additions, multiplications,
- * poolings and concatenations become ONNX's (or ONNX Runtime's) QLinear operators; Relu and Clip vanish into the
- * saturation of what feeds them; whatever else there is stays float between a DequantizeLinear and a QuantizeLinear.
+ *	quant_prepare()	   constants of each channel into the convolutions before them
+ *	quant_calibrate()  the float graph on samples: a range for every value (stats.h, range.h)
+ *	quant_equalize()   channels before depthwise convolutions to like ranges (powers of two: the answer stays)
+ *	quant_plan_make()  which nodes compute in integers, with which scales and weights (plan.h)
+ *	quant_measure()    the graph with the plan's roundings against the float graph, layer by layer
+ *	quant_insert()	   the plan as QuantizeLinear and DequantizeLinear nodes
+ *
+ * Activations are 8-bit with one scale and zero point a tensor; weights signed 8-bit, symmetric in [-127, 127], with one
+ * scale an output channel; biases int32 at the product of both, less the mean of the error that rounding the weights
+ * makes. Weight scales are widened where a sum could leave 32 bits. compiler/fuse/qdq.c makes integer operators of the
+ * result, here and for models that came quantized. Operators that are not quantized stay float between conversions.
  */
 #ifndef COMPILER_QUANT_QUANTIZE_H
 #define COMPILER_QUANT_QUANTIZE_H
 
 #include "compiler/graph/graph.h"
+#include "compiler/quant/range.h"
+#include "compiler/quant/samples.h"
 
-/* One set of inputs, in the graph's order; borrowed. */
-struct quant_sample {
-	const struct tensor *const *inputs;
+/*
+ * struct quant_options - zeroed means defaults
+ * @method:      how a range follows from what the samples gave
+ * @is_signed:   activations are int8 instead of uint8
+ * @plain:	 no equalisation, no bias correction
+ * @target_loss: keep layers float until the outputs' relative error (quant_report.loss) is at most this; 0: no target
+ */
+struct quant_options {
+	enum quant_method method;
+	bool is_signed;
+	bool plain;
+	double target_loss;
 };
 
 /*
- * Run the graph on the CPU for each sample and record lo and hi of every float value. -ENOTSUP with the node in @error
- * when an operator has no CPU kernel; what the kernel returns otherwise.
+ * struct quant_layer - one operator that has an integer form, in the graph's order
+ * @integer: it computes in 8 bits; else @reason says why not
+ * @own_db:  signal to noise of its output when it alone is quantized, on float inputs
+ * @db:	     the same with all that is quantized before it: what it hands on; INFINITY: no noise
  */
-int quant_calibrate(struct graph *graph, const struct quant_sample *samples, size_t count, char *error,
-		    size_t error_size);
-
-/* Samples of uniform noise in [-1, 1) (integers 0..99) made from @seed, for graphs without real ones. Free with
- * quant_samples_free(). */
-int quant_make_samples(const struct graph *graph, uint64_t seed, size_t count, struct quant_sample **samples);
-void quant_samples_free(struct quant_sample *samples, size_t count, size_t num_inputs);
+struct quant_layer {
+	const char *name, *op_type, *reason;
+	bool integer;
+	double own_db, db;
+};
 
 /*
- * Samples from files: FOLDER/test_data_set_N/input_I.pb for N = 0, 1, … (at most QUANT_MAX_SAMPLES), or FOLDER/input_I.pb for one. -ENOENT,
- * -EINVAL with the file in @error.
+ * struct quant_report
+ * @loss:      root of noise over signal, over all float outputs and samples
+ * @agreement: share of the samples whose largest element of the first output is the same, 0 to 1; below 0: it has none
+ * @equalized: pairs of convolutions whose channels were scaled
+ * @kept_float: layers that --target-loss keeps float
  */
-#define QUANT_MAX_SAMPLES 512
-int quant_load_samples(const struct graph *graph, const char *folder, struct quant_sample **samples, size_t *count, char *error,
-		       size_t error_size);
+struct quant_report {
+	size_t num_layers;
+	struct quant_layer *layers; /* names belong to the graph */
+	size_t num_samples;
+	double loss, db, agreement;
+	size_t equalized, integer, kept_float;
+};
+void quant_report_finish(struct quant_report *report);
 
-/* Undo the fusion of residual additions, so that the sum's operands get ranges of their own. Before quant_calibrate().
+/* Names of the methods by their number, NULL at the end; -1: no such method. */
+extern const char *const quant_methods[];
+int quant_method_find(const char *name);
+
+/* Fold normalizations, factors and addends into convolutions, as int8 needs it. -ENOMEM. */
+int quant_prepare(struct graph *graph);
+
+/* The first node that is in a quantized form already, or NULL. */
+const struct graph_node *quant_find_quantized(const struct graph *graph);
+
+/*
+ * Quantize @graph, whose types and shapes are known, by what @samples give. @report: measured, or NULL: nothing is measured, and
+ * @options->target_loss is not looked at. -EINVAL: a sample is not finite; -ENOTSUP: an operator has no CPU kernel, or the target can
+ * not be met; -ENOMEM. The text is in @error.
  */
-int quant_split_residuals(struct graph *graph);
-
-/* Rewrite the calibrated graph. -ENOMEM; -EINVAL when nothing was calibrated. */
-int quant_rewrite(struct graph *graph, char *error, size_t error_size);
+int quant_graph(struct graph *graph, const struct quant_sample *samples, size_t count,
+		const struct quant_options *options, struct quant_report *report, char *error, size_t error_size);
 
 #endif

@@ -37,7 +37,7 @@ struct options {
 	const char *report;
 	const char *format;
 	const char *data_set;
-	const char *calibration;
+	const char *calibration, *method, *activations;
 	const char *samples, *labels;
 	const char *json, *profile, *save;
 	const char *print_after;
@@ -46,11 +46,11 @@ struct options {
 	size_t num_inputs;
 	const char *dims[16];
 	size_t num_dims;
-	double rtol, atol;
+	double rtol, atol, target_loss;
 	unsigned int threads;
 	unsigned int repeat;
 	uint64_t seed;
-	bool explain, rules, operators, quiet, help;
+	bool plain, explain, rules, operators, quiet, help;
 };
 
 /*
@@ -68,6 +68,7 @@ int command_disasm(int argc, char **argv);
 int command_graph(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_bench(int argc, char **argv);
+int command_quantize(int argc, char **argv);
 int command_replay(int argc, char **argv);
 
 #endif

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "compiler/onnx/tensor_file.h"
-#include "runtime/cli/npy.h"
+#include "compiler/onnx/npy.h"
 #include "runtime/cpu/cast.h"
 
 static bool has_suffix(const char *text, const char *suffix)

@@ -11,6 +11,7 @@ static const struct {
 } commands[] = {
 	{"run", command_run, "run a model, compare its outputs, show where the time went"},
 	{"compile", command_compile, "compile an ONNX model to an .axm package"},
+	{"quantize", command_quantize, "quantize a float model to 8 bits and write it as ONNX"},
 	{"check", command_check, "check a model and say what is wrong with it and where"},
 	{"disasm", command_disasm, "print the command buffers of a package or model"},
 	{"graph", command_graph, "draw a compiled model"},

@@ -29,14 +29,20 @@ static const struct {
 	{'R', "repeat", "N", "run N times"},
 	{'s', "seed", "N", "seed of the inputs that are not given (default 1)"},
 	{'m', "dim", "NAME=N", "size of a symbolic dimension (default 1); may be repeated"},
-	{'c', "calibration", "DIR", "samples for int8: input_*.pb, or one .npy with a sample a row"},
+	{'c', "calibration", "DIR", "samples for int8: test_data_set_N/input_I.pb, input_I.pb, or .npy (also a file) with a sample a row"},
+	{'M', "method", "M",
+	 "ranges from the samples: minmax (default), percentile (99.99 %), entropy (least divergence), mse (least error)"},
+	{'T', "target-loss", "X",
+	 "keep the noisiest layers float until the relative error of the outputs (root of noise over signal) is at most X"},
+	{'B', "activations", "TYPE", "uint8 (default) or int8"},
+	{'E', "plain", NULL, "no equalization of channels, no correction of biases"},
 	{'j', "json", "FILE", "write every figure of the tables as JSON"},
 	{'P', "profile", "FILE", "write a trace for Perfetto or chrome://tracing"},
 	{'o', "output", "FILE", "where to write"},
 	{'G', "report", "FILE", "run the package on the model of its target and write where the cycles go, as JSON"},
 	{'f', "format", "F", "dot, mermaid or svg (default: by the output's name, else svg)"},
 	{'A', "print-after", "STAGE",
-	 "print what a compiler stage made: import, graph, fuse, quantize, partition, lower, schedule"},
+	 "print what a compiler stage made: import, graph, quantize, fuse, partition, lower, schedule"},
 	{'e', "explain", NULL, "say for every node on the CPU why; info: list the operators"},
 	{'l', "rules", NULL, "list the rules, and where the standard has them"},
 	{'w', "operators", NULL, "list the operators: where they run, in which versions, with which types"},
@@ -126,7 +132,8 @@ static bool store(struct options *options, char letter, const char *text)
 				['D'] = &options->data_set,    ['x'] = &options->samples,   ['y'] = &options->labels,
 				['c'] = &options->calibration, ['j'] = &options->json,      ['P'] = &options->profile,
 				['S'] = &options->save,        ['o'] = &options->output,    ['f'] = &options->format,
-				['A'] = &options->print_after, ['O'] = &options->root,      ['G'] = &options->report};
+				['M'] = &options->method,
+				['B'] = &options->activations, ['A'] = &options->print_after, ['O'] = &options->root,      ['G'] = &options->report};
 	uint64_t number = 0;
 	bool ok = true;
 
@@ -145,6 +152,11 @@ static bool store(struct options *options, char letter, const char *text)
 		return parse_positive(text, &options->rtol);
 	case 'a':
 		return parse_positive(text, &options->atol);
+	case 'T':
+		return parse_positive(text, &options->target_loss) && options->target_loss > 0;
+	case 'E':
+		options->plain = true;
+		return true;
 	case 'n':
 		ok = parse_unsigned(text, 1024, &number) && number > 0;
 		options->threads = (unsigned int)number;
@@ -185,6 +197,7 @@ int options_parse(int argc, char **argv, const char *name, const char *summary, 
 	*options = (struct options){.device = "sim:",
 				    .precision = "fp32",
 				    .target = "axl-edge",
+				    .activations = "uint8",
 				    .rtol = 1e-3,
 				    .atol = 1e-5,
 				    .repeat = 1,
@@ -195,7 +208,7 @@ int options_parse(int argc, char **argv, const char *name, const char *summary, 
 				(struct option){table[i].name, table[i].argument ? required_argument : no_argument,
 						NULL, table[i].letter};
 	optind = 1;
-	while ((at = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+	while ((at = getopt_long(argc, argv, strchr(accepted, 'o') ? "o:" : "", longs, NULL)) != -1) {
 		if (at == '?')
 			return -1;
 		if (!store(options, (char)at, optarg)) {

@@ -9,7 +9,7 @@
 
 #include "runtime/cli/command.h"
 #include "runtime/cli/inputs.h"
-#include "runtime/cli/npy.h"
+#include "compiler/onnx/npy.h"
 #include "runtime/cli/print_value.h"
 #include "runtime/cli/report.h"
 #include "runtime/cli/session_options.h"
@@ -267,7 +267,7 @@ int command_run(int argc, char **argv)
 	char error[512];
 	int code, err;
 
-	if (options_parse(argc, argv, "run", "Run a model and show where the time went.", "dpiDSraxynRsmcjPeq",
+	if (options_parse(argc, argv, "run", "Run a model and show where the time went.", "dpiDSraxynRsmcMjPeq",
 			  &options))
 		return EXIT_USAGE;
 	if (options.help)

@@ -53,6 +53,7 @@ int session_setup(const struct options *options, struct session_setup *setup)
 		.dim_names = setup->names,
 		.dim_sizes = setup->sizes,
 		.calibration = options->calibration,
+		.calibration_method = options->method,
 		.seed = options->seed,
 	};
 	setup->compile = (struct compile_options){
@@ -61,6 +62,7 @@ int session_setup(const struct options *options, struct session_setup *setup)
 		.num_dims = options->num_dims,
 		.dims = setup->dims,
 		.calibration = options->calibration,
+		.method = options->method,
 		.seed = options->seed,
 		.print_after = options->print_after,
 		.print = stdout,

@@ -62,7 +62,8 @@ enum accel_precision { ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8 };
  * @threads:	 of the CPU backend and of an in-process device; 0: one per processor
  * @num_dims, @dim_names, @dim_sizes: sizes of symbolic dimensions that the session starts with; others start as 1. A run whose inputs
  *		 have other sizes there compiles for them (ONNX files only) and keeps the last ACCEL_MAX_SPECIALISATIONS of those
- * @calibration: folder of samples for ACCEL_INT8, or NULL: samples made from @seed
+ * @calibration: samples for ACCEL_INT8, a folder or an .npy file, or NULL: samples made from @seed
+ * @calibration_method: "minmax" (or NULL), "percentile", "entropy" or "mse": how ranges follow from the samples
  * @trace:	 record a trace of each run (accel_session_trace())
  */
 #define ACCEL_MAX_SPECIALISATIONS 8
@@ -75,6 +76,7 @@ struct accel_session_options {
 	const char *const *dim_names;
 	const int64_t *dim_sizes;
 	const char *calibration;
+	const char *calibration_method;
 	uint64_t seed;
 	bool trace;
 };

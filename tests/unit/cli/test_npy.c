@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "runtime/cli/npy.h"
+#include "compiler/onnx/npy.h"
 
 static char path[] = "/tmp/axl-npy-XXXXXX";
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See npy.h. The file is untrusted: the header's length and shape are checked against the file's size. */
-#include "runtime/cli/npy.h"
+#include "compiler/onnx/npy.h"
 
 #include <errno.h>
 #include <stdint.h>

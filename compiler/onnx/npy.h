@@ -2,8 +2,8 @@
 /*
  * NumPy's .npy files (NEP 1, format versions 1 to 3): little-endian or byte-sized element types in C order.
  */
-#ifndef RUNTIME_CLI_NPY_H
-#define RUNTIME_CLI_NPY_H
+#ifndef COMPILER_ONNX_NPY_H
+#define COMPILER_ONNX_NPY_H
 
 #include <stddef.h>
 

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts in order; see quantize.h. */
+#include "compiler/quant/quantize.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/fuse/fuse.h"
+#include "compiler/quant/plan.h"
+#include "runtime/fail.h"
+
+const char *const quant_methods[] = {[QUANT_MINMAX] = "minmax",
+				     [QUANT_PERCENTILE] = "percentile",
+				     [QUANT_ENTROPY] = "entropy",
+				     [QUANT_MSE] = "mse",
+				     NULL};
+
+int quant_method_find(const char *name)
+{
+	for (int i = 0; quant_methods[i]; i++)
+		if (!strcmp(quant_methods[i], name))
+			return i;
+	return -1;
+}
+
+int quant_prepare(struct graph *graph)
+{
+	int err = fuse_batchnorm(graph);
+
+	return err ? err : fuse_scale(graph);
+}
+
+const struct graph_node *quant_find_quantized(const struct graph *graph)
+{
+	static const char *const names[] = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear",
+					    "ConvInteger",    "MatMulInteger",    "QGemm"};
+
+	for (size_t n = 0; n < graph->num_nodes; n++) {
+		const struct graph_node *node = graph->nodes[n];
+
+		if (!strncmp(node->op_type, "QLinear", 7))
+			return node;
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			if (!strcmp(node->op_type, names[i]))
+				return node;
+	}
+	return NULL;
+}
+
+/*
+ * One quantization at work.
+ * @before: statistics of the graph as it came, when channels have been scaled since; else NULL
+ */
+struct work {
+	struct graph *graph;
+	const struct quant_sample *samples;
+	size_t count;
+	const struct quant_options *options;
+	struct quant_plan plan;
+	struct quant_stats *stats, *before;
+	size_t num_values; /* that the statistics are of */
+	struct quant_loss loss;
+	size_t equalized;
+	char *error;
+	size_t error_size;
+};
+
+static double relative(double noise, double signal)
+{
+	return signal > 0 ? sqrt(noise / signal) : noise > 0 ? INFINITY : 0;
+}
+
+static double decibels(double signal, double noise)
+{
+	return noise > 0 ? 10 * log10(signal / noise) : INFINITY;
+}
+
+static int calibrate(struct work *work, struct quant_stats **stats)
+{
+	return quant_calibrate(work->graph, work->samples, work->count, work->options->method, stats, work->error,
+			       work->error_size);
+}
+
+static int make_plan(struct work *work)
+{
+	int err = quant_plan_make(&work->plan, work->stats);
+
+	return err ? fail(work->error, work->error_size, err, "out of memory") : 0;
+}
+
+static int measure(struct work *work)
+{
+	int err = make_plan(work);
+
+	return err ? err
+		   : quant_measure(&work->plan, work->samples, work->count, &work->loss, work->error, work->error_size);
+}
+
+/* Scale channels, and see again what the samples give. Ids of values stay; copies of weights are new ones. */
+static int equalize(struct work *work)
+{
+	struct quant_stats *after;
+	int err = quant_equalize(work->graph, work->stats, false, &work->equalized);
+
+	if (err)
+		return fail(work->error, work->error_size, err, "out of memory");
+	if (!work->equalized)
+		return 0;
+	err = calibrate(work, &after);
+	if (err)
+		return err;
+	work->before = work->stats;
+	work->stats = after;
+	return 0;
+}
+
+/* Measured with scaled channels; take that back when it is not better. */
+static int choose_equalized(struct work *work)
+{
+	double scaled = relative(work->loss.noise, work->loss.signal);
+	struct quant_stats *after = work->stats;
+	size_t pairs;
+	int err = quant_equalize(work->graph, work->before, true, &pairs);
+
+	work->stats = work->before;
+	if (!err)
+		err = measure(work);
+	if (!err && scaled < relative(work->loss.noise, work->loss.signal)) {
+		err = quant_equalize(work->graph, work->before, false, &pairs);
+		work->stats = after;
+		if (!err)
+			err = measure(work);
+	} else {
+		work->equalized = 0;
+		work->before = after; /* to be freed */
+	}
+	return err;
+}
+
+/* ---- mixed precision ---- */
+
+static int by_noise(const void *a, const void *b)
+{
+	const struct quant_node *x = *(struct quant_node *const *)a, *y = *(struct quant_node *const *)b;
+	double p = relative(x->own_noise, x->own_signal), q = relative(y->own_noise, y->own_signal);
+
+	return p != q ? (p < q) - (p > q) : (x > y) - (x < y);
+}
+
+/* The first @kept of @order stay float. */
+static int measure_with(struct work *work, struct quant_node **order, size_t count, size_t kept)
+{
+	for (size_t i = 0; i < count; i++)
+		order[i]->keep_float = i < kept;
+	return measure(work);
+}
+
+/* The fewest of the noisiest layers that have to stay float. More of them is not worse, as good as always. */
+static int meet_target(struct work *work)
+{
+	struct quant_node **order = malloc((work->plan.num_nodes + 1) * sizeof(*order));
+	double target = work->options->target_loss;
+	size_t count = 0, low = 0, high = 1;
+	int err = 0;
+
+	if (!order)
+		return fail(work->error, work->error_size, -ENOMEM, "out of memory");
+	for (size_t n = 0; n < work->plan.num_nodes; n++)
+		if (work->plan.nodes[n].integer && work->plan.nodes[n].kind != QUANT_MOVING)
+			order[count++] = &work->plan.nodes[n];
+	qsort(order, count, sizeof(*order), by_noise);
+	/* low: too few; high: enough, or all. */
+	while (!err && relative(work->loss.noise, work->loss.signal) > target && low < count) {
+		high = low ? 2 * low : 1;
+		high = high < count ? high : count;
+		err = measure_with(work, order, count, high);
+		if (relative(work->loss.noise, work->loss.signal) > target)
+			low = high;
+		else
+			break;
+	}
+	while (!err && low < count && high - low > 1 && high > low) {
+		size_t middle = low + (high - low) / 2;
+
+		err = measure_with(work, order, count, middle);
+		if (relative(work->loss.noise, work->loss.signal) > target)
+			low = middle;
+		else
+			high = middle;
+	}
+	if (!err && relative(work->loss.noise, work->loss.signal) > target)
+		err = measure_with(work, order, count, high);
+	if (!err && relative(work->loss.noise, work->loss.signal) > target)
+		err = fail(work->error, work->error_size, -ENOTSUP,
+			   "the loss of %.3g can not be met: with all layers float it is %.3g", target,
+			   relative(work->loss.noise, work->loss.signal));
+	free(order);
+	return err;
+}
+
+/* ---- report ---- */
+
+static int make_report(const struct work *work, struct quant_report *report)
+{
+	const struct quant_plan *plan = &work->plan;
+
+	*report = (struct quant_report){
+		.layers = calloc(plan->num_nodes + 1, sizeof(*report->layers)),
+		.num_samples = work->count,
+		.loss = relative(work->loss.noise, work->loss.signal),
+		.db = decibels(work->loss.signal, work->loss.noise),
+		.agreement = work->loss.compared ? (double)work->loss.same / (double)work->loss.compared : -1,
+		.equalized = work->equalized,
+	};
+	if (!report->layers)
+		return -ENOMEM;
+	for (size_t n = 0; n < plan->num_nodes; n++) {
+		const struct quant_node *node = &plan->nodes[n];
+
+		if (node->kind == QUANT_FLOAT || node->kind == QUANT_MOVING)
+			continue;
+		report->layers[report->num_layers++] = (struct quant_layer){
+			.name = work->graph->nodes[n]->name,
+			.op_type = work->graph->nodes[n]->op_type,
+			.reason = node->integer ? "" : node->reason,
+			.integer = node->integer,
+			.own_db = node->integer ? decibels(node->own_signal, node->own_noise) : INFINITY,
+			.db = decibels(node->signal, node->noise),
+		};
+		report->integer += node->integer;
+		report->kept_float += node->keep_float;
+	}
+	return 0;
+}
+
+void quant_report_finish(struct quant_report *report)
+{
+	free(report->layers);
+	*report = (struct quant_report){0};
+}
+
+/* ---- the whole ---- */
+
+static int run(struct work *work, struct quant_report *report)
+{
+	int err = calibrate(work, &work->stats);
+
+	if (!err && !work->options->plain)
+		err = equalize(work);
+	if (err)
+		return err;
+	if (quant_plan_init(&work->plan, work->graph, work->options))
+		return fail(work->error, work->error_size, -ENOMEM, "out of memory");
+	err = report ? measure(work) : make_plan(work);
+	if (!err && report && work->before)
+		err = choose_equalized(work);
+	if (!err && report && work->options->target_loss > 0)
+		err = meet_target(work);
+	if (!err && report && make_report(work, report))
+		err = fail(work->error, work->error_size, -ENOMEM, "out of memory");
+	if (!err && quant_insert(&work->plan))
+		err = fail(work->error, work->error_size, -ENOMEM, "out of memory");
+	return err;
+}
+
+int quant_graph(struct graph *graph, const struct quant_sample *samples, size_t count,
+		const struct quant_options *options, struct quant_report *report, char *error, size_t error_size)
+{
+	struct work work = {.graph = graph,
+			    .samples = samples,
+			    .count = count,
+			    .options = options,
+			    .num_values = graph->num_values,
+			    .error = error,
+			    .error_size = error_size};
+	int err;
+
+	if (report)
+		*report = (struct quant_report){0};
+	err = run(&work, report);
+	if (err && report)
+		quant_report_finish(report);
+	quant_plan_finish(&work.plan);
+	quant_stats_free(work.stats, work.num_values);
+	quant_stats_free(work.before, work.num_values);
+	return err;
+}
