@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "runtime/cpu/large_memory.h"
 #include "runtime/cpu/op.h"
 
 /*
@@ -317,19 +317,6 @@ void memory_plan_finish(struct memory_plan *plan)
 
 /* ---- the memory ---- */
 
-/* A block that large pages fit is worth having in them: fewer faults, fewer address look-ups. */
-#define LARGE_PAGE (2u << 20)
-
-static uint8_t *allocate_block(uint64_t bytes)
-{
-	size_t alignment = bytes < LARGE_PAGE ? MEMORY_PLAN_ALIGNMENT : LARGE_PAGE;
-	uint8_t *block = aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-
-	if (block && bytes >= LARGE_PAGE)
-		madvise(block, bytes, MADV_HUGEPAGE); /* a wish: without it everything works as well */
-	return block;
-}
-
 int memory_plan_place(const struct axm *axm, struct tensor *values, uint8_t **block)
 {
 	struct memory_plan plan;
@@ -337,7 +324,7 @@ int memory_plan_place(const struct axm *axm, struct tensor *values, uint8_t **bl
 
 	*block = NULL;
 	if (!err && plan.bytes) {
-		*block = allocate_block(plan.bytes);
+		*block = large_memory(plan.bytes);
 		err = *block ? 0 : -ENOMEM;
 	}
 	for (uint32_t i = 0; i < axm->num_values && !err; i++) {

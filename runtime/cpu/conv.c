@@ -15,6 +15,7 @@
 #include "runtime/cpu/conv_direct.h"
 #include "runtime/cpu/conv_f64.h"
 #include "runtime/cpu/families.h"
+#include "runtime/cpu/large_memory.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/sgemm.h"
 #include "runtime/cpu/window.h"
@@ -206,7 +207,7 @@ static int pack_weight(const float *w, int64_t group, int64_t channels, int64_t 
 	if (!*group_size || *group_size > (size_t)PTRDIFF_MAX / (size_t)group - 64)
 		return -ENOMEM;
 	/* Groups start at multiples of a tile, not of a cache line: the loads do not ask for more. */
-	*packed = aligned_alloc(64, (*group_size * (size_t)group + 63) / 64 * 64);
+	*packed = large_memory(*group_size * (size_t)group);
 	if (!*packed)
 		return -ENOMEM;
 	for (int64_t g = 0; g < group; g++)
@@ -252,6 +253,7 @@ static int run_product(struct op_call *call, struct conv *conv)
 	conv->dense = is_dense(&conv->window);
 	sgemm_split(conv->channels, conv->out_count, conv->batch * conv->group, cpu_pool_threads(call->pool),
 		    &conv->block_rows, &conv->block_columns);
+	conv->block_columns = sgemm_even_columns(conv->out_count, conv->block_columns);
 	conv->row_blocks = (conv->channels + conv->block_rows - 1) / conv->block_rows;
 	conv->column_blocks = (conv->out_count + conv->block_columns - 1) / conv->block_columns;
 	cpu_pool_for(call->pool, (size_t)(conv->batch * conv->group * conv->row_blocks * conv->column_blocks),

@@ -5,7 +5,6 @@
 #include "runtime/cpu/conv_direct.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -35,11 +34,6 @@ static int64_t smaller(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-static double round_up(double columns, int64_t unit)
-{
-	return ceil(columns / (double)unit) * (double)unit;
-}
-
 /*
  * Both forms cost a cycle for every 32 channels and column of their tiles (two vector multiply-adds a cycle). Reading in
  * place computes columns in vain at the ends of rows; gathering costs about 0.6 cycles an element, and a dozen for each
@@ -55,7 +49,10 @@ bool conv_direct_pays(const struct window *w, int64_t channels)
 		return false;
 	span = (((double)w->out[0] - 1) * (double)sizes[1] + (double)w->out[1] - 1) * (double)sizes[2] +
 	       (double)w->out[2];
-	vain = round_up(span, tile->columns) - round_up(outputs, tile->columns / 2);
+	if (span > 1e15)
+		return false;
+	vain = (double)(sgemm_columns_price((int64_t)span) - sgemm_columns_price((int64_t)outputs)) *
+	       (double)tile->columns / 24;
 	return vain * (double)channels / 32 < outputs * (0.6 + 12 / (double)row);
 }
 
@@ -90,6 +87,37 @@ static void store_row(const struct depthwise *d, const struct epilogue *e, int64
 	}
 }
 
+/*
+ * One panel of A over @columns columns of the image from @image on, into @sums. Blocks of columns have room for a whole
+ * number of tiles, and behind the image there is as much: the last tile may compute too many.
+ */
+static void multiply_panel(const struct sgemm_functions *functions, int64_t height, int64_t depth, const float *packed,
+			   const float *image, const int64_t *offsets, int64_t columns, bool accumulate, float *sums,
+			   int64_t stride)
+{
+	const struct sgemm_tile *tile = sgemm_tile();
+	int64_t along = sgemm_tile_along(tile, columns), whole = columns - along, half = tile->columns / 2;
+	float column[SGEMM_TILE_MAX_ROWS];
+
+	for (int64_t j = 0; j < whole; j += tile->columns) {
+		int64_t extra = whole + j / tile->columns; /* the column that this tile takes along */
+
+		if (whole - j <= half) {
+			functions->scattered_narrow(depth, packed, image + j, offsets, sums + j, stride, accumulate,
+						    NULL);
+			continue;
+		}
+		if (extra >= columns) {
+			functions->scattered(depth, packed, image + j, offsets, sums + j, stride, accumulate, NULL);
+			continue;
+		}
+		functions->scattered_plus(depth, packed, image + j, image + extra, offsets, sums + j, stride,
+					  accumulate, NULL, column);
+		for (int64_t i = 0; i < height; i++)
+			sums[i * stride + extra] = accumulate ? sums[i * stride + extra] + column[i] : column[i];
+	}
+}
+
 /* Sums of rows [row, row + rows) over columns [column, column + columns) in @sums, stride @stride. */
 static void multiply(const struct job *job, const float *packed, const float *image, int64_t row, int64_t rows,
 		     int64_t column, int64_t columns, float *sums, int64_t stride)
@@ -102,12 +130,10 @@ static void multiply(const struct job *job, const float *packed, const float *im
 
 		for (int64_t i = 0; i < rows; i += tile->rows) {
 			int64_t height = sgemm_tile_height(tile, job->conv->channels - row - i);
-			const struct sgemm_functions *functions = sgemm_tile_functions(tile, height);
 
-			for (int64_t j = 0; j < columns; j += tile->columns)
-				functions->scattered(depth, packed + k * padded_m + (row + i) * depth,
-						     image + column + j, job->offsets + k, sums + i * stride + j,
-						     stride, k > 0, NULL);
+			multiply_panel(sgemm_tile_functions(tile, height), height, depth,
+				       packed + k * padded_m + (row + i) * depth, image + column, job->offsets + k,
+				       columns, k > 0, sums + i * stride, stride);
 		}
 	}
 }
@@ -167,7 +193,7 @@ static int prepare(struct op_call *call, struct job *job)
 		job->offsets[k] = k / taps * job->layout.image + depthwise_tap(&job->layout, k % taps);
 	sgemm_split(conv->channels, job->layout.span, conv->group, cpu_pool_threads(call->pool), &job->block_rows,
 		    &job->block_columns);
-	job->block_columns = smaller(job->block_columns, BLOCK_COLUMNS);
+	job->block_columns = sgemm_even_columns(job->layout.span, smaller(job->block_columns, BLOCK_COLUMNS));
 	job->row_blocks = (conv->channels + job->block_rows - 1) / job->block_rows;
 	job->column_blocks = (job->layout.span + job->block_columns - 1) / job->block_columns;
 	return 0;

@@ -17,6 +17,7 @@
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/families.h"
+#include "runtime/cpu/large_memory.h"
 #include "runtime/cpu/ms_forward.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/pool.h"
@@ -103,7 +104,7 @@ static int packed_constant(struct gemm_state *state, const struct product *p, co
 		pthread_mutex_lock(&state->lock);
 		made = atomic_load_explicit(&state->panels, memory_order_relaxed);
 		if (!made && size)
-			made = aligned_alloc(64, (size + 63) / 64 * 64);
+			made = large_memory(size);
 		if (made && made != atomic_load_explicit(&state->panels, memory_order_relaxed)) {
 			sgemm_pack_b(p->k, p->n, &matrix, made);
 			atomic_store_explicit(&state->panels, made, memory_order_release);

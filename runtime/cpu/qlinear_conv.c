@@ -15,6 +15,7 @@
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/igemm.h"
+#include "runtime/cpu/large_memory.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/quant_input.h"
@@ -177,7 +178,7 @@ static int pack_weight(int64_t group, int64_t channels, int64_t depth, enum dtyp
 	*group_size = igemm_packed_size(channels, depth);
 	if ((depth && !*group_size) || *group_size > (size_t)PTRDIFF_MAX / (size_t)group - 64)
 		return -ENOMEM;
-	*packed = aligned_alloc(64, (*group_size * (size_t)group + 64) / 64 * 64);
+	*packed = large_memory(*group_size * (size_t)group);
 	if (!*packed)
 		return -ENOMEM;
 	for (int64_t g = 0; g < group; g++)

@@ -14,6 +14,7 @@
 
 #include "runtime/cpu/cast.h"
 #include "runtime/cpu/families.h"
+#include "runtime/cpu/large_memory.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/scratch.h"
 #include "runtime/cpu/sgemm.h"
@@ -36,7 +37,7 @@ static int pack_transposed(int64_t k, int64_t n, const float *matrix, struct pac
 	*out = (struct packed_operand){.k = k, .n = n};
 	if (!k || !n)
 		return 0;
-	out->panels = size ? aligned_alloc(64, (size + 63) / 64 * 64) : NULL;
+	out->panels = size ? large_memory(size) : NULL;
 	if (!out->panels)
 		return -ENOMEM;
 	sgemm_pack_b(k, n, &transposed, out->panels);

@@ -87,6 +87,23 @@ static void multiply_edge(const struct sgemm *p, const struct strip *s, int64_t 
 		epilogue_apply(&p->epilogue, s->row, s->rows, s->column + j, width, c, p->c_stride);
 }
 
+/* Column @j of a strip whose B is packed. */
+static const float *panel_column(const struct sgemm_tile *tile, const struct strip *s, int64_t j)
+{
+	return s->b + j / tile->columns * tile->columns * s->depth + j % tile->columns;
+}
+
+/* Where a column that was taken along goes: its @sums, one a row, into C. */
+static void store_column(const struct sgemm *p, const struct strip *s, int64_t column, const float *sums)
+{
+	float *c = p->c + s->row * p->c_stride + s->column + column;
+
+	for (int64_t i = 0; i < s->rows; i++)
+		c[i * p->c_stride] = s->accumulate ? c[i * p->c_stride] + sums[i] : sums[i];
+	if (s->finish)
+		epilogue_apply(&p->epilogue, s->row, s->rows, s->column + column, 1, c, p->c_stride);
+}
+
 static void multiply_strip(const struct sgemm *p, const struct strip *s)
 {
 	const struct sgemm_tile *tile = sgemm_tile();
@@ -97,22 +114,35 @@ static void multiply_strip(const struct sgemm *p, const struct strip *s)
 				      .residual_stride = e->residual_stride,
 				      .floor = epilogue_floor(e)};
 	float *c = p->c + s->row * p->c_stride + s->column;
+	int64_t along = s->rows == s->height ? sgemm_tile_along(tile, s->columns) : 0, columns = s->columns - along;
+	float sums[SGEMM_TILE_MAX_ROWS];
 
-	for (int64_t j = 0; j < s->columns; j += tile->columns) {
-		if (!s->offsets && (s->rows != s->height || s->columns - j < tile->columns)) {
-			multiply_edge(p, s, j, smaller(s->columns - j, tile->columns));
+	for (int64_t j = 0; j < columns; j += tile->columns) {
+		bool takes = j / tile->columns < along;
+		int64_t extra = columns + j / tile->columns; /* the column that this tile takes along */
+
+		if (s->rows != s->height || columns - j < tile->columns) {
+			multiply_edge(p, s, j, smaller(columns - j, tile->columns));
 			continue;
 		}
 		if (e->residual)
 			finish.residual = e->residual + s->row * e->residual_stride + s->column + j;
-		if (s->offsets)
+		if (s->offsets && takes)
+			functions->scattered_plus(s->depth, s->a, s->b + j, s->b + extra, s->offsets, c + j,
+						  p->c_stride, s->accumulate, fused ? &finish : NULL, sums);
+		else if (s->offsets)
 			functions->scattered(s->depth, s->a, s->b + j, s->offsets, c + j, p->c_stride, s->accumulate,
 					     fused ? &finish : NULL);
+		else if (takes)
+			functions->plus(s->depth, s->a, s->b + j * s->depth, panel_column(tile, s, extra), c + j,
+					p->c_stride, s->accumulate, fused ? &finish : NULL, sums);
 		else
 			functions->multiply(s->depth, s->a, s->b + j * s->depth, c + j, p->c_stride, s->accumulate,
 					    fused ? &finish : NULL);
 		if (s->finish && !fused)
 			epilogue_apply(e, s->row, s->rows, s->column + j, tile->columns, c + j, p->c_stride);
+		if (takes)
+			store_column(p, s, extra, sums);
 	}
 }
 
@@ -132,16 +162,18 @@ static void multiply_strips(const struct sgemm *p, struct strip *strip, int64_t 
 
 /*
  * Columns whose tiles read B where it is, because packing it costs more than few panels of A gain by it: whole tiles of a
- * row-major matrix, when no panel of A has rows that do not exist.
+ * row-major matrix and what they take along, when no panel of A has rows that do not exist.
  */
 static int64_t columns_in_place(const struct sgemm *p, int64_t rows, int64_t columns)
 {
 	const struct sgemm_tile *tile = sgemm_tile();
 	const struct sgemm_matrix *matrix = p->arg;
 
-	if (p->panels || p->fill_b != sgemm_fill_matrix || matrix->column_stride != 1 || rows > IN_PLACE_PANELS * tile->rows ||
-	    p->m % tile->step)
+	if (p->panels || p->fill_b != sgemm_fill_matrix || matrix->column_stride != 1 ||
+	    rows > IN_PLACE_PANELS * tile->rows || p->m % tile->step)
 		return 0;
+	if (sgemm_tile_along(tile, columns) == columns % tile->columns)
+		return columns;
 	return columns / tile->columns * tile->columns;
 }
 
@@ -249,6 +281,22 @@ void sgemm_row(int64_t k, int64_t n, const float *x, const float *panels, int64_
 static int64_t divide_up(int64_t value, int64_t unit)
 {
 	return (value + unit - 1) / unit;
+}
+
+/* A column that goes along is one more multiply-add beside 24. */
+int64_t sgemm_columns_price(int64_t columns)
+{
+	const struct sgemm_tile *tile = sgemm_tile();
+	int64_t along = sgemm_tile_along(tile, columns);
+
+	return 12 * divide_up(columns - along, tile->columns / 2) + along;
+}
+
+int64_t sgemm_even_columns(int64_t n, int64_t columns)
+{
+	int64_t even = n > columns ? divide_up(n, divide_up(n, columns)) : columns;
+
+	return sgemm_columns_price(even) < sgemm_columns_price(columns) ? even : columns;
 }
 
 /* Price of a split, in tiles a step of k: packing a panel of B costs about as much as one tile. */

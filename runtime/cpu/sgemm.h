@@ -87,4 +87,13 @@ void sgemm_row(int64_t k, int64_t n, const float *x, const float *panels, int64_
  */
 void sgemm_split(int64_t m, int64_t n, int64_t count, size_t threads, int64_t *rows, int64_t *columns);
 
+/* What computing a row of panels of @columns columns costs, in 24ths of a tile. */
+int64_t sgemm_columns_price(int64_t columns);
+
+/*
+ * For a B that is not packed, whose blocks may begin anywhere: the columns of as many blocks as @columns give, all equal,
+ * where they are cheaper; else @columns.
+ */
+int64_t sgemm_even_columns(int64_t n, int64_t columns);
+
 #endif

@@ -27,49 +27,59 @@
  * vectors wide in any case, or anywhere. A comes from memory once and in order: it is asked for AHEAD steps early.
  */
 #define AHEAD 48
-#define SGEMM_TILE(NAME, TARGET, B_TYPE, ROW_K, VECTOR, ROWS, LANES, VECTORS, ZERO, LOAD, STORE, SPREAD, ADD,     \
-		   MULTIPLY_ADD, MAX)                                                                             \
-	TARGET static void NAME(int64_t depth, const float *a, B_TYPE, float *c, int64_t stride, bool accumulate, \
-				const struct sgemm_finish *finish)                                                \
-	{                                                                                                         \
-		VECTOR sum[ROWS][VECTORS];                                                                        \
-                                                                                                                  \
-		UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] = ZERO;  \
-		for (int64_t k = 0; k < depth; k++, a += ROWS) {                                                  \
-			const float *from = ROW_K;                                                                \
-			VECTOR row[VECTORS];                                                                      \
-                                                                                                                  \
-			__builtin_prefetch(a + AHEAD * ROWS);                                                     \
-			UNROLL for (int j = 0; j < VECTORS; j++) row[j] = LOAD(from + j * LANES);                 \
-			UNROLL for (int i = 0; i < ROWS; i++)                                                     \
-			{                                                                                         \
-				VECTOR spread = SPREAD(a[i]);                                                     \
-                                                                                                                  \
-				UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] =                              \
-					MULTIPLY_ADD(spread, row[j], sum[i][j]);                                  \
-			}                                                                                         \
-		}                                                                                                 \
-		UNROLL for (int i = 0; i < ROWS; i++, c += stride)                                                \
-		{                                                                                                 \
-			if (accumulate)                                                                           \
-				UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] =                              \
-					ADD(sum[i][j], LOAD(c + j * LANES));                                      \
-			if (finish) {                                                                             \
-				VECTOR bias = SPREAD(finish->bias ? finish->bias[i] : 0);                         \
-				VECTOR floor = SPREAD(finish->floor);                                             \
-				const float *residual =                                                           \
-					finish->residual ? finish->residual + i * finish->residual_stride : NULL; \
-                                                                                                                  \
-				UNROLL for (int j = 0; j < VECTORS; j++)                                          \
-				{                                                                                 \
-					sum[i][j] = ADD(sum[i][j], bias);                                         \
-					if (finish->residual)                                                     \
-						sum[i][j] = ADD(sum[i][j], LOAD(residual + j * LANES));           \
-					sum[i][j] = MAX(floor, sum[i][j]);                                        \
-				}                                                                                 \
-			}                                                                                         \
-			UNROLL for (int j = 0; j < VECTORS; j++) STORE(c + j * LANES, sum[i][j]);                 \
-		}                                                                                                 \
+/*
+ * @MORE: another column that a tile computes besides, its sums one vector, a lane a row: NO_MORE, MORE_PANEL (it is in a
+ * panel) or MORE_SCATTERED.
+ */
+#define NO_MORE_PARAMETER
+#define NO_MORE_BEGIN(ROWS)
+#define NO_MORE_STEP(ROWS)
+#define NO_MORE_END(ROWS)
+#define SGEMM_TILE(NAME, TARGET, B_TYPE, ROW_K, MORE, VECTOR, ROWS, LANES, VECTORS, ZERO, LOAD, STORE, SPREAD, ADD, \
+		   MULTIPLY_ADD, MAX)                                                                               \
+	TARGET static void NAME(int64_t depth, const float *a, B_TYPE, float *c, int64_t stride, bool accumulate,   \
+				const struct sgemm_finish *finish MORE##_PARAMETER)                                 \
+	{                                                                                                           \
+		VECTOR sum[ROWS][VECTORS];                                                                          \
+		MORE##_BEGIN(ROWS)                                                                                  \
+                                                                                                                    \
+			UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] =  \
+				ZERO;                                                                               \
+		for (int64_t k = 0; k < depth; k++, a += ROWS) {                                                    \
+			const float *from = ROW_K;                                                                  \
+			VECTOR row[VECTORS];                                                                        \
+                                                                                                                    \
+			__builtin_prefetch(a + AHEAD * ROWS);                                                       \
+			UNROLL for (int j = 0; j < VECTORS; j++) row[j] = LOAD(from + j * LANES);                   \
+			MORE##_STEP(ROWS) UNROLL for (int i = 0; i < ROWS; i++)                                     \
+			{                                                                                           \
+				VECTOR spread = SPREAD(a[i]);                                                       \
+                                                                                                                    \
+				UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] =                                \
+					MULTIPLY_ADD(spread, row[j], sum[i][j]);                                    \
+			}                                                                                           \
+		}                                                                                                   \
+		MORE##_END(ROWS) UNROLL for (int i = 0; i < ROWS; i++, c += stride)                                 \
+		{                                                                                                   \
+			if (accumulate)                                                                             \
+				UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] =                                \
+					ADD(sum[i][j], LOAD(c + j * LANES));                                        \
+			if (finish) {                                                                               \
+				VECTOR bias = SPREAD(finish->bias ? finish->bias[i] : 0);                           \
+				VECTOR floor = SPREAD(finish->floor);                                               \
+				const float *residual =                                                             \
+					finish->residual ? finish->residual + i * finish->residual_stride : NULL;   \
+                                                                                                                    \
+				UNROLL for (int j = 0; j < VECTORS; j++)                                            \
+				{                                                                                   \
+					sum[i][j] = ADD(sum[i][j], bias);                                           \
+					if (finish->residual)                                                       \
+						sum[i][j] = ADD(sum[i][j], LOAD(residual + j * LANES));             \
+					sum[i][j] = MAX(floor, sum[i][j]);                                          \
+				}                                                                                   \
+			}                                                                                           \
+			UNROLL for (int j = 0; j < VECTORS; j++) STORE(c + j * LANES, sum[i][j]);                   \
+		}                                                                                                   \
 	}
 
 /* One row of A against @PANELS panels. The sums are the tile's: the same steps in the same order. */
@@ -99,21 +109,56 @@
 #define SCATTERED const float *b, const int64_t *offsets
 #define SCATTERED_ROW (b + offsets[k])
 
-/* The three functions of a form for one height of the tile. */
-#define SGEMM_HEIGHT(NAME, TARGET, VECTOR, ROWS, LANES, ...)                                                       \
-	SGEMM_TILE(multiply_##NAME##_##ROWS, TARGET, PANEL, PANEL_ROW(LANES), VECTOR, ROWS, LANES, 2, __VA_ARGS__) \
-	SGEMM_TILE(narrow_##NAME##_##ROWS, TARGET, PANEL, PANEL_ROW(LANES), VECTOR, ROWS, LANES, 1, __VA_ARGS__)   \
-	SGEMM_TILE(scattered_##NAME##_##ROWS, TARGET, SCATTERED, SCATTERED_ROW, VECTOR, ROWS, LANES, 2, __VA_ARGS__)
+/* The functions of a form for one height of the tile. */
+#define SGEMM_HEIGHT(NAME, TARGET, VECTOR, ROWS, LANES, ...)                                                         \
+	SGEMM_TILE(multiply_##NAME##_##ROWS, TARGET, PANEL, PANEL_ROW(LANES), NO_MORE, VECTOR, ROWS, LANES, 2,       \
+		   __VA_ARGS__)                                                                                      \
+	SGEMM_TILE(narrow_##NAME##_##ROWS, TARGET, PANEL, PANEL_ROW(LANES), NO_MORE, VECTOR, ROWS, LANES, 1,         \
+		   __VA_ARGS__)                                                                                      \
+	SGEMM_TILE(scattered_##NAME##_##ROWS, TARGET, SCATTERED, SCATTERED_ROW, NO_MORE, VECTOR, ROWS, LANES, 2,     \
+		   __VA_ARGS__)                                                                                      \
+	SGEMM_TILE(scattered_narrow_##NAME##_##ROWS, TARGET, SCATTERED, SCATTERED_ROW, NO_MORE, VECTOR, ROWS, LANES, \
+		   1, __VA_ARGS__)
 
-#define SGEMM_FUNCTIONS(NAME, ROWS)                                                         \
-	{                                                                                   \
-		multiply_##NAME##_##ROWS, narrow_##NAME##_##ROWS, scattered_##NAME##_##ROWS \
+/* And for the forms with registers to spare. */
+#define EXTRA_PANEL const float *b, const float *extra
+#define EXTRA_SCATTERED const float *b, const float *extra, const int64_t *offsets
+#define SGEMM_HEIGHT_PLUS(NAME, TARGET, VECTOR, ROWS, LANES, ...)                                                   \
+	SGEMM_TILE(plus_##NAME##_##ROWS, TARGET, EXTRA_PANEL, PANEL_ROW(LANES), MORE_PANEL, VECTOR, ROWS, LANES, 2, \
+		   __VA_ARGS__)                                                                                     \
+	SGEMM_TILE(scattered_plus_##NAME##_##ROWS, TARGET, EXTRA_SCATTERED, SCATTERED_ROW, MORE_SCATTERED, VECTOR,  \
+		   ROWS, LANES, 2, __VA_ARGS__)
+
+#define SGEMM_FUNCTIONS_PLUS(NAME, ROWS)                                                                       \
+	{                                                                                                      \
+		multiply_##NAME##_##ROWS, narrow_##NAME##_##ROWS, scattered_##NAME##_##ROWS,                   \
+			scattered_narrow_##NAME##_##ROWS, plus_##NAME##_##ROWS, scattered_plus_##NAME##_##ROWS \
+	}
+
+#define SGEMM_FUNCTIONS(NAME, ROWS)                                                          \
+	{                                                                                    \
+		multiply_##NAME##_##ROWS, narrow_##NAME##_##ROWS, scattered_##NAME##_##ROWS, \
+			scattered_narrow_##NAME##_##ROWS, NULL, NULL                         \
 	}
 
 #if defined(__x86_64__)
-#define AVX512(ROWS)                                                                                    \
-	SGEMM_HEIGHT(avx512, __attribute__((target("avx512f"))), __m512, ROWS, 16, _mm512_setzero_ps(), \
-		     _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_max_ps)
+#define MORE_BEGIN(ROWS)                                       \
+	const __mmask16 rows = (__mmask16)((1 << (ROWS)) - 1); \
+	__m512 more = _mm512_setzero_ps();
+#define MORE_ADD(ROWS, FROM) more = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(rows, a), _mm512_set1_ps(FROM), more);
+#define MORE_END(ROWS) _mm512_mask_storeu_ps(sums, rows, more);
+#define MORE_PANEL_PARAMETER , float *sums
+#define MORE_PANEL_BEGIN(ROWS) MORE_BEGIN(ROWS)
+#define MORE_PANEL_STEP(ROWS) MORE_ADD(ROWS, extra[k * 32])
+#define MORE_PANEL_END(ROWS) MORE_END(ROWS)
+#define MORE_SCATTERED_PARAMETER , float *sums
+#define MORE_SCATTERED_BEGIN(ROWS) MORE_BEGIN(ROWS)
+#define MORE_SCATTERED_STEP(ROWS) MORE_ADD(ROWS, extra[offsets[k]])
+#define MORE_SCATTERED_END(ROWS) MORE_END(ROWS)
+#define AVX512_OF(HEIGHT, ROWS)                                                                                    \
+	HEIGHT(avx512, __attribute__((target("avx512f"))), __m512, ROWS, 16, _mm512_setzero_ps(), _mm512_loadu_ps, \
+	       _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_max_ps)
+#define AVX512(ROWS) AVX512_OF(SGEMM_HEIGHT, ROWS) AVX512_OF(SGEMM_HEIGHT_PLUS, ROWS)
 AVX512(4)
 AVX512(8)
 AVX512(12)
@@ -157,8 +202,8 @@ ANY_ROW(one_panel_any, 1)
 
 static const struct sgemm_tile tiles[] = {
 #if defined(__x86_64__)
-	SGEMM_FORM(avx512, 12, 32, 4, SGEMM_FUNCTIONS(avx512, 4), SGEMM_FUNCTIONS(avx512, 8),
-		   SGEMM_FUNCTIONS(avx512, 12)),
+	SGEMM_FORM(avx512, 12, 32, 4, SGEMM_FUNCTIONS_PLUS(avx512, 4), SGEMM_FUNCTIONS_PLUS(avx512, 8),
+		   SGEMM_FUNCTIONS_PLUS(avx512, 12)),
 	SGEMM_FORM(avx2, 6, 16, 2, SGEMM_FUNCTIONS(avx2, 2), SGEMM_FUNCTIONS(avx2, 4), SGEMM_FUNCTIONS(avx2, 6)),
 #endif
 	SGEMM_FORM(any, 3, 8, 1, SGEMM_FUNCTIONS(any, 1), SGEMM_FUNCTIONS(any, 2), SGEMM_FUNCTIONS(any, 3)),

@@ -30,7 +30,10 @@ struct sgemm_finish {
  * struct sgemm_functions - the code for a tile of h rows
  * @multiply:  c[h][columns] (+)= a[depth][h]^T * b[depth][columns], @stride elements between the rows of @c
  * @narrow:    the same for the first half of the columns, in half the time; @b has all of them
- * @scattered: as @multiply, with row k of B at b + offsets[k]
+ * @scattered, @scattered_narrow: the same with row k of B at b + offsets[k]
+ * @plus, @scattered_plus: the same for one column of B more, which stands alone: its row k is at extra[k * 2 vectors], or at
+ *             extra[offsets[k]]; its h sums go to @sums as they are. A column costs a twelfth of what it would in a tile of
+ *             its own. NULL where the processor has no registers left for it.
  * @finish may be NULL: the sums as they are.
  */
 struct sgemm_functions {
@@ -40,6 +43,13 @@ struct sgemm_functions {
 		       const struct sgemm_finish *finish);
 	void (*scattered)(int64_t depth, const float *a, const float *b, const int64_t *offsets, float *c,
 			  int64_t stride, bool accumulate, const struct sgemm_finish *finish);
+	void (*scattered_narrow)(int64_t depth, const float *a, const float *b, const int64_t *offsets, float *c,
+				 int64_t stride, bool accumulate, const struct sgemm_finish *finish);
+	void (*plus)(int64_t depth, const float *a, const float *b, const float *extra, float *c, int64_t stride,
+		     bool accumulate, const struct sgemm_finish *finish, float *sums);
+	void (*scattered_plus)(int64_t depth, const float *a, const float *b, const float *extra,
+			       const int64_t *offsets, float *c, int64_t stride, bool accumulate,
+			       const struct sgemm_finish *finish, float *sums);
 };
 
 /* Panels of B that the code for a single row of A takes at once: sums enough to hide the multiply-add's latency. */
@@ -76,6 +86,17 @@ static inline const struct sgemm_functions *sgemm_tile_functions(const struct sg
 static inline int64_t sgemm_tile_padded(const struct sgemm_tile *tile, int64_t m)
 {
 	return m / tile->rows * tile->rows + sgemm_tile_height(tile, m % tile->rows);
+}
+
+/*
+ * How many of @columns, the last ones, the whole tiles before them take along, one each (@plus): 7x7 images have 49
+ * columns, three vectors and one column.
+ */
+static inline int64_t sgemm_tile_along(const struct sgemm_tile *tile, int64_t columns)
+{
+	int64_t rest = columns % (tile->columns / 2);
+
+	return tile->functions[0].plus && rest <= columns / tile->columns ? rest : 0;
 }
 
 /* The best form for this processor; always the same one in a process. */

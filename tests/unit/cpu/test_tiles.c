@@ -52,7 +52,7 @@ static void float_tiles_multiply(void **state)
 		const struct sgemm_tile *tile = sgemm_tile_at(t);
 
 		for (int64_t height = tile->step; height <= tile->rows; height += tile->step)
-			for (int mode = 0; mode < 6; mode++) {
+			for (int mode = 0; mode < 8; mode++) {
 				const struct sgemm_functions *f = sgemm_tile_functions(tile, height);
 				int64_t rows[DEPTH];
 				bool accumulate = mode % 2;
@@ -67,10 +67,48 @@ static void float_tiles_multiply(void **state)
 					f->multiply(DEPTH, a, b, c, STRIDE, accumulate, NULL);
 				else if (mode < 4)
 					f->narrow(DEPTH, a, b, c, STRIDE, accumulate, NULL);
-				else
+				else if (mode < 6)
 					f->scattered(DEPTH, a, b, rows, c, STRIDE, accumulate, NULL);
-				check_tile(tile, height, mode / 2 == 1 ? tile->columns / 2 : tile->columns, rows,
+				else
+					f->scattered_narrow(DEPTH, a, b, rows, c, STRIDE, accumulate, NULL);
+				check_tile(tile, height, mode / 2 % 2 ? tile->columns / 2 : tile->columns, rows,
 					   accumulate);
+			}
+	}
+}
+
+/* A column that a tile takes along has the bits that it has in a tile, and the tile has its own. */
+static void float_tiles_take_a_column_along(void **state)
+{
+	static float plain[SGEMM_TILE_MAX_ROWS * STRIDE];
+
+	(void)state;
+	for (size_t t = 0; sgemm_tile_at(t); t++) {
+		const struct sgemm_tile *tile = sgemm_tile_at(t);
+
+		for (int64_t height = tile->step; height <= tile->rows && tile->functions[0].plus; height += tile->step)
+			for (int scattered = 0; scattered < 2; scattered++) {
+				const struct sgemm_functions *f = sgemm_tile_functions(tile, height);
+				float sums[SGEMM_TILE_MAX_ROWS + 1];
+				int64_t rows[DEPTH], column = random_below(tile->columns);
+
+				fill(a, sizeof(a) / sizeof(*a));
+				fill(b, sizeof(b) / sizeof(*b));
+				sums[height] = 7;
+				for (int64_t k = 0; k < DEPTH; k++)
+					rows[k] = scattered ? random_below(DEPTH * 100 - 32) : k * tile->columns;
+				f->scattered(DEPTH, a, b, rows, plain, STRIDE, false, NULL);
+				memset(c, 0, sizeof(c));
+				if (scattered)
+					f->scattered_plus(DEPTH, a, b, b + column, rows, c, STRIDE, false, NULL, sums);
+				else
+					f->plus(DEPTH, a, b, b + column, c, STRIDE, false, NULL, sums);
+				for (int64_t i = 0; i < height; i++) {
+					assert_memory_equal(c + i * STRIDE, plain + i * STRIDE,
+							    (size_t)tile->columns * sizeof(*c));
+					assert_true(sums[i] == plain[i * STRIDE + column]);
+				}
+				assert_true(sums[height] == 7);
 			}
 	}
 }
@@ -274,6 +312,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(float_tiles_multiply),
+		cmocka_unit_test(float_tiles_take_a_column_along),
 		cmocka_unit_test(float_tiles_finish),
 		cmocka_unit_test(a_single_row_multiplies_as_in_a_tile),
 		cmocka_unit_test(depthwise_tiles_run_over_all_taps),
