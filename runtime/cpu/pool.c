@@ -29,12 +29,20 @@
 /* Looks between two readings of the clock. */
 #define LOOKS 32
 
+#define BACK ((uint64_t)1 << 32)
+#define MAX_COUNT ((size_t)1 << 31)
+
+/*
+ * Indices are handed out from both ends: to the caller and every other worker from the front, to the rest from the back. With
+ * two threads each gets one half of what there is, and the same half each time, so that it finds in its caches what it wrote in
+ * the node before; and they are done at the same time all the same.
+ */
 struct job {
 	void (*fn)(void *arg, size_t i);
 	void *arg;
-	size_t count;
-	atomic_size_t next;   /* first index not handed out */
-	atomic_size_t inside; /* workers running this job; grows under the lock only */
+	size_t count;                 /* at most MAX_COUNT */
+	atomic_uint_least64_t handed; /* indices handed out: from the front, and times BACK those from the back */
+	atomic_size_t inside;         /* workers running this job; grows under the lock only */
 	struct job *link;
 };
 
@@ -49,7 +57,7 @@ struct cpu_pool {
 	pthread_cond_t posted;
 	pthread_cond_t left;
 	struct job *jobs;
-	size_t sleeping;
+	size_t sleeping, started;
 	bool quit;
 };
 
@@ -104,13 +112,18 @@ static void watch_for_end(const struct cpu_pool *pool, const struct job *job)
 	} while (lingers(pool, start));
 }
 
-static void take_indices(struct job *job)
+static uint64_t sum_handed(uint64_t handed)
 {
-	size_t i;
+	return handed % BACK + handed / BACK;
+}
+
+static void take_indices(struct job *job, bool from_back)
+{
+	uint64_t step = from_back ? BACK : 1, handed;
 
 	in_job = true;
-	while ((i = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed)) < job->count)
-		job->fn(job->arg, i);
+	while (sum_handed(handed = atomic_fetch_add_explicit(&job->handed, step, memory_order_relaxed)) < job->count)
+		job->fn(job->arg, from_back ? job->count - 1 - handed / BACK : handed % BACK);
 	in_job = false;
 }
 
@@ -118,7 +131,7 @@ static void take_indices(struct job *job)
 static struct job *find_job(struct cpu_pool *pool)
 {
 	for (struct job *job = pool->jobs; job; job = job->link)
-		if (atomic_load_explicit(&job->next, memory_order_relaxed) < job->count)
+		if (sum_handed(atomic_load_explicit(&job->handed, memory_order_relaxed)) < job->count)
 			return job;
 	return NULL;
 }
@@ -126,15 +139,17 @@ static struct job *find_job(struct cpu_pool *pool)
 static void *work(void *arg)
 {
 	struct cpu_pool *pool = arg;
+	bool from_back;
 
 	pthread_mutex_lock(&pool->lock);
+	from_back = pool->started++ % 2 == 0;
 	for (;;) {
 		struct job *job = find_job(pool);
 
 		if (job) {
 			atomic_fetch_add_explicit(&job->inside, 1, memory_order_relaxed);
 			pthread_mutex_unlock(&pool->lock);
-			take_indices(job);
+			take_indices(job, from_back);
 			pthread_mutex_lock(&pool->lock);
 			/* Release: what this worker wrote is seen by the caller that reads 0 (acquire, in wait_left).
 			 */
@@ -171,15 +186,10 @@ static void unlink_job(struct cpu_pool *pool, struct job *job)
 	*link = job->link;
 }
 
-void cpu_pool_for(struct cpu_pool *pool, size_t count, void (*fn)(void *arg, size_t i), void *arg)
+static void share_out(struct cpu_pool *pool, size_t count, void (*fn)(void *arg, size_t i), void *arg)
 {
 	struct job job = {.fn = fn, .arg = arg, .count = count};
 
-	if (!pool || !pool->num_workers || in_job || count < 2) {
-		for (size_t i = 0; i < count; i++)
-			fn(arg, i);
-		return;
-	}
 	pthread_mutex_lock(&pool->lock);
 	job.link = pool->jobs;
 	pool->jobs = &job;
@@ -190,7 +200,7 @@ void cpu_pool_for(struct cpu_pool *pool, size_t count, void (*fn)(void *arg, siz
 		pthread_cond_broadcast(&pool->posted);
 	pthread_mutex_unlock(&pool->lock);
 
-	take_indices(&job);
+	take_indices(&job, false);
 
 	pthread_mutex_lock(&pool->lock);
 	unlink_job(pool, &job);
@@ -203,6 +213,37 @@ void cpu_pool_for(struct cpu_pool *pool, size_t count, void (*fn)(void *arg, siz
 	while (atomic_load_explicit(&job.inside, memory_order_acquire))
 		pthread_cond_wait(&pool->left, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);
+}
+
+/* Too many indices for one job to count go out in several. */
+struct later {
+	void (*fn)(void *arg, size_t i);
+	void *arg;
+	size_t first;
+};
+
+static void run_later(void *arg, size_t i)
+{
+	const struct later *later = arg;
+
+	later->fn(later->arg, later->first + i);
+}
+
+void cpu_pool_for(struct cpu_pool *pool, size_t count, void (*fn)(void *arg, size_t i), void *arg)
+{
+	struct later later = {fn, arg, 0};
+
+	if (!pool || !pool->num_workers || in_job || count < 2) {
+		for (size_t i = 0; i < count; i++)
+			fn(arg, i);
+		return;
+	}
+	for (; count - later.first > MAX_COUNT; later.first += MAX_COUNT)
+		share_out(pool, MAX_COUNT, run_later, &later);
+	if (later.first)
+		share_out(pool, count - later.first, run_later, &later);
+	else
+		share_out(pool, count, fn, arg);
 }
 
 void cpu_pool_begin(struct cpu_pool *pool)
