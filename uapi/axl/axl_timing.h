@@ -13,31 +13,45 @@
 
 #include <axl/axl_isa.h>
 
+/*
+ * X(NAME, value, kind, text): AXL_T_NAME. Of a RATE less is worse, of a COST more.
+ */
+#define AXL_TIMINGS(X)                                                                                                         \
+	X(WEIGHT_PORT, 128, RATE, "bytes a cycle from the scratchpad into the shadow plane")                                   \
+	X(ARRAY_LATENCY, 128, COST, "first weights and skew of the array, when it was idle")                                   \
+	X(ARRAY_IDLE, 16, RATE, "cycles without work after which the array has to be filled again")                            \
+	X(DRAIN_RATE, 128, RATE, "values a cycle")                                                                             \
+	X(DRAIN_SLOW_RATE, 32, RATE, "with a transcendental activation")                                                       \
+	X(DRAIN_START, 32, COST, "cycles of a drain before its first value")                                                   \
+	X(VECTOR_START, 16, COST, "cycles of a vector operation before its first element")                                     \
+	X(VECTOR_LANES, 64, RATE, "of 32 bits; twice as many of 16, four times of 8")                                          \
+	X(VECTOR_STRIDED, 16, RATE, "elements a cycle where the innermost dimension is not dense")                             \
+	X(DW_PIXELS, 2, RATE, "output positions a cycle, of 64 channels")                                                      \
+	X(DW_TAPS, 32, RATE, "taps of one pass")                                                                               \
+	X(LINE, 64, COST, "bytes of a burst")                                                                                  \
+	X(DMA_ISSUE, 8, COST, "cycles between two transfers of a pipe")                                                        \
+	X(WALK, 40, COST, "a page table entry: four walkers hide the rest of a PCIe round trip")                               \
+	X(ROW_BYTES, 2048, RATE, "local memory: of a row")                                                                     \
+	X(ROW, 4, COST, "from one activate to the next, in a channel ...")                                                     \
+	X(CHANNEL, 128, COST, "... of so many bytes a cycle; wider memory has more channels")                                  \
+	X(TURNAROUND, 8, COST, "from reading to writing or back")                                                              \
+	X(REFRESH, 32, RATE, "one cycle in 33 is not for data")                                                                \
+	X(TLP_BYTES, 256, RATE, "host memory: largest payload of a packet")                                                    \
+	X(TLP_HEADER, 24, COST, "header, sequence number and CRC of a packet")                                                 \
+	X(TAGS, 64, RATE, "reads in flight")                                                                                   \
+	X(BANK_BYTES, 64, RATE, "a scratchpad bank gives or takes so many a cycle")
+
+#ifdef AXL_TIMING_VARIABLES /* for tests/bench/sensitivity.c alone, which varies them */
+#define AXL_TIMING_VARIABLE(name, value, kind, text) extern uint32_t AXL_T_##name;
+AXL_TIMINGS(AXL_TIMING_VARIABLE)
+#undef AXL_TIMING_VARIABLE
+#else
 enum axl_timing {
-	AXL_T_WEIGHT_PORT = 128,    /* bytes a cycle from the scratchpad into the shadow plane */
-	AXL_T_ARRAY_LATENCY = 128,  /* first weights and skew of the array, when it was idle */
-	AXL_T_ARRAY_IDLE = 16,	    /* cycles without work after which the array has to be filled again */
-	AXL_T_DRAIN_RATE = 128,	    /* values a cycle */
-	AXL_T_DRAIN_SLOW_RATE = 32, /* with a transcendental activation */
-	AXL_T_DRAIN_START = 32,
-	AXL_T_VECTOR_START = 16,
-	AXL_T_VECTOR_LANES = 64,   /* of 32 bits; twice as many of 16, four times of 8 */
-	AXL_T_VECTOR_STRIDED = 16, /* elements a cycle where the innermost dimension is not dense */
-	AXL_T_DW_PIXELS = 2,	   /* output positions a cycle, of 64 channels */
-	AXL_T_DW_TAPS = 32,	   /* taps of one pass */
-	AXL_T_LINE = 64,	   /* bytes of a burst */
-	AXL_T_DMA_ISSUE = 8,	   /* cycles between two transfers of a pipe */
-	AXL_T_WALK = 40,	   /* a page table entry: four walkers hide the rest of a PCIe round trip */
-	AXL_T_ROW_BYTES = 2048,	   /* local memory: of a row */
-	AXL_T_ROW = 4,		   /* from one activate to the next, in a channel ... */
-	AXL_T_CHANNEL = 128,	   /* ... of so many bytes a cycle; wider memory has more channels */
-	AXL_T_TURNAROUND = 8,	   /* from reading to writing or back */
-	AXL_T_REFRESH = 32,	   /* one cycle in 33 is not for data */
-	AXL_T_TLP_BYTES = 256,	   /* host memory: largest payload of a packet */
-	AXL_T_TLP_HEADER = 24,	   /* header, sequence number and CRC of a packet */
-	AXL_T_TAGS = 64,	   /* reads in flight */
-	AXL_T_BANK_BYTES = 64,	   /* a scratchpad bank gives or takes so many a cycle */
+#define AXL_TIMING_ENUM(name, value, kind, text) AXL_T_##name = value,
+	AXL_TIMINGS(AXL_TIMING_ENUM)
+#undef AXL_TIMING_ENUM
 };
+#endif
 
 static inline uint64_t axl_div_up(uint64_t a, uint64_t b)
 {
