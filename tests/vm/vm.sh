@@ -85,7 +85,7 @@ timeout "${VM_TIMEOUT:-900}" "$QEMU" -M q35 -accel "${ACCEL:-tcg}" -cpu max,la57
 	-nodefaults -display none -no-reboot $serial \
 	-chardev "socket,id=port,path=$work/qmp,server=on,wait=off" -serial chardev:port \
 	-chardev "socket,id=monitor,path=$work/qmp" -mon chardev=monitor,mode=control \
-	-kernel "$KERNEL" -initrd "$work/initrd" -append "console=ttyS0 panic=-1 oops=panic loglevel=5 log_buf_len=16M ${APPEND:-}" \
+	-kernel "$KERNEL" -initrd "$work/initrd" -append "console=ttyS0 panic=-1 oops=panic loglevel=5 ${APPEND:-}" \
 	-device pcie-root-port,id=port1,slot=1,chassis=1 -device "axl,id=npu,bus=port1${DEVICE:+,$DEVICE}" ${MACHINE:-} \
 	>"$work/qemu.log" 2>&1 </dev/stdin && ended=0 || ended=$?
 [ "$*" != - ] || { [ "$ended" = 0 ] || cat "$work/qemu.log" >&2; exit "$ended"; }
