@@ -430,7 +430,10 @@ static void one_of_two_processes_faults(void **state)
 	assert_int_equal(guest_reap(pid, 120 * SECOND), 0);
 }
 
-/* The endless buffer has no YIELD: until the reset the other's jobs wait for its tiles. */
+/*
+ * The endless buffer has no YIELD: until the reset the other's jobs wait for its tiles. A reset takes less than 100 ms; not always that
+ * of a guest whose machine has other things to do.
+ */
 static void a_reset_costs_the_others_no_job(void **state)
 {
 	struct guest *guest = *state;
@@ -438,6 +441,7 @@ static void a_reset_costs_the_others_no_job(void **state)
 	int64_t worst_reset = 0, worst_job = 0, deadline;
 	struct guest_program program;
 	unsigned long jobs;
+	int late = 0;
 
 	assert_non_null(stream);
 	guest_program_endless(&program);
@@ -452,6 +456,7 @@ static void a_reset_costs_the_others_no_job(void **state)
 		begin = guest_now();
 		assert_int_equal(drop(guest, index), 0);
 		reset = guest_now();
+		late += reset - begin > 100 * MILLISECOND;
 		deadline = reset + 20 * SECOND;
 		while (stream->jobs == jobs && guest_now() < deadline)
 			guest_sleep(MILLISECOND / 10);
@@ -462,9 +467,10 @@ static void a_reset_costs_the_others_no_job(void **state)
 	}
 	jobs = stream->jobs;
 	assert_int_equal(guest_stream_end(stream), 0);
-	printf("figure reset of a queue beside %lu jobs of another: at most %.1f ms, the other's next job done within "
-	       "%.1f ms\n",
-	       jobs, (double)worst_reset / MILLISECOND, (double)worst_job / MILLISECOND);
+	printf("figure reset of a queue beside %lu jobs of another: at most %.1f ms, %d of %d more than 100 ms; the "
+	       "other's next job done within %.1f ms\n",
+	       jobs, (double)worst_reset / MILLISECOND, late, loops(), (double)worst_job / MILLISECOND);
+	assert_true(2 * late < loops());
 }
 
 static void a_child_uses_an_inherited_file(void **state)
