@@ -4,10 +4,13 @@
  * fails leaves nothing, and the next one comes through; a device that can not be resumed says so, and the next call wakes
  * it.
  *
- * DRM 6.12 oopses when an allocation in drm_sysfs_minor_alloc() fails (drm_minor_alloc_release() puts the error pointer
- * that it has returned): what that function allocates is spared, and nothing else.
+ * Two functions of 6.12 are spared, and nothing else:
+ * - drm_sysfs_minor_alloc(): when an allocation in it fails, drm_minor_alloc_release() puts the error pointer that it has returned.
+ * - register_irq_proc(): unregister_irq_proc() warns of entries of /proc/irq that there was no memory for.
+ * The kernel's filter spares one range of code and knows one that must have called. So probe is swept in parts that are all of it
+ * together: pages; objects that the cores allocate without the driver; those of the DRM device; those of the rest of the driver.
  *
- * Needs a kernel with CONFIG_FAULT_INJECTION_STACKTRACE_FILTER. AXL_FIRST: the N to begin with in probe.
+ * Needs a kernel with CONFIG_FAULT_INJECTION_STACKTRACE_FILTER.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,21 +20,15 @@
 #include "check.h"
 #include "failing.h"
 
-#define SPARED "drm_sysfs_minor_alloc"
-
 static char address[64];
 
 static int begin(void **state)
 {
 	const char *missing = failing_begin();
-	int err;
 
 	(void)state;
 	if (missing)
 		fail_msg("%s: this kernel injects no failures", missing);
-	err = failing_spare(SPARED);
-	if (err)
-		fail_msg(SPARED " can not be spared: %s", strerror(-err));
 	assert_true(guest_find_device(address));
 	check_taint = guest_taint();
 	alarm(1800);
@@ -80,33 +77,144 @@ static bool bind(int n, int *err)
 	return struck;
 }
 
-static void every_failure_of_probe_is_survived(void **state)
+/* Returns how many failures probe knows of what may fail now. */
+static int sweep(const char *what)
 {
-	int refused = 0, n = (int)guest_setting("AXL_FIRST", 1), err;
+	int refused = 0, nameless = 0, n = 1, err;
 
-	(void)state;
-	assert_int_equal(guest_write_text(GUEST_DRIVER "/unbind", address), 0);
 	while (bind(n, &err)) {
 		/* Much that is for debugging only may be missing. */
 		if (!err != is_bound())
-			fail_msg("failure %d of probe: error %d, and it is%s bound", n, err, err ? "" : " not");
+			fail_msg("failure %d of %s: error %d, and it is%s bound", n, what, err, err ? "" : " not");
 		refused += !!err;
 		/* The PCI core says -EBUSY and -EINVAL of a BAR that it can not claim or map. */
 		if (err && !failing_explains(err) && err != -ENODEV && err != -EBUSY && err != -EINVAL)
-			fail_msg("failure %d of probe: error %d", n, err);
+			fail_msg("failure %d of %s: error %d", n, what, err);
 		/* From time to time the good case, which goes on from what the bad one left. */
 		if (err && n % 16 == 0)
 			assert_int_equal(guest_write_text(GUEST_DRIVER "/bind", address), 0);
 		if (!err || n % 16 == 0) {
-			job();
+			/* The kernel tells nobody when it could not make the node in /dev. */
+			int fd = guest_open();
+
+			if (fd >= 0)
+				close(fd);
+			if (fd != -ENOENT || err)
+				job();
+			else
+				nameless++;
 			assert_int_equal(guest_write_text(GUEST_DRIVER "/unbind", address), 0);
 		}
 		assert_true(++n < FAILING_MOST);
 	}
 	assert_int_equal(err, 0);
-	assert_true(refused > 0);
 	job();
-	printf("figure probe: %d failures survived, %d of them refused it; spared: " SPARED "\n", n - 1, refused);
+	assert_int_equal(guest_write_text(GUEST_DRIVER "/unbind", address), 0);
+	printf("figure probe, %s: %d failures survived, %d of them refused it, after %d there was no node\n", what,
+	       n - 1, refused, nameless);
+	return n - 1;
+}
+
+/* How many objects a probe allocates below the @code, and how often something is copied for it. */
+static int count(const struct failing_range *code)
+{
+	int err, passed;
+
+	assert_int_equal(failing_below(code), 0);
+	assert_int_equal(failing_set(FAILING_NONE), 0);
+	err = guest_write_text(GUEST_DRIVER "/bind", address);
+	passed = failing_passed();
+	failing_set(0);
+	assert_int_equal(err, 0);
+	assert_int_equal(guest_write_text(GUEST_DRIVER "/unbind", address), 0);
+	return passed;
+}
+
+/* Where the driver's probe goes on after its call of the function @callee: what that allocates is not counted when this is spared. */
+static unsigned long long call_of(const struct failing_range *callee)
+{
+	const struct failing_range nothing = {1, 1};
+	struct failing_range probe, at;
+	int copies, all;
+
+	assert_int_equal(failing_function("axl_probe", &probe), 0);
+	assert_int_equal(failing_only(FAILING_OBJECTS, NULL), 0);
+	copies = count(&nothing);
+	all = count(callee);
+	assert_true(all > copies);
+	for (at = probe; at.end - at.begin > 1;) {
+		unsigned long long middle = at.begin + (at.end - at.begin) / 2;
+
+		assert_int_equal(failing_only(FAILING_OBJECTS, &(struct failing_range){probe.begin, middle}), 0);
+		if (count(callee) == copies)
+			at.end = middle;
+		else
+			at.begin = middle;
+	}
+	assert_int_equal(failing_only(FAILING_OBJECTS, NULL), 0);
+	assert_int_equal(count(&at), all);
+	return at.begin;
+}
+
+static void every_failure_of_a_page_in_probe_is_survived(void **state)
+{
+	(void)state;
+	assert_int_equal(guest_write_text(GUEST_DRIVER "/unbind", address), 0);
+	assert_int_equal(failing_only(FAILING_PAGES, NULL), 0);
+	assert_true(sweep("pages") > 0);
+	assert_int_equal(guest_write_text(GUEST_DRIVER "/bind", address), 0);
+}
+
+static void every_failure_of_an_object_of_the_cores_in_probe_is_survived(void **state)
+{
+	struct failing_range driver;
+
+	(void)state;
+	assert_int_equal(guest_write_text(GUEST_DRIVER "/unbind", address), 0);
+	assert_int_equal(failing_module("axl", &driver), 0);
+	assert_int_equal(failing_only(FAILING_OBJECTS, &driver), 0);
+	assert_true(sweep("objects of the cores") > 0);
+	assert_int_equal(guest_write_text(GUEST_DRIVER "/bind", address), 0);
+}
+
+static void every_failure_of_an_object_of_the_drm_device_is_survived(void **state)
+{
+	struct failing_range creation, spared;
+
+	(void)state;
+	assert_int_equal(guest_write_text(GUEST_DRIVER "/unbind", address), 0);
+	assert_int_equal(failing_function("__devm_drm_dev_alloc", &creation), 0);
+	assert_int_equal(failing_function("drm_sysfs_minor_alloc", &spared), 0);
+	assert_int_equal(failing_only(FAILING_OBJECTS, &spared), 0);
+	assert_int_equal(failing_below(&creation), 0);
+	assert_true(sweep("objects of the DRM device") > 0);
+	assert_int_equal(failing_below(NULL), 0);
+	assert_int_equal(guest_write_text(GUEST_DRIVER "/bind", address), 0);
+}
+
+/* All that has an address of the driver in its stack but that of the call that makes the DRM device. */
+static void every_failure_of_an_object_of_the_driver_in_probe_is_survived(void **state)
+{
+	struct failing_range driver, creation, spared, before, behind;
+	unsigned long long at;
+	int objects;
+
+	(void)state;
+	assert_int_equal(guest_write_text(GUEST_DRIVER "/unbind", address), 0);
+	assert_int_equal(failing_module("axl", &driver), 0);
+	assert_int_equal(failing_function("__devm_drm_dev_alloc", &creation), 0);
+	at = call_of(&creation);
+	assert_int_equal(failing_function("register_irq_proc", &spared), 0);
+	assert_int_equal(failing_only(FAILING_OBJECTS, &spared), 0);
+	before = (struct failing_range){driver.begin, at};
+	behind = (struct failing_range){at + 1, driver.end};
+	assert_int_equal(failing_below(&before), 0);
+	objects = sweep("objects of the driver, one half");
+	assert_int_equal(failing_below(&behind), 0);
+	objects += sweep("objects of the driver, the other half");
+	assert_true(objects > 0);
+	assert_int_equal(failing_below(NULL), 0);
+	assert_int_equal(guest_write_text(GUEST_DRIVER "/bind", address), 0);
 }
 
 /* ---- resume ---- */
@@ -136,31 +244,36 @@ static void await_sleep(void)
 static void every_failure_of_a_runtime_resume_is_survived(void **state)
 {
 	struct drm_axl_get_time args = {0};
-	bool struck = true;
+	int survived[2] = {0};
 	struct guest guest;
-	int n = 1;
 
 	(void)state;
 	set_power("autosuspend_delay_ms", "20");
 	set_power("control", "auto");
 	assert_int_equal(guest_create(&guest, NULL), 0);
-	for (; struck; n++) {
-		int err;
+	for (int kind = 0; kind < 2; kind++) {
+		bool struck = true;
 
-		await_sleep();
-		assert_int_equal(failing_set(n), 0);
-		err = guest_ioctl(guest.fd, DRM_IOCTL_AXL_GET_TIME, &args);
-		struck = failing_struck();
-		failing_set(0);
-		if (err && (!struck || !failing_explains(err)))
-			fail_msg("failure %d of a runtime resume: error %d", n, err);
-		assert_int_equal(guest_job(&guest, (uint32_t)n), 0);
-		assert_true(n < FAILING_MOST);
+		assert_int_equal(failing_only(kind, NULL), 0);
+		for (int n = 1; struck; n++) {
+			int err;
+
+			await_sleep();
+			assert_int_equal(failing_set(n), 0);
+			err = guest_ioctl(guest.fd, DRM_IOCTL_AXL_GET_TIME, &args);
+			struck = failing_struck();
+			failing_set(0);
+			if (err && (!struck || !failing_explains(err)))
+				fail_msg("failure %d of a runtime resume: error %d", n, err);
+			survived[kind] += struck;
+			assert_int_equal(guest_job(&guest, (uint32_t)n), 0);
+			assert_true(n < FAILING_MOST);
+		}
 	}
 	assert_int_equal(guest_destroy(&guest), 0);
 	set_power("control", "on");
 	set_power("autosuspend_delay_ms", "500");
-	printf("figure runtime resume: %d failures survived\n", n - 2);
+	printf("figure runtime resume: %d failures survived, and %d of pages\n", survived[0], survived[1]);
 }
 
 /*
@@ -169,36 +282,43 @@ static void every_failure_of_a_runtime_resume_is_survived(void **state)
  */
 static void every_failure_of_a_system_resume_is_survived(void **state)
 {
-	bool struck = true;
+	int survived[2] = {0}, slept = 0;
+	struct failing_range driver;
 	struct guest guest;
-	int n = 1, slept = 0;
 
 	(void)state;
-	assert_int_equal(failing_below("axl"), 0);
+	assert_int_equal(failing_module("axl", &driver), 0);
+	assert_int_equal(failing_below(&driver), 0);
 	assert_int_equal(guest_write_text("/sys/power/pm_async", "0"), 0);
 	assert_int_equal(guest_write_text("/sys/power/pm_test", "devices"), 0);
 	guest_write_text("/sys/module/suspend/parameters/pm_test_delay", "0");
 	assert_int_equal(guest_create(&guest, NULL), 0);
-	for (; struck; n++) {
-		int fd = open("/sys/power/state", O_WRONLY | O_CLOEXEC), err;
+	for (int kind = 0; kind < 2; kind++) {
+		bool struck = true;
 
-		assert_true(fd >= 0);
-		assert_int_equal(failing_set(n), 0);
-		err = write(fd, "mem", 3) < 0 ? -errno : 0;
-		struck = failing_struck();
-		failing_set(0);
-		close(fd);
-		slept += !err;
-		if (err && !struck)
-			fail_msg("a suspend without failures: error %d", err);
-		assert_int_equal(guest_job(&guest, (uint32_t)n), 0);
-		assert_true(n < FAILING_MOST);
+		assert_int_equal(failing_only(kind, NULL), 0);
+		for (int n = 1; struck; n++) {
+			int fd = open("/sys/power/state", O_WRONLY | O_CLOEXEC), err;
+
+			assert_true(fd >= 0);
+			assert_int_equal(failing_set(n), 0);
+			err = write(fd, "mem", 3) < 0 ? -errno : 0;
+			struck = failing_struck();
+			failing_set(0);
+			close(fd);
+			if (err && !struck)
+				fail_msg("a suspend without failures: error %d", err);
+			survived[kind] += struck;
+			slept += struck && !err;
+			assert_int_equal(guest_job(&guest, (uint32_t)n), 0);
+			assert_true(n < FAILING_MOST);
+		}
 	}
-	assert_true(slept > 0);
 	assert_int_equal(guest_destroy(&guest), 0);
 	guest_write_text("/sys/power/pm_test", "none");
 	assert_int_equal(failing_below(NULL), 0);
-	printf("figure system suspend and resume: %d failures survived, %d of them asleep\n", n - 2, slept - 1);
+	printf("figure system suspend and resume: %d failures survived, and %d of pages; asleep in spite of %d\n",
+	       survived[0], survived[1], slept);
 }
 
 int main(void)
@@ -206,7 +326,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_failure_of_a_runtime_resume_is_survived),
 		cmocka_unit_test(every_failure_of_a_system_resume_is_survived),
-		cmocka_unit_test(every_failure_of_probe_is_survived),
+		cmocka_unit_test(every_failure_of_a_page_in_probe_is_survived),
+		cmocka_unit_test(every_failure_of_an_object_of_the_cores_in_probe_is_survived),
+		cmocka_unit_test(every_failure_of_an_object_of_the_drm_device_is_survived),
+		cmocka_unit_test(every_failure_of_an_object_of_the_driver_in_probe_is_survived),
 	};
 
 	return check_run("fail-probe", tests, begin, finish);
