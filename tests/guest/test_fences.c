@@ -351,6 +351,31 @@ static void a_fence_of_a_faulted_queue_has_its_error(void **state)
 	assert_int_equal(guest_destroy(&guest), 0);
 }
 
+/* A hundred thousand with AXL_LOOPS=50, many of them waiting for the same packet. */
+static void fences_by_the_thousand_end(void **state)
+{
+	struct guest *plain = *state, guest;
+	const struct guest_options options = {.flags = AXL_QUEUE_BOUNDED};
+	uint32_t done[1000];
+	const int count = sizeof(done) / sizeof(done[0]);
+
+	assert_int_equal(guest_create_on(&guest, plain->fd, &options), 0);
+	for (int i = 0; i < 2 * loops(); i++) {
+		for (int k = 0; k < count; k++)
+			done[k] = later(&guest, &guest);
+		guest_fill(&guest, GUEST_SCRATCH, (uint32_t)i, 4);
+		guest_submit(&guest);
+		for (int k = 0; k < count; k++) {
+			assert_int_equal(fences_wait(&guest, done[k], 0, 20 * SECOND), 0);
+			if (k % 16 == 0)
+				assert_int_equal(fences_status(&guest, done[k]), 1);
+			fences_destroy(&guest, done[k]);
+		}
+		assert_int_equal(word(&guest, GUEST_SCRATCH), i);
+	}
+	assert_int_equal(guest_destroy(&guest), 0);
+}
+
 static void a_fence_ends_with_its_queue(void **state)
 {
 	struct guest *plain = *state, guest;
@@ -683,6 +708,7 @@ int main(void)
 		CHECK(bad_submissions_are_refused),
 		CHECK(the_range_of_the_driver_is_its_own),
 		CHECK(a_bounded_queue_gives_fences),
+		CHECK(fences_by_the_thousand_end),
 		CHECK(a_fence_of_a_faulted_queue_has_its_error),
 		CHECK(a_fence_ends_with_its_queue),
 		CHECK(a_fence_that_does_not_come_ends_in_time),
