@@ -7,23 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <accel/runtime.h>
-
-#include "compiler/report/node_work.h"
-#include "compiler/report/roofline.h"
 #include "runtime/cli/inputs.h"
 #include "runtime/cli/json.h"
+#include "runtime/cli/report_page.h"
 #include "runtime/value.h"
-
-/* @work: by node of the regions. @stats: of the run; num_nodes 0 when there was none, and why is @not_run. */
-struct report {
-	const struct options *options;
-	const struct axm *axm;
-	struct roofline total;
-	struct node_work *work;
-	struct accel_run_stats stats;
-	char not_run[600];
-};
 
 /* ---- the run ---- */
 
@@ -124,8 +111,35 @@ static double share(double part, double whole)
 	return whole > 0 ? part / whole : 0;
 }
 
-/* The pipe that works longest, where it works at least half of the node's time: its name; else what keeps all of them waiting. */
-static const char *node_bound(const struct report *report, uint32_t node, uint64_t cycles)
+uint64_t report_node_cycles(const struct report *report, uint32_t node)
+{
+	return report->stats.num_nodes ? report->stats.nodes[node].cycles : report->axm->nodes[node].cycles;
+}
+
+static uint64_t estimated_cycles(const struct axm *axm)
+{
+	uint64_t cycles = 0;
+
+	for (uint32_t r = 0; r < axm->num_regions; r++)
+		cycles += axm->regions[r].cycles;
+	return cycles;
+}
+
+uint64_t report_cycles(const struct report *report)
+{
+	return report->stats.num_nodes ? report->stats.cycles : estimated_cycles(report->axm);
+}
+
+uint64_t report_bytes(const struct report *report)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t n = 0; n < report->axm->num_region_nodes; n++)
+		bytes += node_work_bytes(&report->work[n]);
+	return bytes;
+}
+
+const char *report_node_bound(const struct report *report, uint32_t node)
 {
 	static const struct {
 		enum axl_pipe pipes[3];
@@ -152,7 +166,7 @@ static const char *node_bound(const struct report *report, uint32_t node, uint64
 			name = units[u].name;
 		}
 	}
-	return most * 2 < (double)cycles ? "dependence" : name;
+	return most * 2 < (double)report_node_cycles(report, node) ? "dependence" : name;
 }
 
 static void write_totals(const struct report *report, struct json *json)
@@ -161,20 +175,15 @@ static void write_totals(const struct report *report, struct json *json)
 	const struct roofline *total = &report->total;
 	enum roofline_bound bound;
 	double r = roofline_cycles(total, &bound);
-	uint64_t estimate = 0, bytes = 0, cycles;
+	uint64_t bytes = report_bytes(report), cycles = report_cycles(report);
 
-	for (uint32_t i = 0; i < report->axm->num_regions; i++)
-		estimate += report->axm->regions[i].cycles;
-	for (uint32_t n = 0; n < report->axm->num_region_nodes; n++)
-		bytes += node_work_bytes(&report->work[n]);
-	cycles = report->stats.num_nodes ? report->stats.cycles : estimate;
 	json_text(json, "target", axm_string(report->axm, model->target_name));
 	json_text(json, "cycles_from",
 		  report->stats.num_nodes ? "a run on the in-process device" : "the compiler's estimate");
 	if (!report->stats.num_nodes)
 		json_text(json, "not_run", report->not_run);
 	json_unsigned(json, "cycles", cycles);
-	json_unsigned(json, "estimated_cycles", estimate);
+	json_unsigned(json, "estimated_cycles", estimated_cycles(report->axm));
 	json_object(json, "roofline");
 	json_number(json, "cycles", r);
 	json_text(json, "bound", roofline_bound_name(bound));
@@ -221,7 +230,7 @@ static void write_node(const struct report *report, uint32_t node, struct json *
 	const struct axm_node *from = &axm->nodes[node];
 	const struct node_work *work = &report->work[node];
 	bool device = axm->regions[from->region].device, ran = report->stats.num_nodes;
-	uint64_t cycles = ran ? report->stats.nodes[node].cycles : from->cycles;
+	uint64_t cycles = report_node_cycles(report, node);
 	struct roofline roofline;
 	enum roofline_bound bound;
 
@@ -246,7 +255,7 @@ static void write_node(const struct report *report, uint32_t node, struct json *
 		if (ran)
 			json_unsigned(json, "cycles", cycles);
 		json_number(json, "mac_utilisation", share(roofline.cycles[ROOFLINE_MATRIX], (double)cycles));
-		json_text(json, "bound", node_bound(report, node, cycles));
+		json_text(json, "bound", report_node_bound(report, node));
 	}
 	json_close(json);
 }
@@ -273,8 +282,10 @@ int compile_report(const struct options *options, const struct package_input *in
 {
 	struct report report = {.options = options, .axm = &input->axm};
 	struct accel_session *session = NULL;
+	size_t length = strlen(options->report);
 	FILE *file;
 	int code = EXIT_GOOD;
+	bool page;
 
 	report.work = calloc(input->axm.num_region_nodes + 1, sizeof(*report.work));
 	if (!report.work)
@@ -290,7 +301,8 @@ int compile_report(const struct options *options, const struct package_input *in
 			node_work_of_region(&input->axm, r, &report.work[input->axm.regions[r].first_node]);
 	roofline_of_package(&input->axm, &report.total);
 	run_package(&report, &session);
-	if (write_json(&report, file) || fclose(file))
+	page = length > 5 && !strcmp(options->report + length - 5, ".html");
+	if ((page ? report_page(&report, file) : write_json(&report, file)) || fclose(file))
 		code = complain(EXIT_USAGE, "%s: can not be written", options->report);
 	accel_session_destroy(session);
 	free(report.work);

@@ -3,12 +3,39 @@
 #ifndef RUNTIME_CLI_COMPILE_REPORT_H
 #define RUNTIME_CLI_COMPILE_REPORT_H
 
+#include <accel/runtime.h>
+
+#include "compiler/report/node_work.h"
+#include "compiler/report/roofline.h"
 #include "runtime/cli/package_input.h"
 
 /*
- * Write the report on @input to options->report. The package runs once on the in-process device of its target, so that cycles are
- * the device's; what it is not made for (a package for the CPU alone) has none, and says so. An exit code, after a complaint.
+ * What a report is made of.
+ * @total: of all device nodes; @work: by node of the regions
+ * @stats: of the run; num_nodes is 0 when there was none, and why is @not_run
+ */
+struct report {
+	const struct options *options;
+	const struct axm *axm;
+	struct roofline total;
+	struct node_work *work;
+	struct accel_run_stats stats;
+	char not_run[600];
+};
+
+/*
+ * Write the report on @input to options->report: a page when the name ends in .html, else JSON. The package runs once on the in-process
+ * device of its target, so that cycles are the device's; what it is not made for (a package for the CPU alone) has none, and says so.
+ * An exit code, after a complaint.
  */
 int compile_report(const struct options *options, const struct package_input *input);
+
+/* Cycles of a node, or of all: of the run, else of the compiler's estimate. */
+uint64_t report_node_cycles(const struct report *report, uint32_t node);
+uint64_t report_cycles(const struct report *report);
+/* Bytes that all device nodes move. */
+uint64_t report_bytes(const struct report *report);
+/* The unit that works longest, where it works at least half of the node's time; else "dependence". */
+const char *report_node_bound(const struct report *report, uint32_t node);
 
 #endif

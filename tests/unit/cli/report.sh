@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# 'accel compile --report': the figures of the JSON agree with each other, the page is whole and asks nothing of a network.
+#	report.sh ACCEL MODEL
+set -eu
+accel=$1 model=$2
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+for target in axl-edge axl-pro; do
+	"$accel" compile "$model" --target $target --precision int8 --report "$folder/report.json" --quiet
+	tr -d '\t",' <"$folder/report.json" | awk -F': ' -v target=$target '
+		function near(a, b) { return a - b < 0.001 * b && b - a < 0.001 * b }
+		$1 == "cycles_from" { from = $2 }
+		$1 == "nodes" { nodes = 1 }
+		$1 == "ledger" { ledger = 1 }
+		$1 == "gap" { gap = $2 }
+		$1 == "roofline" { inside = 1 }
+		$1 == "cycles" && !total { total = $2; next }
+		$1 == "cycles" && inside && !r { r = $2; next }
+		$1 == "cycles" && nodes { sum += $2; count++ }
+		$1 == "cycles" && ledger && !nodes { causes += $2 }
+		$1 == "share" && ledger && !nodes { shares += $2 }
+		$1 == "mac_utilisation" && $2 > 1 { print target ": a node above the peak: " $0; bad = 1 }
+		END {
+			if (from !~ /run on the in-process device/) { print target ": not from a run: " from; bad = 1 }
+			if (count < 5 || sum != total) { print target ": " count " nodes have " sum " cycles of " total; bad = 1 }
+			if (!(r > 0 && r < total)) { print target ": R is " r " of " total; bad = 1 }
+			if (!near(gap, total - r) || !near(causes, gap)) { print target ": gap " gap ", causes " causes; bad = 1 }
+			if (!near(shares, 1)) { print target ": the shares add up to " shares; bad = 1 }
+			exit bad
+		}'
+done
+
+"$accel" compile "$model" --precision fp16 --report "$folder/report.html" --quiet
+for part in '<!DOCTYPE html>' '<h2>Roofline</h2>' '<h2>Ledger' '<h2>Pipes over time</h2>' '<h2>Scratchpad of tile 0' '<h2>Nodes</h2>' \
+	'</body></html>'; do
+	grep -qF "$part" "$folder/report.html" || { echo "the page has no $part"; exit 1; }
+done
+if grep -Eiq '(src|href)=|url\(|@import|<script' "$folder/report.html"; then
+	echo "the page asks for more than itself"
+	exit 1
+fi
+
+# What can not be written, or is not for a device, is said.
+if "$accel" compile "$model" --report "$folder/none/report.json" --quiet 2>"$folder/error"; then
+	echo "a report was written to a folder that is not there"
+	exit 1
+fi
+grep -q 'none/report.json' "$folder/error"
+"$accel" compile "$model" --target cpu --report "$folder/report.json" --quiet
+grep -q '"not_run": "the package has no code for a device"' "$folder/report.json"
