@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* accel compile: ONNX to .axm; --explain says for each node on the CPU why. */
+/* accel compile: ONNX to .axm; --explain says for each region, and each node on the CPU, why. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -37,8 +37,75 @@ static void print_regions(const struct axm *axm)
 	}
 }
 
+/* Bytes that cross the border of a region. */
+static uint64_t list_bytes(const struct axm *axm, uint32_t first, uint32_t count)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct axm_value *value = &axm->values[axm->ids[first + i]];
+		int64_t elements = value->flags & AXM_VALUE_UNRANKED ? 0 : dims_count((int)value->rank, value->dims);
+
+		bytes += elements > 0 ? (uint64_t)elements * dtype_size((enum dtype)value->dtype) : 0;
+	}
+	return bytes;
+}
+
+/* On the device: what it costs there, and what brings it there and back. */
+static void explain_device(const struct axm *axm, uint32_t r)
+{
+	const struct axm_region *region = &axm->regions[r];
+	uint64_t in = list_bytes(axm, region->inputs_first, region->num_inputs);
+	uint64_t out = list_bytes(axm, region->outputs_first, region->num_outputs);
+	struct roofline total = {0};
+	enum roofline_bound bound;
+	double least;
+
+	for (uint32_t n = region->first_node; n < region->first_node + region->num_nodes; n++) {
+		struct roofline node;
+
+		roofline_of_node(axm, n, &node);
+		for (int b = 0; b < ROOFLINE_NUM_BOUNDS; b++)
+			total.cycles[b] += node.cycles[b];
+	}
+	least = roofline_cycles(&total, &bound);
+	printf("region %u: NPU: the device has code for all of its %u nodes; %" PRIu64
+	       " cycles by the estimate, %.1f %% of its roofline (%s)\n",
+	       r, region->num_nodes, region->cycles, region->cycles ? 100 * least / (double)region->cycles : 0,
+	       roofline_bound_name(bound));
+	printf("          %" PRIu64 " bytes in and %" PRIu64 " out between CPU and device, %" PRIu64
+	       " cycles at the rate of PCIe\n",
+	       in, out, axm->model->host_rate ? (in + out) / axm->model->host_rate : 0);
+}
+
+/* On the CPU: each reason once, with the nodes that have it. */
+static void explain_cpu(const struct axm *axm, uint32_t r)
+{
+	const struct axm_region *region = &axm->regions[r];
+	uint32_t end = region->first_node + region->num_nodes;
+
+	printf("region %u: CPU: %u node%s\n", r, region->num_nodes, region->num_nodes == 1 ? "" : "s");
+	for (uint32_t n = region->first_node; n < end; n++) {
+		uint32_t reason = axm->nodes[n].reason, count = 0, first = n;
+
+		for (uint32_t k = region->first_node; k < end; k++)
+			if (axm->nodes[k].reason == reason) { /* equal strings share an offset */
+				first = k < first ? k : first;
+				count++;
+			}
+		if (first == n)
+			printf("          %u: %s\n", count, axm_string(axm, reason));
+	}
+}
+
 static void print_reasons(const struct axm *axm)
 {
+	for (uint32_t r = 0; r < axm->num_regions; r++) {
+		if (axm->regions[r].device)
+			explain_device(axm, r);
+		else
+			explain_cpu(axm, r);
+	}
 	for (uint32_t n = 0; n < axm->num_nodes; n++)
 		if (!axm->regions[axm->nodes[n].region].device)
 			printf("CPU: %s (%s): %s\n", axm_string(axm, axm->nodes[n].name),

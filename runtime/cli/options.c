@@ -29,11 +29,14 @@ static const struct {
 	{'R', "repeat", "N", "run N times"},
 	{'s', "seed", "N", "seed of the inputs that are not given (default 1)"},
 	{'m', "dim", "NAME=N", "size of a symbolic dimension (default 1); may be repeated"},
-	{'c', "calibration", "DIR", "samples for int8: test_data_set_N/input_I.pb, input_I.pb, or .npy (also a file) with a sample a row"},
+	{'c', "calibration", "DIR",
+	 "samples for int8: test_data_set_N/input_I.pb, input_I.pb, or .npy (also a file) with a sample a row"},
 	{'M', "method", "M",
-	 "ranges from the samples: minmax (default), percentile (99.99 %), entropy (least divergence), mse (least error)"},
+	 "ranges from the samples: minmax (default), percentile (99.99 %), entropy (least divergence), mse (least "
+	 "error)"},
 	{'T', "target-loss", "X",
-	 "keep the noisiest layers float until the relative error of the outputs (root of noise over signal) is at most X"},
+	 "keep the noisiest layers float until the relative error of the outputs (root of noise over signal) is at "
+	 "most X"},
 	{'B', "activations", "TYPE", "uint8 (default) or int8"},
 	{'E', "plain", NULL, "no equalization of channels, no correction of biases"},
 	{'j', "json", "FILE", "write every figure of the tables as JSON"},
@@ -44,7 +47,7 @@ static const struct {
 	{'f', "format", "F", "dot, mermaid or svg (default: by the output's name, else svg)"},
 	{'A', "print-after", "STAGE",
 	 "print what a compiler stage made: import, graph, quantize, fuse, partition, lower, schedule"},
-	{'e', "explain", NULL, "say for every node on the CPU why; info: list the operators"},
+	{'e', "explain", NULL, "say for every region, and every node on the CPU, why; info: list the operators"},
 	{'l', "rules", NULL, "list the rules, and where the standard has them"},
 	{'w', "operators", NULL, "list the operators: where they run, in which versions, with which types"},
 	{'O', "root", "DIR", "look for PCI devices in DIR/sys and DIR/dev (a container's view of its host)"},
@@ -129,12 +132,13 @@ static bool parse_positive(const char *text, double *value)
 
 static bool store(struct options *options, char letter, const char *text)
 {
-	const char **texts[] = {['d'] = &options->device,      ['p'] = &options->precision, ['t'] = &options->target,
-				['D'] = &options->data_set,    ['x'] = &options->samples,   ['y'] = &options->labels,
-				['c'] = &options->calibration, ['j'] = &options->json,      ['P'] = &options->profile,
-				['S'] = &options->save,        ['o'] = &options->output,    ['f'] = &options->format,
-				['M'] = &options->method,
-				['B'] = &options->activations, ['A'] = &options->print_after, ['O'] = &options->root,      ['G'] = &options->report};
+	const char **texts[] = {
+		['d'] = &options->device,      ['p'] = &options->precision,   ['t'] = &options->target,
+		['D'] = &options->data_set,    ['x'] = &options->samples,     ['y'] = &options->labels,
+		['c'] = &options->calibration, ['j'] = &options->json,        ['P'] = &options->profile,
+		['S'] = &options->save,        ['o'] = &options->output,      ['f'] = &options->format,
+		['M'] = &options->method,      ['B'] = &options->activations, ['A'] = &options->print_after,
+		['O'] = &options->root,        ['G'] = &options->report};
 	uint64_t number = 0;
 	bool ok = true;
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# 'accel compile --report': the figures of the JSON agree with each other, the page is whole and asks nothing of a network.
+# 'accel compile --report': the figures of the JSON agree with each other, the page is whole and asks nothing of a network;
+# --explain says something of every region.
 #	report.sh ACCEL MODEL
 set -eu
 accel=$1 model=$2
@@ -51,3 +52,10 @@ fi
 grep -q 'none/report.json' "$folder/error"
 "$accel" compile "$model" --target cpu --report "$folder/report.json" --quiet
 grep -q '"not_run": "the package has no code for a device"' "$folder/report.json"
+
+# --explain names every region.
+"$accel" compile "$model" --precision int8 --explain >"$folder/explain"
+grep -Eq '^region 0: NPU: the device has code for all of its [0-9]+ nodes; [1-9][0-9]* cycles' "$folder/explain"
+"$accel" compile "$model" --target cpu --explain >"$folder/explain"
+grep -q '^region 0: CPU: ' "$folder/explain"
+grep -q '^  *[1-9][0-9]*: the CPU was asked for$' "$folder/explain"
