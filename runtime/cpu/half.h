@@ -11,9 +11,15 @@
 bool call_has_half(const struct op_call *call);
 
 /*
- * Run @kernel with every half input converted to float32 and its float32 outputs rounded as kernel->half_in_f32 says.
- * Other inputs and outputs pass unchanged. The call's state is passed as NULL: it was prepared for float32.
+ * For kernels with half_in_f32: what op_prepare(), op_run() and op_release() do.
+ *
+ * half_prepare() converts half constants to float32 once and prepares the kernel with those. half_run() runs the kernel with
+ * every half input converted to float32 and its float32 outputs rounded as kernel->half_in_f32 says; other inputs and outputs
+ * pass unchanged. @call->state is what half_prepare() made, or NULL. half_release(NULL) does nothing.
  */
-int run_half_in_f32(struct op_call *call, const struct op_kernel *kernel);
+int half_prepare(const struct op_kernel *kernel, const struct op_node *node, const struct tensor *const *constants,
+		 void **state);
+int half_run(struct op_call *call, const struct op_kernel *kernel);
+void half_release(const struct op_kernel *kernel, void *state);
 
 #endif

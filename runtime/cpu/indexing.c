@@ -13,10 +13,14 @@
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/scatter_update.h"
+#include "runtime/cpu/scratch.h"
 #include "runtime/cpu/shape_rules.h"
 #include "runtime/cpu/strided_copy.h"
 
-/* Indices of input @index in [0, length), as a tensor of its own. The caller finishes it, also after an error. */
+/*
+ * Indices of input @index in [0, length), as a tensor in the thread's scratch memory: one at a time. The caller finishes it, also
+ * after an error.
+ */
 static int load_indices(struct op_call *call, size_t index, int64_t length, struct tensor *out)
 {
 	const struct tensor *in = call->inputs[index];
@@ -27,10 +31,12 @@ static int load_indices(struct op_call *call, size_t index, int64_t length, stru
 	if (in->dtype != DTYPE_S64 && in->dtype != DTYPE_S32)
 		return op_fail(call, -EINVAL, "%s: indices (input %zu) are %s, not int32 or int64", call->node->op_type,
 			       index, dtype_name(in->dtype));
-	err = tensor_init(out, DTYPE_S64, in->rank, in->dims);
+	values = scratch_get_for(SCRATCH_IMAGE, (size_t)(tensor_count(in) + 1) * sizeof(*values));
+	err = values ? tensor_init_view(out, DTYPE_S64, in->rank, in->dims, values,
+					(size_t)tensor_count(in) * sizeof(*values))
+		     : -ENOMEM;
 	if (err)
 		return op_fail(call, err, "%s: no memory for the indices", call->node->op_type);
-	values = out->data;
 	if (tensor_count(in) > 0)
 		cast_row(in->dtype, DTYPE_S64)(tensor_count(in), in->data, values);
 	for (int64_t i = 0; length >= 0 && i < tensor_count(in); i++) {

@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "runtime/cpu/families.h"
@@ -19,6 +20,7 @@
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/quant_input.h"
+#include "runtime/cpu/scratch.h"
 
 /* What comes behind the sums: a row at a time. */
 struct rows {
@@ -114,14 +116,26 @@ static int finish(struct op_call *call, size_t residual, struct tensor *sums, st
 
 static int prepare_linear(const struct op_node *node, const struct tensor *const *constants, void **state)
 {
-	const struct op_kernel *matmul = op_find("", "MatMul", 13);
-
-	return matmul->prepare(node, constants, state);
+	return op_prepare(op_find("", "MatMul", 13), node, constants, state);
 }
 
 static void release_linear(void *state)
 {
-	op_find("", "MatMul", 13)->release(state);
+	op_release(op_find("", "MatMul", 13), state);
+}
+
+/* Memory of the thread for the sums of x w, where the inputs have their shapes; the product allocates what is missing. */
+static int sums_memory(const struct op_call *call, struct tensor *sums)
+{
+	const struct tensor *x = call->inputs[0], *w = call->inputs[1];
+	int64_t count, depth = w->rank == 2 ? w->dims[0] : 0;
+	void *memory;
+
+	if (!depth || __builtin_mul_overflow(tensor_count(x) / depth, w->dims[1], &count) ||
+	    (uint64_t)count > PTRDIFF_MAX / sizeof(float) - 64)
+		return 0;
+	memory = scratch_get_for(SCRATCH_INNER, (size_t)count * sizeof(float));
+	return memory ? tensor_init_view(sums, DTYPE_F32, 1, &count, memory, (size_t)count * sizeof(float)) : -ENOMEM;
 }
 
 static int run_linear(struct op_call *call)
@@ -141,6 +155,9 @@ static int run_linear(struct op_call *call)
 
 	if (!op_wanted(call, 0))
 		return 0;
+	err = has_activation(call) ? sums_memory(call, &sums) : 0;
+	if (err)
+		return err;
 	err = op_run(op_find("", "MatMul", 13), &product);
 	if (err) {
 		op_fail(call, err, "Linear: %.200s", product.error);

@@ -234,12 +234,16 @@ int op_prepare(const struct op_kernel *kernel, const struct op_node *node, const
 	       void **state)
 {
 	*state = NULL;
+	if (kernel->half_in_f32)
+		return half_prepare(kernel, node, constants, state);
 	return kernel->prepare ? kernel->prepare(node, constants, state) : 0;
 }
 
 void op_release(const struct op_kernel *kernel, void *state)
 {
-	if (state && kernel->release)
+	if (kernel->half_in_f32)
+		half_release(kernel, state);
+	else if (state && kernel->release)
 		kernel->release(state);
 }
 
@@ -251,7 +255,7 @@ int op_run(const struct op_kernel *kernel, struct op_call *call)
 	err = check_counts(kernel, call);
 	if (err)
 		return err;
-	err = kernel->half_in_f32 && call_has_half(call) ? run_half_in_f32(call, kernel) : kernel->run(call);
+	err = kernel->half_in_f32 ? half_run(call, kernel) : kernel->run(call);
 	if (err && !call->error[0])
 		op_fail(call, err, "%s: %s", call->node->op_type, strerror(-err));
 	return err;

@@ -14,12 +14,13 @@ enum scratch_use {
 	SCRATCH_IMAGE,  /* of the thread that runs an operator; while it does, the pool's threads work on it too */
 	SCRATCH_TILE,   /* of a function that calls those that use SCRATCH_BLOCK */
 	SCRATCH_ADDEND, /* as SCRATCH_IMAGE, beside it: a product's scaled C */
+	SCRATCH_INNER, /* of a kernel that runs another, for what that one writes: no kernel that others run may use it */
 	SCRATCH_USES,
 };
 
 /*
  * At least @size bytes, 64-byte aligned, undefined contents. Every call on a thread returns the same memory for the same
- * use: one user at a time, from the call until its function returns, and never across a call of another kernel. NULL
+ * use: one user at a time, from the call until its function returns, and never across a call of another kernel (but SCRATCH_INNER). NULL
  * when out of memory.
  */
 void *scratch_get_for(enum scratch_use use, size_t size);
