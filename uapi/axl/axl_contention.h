@@ -112,10 +112,9 @@ static inline uint64_t axl_ports_pass(struct axl_ports *ports, uint64_t now, uin
 		uint64_t need = grant ? axl_div_up(left, grant) : ~0ull - at;
 
 		if (need <= until - at) {
-			if (take) {
-				axl_ports_cut(ports, i, at + need);
+			/* No room for a step at its end: the use would last for ever, and is forgotten instead. */
+			if (take && axl_ports_cut(ports, i, at + need) != i)
 				ports->step[i].used += grant;
-			}
 			return at + need;
 		}
 		if (take)
