@@ -63,11 +63,18 @@ const char *runtime_device_target(const struct runtime_device *device)
 	return device->info.target;
 }
 
+/*
+ * Whole large pages from this size on: with small ones the walks take longer than the transfers, and what is wasted is
+ * less than a large page for each buffer.
+ */
+#define LARGE_PAGES_FROM (AXL_LARGE_PAGE_BYTES / 8)
+
 /* A buffer with a copy of @data, or zeroed. Empty ones are none. */
 static int make_buffer(struct runtime_program *program, const void *data, uint64_t size, unsigned int flags,
 		       struct accel_buffer **buffer)
 {
-	int err = size ? accel_buffer_create(program->device->device, size, flags, buffer) : 0;
+	uint64_t mask = size >= LARGE_PAGES_FROM ? AXL_LARGE_PAGE_BYTES - 1 : 0;
+	int err = size ? accel_buffer_create(program->device->device, (size + mask) & ~mask, flags, buffer) : 0;
 
 	if (!err && size && data)
 		memcpy(accel_buffer_data(*buffer), data, size);
