@@ -409,9 +409,11 @@ static void pool_plane(void *arg, size_t index)
 		for (o[1] = 0; o[1] < w->out[1]; o[1]++)
 			for (o[2] = 0; o[2] < w->out[2]; o[2]++) {
 				int64_t sum = window_sum(job, (int64_t)index, o, &count);
-				float average = count > 0 ? (float)sum / (float)count * job->from.scale : 0;
+				/* As ONNX Runtime's kernel: one factor, rounded first. */
+				float scale = job->from.scale / (job->to.scale * (float)(count > 0 ? count : 1));
 
-				*y++ = (uint8_t)grid_byte(&job->to, average);
+				*y++ = (uint8_t)quant_round((float)sum * scale, job->to.zero, job->to.low,
+							    job->to.high);
 			}
 }
 
