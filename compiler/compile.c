@@ -14,6 +14,7 @@
 #include "compiler/graph/passes.h"
 #include "compiler/onnx/import.h"
 #include "compiler/partition/partition.h"
+#include "compiler/pass.h"
 #include "compiler/quant/quantize.h"
 #include "compiler/region.h"
 
@@ -40,6 +41,7 @@ struct compilation {
 	struct program_image *images;
 	struct assembly_symbol *symbols; /* symbolic dimensions of the inputs */
 	size_t num_symbols;
+	uint32_t disabled; /* passes */
 	char *error;
 	size_t error_size;
 };
@@ -65,14 +67,6 @@ static void print_stage(const struct compilation *c, const char *stage)
 {
 	if (print_to(c, stage))
 		graph_print(c->graph, print_to(c, stage));
-}
-
-static bool disabled(const struct compilation *c, const char *pass)
-{
-	for (size_t i = 0; c->options->disable && c->options->disable[i]; i++)
-		if (!strcmp(c->options->disable[i], pass))
-			return true;
-	return false;
 }
 
 /* ---- import, graph, fuse ---- */
@@ -129,7 +123,7 @@ static int fuse_graph(struct compilation *c, struct graph *graph)
 	int err = 0;
 
 	for (const struct fuse_pass *pass = fuse_passes; pass->name; pass++)
-		if (!disabled(c, pass->name) && pass->run(graph))
+		if (pass_runs(c->disabled, pass->pass) && pass->run(graph))
 			return fail(c, -ENOMEM, "fusion %s: out of memory", pass->name);
 	for (size_t n = 0; n < graph->num_nodes; n++)
 		for (size_t i = 0; i < graph->nodes[n]->num_attrs && !err; i++)
@@ -159,7 +153,8 @@ static int make_samples(struct compilation *c, size_t count, struct quant_sample
 		const struct graph_value *value = c->graph->inputs[i];
 
 		if (!value->dtype || !graph_value_is_static(value))
-			return fail(c, -ENOTSUP, "int8: no samples can be made for input %s, %s; give some, or another precision",
+			return fail(c, -ENOTSUP,
+				    "int8: no samples can be made for input %s, %s; give some, or another precision",
 				    value->name, graph_value_type(c->graph, value, type, sizeof(type)));
 	}
 	err = quant_make_samples(c->graph, c->options->seed, count, samples);
@@ -180,6 +175,7 @@ static int run_quantize(struct compilation *c)
 	if (quant_find_quantized(c->graph))
 		return 0;
 	options.method = (enum quant_method)method;
+	options.own_ranges = !pass_runs(c->disabled, PASS_CONCAT_SCALES);
 	/* The patterns of transformers are of float operators: first. */
 	if (quant_prepare(c->graph) || fuse_layer_norm(c->graph) || fuse_gelu(c->graph) || fuse_attention(c->graph) ||
 	    fuse_linear(c->graph) || graph_simplify(c->graph))
@@ -230,7 +226,8 @@ static int compile_regions(struct compilation *c)
 	static const enum lower_precision held[] = {LOWER_F32, LOWER_F16, LOWER_BF16, LOWER_F16};
 
 	for (int r = 0; r < c->num_regions; r++) {
-		struct region_build build = {.target = c->target, .precision = held[c->options->precision]};
+		struct region_build build = {
+			.target = c->target, .precision = held[c->options->precision], .disabled = c->disabled};
 		int err;
 
 		if (!c->regions[r].device)
@@ -328,6 +325,8 @@ int compile_file(const char *path, const struct compile_options *options, struct
 	struct compilation c = {.options = options, .error = error, .error_size = error_size};
 	struct timespec start, end;
 	char reason[512] = "";
+	const char *bad;
+	size_t length;
 	int err;
 
 	memset(result, 0, sizeof(*result));
@@ -336,6 +335,8 @@ int compile_file(const char *path, const struct compile_options *options, struct
 		if (!c.target)
 			return fail(&c, -EINVAL, "no target '%s'", name);
 	}
+	if (compile_pass_set(options->disable, &c.disabled, &bad, &length))
+		return fail(&c, -EINVAL, "no pass '%.*s' to disable", (int)length, bad);
 	c.error = reason;
 	c.error_size = sizeof(reason);
 	clock_gettime(CLOCK_MONOTONIC, &start);

@@ -38,7 +38,7 @@ struct compile_dim {
  * @calibration: samples for int8: a folder or an .npy file (compiler/quant/samples.h); NULL: samples made from @seed
  * @method:	 how ranges follow from them: "minmax" (the default), "percentile", "entropy" or "mse"
  * @print_after: name of a stage after which its result is printed to @print; NULL: none
- * @disable:	 names of passes to leave out, NULL-terminated, or NULL
+ * @disable:	 names of passes to leave out, separated by commas, or NULL: none (compiler/pass.h lists them)
  */
 struct compile_options {
 	const char *target;
@@ -50,7 +50,7 @@ struct compile_options {
 	uint64_t seed;
 	const char *print_after;
 	FILE *print;
-	const char *const *disable;
+	const char *disable;
 };
 
 /*

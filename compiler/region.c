@@ -140,21 +140,26 @@ static int bind_borders(struct lower *lower, const struct region *region)
 static int lower_nodes(struct lower *lower, const struct graph *graph, const struct region *region,
 		       struct region_build *build)
 {
-	for (size_t n = region->first; n < region->first + region->count; n++)
+	for (size_t n = region->first; n < region->first + region->count; n++) {
+		const struct lower_op *op = lower_find(graph->nodes[n]);
+
 		graph->nodes[n]->data = 0;
+		lower->estimates[n] = op->cycles(graph->nodes[n], lower->target, lower->precision);
+	}
 	for (size_t n = region->first; n < region->first + region->count; n++) {
 		struct graph_node *node = graph->nodes[n];
 		const struct lower_op *op;
 		int err;
 
 		if (node->data == LOWER_DONE) {
-			resident_end_node(lower, n, 0);
+			resident_end_node(lower, n);
 			continue;
 		}
 		program_set_tag(lower->program, (uint16_t)n);
+		lower->at = n;
 		op = lower_find(node);
 		err = op->lower(lower, node);
-		if (!err && resident_end_node(lower, n, op->cycles(node, lower->target, lower->precision)))
+		if (!err && resident_end_node(lower, n))
 			err = program_yield(lower->program);
 		if (err) {
 			snprintf(build->error, sizeof(build->error), "%s: %.200s", node->name,
@@ -271,7 +276,8 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 	if (!err)
 		err = lower_create(program, graph, build->precision, &lower);
 	if (!err) {
-		lower->resident.budget = resident;
+		lower->disabled = build->disabled;
+		lower->resident.budget = pass_runs(build->disabled, PASS_RESIDENT) ? resident : 0;
 		err = bind_borders(lower, region);
 	}
 	if (err)

@@ -34,11 +34,13 @@ void regions_finish(struct region *regions, int count);
 /*
  * struct region_build - what region_compile() is given and gives back
  * @failed: the node at which a lowering gave up (-ENOTSUP, -ENOSPC), else NULL; @error then says why
+ * @disabled: passes to leave out (compiler/pass.h)
  * @print_lowered, @print_scheduled: where to print the program after lowering and after scheduling, or NULL
  */
 struct region_build {
 	const struct target *target;
 	enum lower_precision precision;
+	uint32_t disabled;
 	FILE *print_lowered, *print_scheduled;
 	struct program_image image;
 	struct program_stats stats;

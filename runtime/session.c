@@ -32,7 +32,7 @@ struct specialisation {
  */
 struct accel_session {
 	struct accel_session_options options;
-	char *path, *calibration, *method;
+	char *path, *calibration, *method, *disable;
 	struct runtime_device *device;
 	struct cpu_pool *pool;
 	struct runtime_trace *trace;
@@ -95,6 +95,7 @@ static int compile_plan(struct accel_session *session, const struct compile_dim 
 		.calibration = session->calibration,
 		.method = session->method,
 		.seed = session->options.seed,
+		.disable = session->disable,
 	};
 	struct compile_result result;
 	struct axm axm;
@@ -244,6 +245,8 @@ int accel_session_create(const char *path, const struct accel_session_options *o
 	if (!err)
 		err = copy_text(defaults.calibration, &s->calibration);
 	if (!err)
+		err = copy_text(defaults.disable, &s->disable);
+	if (!err)
 		err = copy_text(defaults.calibration_method, &s->method);
 	if (err)
 		fail(error, error_size, err, "out of memory");
@@ -281,6 +284,7 @@ void accel_session_destroy(struct accel_session *session)
 	free(session->views);
 	free(session->path);
 	free(session->calibration);
+	free(session->disable);
 	free(session->method);
 	pthread_mutex_destroy(&session->lock);
 	free(session);

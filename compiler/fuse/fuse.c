@@ -95,16 +95,14 @@ static int fold_affine(struct graph *graph, struct graph_node *conv, struct grap
 	return err ? err : graph_remove_node(graph, conv);
 }
 
-static int fold_batchnorm(struct graph *graph, struct graph_node *conv, struct graph_node *norm)
+/* y = x * factor[c] + factor[channels + c] of a normalization whose parameters are constant; malloc'ed, or NULL. */
+static double *norm_affine(const struct graph_node *norm, int64_t channels)
 {
-	int64_t channels = conv->inputs[1]->constant->dims[0];
+	double *factor = malloc((size_t)channels * 2 * sizeof(*factor));
 	struct op_node op = graph_op_node(norm);
-	double epsilon = op_attr_float(&op, "epsilon", 1e-5f), *factor = malloc((size_t)channels * 2 * sizeof(*factor));
-	int err;
+	double epsilon = op_attr_float(&op, "epsilon", 1e-5f);
 
-	if (!factor)
-		return -ENOMEM;
-	for (int64_t c = 0; c < channels; c++) {
+	for (int64_t c = 0; factor && c < channels; c++) {
 		double gamma = tensor_get_f64(norm->inputs[1]->constant, c),
 		       beta = tensor_get_f64(norm->inputs[2]->constant, c);
 		double mean = tensor_get_f64(norm->inputs[3]->constant, c),
@@ -113,6 +111,30 @@ static int fold_batchnorm(struct graph *graph, struct graph_node *conv, struct g
 		factor[c] = gamma / sqrt(variance + epsilon);
 		factor[channels + c] = beta - mean * factor[c];
 	}
+	return factor;
+}
+
+/* The normalization of inference with constant parameters of @channels numbers each. */
+static bool is_constant_norm(const struct graph_node *norm, int64_t channels)
+{
+	struct op_node op = graph_op_node(norm);
+	bool ok = is_op(norm, "BatchNormalization") && !op_attr_int(&op, "training_mode", 0);
+
+	for (size_t i = 1; i < 5 && ok; i++)
+		ok = constant_f32(norm, i) && tensor_count(norm->inputs[i]->constant) == channels;
+	for (size_t i = 1; ok && i < norm->num_outputs; i++)
+		ok = !norm->outputs[i] || (!norm->outputs[i]->num_uses && !norm->outputs[i]->is_output);
+	return ok;
+}
+
+static int fold_batchnorm(struct graph *graph, struct graph_node *conv, struct graph_node *norm)
+{
+	int64_t channels = conv->inputs[1]->constant->dims[0];
+	double *factor = norm_affine(norm, channels);
+	int err;
+
+	if (!factor)
+		return -ENOMEM;
 	err = fold_affine(graph, conv, norm, factor, factor + channels);
 	free(factor);
 	return err;
@@ -126,18 +148,69 @@ int fuse_batchnorm(struct graph *graph)
 
 		ok = ok && (conv->num_inputs < 3 || !conv->inputs[2] || constant_f32(conv, 2));
 		norm = ok ? only_reader(conv->outputs[0]) : NULL;
-		ok = is_op(norm, "BatchNormalization") && norm->inputs[0] == conv->outputs[0];
-		for (size_t i = 1; i < 5 && ok; i++)
-			ok = constant_f32(norm, i) &&
-			     tensor_count(norm->inputs[i]->constant) == conv->inputs[1]->constant->dims[0];
-		for (size_t i = 1; ok && i < norm->num_outputs; i++)
-			ok = !norm->outputs[i] || (!norm->outputs[i]->num_uses && !norm->outputs[i]->is_output);
+		ok = norm && norm->num_inputs && norm->inputs[0] == conv->outputs[0] &&
+		     is_constant_norm(norm, conv->inputs[1]->constant->dims[0]);
 		if (ok) {
 			int err = fold_batchnorm(graph, conv, norm);
 
 			if (err)
 				return err;
 			n = n ? n - 1 : 0;
+		}
+	}
+	return graph_sort(graph);
+}
+
+/* ---- batch normalizations that have no convolution before them ---- */
+
+/* A depthwise convolution of one tap: the matrix unit does it at its full width, with what follows in the drain. */
+static int norm_to_conv(struct graph *graph, struct graph_node *norm, int64_t channels)
+{
+	int64_t dims[TENSOR_MAX_RANK] = {channels, 1, 1, 1};
+	double *factor = norm_affine(norm, channels);
+	struct graph_value *inputs[3] = {norm->inputs[0]};
+	struct tensor weights = {0}, bias = {0};
+	struct graph_node *conv = NULL;
+	int err = factor ? 0 : -ENOMEM;
+
+	if (!err)
+		err = tensor_init(&weights, DTYPE_F32, norm->inputs[0]->rank, dims);
+	if (!err)
+		err = tensor_init(&bias, DTYPE_F32, 1, &channels);
+	for (int64_t c = 0; c < channels && !err; c++) {
+		((float *)weights.data)[c] = (float)factor[c];
+		((float *)bias.data)[c] = (float)factor[channels + c];
+	}
+	free(factor);
+	if (err)
+		return err;
+	inputs[1] = graph_add_constant(graph, norm->name, &weights);
+	inputs[2] = graph_add_constant(graph, norm->name, &bias);
+	if (inputs[1] && inputs[2])
+		conv = graph_add_node(graph, norm, "", "Conv", 11, norm->name, 3, inputs, 1, &norm->outputs[0]);
+	if (!conv || graph_node_set_int(graph, conv, "group", channels))
+		return -ENOMEM;
+	conv->origin = norm->origin;
+	norm->num_outputs = 0;
+	for (size_t i = 0; i < norm->num_inputs; i++)
+		if (graph_set_input(norm, i, NULL))
+			return -ENOMEM;
+	return graph_remove_node(graph, norm);
+}
+
+int fuse_norm(struct graph *graph)
+{
+	for (size_t n = 0; n < graph->num_nodes; n++) {
+		struct graph_node *norm = graph->nodes[n];
+		const struct graph_value *x = norm->num_inputs ? norm->inputs[0] : NULL;
+
+		/* Images only: a convolution has one or two dimensions beside the channels. */
+		if (x && x->dtype == DTYPE_F32 && x->rank >= 3 && x->rank <= 4 && x->dims[1] > 0 && !x->constant &&
+		    is_constant_norm(norm, x->dims[1])) {
+			int err = norm_to_conv(graph, norm, x->dims[1]);
+
+			if (err)
+				return err;
 		}
 	}
 	return graph_sort(graph);
@@ -338,8 +411,16 @@ int fuse_scale(struct graph *graph)
 }
 
 const struct fuse_pass fuse_passes[] = {
-	{"qdq", fuse_qdq},               {"constants", graph_fold_constants}, {"batchnorm", fuse_batchnorm},
-	{"scale", fuse_scale},           {"residual", fuse_residual},         {"activation", fuse_activation},
-	{"layernorm", fuse_layer_norm},  {"gelu", fuse_gelu},                 {"attention", fuse_attention},
-	{"linear", fuse_linear},         {NULL, NULL},
+	{"qdq", PASS_QDQ, fuse_qdq},
+	{"constants", PASS_CONSTANTS, graph_fold_constants},
+	{"batchnorm", PASS_BATCHNORM, fuse_batchnorm},
+	{"scale", PASS_SCALE, fuse_scale},
+	{"norm", PASS_NORM, fuse_norm},
+	{"residual", PASS_RESIDUAL, fuse_residual},
+	{"activation", PASS_ACTIVATION, fuse_activation},
+	{"layernorm", PASS_LAYERNORM, fuse_layer_norm},
+	{"gelu", PASS_GELU, fuse_gelu},
+	{"attention", PASS_ATTENTION, fuse_attention},
+	{"linear", PASS_LINEAR, fuse_linear},
+	{NULL, NUM_PASSES, NULL},
 };

@@ -7,9 +7,11 @@
 #define COMPILER_FUSE_FUSE_H
 
 #include "compiler/graph/graph.h"
+#include "compiler/pass.h"
 
 struct fuse_pass {
 	const char *name;
+	enum compile_pass pass;
 	int (*run)(struct graph *graph);
 };
 
@@ -22,6 +24,8 @@ int fuse_qdq(struct graph *graph);
 /* Normalizations, and factors and addends of each channel, into the convolutions before them. */
 int fuse_batchnorm(struct graph *graph);
 int fuse_scale(struct graph *graph);
+/* What normalizations of images are left into depthwise convolutions of one tap. */
+int fuse_norm(struct graph *graph);
 
 /* In the order in which they are meant to run; ends with a NULL name. */
 extern const struct fuse_pass fuse_passes[];

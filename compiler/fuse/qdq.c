@@ -378,6 +378,7 @@ static int fuse_binary(struct graph *graph, struct graph_node *node)
 static int fuse_unary(struct graph *graph, struct graph_node *node)
 {
 	static const char *const names[][2] = {{"GlobalAveragePool", "QLinearGlobalAveragePool"},
+					       {"AveragePool", "QLinearAveragePool"},
 					       {"LeakyRelu", "QLinearLeakyRelu"},
 					       {"Sigmoid", "QLinearSigmoid"}};
 	struct graph_value *inputs[5];
@@ -441,7 +442,7 @@ static const struct {
 } rules[] = {
 	{"Conv", fuse_conv},           {"Gemm", fuse_gemm},           {"MatMul", fuse_matmul},
 	{"Add", fuse_binary},          {"Mul", fuse_binary},          {"GlobalAveragePool", fuse_unary},
-	{"LeakyRelu", fuse_unary},
+	{"LeakyRelu", fuse_unary},     {"AveragePool", fuse_unary},
 	{"Linear", fuse_qlinear},     {"Sigmoid", fuse_unary},       {"Concat", fuse_concat},
 	{"DepthToSpace", fuse_moving}, {"Dropout", fuse_moving},      {"Flatten", fuse_moving},
 	{"Identity", fuse_moving},     {"MaxPool", fuse_moving},      {"Reshape", fuse_moving},

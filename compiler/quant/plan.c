@@ -21,11 +21,17 @@ static const struct {
 	{"LeakyRelu", QUANT_UNARY},     {"MatMul", QUANT_PRODUCT},          {"MaxPool", QUANT_MOVING},
 	{"Mul", QUANT_BINARY},          {"Reshape", QUANT_MOVING},          {"Sigmoid", QUANT_UNARY},
 	{"Slice", QUANT_MOVING},        {"SpaceToDepth", QUANT_MOVING},     {"Squeeze", QUANT_MOVING},
+	{"AveragePool", QUANT_UNARY},
 	{"Transpose", QUANT_MOVING},    {"Unsqueeze", QUANT_MOVING},
 };
 
 static enum quant_kind kind_of(const struct graph_node *node)
 {
+	struct op_node op = graph_op_node(node);
+
+	/* The quantized form has no dilation. */
+	if (!strcmp(node->op_type, "AveragePool") && op_attr(&op, "dilations"))
+		return QUANT_FLOAT;
 	if (!strcmp(node->op_type, "Linear") && !strcmp(node->domain, "axl"))
 		return QUANT_LINEAR;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)

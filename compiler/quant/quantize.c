@@ -9,6 +9,7 @@
 
 #include "compiler/fuse/fuse.h"
 #include "compiler/quant/plan.h"
+#include "compiler/quant/share.h"
 #include "runtime/fail.h"
 
 const char *const quant_methods[] = {[QUANT_MINMAX] = "minmax",
@@ -29,7 +30,9 @@ int quant_prepare(struct graph *graph)
 {
 	int err = fuse_batchnorm(graph);
 
-	return err ? err : fuse_scale(graph);
+	if (!err)
+		err = fuse_scale(graph);
+	return err ? err : fuse_norm(graph);
 }
 
 const struct graph_node *quant_find_quantized(const struct graph *graph)
@@ -79,8 +82,10 @@ static double decibels(double signal, double noise)
 
 static int calibrate(struct work *work, struct quant_stats **stats)
 {
-	return quant_calibrate(work->graph, work->samples, work->count, work->options->method, stats, work->error,
-			       work->error_size);
+	int err = quant_calibrate(work->graph, work->samples, work->count, work->options->method, stats, work->error,
+				  work->error_size);
+
+	return err || work->options->own_ranges ? err : quant_share_ranges(work->graph, *stats);
 }
 
 static int make_plan(struct work *work)

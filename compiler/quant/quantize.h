@@ -26,12 +26,14 @@
  * @method:      how a range follows from what the samples gave
  * @is_signed:   activations are int8 instead of uint8
  * @plain:	 no equalisation, no bias correction
+ * @own_ranges:  inputs of a concatenation keep scales of their own
  * @target_loss: keep layers float until the outputs' relative error (quant_report.loss) is at most this; 0: no target
  */
 struct quant_options {
 	enum quant_method method;
 	bool is_signed;
 	bool plain;
+	bool own_ranges;
 	double target_loss;
 };
 

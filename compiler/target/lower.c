@@ -10,6 +10,7 @@
 #include <axl/axl_access.h>
 #include "compiler/target/cut.h"
 #include "compiler/target/lower_loop.h"
+#include "compiler/target/place.h"
 #include "compiler/target/resident.h"
 
 #define DMA_DIMS 5
@@ -49,7 +50,8 @@ int lower_create(struct program *program, const struct graph *graph, enum lower_
 		return -ENOMEM;
 	l->tensors = calloc(graph->num_values + 1, sizeof(*l->tensors));
 	l->cuts = calloc(graph->num_values + 1, sizeof(*l->cuts));
-	if (!l->tensors || !l->cuts) {
+	l->estimates = calloc(graph->num_nodes + 1, sizeof(*l->estimates));
+	if (!l->tensors || !l->cuts || !l->estimates) {
 		lower_destroy(l);
 		return -ENOMEM;
 	}
@@ -71,6 +73,7 @@ void lower_destroy(struct lower *lower)
 		return;
 	free(lower->tensors);
 	free(lower->cuts);
+	free(lower->estimates);
 	free(lower);
 }
 
@@ -190,13 +193,25 @@ static struct dev_tensor *make_output(struct lower *lower, const struct graph_va
 {
 	struct dev_tensor *tensor = &lower->tensors[value->id];
 	enum axl_type type = lower_type(lower, value->dtype);
-	int64_t count = dims_count(value->rank, value->dims);
+	int64_t count = dims_count(value->rank, value->dims), start;
+	struct graph_node *concat;
 	uint64_t bytes;
 
 	if (tensor->rank >= 0)
 		return tensor;
 	if (type >= AXL_NUM_TYPES || count < 0)
 		return NULL;
+	if (place_of(lower, value, &concat, &start)) {
+		const struct dev_tensor *whole = make_output(lower, concat->outputs[0], order, may_reside);
+		int axis = place_axis(concat);
+
+		if (whole && whole->type == type) {
+			*tensor = *whole;
+			memcpy(tensor->dims, value->dims, sizeof(tensor->dims));
+			tensor->place.offset += (uint64_t)(start * whole->stride[axis]);
+			return tensor;
+		}
+	}
 	set_dense(tensor, value, type, order);
 	bytes = (uint64_t)count * access_type_bytes(type);
 	if (may_reside && resident_take(lower, value, bytes)) {
@@ -210,6 +225,24 @@ static struct dev_tensor *make_output(struct lower *lower, const struct graph_va
 		return NULL;
 	}
 	return tensor;
+}
+
+bool lower_image_order(const struct graph_value *value, int *order)
+{
+	static const char *const names[] = {"Conv",    "FusedConv",   "ConvTranspose",      "QLinearConv",
+					    "MaxPool", "AveragePool", "QLinearAveragePool", "LRN"};
+	bool found = false;
+
+	for (size_t u = 0; u < value->num_uses; u++)
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			found |= !strcmp(value->uses[u]->op_type, names[i]);
+	if (!found || value->rank < 3 || value->rank > 4)
+		return false;
+	order[0] = 0;
+	for (int d = 1; d < value->rank - 1; d++)
+		order[d] = d + 1;
+	order[value->rank - 1] = 1;
+	return true;
 }
 
 struct dev_tensor *lower_output(struct lower *lower, const struct graph_value *value, const int *order)
@@ -338,26 +371,6 @@ static struct program_place box_place(const struct dev_tensor *tensor, const str
 	return place;
 }
 
-/*
- * Would memory be read in runs shorter than a burst in this order, while another dimension is dense there? Then the box
- * is moved in memory order and turned around by the vector unit.
- */
-static bool should_turn(const struct dev_tensor *tensor, const struct lower_box *box, const int *order)
-{
-	int64_t bytes = access_type_bytes(tensor->type);
-	int inner = -1;
-
-	for (int i = tensor->rank - 1; i >= 0 && inner < 0; i--)
-		if (box->size[order[i]] > 1)
-			inner = order[i];
-	if (inner < 0 || tensor->stride[inner] == bytes || tensor->stride[inner] == 0)
-		return false;
-	for (int d = 0; d < tensor->rank; d++)
-		if (tensor->stride[d] == bytes && box->size[d] * bytes >= 16)
-			return true;
-	return false;
-}
-
 static int load_box(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box, uint8_t tiles,
 		    const int *order, uint32_t fill, enum axl_pipe pipe, enum axl_purpose purpose,
 		    struct spad_view *view)
@@ -419,8 +432,6 @@ int lower_fetch(struct lower *lower, const struct dev_tensor *tensor, const stru
 		enum axl_purpose purpose, struct spad_view *view)
 {
 	int own[TENSOR_MAX_RANK];
-	struct spad_view raw;
-	struct vec_args copy = {.op = AXL_VEC_COPY};
 	int err;
 
 	if (type >= AXL_NUM_TYPES)
@@ -439,12 +450,8 @@ int lower_fetch(struct lower *lower, const struct dev_tensor *tensor, const stru
 		if (!view->place.buf)
 			return lower_fail(lower, NULL, -ENOMEM, "%s", program_error(lower->program));
 	}
-	if (tiles || !should_turn(tensor, box, order))
-		return load_box(lower, tensor, box, tiles, order, fill, pipe, purpose, view);
-	err = lower_spad(lower, tile, type, tensor->rank, box->size, own, "turn", &raw);
-	if (!err)
-		err = load_box(lower, tensor, box, 0, own, fill, pipe, purpose, &raw);
-	return err ? err : vec_append(lower, tile, &copy, tensor->rank, box->size, order, view, &raw, NULL);
+	/* Walked in memory's own order, whatever the view's: runs stay long there, and the scratchpad takes any stride. */
+	return load_box(lower, tensor, box, tiles, own, fill, pipe, purpose, view);
 }
 
 static int store_box(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box,
@@ -505,28 +512,16 @@ int lower_commit(struct lower *lower, const struct dev_tensor *tensor, const str
 		 const struct spad_view *view)
 {
 	struct vec_args copy = {.op = AXL_VEC_COPY};
-	int order[TENSOR_MAX_RANK], spad_order[TENSOR_MAX_RANK];
-	struct dev_tensor as_tensor = {.rank = view->rank};
-	struct spad_view turned;
-	int err;
+	struct spad_view stays;
+	int order[TENSOR_MAX_RANK];
 
 	if (view->place.buf == tensor->place.buf)
 		return 0; /* it was written where it stays */
 	if (tensor_is_resident(lower, tensor)) {
 		tensor_order(tensor, order);
-		if (!resident_view(tensor, box, &turned))
+		if (!resident_view(tensor, box, &stays))
 			return lower_fail(lower, NULL, -ENOSPC, "a box beyond its resident tensor");
-		return vec_append(lower, 0, &copy, view->rank, box->size, order, &turned, view, NULL);
+		return vec_append(lower, 0, &copy, view->rank, box->size, order, &stays, view, NULL);
 	}
-	/* The scratchpad's own order, to see whether memory would be written in single elements. */
-	memcpy(as_tensor.dims, view->dims, sizeof(as_tensor.dims));
-	memcpy(as_tensor.stride, view->stride, sizeof(as_tensor.stride));
-	tensor_order(&as_tensor, spad_order);
-	tensor_order(tensor, order);
-	if (!should_turn(tensor, box, spad_order))
-		return store_box(lower, tensor, box, view);
-	err = lower_spad(lower, view->tile, view->type, view->rank, box->size, order, "turn", &turned);
-	if (!err)
-		err = vec_append(lower, view->tile, &copy, view->rank, box->size, order, &turned, view, NULL);
-	return err ? err : store_box(lower, tensor, box, &turned);
+	return store_box(lower, tensor, box, view);
 }

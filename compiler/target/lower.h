@@ -18,6 +18,7 @@
 #define COMPILER_TARGET_LOWER_H
 
 #include "compiler/graph/graph.h"
+#include "compiler/pass.h"
 #include "compiler/target/program.h"
 
 enum lower_precision { LOWER_F32, LOWER_F16, LOWER_BF16 };
@@ -40,10 +41,11 @@ struct dev_tensor {
 
 /*
  * What stays in the scratchpad between nodes; see resident.h.
- * @budget: bytes that may be resident at once; @bytes: that are now; @cycles: since the last preemption point
+ * @budget: bytes that may be resident at once; @bytes: that are now; @cycles: since the last preemption point;
+ * @counted: of them, of the node that is being lowered
  */
 struct resident {
-	uint64_t budget, bytes, cycles;
+	uint64_t budget, bytes, cycles, counted;
 	struct {
 		size_t last; /* number of its last reader */
 		uint64_t bytes;
@@ -54,6 +56,8 @@ struct resident {
 /*
  * Context of lowering one region.
  * @tensors: by graph_value id; rank -1 where there is none yet
+ * @estimates: cycles by node of the graph, of the nodes that are lowered; @at: the node that is being lowered
+ * @disabled: passes to leave out
  * @float_type: how float values are held on the device (from the precision)
  */
 struct lower {
@@ -66,7 +70,10 @@ struct lower {
 	size_t num_tensors;
 	struct resident resident;
 	struct cut *cuts; /* by graph_value id; see cut.h */
-	char error[256];  /* names node and rule */
+	uint64_t *estimates;
+	size_t at;
+	uint32_t disabled;
+	char error[256]; /* names node and rule */
 };
 
 /*
@@ -106,6 +113,8 @@ const struct tensor *lower_constant(const struct graph_value *value);
  * dimensions from outermost to innermost in memory, NULL: as they are. Returns NULL on failure.
  */
 struct dev_tensor *lower_output(struct lower *lower, const struct graph_value *value, const int *order);
+/* The order in which convolutions and pools want an image, when @value is read by one: channels innermost. */
+bool lower_image_order(const struct graph_value *value, int *order);
 /* The same for an operator that writes through lower_commit() or in place: it may stay in the scratchpad (resident.h).
  */
 struct dev_tensor *lower_output_resident(struct lower *lower, const struct graph_value *value, const int *order);

@@ -141,20 +141,6 @@ static int read_geometry(const struct graph_node *node, const struct conv_form *
 	return 0;
 }
 
-/* x and y as [N][H][W][C] views of [N][C][W] or [N][C][H][W] tensors. */
-static struct dev_tensor image_view(const struct dev_tensor *tensor)
-{
-	struct dev_tensor view = {.type = tensor->type, .rank = WORK_RANK, .place = tensor->place};
-	static const int from_2d[WORK_RANK] = {0, 2, 3, 1}, from_1d[WORK_RANK] = {0, 2, -1, 1};
-	const int *from = tensor->rank == 4 ? from_2d : from_1d;
-
-	for (int d = 0; d < WORK_RANK; d++) {
-		view.dims[d] = from[d] < 0 ? 1 : tensor->dims[from[d]];
-		view.stride[d] = from[d] < 0 ? 0 : tensor->stride[from[d]];
-	}
-	return view;
-}
-
 static void set_geometry(struct matrix_work *work, const struct geometry *geo, const struct tensor *w)
 {
 	bool flat = geo->spatial == 1;
@@ -310,6 +296,19 @@ static void fuse_add(struct matrix_work *work, const struct graph_node *add, siz
 	post->out_type = add->outputs[0]->dtype == DTYPE_U8 ? AXL_TYPE_U8 : AXL_TYPE_S8;
 }
 
+/* Does an operator of the vector unit read @value? */
+static bool read_by_vector(const struct graph_value *value)
+{
+	static const char *const names[] = {"MaxPool", "LRN", "DequantizeLinear", "QLinearAdd", "QLinearMul",
+					    "Add",     "Mul"};
+
+	for (size_t u = 0; u < value->num_uses; u++)
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			if (!strcmp(value->uses[u]->op_type, names[i]))
+				return true;
+	return false;
+}
+
 /* ---- cut over tiles ---- */
 
 /* Positions of a part below which the array waits for weights, and how much more than its share a tile may have. */
@@ -394,15 +393,16 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	if (parts && cut_take(lower, (add ? add : node)->outputs[0]))
 		work.y_cut = cut_find(lower, (add ? add : node)->outputs[0]);
 	parts = work.x_cut || work.y_cut || work.z_cut;
-	work.x = image_view(x);
-	work.y = image_view(y);
+	work.x = matrix_image(x);
+	work.y = matrix_image(y);
 	if (z)
-		work.z = image_view(z);
+		work.z = matrix_image(z);
 	work.x_resident = tensor_is_resident(lower, x);
 	work.y_resident = tensor_is_resident(lower, y);
 	work.z_resident = z && tensor_is_resident(lower, z);
 	work.spad_taken = lower->resident.bytes;
 	set_geometry(&work, &geo, w);
+	work.vector_reader = read_by_vector((add ? add : node)->outputs[0]);
 	err = matrix_set_types(lower, &work, input(node, form->x), w->dtype, node->outputs[0]);
 	if (!err && form->y_scale >= 0)
 		err = matrix_set_requantize(&work, &tables, input(node, form->x_scale), input(node, form->x_zero),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* See lower_loop.h. */
 #include "compiler/target/lower_loop.h"
+#include "compiler/target/resident.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -266,8 +267,10 @@ bool loop_fits(const struct target *target, int64_t points, int64_t bytes)
 	return points <= (int64_t)target->spad_bytes / 2 / MAX(bytes, 1);
 }
 
-/* What several tiles should have each, so that transfers and steps of one box run beside those of the next. */
-#define BOXES_A_TILE 4
+/* What a tile should have, so that transfers and steps of one box run beside those of the next; smaller ones do not pay. */
+#define BOXES_A_TILE 8
+#define BOXES_OF_MANY_TILES 4
+#define SMALL_BOX 16384
 
 /*
  * Boxes: halve the outermost dimension that can still be cut until two boxes fit, and each tile has its own, several
@@ -275,8 +278,10 @@ bool loop_fits(const struct target *target, int64_t points, int64_t bytes)
  */
 static int choose_box(const struct lower *lower, const struct loop *loop, int64_t *size)
 {
-	int64_t budget = lower->target->spad_bytes / 2 - lower->target->spad_bytes / 32, boxes = 1;
-	int64_t tiles = lower->target->tiles, wanted = tiles > 1 ? tiles * BOXES_A_TILE : 1;
+	int64_t budget = ((int64_t)lower->target->spad_bytes - (int64_t)lower->resident.bytes) / 2 -
+			 lower->target->spad_bytes / 32;
+	int64_t boxes = 1, tiles = lower->target->tiles;
+	int64_t wanted = tiles > 1 ? tiles * BOXES_OF_MANY_TILES : BOXES_A_TILE;
 
 	memcpy(size, loop->dims, sizeof(loop->dims));
 	for (;;) {
@@ -286,8 +291,8 @@ static int choose_box(const struct lower *lower, const struct loop *loop, int64_
 		for (int i = 0; i < loop->rank && cut < 0; i++)
 			if (size[loop->order[i]] > 1 && !(loop->whole >> loop->order[i] & 1))
 				cut = loop->order[i];
-		if (fits && (boxes >= wanted || cut < 0 || box_bytes(loop, size) < 16384 ||
-			     (boxes >= tiles && box_bytes(loop, size) < 65536)))
+		if (fits && (boxes >= wanted || cut < 0 || box_bytes(loop, size) < SMALL_BOX ||
+			     (tiles > 1 && boxes >= tiles && box_bytes(loop, size) < 4 * SMALL_BOX)))
 			return 0;
 		if (cut < 0)
 			return box_bytes(loop, size) <= budget * 2 ? 0 : -ENOSPC;
@@ -410,15 +415,21 @@ static int run_box(struct lower *lower, const struct loop *loop, unsigned int ti
 int loop_run(struct lower *lower, const struct loop *loop)
 {
 	int64_t start[TENSOR_MAX_RANK] = {0}, step[TENSOR_MAX_RANK], size[TENSOR_MAX_RANK];
+	uint64_t boxes = 1;
 	unsigned int tile = 0;
 	int d = 0;
 
 	if (choose_box(lower, loop, step))
 		return lower_fail(lower, loop->node, -ENOSPC,
 				  "one row of the reduced dimensions does not fit the scratchpad");
+	for (int i = 0; i < loop->rank; i++)
+		boxes *= (uint64_t)((loop->dims[i] + step[i] - 1) / step[i]);
 	while (d >= 0) {
-		int err;
+		bool paused;
+		int err = resident_pause(lower, lower->estimates[lower->at] / boxes, &paused);
 
+		if (err)
+			return err;
 		for (int i = 0; i < loop->rank; i++)
 			size[i] = MIN(step[i], loop->dims[i] - start[i]);
 		err = run_box(lower, loop, tile, start, size);

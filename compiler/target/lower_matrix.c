@@ -15,6 +15,19 @@ static uint32_t float_bits(float value)
 	return bits;
 }
 
+struct dev_tensor matrix_image(const struct dev_tensor *tensor)
+{
+	struct dev_tensor view = {.type = tensor->type, .rank = WORK_RANK, .place = tensor->place};
+	static const int from_2d[WORK_RANK] = {0, 2, 3, 1}, from_1d[WORK_RANK] = {0, 2, -1, 1};
+	const int *from = tensor->rank == 4 ? from_2d : from_1d;
+
+	for (int d = 0; d < WORK_RANK; d++) {
+		view.dims[d] = from[d] < 0 ? 1 : tensor->dims[from[d]];
+		view.stride[d] = from[d] < 0 ? 0 : tensor->stride[from[d]];
+	}
+	return view;
+}
+
 void matrix_tables_finish(struct matrix_tables *tables)
 {
 	free(tables->bias);

@@ -9,6 +9,9 @@
 #include "compiler/target/cut.h"
 #include "compiler/target/matrix_work.h"
 
+/* An [N][C][W] or [N][C][H][W] tensor as [N][H][W][C]. */
+struct dev_tensor matrix_image(const struct dev_tensor *tensor);
+
 /* Tables that a matrix_work points to, owned here. */
 struct matrix_tables {
 	void *bias;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MaxPool, AveragePool and LRN: reductions over overlapping views of a padded image in the scratchpad.
+ * MaxPool and AveragePool: reductions over overlapping views of a padded image in the scratchpad.
  *
  * A window is two more dimensions of a view: element (oh, ow, kh, kw, c) of the input lies at (oh * sh + kh * dh, ow *
  * sw + kw * dw, c), so one vector reduction does a stripe of output rows. The load pipe pads: with -inf for the
- * maximum, 0 for the mean. ONNX Operators: MaxPool-12, AveragePool-19, LRN-13.
+ * maximum, 0 for the mean. ONNX Operators: MaxPool-12, AveragePool-19.
  */
 #include <errno.h>
 #include <math.h>
@@ -13,18 +13,15 @@
 #include <string.h>
 
 #include "compiler/target/cost.h"
+#include "compiler/target/lower_matrix.h"
 #include "compiler/target/lower_loop.h"
+#include "compiler/target/lower_pool.h"
+#include "compiler/target/resident.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 enum { N, H, W, C };
-
-/* 2-D geometry; 1-D pools have one column. */
-struct pool {
-	int spatial;
-	int64_t kernel[2], stride[2], dilation[2], begin[2], end[2], in[2], out[2];
-	bool average, include_pad;
-};
 
 static int refuse(char *reason, size_t size, const char *text)
 {
@@ -41,18 +38,25 @@ static void spatial_ints(const struct op_node *node, const char *name, int spati
 		out[i] = i < spatial && (size_t)i < count ? values[i] : 1;
 }
 
-static int read_pool(const struct graph_node *node, struct pool *pool, char *reason, size_t size)
+bool pool_is_quantized(const struct graph_node *node)
+{
+	return !strcmp(node->op_type, "QLinearAveragePool") || !strcmp(node->op_type, "QLinearGlobalAveragePool");
+}
+
+int pool_read(const struct graph_node *node, struct pool *pool, char *reason, size_t size)
 {
 	const struct graph_value *x = node->inputs[0], *y = node->outputs[0];
 	struct op_node op = graph_op_node(node);
 	const int64_t *pads;
 	size_t count;
+	bool global;
 
 	memset(pool, 0, sizeof(*pool));
 	if (!graph_value_is_static(x) || !graph_value_is_static(y))
 		return refuse(reason, size, "its shapes are not known at compile time; bind the symbolic dimensions");
 	if (x->dtype != DTYPE_F32 && x->dtype != DTYPE_F16 && x->dtype != DTYPE_BF16 &&
-	    !(!strcmp(node->op_type, "MaxPool") && (x->dtype == DTYPE_U8 || x->dtype == DTYPE_S8)))
+	    !((!strcmp(node->op_type, "MaxPool") || pool_is_quantized(node)) &&
+	      (x->dtype == DTYPE_U8 || x->dtype == DTYPE_S8)))
 		return refuse(reason, size, "pooling of this type");
 	pool->spatial = x->rank - 2;
 	if (pool->spatial < 1 || pool->spatial > 2)
@@ -61,7 +65,8 @@ static int read_pool(const struct graph_node *node, struct pool *pool, char *rea
 		return refuse(reason, size, "its indices output is used");
 	if (dims_count(x->rank, x->dims) <= 0 || dims_count(y->rank, y->dims) <= 0)
 		return refuse(reason, size, "an empty image");
-	pool->average = !strcmp(node->op_type, "AveragePool");
+	pool->average = strcmp(node->op_type, "MaxPool") != 0;
+	global = strstr(node->op_type, "Global") != NULL;
 	pool->include_pad = op_attr_int(&op, "count_include_pad", 0) != 0;
 	spatial_ints(&op, "kernel_shape", pool->spatial, pool->kernel);
 	spatial_ints(&op, "strides", pool->spatial, pool->stride);
@@ -71,9 +76,12 @@ static int read_pool(const struct graph_node *node, struct pool *pool, char *rea
 		bool real = i < pool->spatial;
 		bool upper = op_attr_is(&op, "auto_pad", "NOTSET", "SAME_UPPER");
 		bool lower = op_attr_is(&op, "auto_pad", "NOTSET", "SAME_LOWER");
-		int64_t span = (pool->kernel[i] - 1) * pool->dilation[i] + 1, total;
+		int64_t span, total;
 
 		pool->in[i] = real ? x->dims[2 + i] : 1;
+		if (global)
+			pool->kernel[i] = pool->in[i];
+		span = (pool->kernel[i] - 1) * pool->dilation[i] + 1;
 		pool->out[i] = real ? y->dims[2 + i] : 1;
 		if (real && count == 2 * (size_t)pool->spatial) {
 			pool->begin[i] = pads[i];
@@ -108,7 +116,7 @@ static int pool_supports(const struct graph_node *node, const struct target *tar
 			 char *reason, size_t size)
 {
 	struct pool pool;
-	int err = read_pool(node, &pool, reason, size);
+	int err = pool_read(node, &pool, reason, size);
 
 	(void)precision;
 	if (!err && stripe_bytes(&pool, 1, 1, 4) > target->spad_bytes / 2)
@@ -116,21 +124,15 @@ static int pool_supports(const struct graph_node *node, const struct target *tar
 	return err;
 }
 
-/* [N][C][W] or [N][C][H][W] as [N][H][W][C]. */
-static struct dev_tensor image_view(const struct dev_tensor *tensor)
+int64_t pool_count(const struct pool *pool, int axis, int64_t at)
 {
-	struct dev_tensor view = {.type = tensor->type, .rank = 4, .place = tensor->place};
-	int wide = tensor->rank == 4;
+	int64_t first = at * pool->stride[axis] - pool->begin[axis], count = 0;
+	int64_t low = pool->include_pad ? -pool->begin[axis] : 0;
+	int64_t high = pool->in[axis] + (pool->include_pad ? pool->end[axis] : 0);
 
-	view.dims[N] = tensor->dims[0];
-	view.stride[N] = tensor->stride[0];
-	view.dims[C] = tensor->dims[1];
-	view.stride[C] = tensor->stride[1];
-	view.dims[H] = tensor->dims[2];
-	view.stride[H] = tensor->stride[2];
-	view.dims[W] = wide ? tensor->dims[3] : 1;
-	view.stride[W] = wide ? tensor->stride[3] : 0;
-	return view;
+	for (int64_t k = 0; k < pool->kernel[axis]; k++)
+		count += first + k * pool->dilation[axis] >= low && first + k * pool->dilation[axis] < high;
+	return count ? count : 1;
 }
 
 /* 1 / (elements under the window) for every output position, as ONNX counts them. */
@@ -143,19 +145,7 @@ static int divisors(struct lower *lower, const struct pool *pool, struct dev_ten
 		return -ENOMEM;
 	for (int64_t h = 0; h < pool->out[0]; h++)
 		for (int64_t w = 0; w < pool->out[1]; w++) {
-			int64_t at[2] = {h, w}, count = 1;
-
-			for (int i = 0; i < 2; i++) {
-				int64_t first = at[i] * pool->stride[i] - pool->begin[i], n = 0;
-				int64_t low = pool->include_pad ? -pool->begin[i] : 0;
-				int64_t high = pool->in[i] + (pool->include_pad ? pool->end[i] : 0);
-
-				for (int64_t k = 0; k < pool->kernel[i]; k++)
-					n += first + k * pool->dilation[i] >= low &&
-					     first + k * pool->dilation[i] < high;
-				count *= n;
-			}
-			values[h * pool->out[1] + w] = (float)(count ? count : 1);
+			values[h * pool->out[1] + w] = (float)(pool_count(pool, 0, h) * pool_count(pool, 1, w));
 		}
 	*table = tensor_of_floats(lower, 4, dims, values);
 	free(values);
@@ -248,11 +238,99 @@ static int pool_stripe(struct lower *lower, const struct pool_run *run, unsigned
 	return err ? err : lower_commit(lower, &run->y, &box, &out);
 }
 
+/* Taps [first, last) of the window of output @at that lie in the image, along @axis. */
+static void valid_taps(const struct pool *pool, int axis, int64_t at, int64_t *first, int64_t *last)
+{
+	int64_t begin = at * pool->stride[axis] - pool->begin[axis];
+
+	for (*first = 0; *first < pool->kernel[axis] && begin + *first * pool->dilation[axis] < 0; ++*first)
+		;
+	for (*last = pool->kernel[axis]; *last > *first && begin + (*last - 1) * pool->dilation[axis] >= pool->in[axis];
+	     --*last)
+		;
+}
+
+/* How many of @count outputs from @at on have windows with the same valid taps. */
+static int64_t same_taps(const struct pool *pool, int axis, int64_t at, int64_t count)
+{
+	int64_t first, last, other_first, other_last, n = 1;
+
+	valid_taps(pool, axis, at, &first, &last);
+	for (; n < count; n++) {
+		valid_taps(pool, axis, at + n, &other_first, &other_last);
+		if (other_first != first || other_last != last)
+			break;
+	}
+	return n;
+}
+
+/* The maximum over a rectangle of outputs whose windows have the same taps, of an image that lies in the scratchpad. */
+static int max_rectangle(struct lower *lower, const struct pool_run *run, int64_t image, const struct spad_view *out,
+			 const int64_t *at, const int64_t *count, int64_t row)
+{
+	static const int flat[5] = {0, 1, 2, 3, 4};
+	struct vec_args args = {.op = AXL_VEC_RMAX, .reduce = 1u << 2 | 1u << 3};
+	struct spad_view windows = {.rank = 5, .type = run->x.type, .place = run->x.place}, result = flat_view(out);
+	static const int dim_of[2] = {H, W};
+	int64_t offset = image * run->x.stride[N];
+
+	for (int i = 0; i < 2; i++) {
+		int64_t first, last, stride = run->x.stride[dim_of[i]];
+
+		valid_taps(&run->pool, i, at[i], &first, &last);
+		if (first == last)
+			return lower_fail(lower, run->node, -ENOTSUP, "a window lies wholly in the padding");
+		offset += (at[i] * run->pool.stride[i] - run->pool.begin[i] + first * run->pool.dilation[i]) * stride;
+		windows.dims[i] = result.dims[i] = count[i];
+		windows.stride[i] = stride * run->pool.stride[i];
+		windows.dims[2 + i] = last - first;
+		windows.stride[2 + i] = stride * run->pool.dilation[i];
+	}
+	windows.dims[4] = run->x.dims[C];
+	windows.stride[4] = run->x.stride[C];
+	windows.place.offset += (uint64_t)offset;
+	result.place.offset += (uint64_t)((at[0] - row) * out->stride[H] + at[1] * out->stride[W]);
+	return vec_append(lower, 0, &args, 5, windows.dims, flat, &result, &windows, NULL);
+}
+
+/* A stripe of the maximum of a resident image: no padding is loaded, windows at the border are smaller instead. */
+static int max_in_place(struct lower *lower, const struct pool_run *run, int64_t image, int64_t h0, int64_t rows)
+{
+	static const int order[4] = {N, H, W, C};
+	const struct pool *pool = &run->pool;
+	struct lower_box box = {.start = {image, h0, 0, 0}, .size = {1, rows, pool->out[1], run->x.dims[C]}};
+	struct spad_view out;
+	int64_t at[2], count[2];
+	int err = tensor_is_resident(lower, &run->y)
+			  ? lower_fetch(lower, &run->y, &box, 0, 0, run->y.type, order, 0, AXL_PIPE_LOAD,
+					AXL_PURPOSE_ACTIVATION, &out) /* where it stays */
+			  : lower_spad(lower, 0, run->y.type, 4, box.size, order, "pooled", &out);
+
+	for (at[0] = h0; at[0] < h0 + rows && !err; at[0] += count[0]) {
+		count[0] = same_taps(pool, 0, at[0], h0 + rows - at[0]);
+		for (at[1] = 0; at[1] < pool->out[1] && !err; at[1] += count[1]) {
+			count[1] = same_taps(pool, 1, at[1], pool->out[1] - at[1]);
+			err = max_rectangle(lower, run, image, &out, at, count, h0);
+		}
+	}
+	return err ? err : lower_commit(lower, &run->y, &box, &out);
+}
+
+/* Rows of a stripe so that there are several: what comes next starts while the last are made. */
+static int64_t overlapping_rows(int64_t rows, int64_t bytes_row)
+{
+	int64_t least = 16384 / MAX(bytes_row, 1) + 1, share = (rows + 7) / 8;
+
+	return MIN(rows, MAX(share, least));
+}
+
 /* Stripes of output rows, channels cut only where one row of all of them does not fit twice. */
 static int run_pool(struct lower *lower, const struct pool_run *run)
 {
 	const struct pool *pool = &run->pool;
-	int64_t channels = run->x.dims[C], rows = pool->out[0], budget = lower->target->spad_bytes / 2;
+	int64_t channels = run->x.dims[C], rows = pool->out[0];
+	int64_t budget = ((int64_t)lower->target->spad_bytes - (int64_t)lower->resident.bytes) / 2;
+	bool in_place = !pool->average && tensor_is_resident(lower, &run->x);
 	int64_t tiles = lower->target->tiles, share = (rows + tiles - 1) / tiles;
 	unsigned int tile = 0;
 
@@ -260,16 +338,26 @@ static int run_pool(struct lower *lower, const struct pool_run *run)
 	if (tiles > 1 && stripe_bytes(pool, share, channels, 4) > 65536)
 		share = (share + 3) / 4;
 
-	while (channels > 1 && stripe_bytes(pool, 1, channels, 4) > budget)
+	while (!in_place && channels > 1 && stripe_bytes(pool, 1, channels, 4) > budget)
 		channels = (channels + 1) / 2;
 	while (rows > 1 && (stripe_bytes(pool, rows, channels, 4) > budget ||
 			    (tiles > 1 && channels >= run->x.dims[C] && rows > share)))
 		rows = (rows + 1) / 2;
+	rows = MIN(rows, overlapping_rows(pool->out[0], pool->out[1] * channels * pool->kernel[0] * pool->kernel[1]));
 	for (int64_t image = 0; image < run->x.dims[N]; image++)
 		for (int64_t c0 = 0; c0 < run->x.dims[C]; c0 += channels)
 			for (int64_t h0 = 0; h0 < pool->out[0]; h0 += rows) {
-				int err = pool_stripe(lower, run, tile, image, h0, MIN(rows, pool->out[0] - h0), c0,
-						      MIN(channels, run->x.dims[C] - c0));
+				int64_t height = MIN(rows, pool->out[0] - h0);
+				bool paused;
+				int err = resident_pause(
+					lower, lower->estimates[lower->at] * (uint64_t)height / (uint64_t)pool->out[0],
+					&paused);
+
+				if (!err && in_place)
+					err = max_in_place(lower, run, image, h0, height);
+				else if (!err)
+					err = pool_stripe(lower, run, tile, image, h0, height, c0,
+							  MIN(channels, run->x.dims[C] - c0));
 
 				if (err)
 					return err;
@@ -283,15 +371,17 @@ static int pool_lower(struct lower *lower, struct graph_node *node)
 	static const int order_2d[4] = {0, 2, 3, 1}, order_1d[3] = {0, 2, 1};
 	struct pool_run run = {.node = node};
 	const struct dev_tensor *x = lower_tensor(lower, node->inputs[0]), *y;
-	int err = read_pool(node, &run.pool, lower->error, sizeof(lower->error));
+	int err = pool_read(node, &run.pool, lower->error, sizeof(lower->error));
 
 	if (err)
 		return err;
-	y = lower_output(lower, node->outputs[0], run.pool.spatial == 2 ? order_2d : order_1d);
+	if (run.pool.average && pass_runs(lower->disabled, PASS_POOL_MATRIX) && average_fits_matrix(node, &run.pool))
+		return average_lower(lower, node);
+	y = lower_output_resident(lower, node->outputs[0], run.pool.spatial == 2 ? order_2d : order_1d);
 	if (!x || !y)
 		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
-	run.x = image_view(x);
-	run.y = image_view(y);
+	run.x = matrix_image(x);
+	run.y = matrix_image(y);
 	run.type = lower_type(lower, node->inputs[0]->dtype);
 	if (!run.pool.average) {
 		static const uint32_t lowest[AXL_NUM_TYPES] = {[AXL_TYPE_S8] = 0x80,
@@ -313,135 +403,17 @@ static uint64_t pool_cycles(const struct graph_node *node, const struct target *
 	uint64_t outputs = (uint64_t)dims_count(node->outputs[0]->rank, node->outputs[0]->dims);
 
 	(void)precision;
-	if (read_pool(node, &pool, reason, sizeof(reason)))
+	if (pool_read(node, &pool, reason, sizeof(reason)))
 		return 0;
+	if (pool.average && average_fits_matrix(node, &pool))
+		return average_cycles(node, target, precision);
 	return cost_vec(AXL_VEC_RMAX, outputs * (uint64_t)(pool.kernel[0] * pool.kernel[1]), 4, 1) / target->tiles +
 	       2 * target->dram_latency;
-}
-
-/* ---- LRN ---- */
-
-static int lrn_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
-			char *reason, size_t size)
-{
-	const struct graph_value *x = node->inputs[0];
-
-	(void)precision;
-	if (!graph_value_is_static(x) || x->rank < 3 || x->rank > 4)
-		return refuse(reason, size, "LRN of an image of unknown shape, or not of 1 or 2 dimensions");
-	if (x->dtype != DTYPE_F32 && x->dtype != DTYPE_F16 && x->dtype != DTYPE_BF16)
-		return refuse(reason, size, "LRN of this type");
-	if (dims_count(x->rank, x->dims) <= 0)
-		return refuse(reason, size, "an empty image");
-	if (!loop_fits(target, x->dims[1] + 16, 24))
-		return refuse(reason, size, "the channels of one pixel do not fit the scratchpad");
-	return 0;
-}
-
-/* x / (bias + alpha / size * sum of squares over the window of channels) ^ beta. */
-static int lrn_stripe(struct lower *lower, const struct graph_node *node, const struct dev_tensor *x,
-		      const struct dev_tensor *y, unsigned int tile, const struct lower_box *box)
-{
-	static const int order[4] = {N, H, W, C}, order5[5] = {0, 1, 2, 3, 4};
-	struct op_node op = graph_op_node(node);
-	int64_t window = op_attr_int(&op, "size", 1), before = (window - 1) / 2, channels = box->size[C];
-	int64_t padded_dims[4] = {1, box->size[H], box->size[W], channels + window - 1};
-	int64_t dims5[5] = {1, box->size[H], box->size[W], channels, window}, dims[4];
-	struct vec_args mul = {.op = AXL_VEC_MUL}, sum = {.op = AXL_VEC_RSUM, .reduce = 1u << 4};
-	struct vec_args affine = {.op = AXL_VEC_AFFINE}, unary = {.op = AXL_VEC_LOG};
-	struct lower_box padded = *box;
-	struct spad_view in, square, total, out, centre, windows, total5;
-	int err;
-
-	padded.start[C] = -before;
-	padded.size[C] = padded_dims[C];
-	err = lower_fetch(lower, x, &padded, tile, 0, lower_type(lower, node->inputs[0]->dtype), order, 0,
-			  AXL_PIPE_LOAD, AXL_PURPOSE_ACTIVATION, &in);
-	if (!err)
-		err = lower_spad(lower, tile, AXL_TYPE_F32, 4, padded_dims, order, "square", &square);
-	memcpy(dims, box->size, sizeof(dims));
-	if (!err)
-		err = lower_spad(lower, tile, AXL_TYPE_F32, 4, dims, order, "sum", &total);
-	if (!err)
-		err = lower_spad(lower, tile, y->type, 4, dims, order, "out", &out);
-	if (!err)
-		err = vec_append(lower, tile, &mul, 4, padded_dims, order, &square, &in, &in);
-	if (err)
-		return err;
-	windows = square;
-	windows.rank = 5;
-	windows.dims[C] = channels;
-	windows.dims[4] = window;
-	windows.stride[4] = square.stride[C];
-	total5 = total;
-	total5.rank = 5;
-	total5.dims[4] = 1;
-	total5.stride[4] = 0;
-	err = vec_append(lower, tile, &sum, 5, dims5, order5, &total5, &windows, NULL);
-	affine.imm0 = float_to_bits(op_attr_float(&op, "alpha", 1e-4f) / (float)window);
-	affine.imm1 = float_to_bits(op_attr_float(&op, "bias", 1.0f));
-	if (!err)
-		err = vec_append(lower, tile, &affine, 4, dims, order, &total, &total, NULL);
-	if (!err)
-		err = vec_append(lower, tile, &unary, 4, dims, order, &total, &total, NULL);
-	affine.imm0 = float_to_bits(-op_attr_float(&op, "beta", 0.75f));
-	affine.imm1 = 0;
-	if (!err)
-		err = vec_append(lower, tile, &affine, 4, dims, order, &total, &total, NULL);
-	unary.op = AXL_VEC_EXP;
-	if (!err)
-		err = vec_append(lower, tile, &unary, 4, dims, order, &total, &total, NULL);
-	centre = in;
-	centre.dims[C] = channels;
-	centre.place.offset += (uint64_t)(before * in.stride[C]);
-	if (!err)
-		err = vec_append(lower, tile, &mul, 4, dims, order, &out, &centre, &total);
-	return err ? err : lower_commit(lower, y, box, &out);
-}
-
-static int lrn_lower(struct lower *lower, struct graph_node *node)
-{
-	static const int order_2d[4] = {0, 2, 3, 1}, order_1d[3] = {0, 2, 1};
-	const struct dev_tensor *tensor = lower_tensor(lower, node->inputs[0]), *out;
-	int spatial = node->inputs[0]->rank - 2;
-	struct dev_tensor x, y;
-	int64_t rows;
-	unsigned int tile = 0;
-
-	out = lower_output(lower, node->outputs[0], spatial == 2 ? order_2d : order_1d);
-	if (!tensor || !out)
-		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
-	x = image_view(tensor);
-	y = image_view(out);
-	rows = x.dims[H];
-	while (rows > 1 && rows * x.dims[W] * (x.dims[C] + 16) * 16 > lower->target->spad_bytes / 2)
-		rows = (rows + 1) / 2;
-	for (int64_t image = 0; image < x.dims[N]; image++)
-		for (int64_t h = 0; h < x.dims[H]; h += rows) {
-			struct lower_box box = {.start = {image, h, 0, 0},
-						.size = {1, MIN(rows, x.dims[H] - h), x.dims[W], x.dims[C]}};
-			int err = lrn_stripe(lower, node, &x, &y, tile, &box);
-
-			if (err)
-				return err;
-			tile = (tile + 1) % lower->target->tiles;
-		}
-	return 0;
-}
-
-static uint64_t lrn_cycles(const struct graph_node *node, const struct target *target, enum lower_precision precision)
-{
-	struct op_node op = graph_op_node(node);
-	uint64_t points = (uint64_t)dims_count(node->inputs[0]->rank, node->inputs[0]->dims);
-
-	(void)precision;
-	return cost_vec(AXL_VEC_RSUM, points * (uint64_t)(op_attr_int(&op, "size", 1) + 12), 4, 1) / target->tiles;
 }
 
 extern const struct lower_op lower_ops_pool[];
 const struct lower_op lower_ops_pool[] = {
 	{"", "MaxPool", pool_supports, pool_lower, pool_cycles},
 	{"", "AveragePool", pool_supports, pool_lower, pool_cycles},
-	{"", "LRN", lrn_supports, lrn_lower, lrn_cycles},
 	{NULL, NULL, NULL, NULL, NULL},
 };

@@ -10,6 +10,8 @@
 
 #include "compiler/target/cost.h"
 #include "compiler/target/lower_loop.h"
+#include "compiler/target/lower_lrn.h"
+#include "compiler/target/lower_pool.h"
 #include "compiler/target/lower_quant.h"
 
 #define IN0 LOOP_IN
@@ -106,8 +108,9 @@ static int add_output(struct lower *lower, struct loop *loop, const struct graph
 {
 	int order[TENSOR_MAX_RANK];
 
-	tensor_order(&loop->inputs[0], order);
-	loop->out = lower_output(lower, value, order);
+	if (!lower_image_order(value, order))
+		tensor_order(&loop->inputs[0], order);
+	loop->out = lower_output_resident(lower, value, order);
 	if (!loop->out)
 		return lower_fail(lower, loop->node, -ENOMEM, "out of memory for tensors");
 	tensor_order(loop->out, loop->order);
@@ -162,8 +165,11 @@ static int linear_lower(struct lower *lower, struct graph_node *node)
 				 scale_of(node->inputs[1]),
 				 zero_of(node, 2)};
 	struct loop loop;
-	int err = prepare(lower, node, &loop);
+	int err;
 
+	if (!quantize && lrn_of_dequantize(node))
+		return 0;
+	err = prepare(lower, node, &loop);
 	if (!err)
 		err = add_input(lower, &loop, node->inputs[0]);
 	/* The value that is quantized is the float32 one, not one rounded to the region's precision. */
@@ -248,8 +254,11 @@ static int unary_lower(struct lower *lower, struct graph_node *node)
 				     zero_of(node, 4)};
 	int64_t points = 1;
 	struct loop loop;
-	int count = 1, err = prepare(lower, node, &loop);
+	int count = 1, err;
 
+	if (pool && average_takes(lower, node))
+		return average_lower(lower, node);
+	err = prepare(lower, node, &loop);
 	memcpy(loop.dims, node->inputs[0]->dims, sizeof(loop.dims));
 	for (int d = 2; pool && d < loop.rank; d++) {
 		points *= loop.dims[d];
@@ -257,8 +266,16 @@ static int unary_lower(struct lower *lower, struct graph_node *node)
 	}
 	loop.out_reduced = pool;
 	if (pool) {
+		/* The sum of the integers is exact; then one factor, as the matrix unit does it (lower_average.c). */
+		steps[0].imm0 = quantize.imm0 = 1;
 		steps[count++] = (struct loop_step){AXL_VEC_RSUM, R0, T0, NONE, 0, 0};
-		steps[count++] = (struct loop_step){AXL_VEC_AFFINE, R0, R0, NONE, 1.0f / (float)points, 0};
+		steps[count++] =
+			(struct loop_step){AXL_VEC_AFFINE,
+					   R0,
+					   R0,
+					   NONE,
+					   scale_of(node->inputs[1]) / (scale_of(node->inputs[3]) * (float)points),
+					   0};
 	} else {
 		steps[count++] = (struct loop_step){sigmoid ? AXL_VEC_SIGMOID : AXL_VEC_LEAKY, T0, T0, NONE,
 						    op_attr_float(&op, "alpha", 0.01f),        0};

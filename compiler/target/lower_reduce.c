@@ -14,6 +14,7 @@
 
 #include "compiler/target/cost.h"
 #include "compiler/target/lower_loop.h"
+#include "compiler/target/lower_pool.h"
 #include "compiler/target/lower_quant.h"
 
 #define IN0 LOOP_IN
@@ -228,8 +229,11 @@ static int reduce_lower(struct lower *lower, struct graph_node *node)
 	struct loop loop;
 	struct dev_tensor *tensor, out;
 	int64_t points = 1;
-	int count = 0, err = prepare(lower, node, reduced_dims(node), &loop);
+	int count = 0, err;
 
+	if (!strcmp(node->op_type, "GlobalAveragePool") && average_takes(lower, node))
+		return average_lower(lower, node);
+	err = prepare(lower, node, reduced_dims(node), &loop);
 	if (err)
 		return err;
 	for (int d = 0; d < loop.rank; d++)

@@ -19,6 +19,7 @@
 
 #include "compiler/target/cost.h"
 #include "compiler/target/matrix_nest.h"
+#include "compiler/target/resident.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -124,7 +125,9 @@ static int64_t block_rows(const struct matrix_work *work, int64_t k)
 
 static size_t block_bytes(const struct matrix_work *work, int64_t n, int64_t k)
 {
-	size_t w = work->dynamic ? 0 : (size_t)(block_rows(work, k) * n) * type_bytes(work->w_type);
+	size_t w = work->dynamic   ? 0
+		   : work->uniform ? type_bytes(work->w_type)
+				   : (size_t)(block_rows(work, k) * n) * type_bytes(work->w_type);
 
 	return table_bytes(work, n) + w;
 }
@@ -149,6 +152,10 @@ static program_buf pack_block(struct nest *nest, int64_t n0, int64_t n, int64_t 
 	at = (uint8_t *)data + table_bytes(work, n);
 	if (work->dynamic)
 		return buf;
+	if (work->uniform) {
+		pack_run(work, at, 0, 1);
+		return buf;
+	}
 	for (int64_t ky = 0; ky < work->kh; ky++)
 		for (int64_t kx = 0; kx < work->kw; kx++)
 			for (int64_t c = k0; c < k0 + (work->depthwise ? 1 : k); c++, at += (size_t)n * size)
@@ -184,6 +191,8 @@ static int fetch_packed(struct nest *nest, int64_t index, int64_t n0, int64_t n,
 	block->w.offset += table_bytes(work, n);
 	block->stride_k = (uint32_t)((size_t)n * type_bytes(work->w_type));
 	block->stride_n = (uint32_t)type_bytes(work->w_type);
+	if (work->uniform)
+		block->stride_k = block->stride_n = 0;
 	return 0;
 }
 
@@ -274,6 +283,8 @@ int matrix_emit_convs(struct nest *nest, unsigned int tile, const struct stripe 
 			stripe->view.place, block->w, {acc, (uint64_t)skip * 4}};
 		int err;
 
+		if (work->depthwise) /* what one instruction may do counts its channels */
+			end = MIN(end, n + MAX(AXL_MAX_K / (work->kh * work->kw), 1));
 		places[0].offset += (uint64_t)channel * a_size;
 		places[1].offset += (uint64_t)skip * block->stride_n;
 		insn.conv.w_stride_k = block->stride_k;
@@ -291,6 +302,27 @@ int matrix_emit_convs(struct nest *nest, unsigned int tile, const struct stripe 
 		n = end;
 	}
 	return 0;
+}
+
+/* Bits of what the sums of @chunk, in which all positions have as many elements, are multiplied by. */
+static uint32_t mean_factor(const struct matrix_work *work, const struct chunk *chunk)
+{
+	float count = (float)(work->count_h[chunk->h0] * work->count_w[chunk->w0]);
+	float factor = work->mean_scale / (work->mean_divisor * count);
+	uint32_t bits;
+
+	memcpy(&bits, &factor, sizeof(bits));
+	return bits;
+}
+
+/* How many of @length positions from @at may share a drain: those with the same count. */
+static int64_t same_count(const int64_t *counts, int64_t at, int64_t length)
+{
+	int64_t n = 1;
+
+	while (counts && n < length && counts[at + n] == counts[at])
+		n++;
+	return counts ? n : length;
 }
 
 int matrix_emit_drain(struct nest *nest, unsigned int tile, int64_t image, const struct chunk *chunk,
@@ -330,6 +362,8 @@ int matrix_emit_drain(struct nest *nest, unsigned int tile, int64_t image, const
 		err = lower_spad(lower, tile, insn.drain.out_type, WORK_RANK, dims, order, "out", &out);
 	if (err)
 		return err;
+	if (work->count_h)
+		insn.drain.scale_imm = mean_factor(work, chunk);
 	insn.drain.header.opcode = AXL_OP_DRAIN;
 	insn.drain.acc_stride = (uint32_t)(chunk->n * 4);
 	insn.drain.rows_h = (uint16_t)chunk->h;
@@ -360,13 +394,13 @@ static int emit_block(struct nest *nest, unsigned int tile, int64_t image, const
 	struct chunk chunk = {.n0 = nb * nest->plan.n};
 
 	chunk.n = MIN(nest->plan.n, work->oc - chunk.n0);
-	for (chunk.h0 = h0; chunk.h0 < h0 + rows; chunk.h0 += nest->plan.chunk_h) {
-		chunk.h = MIN(nest->plan.chunk_h, h0 + rows - chunk.h0);
-		for (chunk.w0 = 0; chunk.w0 < work->ow; chunk.w0 += nest->plan.chunk_w) {
+	for (chunk.h0 = h0; chunk.h0 < h0 + rows; chunk.h0 += chunk.h) {
+		chunk.h = same_count(work->count_h, chunk.h0, MIN(nest->plan.chunk_h, h0 + rows - chunk.h0));
+		for (chunk.w0 = 0; chunk.w0 < work->ow; chunk.w0 += chunk.w) {
 			program_buf acc;
 			int err = 0;
 
-			chunk.w = MIN(nest->plan.chunk_w, work->ow - chunk.w0);
+			chunk.w = same_count(work->count_w, chunk.w0, MIN(nest->plan.chunk_w, work->ow - chunk.w0));
 			acc = program_acc(nest->lower->program, tile, (uint64_t)(chunk.h * chunk.w * chunk.n) * 4,
 					  "acc");
 			if (!acc)
@@ -421,6 +455,16 @@ static int get_block(struct nest *nest, int64_t nb, unsigned int tile, uint8_t t
 	return matrix_fetch_block(nest, nb, 0, tile, tiles, at);
 }
 
+/* Before a block of a stripe: after a preemption point nothing that was fetched is there any more. */
+static int pause(struct nest *nest, bool *paused)
+{
+	int err = resident_pause(nest->lower, nest->block_cycles, paused);
+
+	if (*paused)
+		memset(nest->kept, 0, (size_t)nest->n_blocks * sizeof(*nest->kept));
+	return err;
+}
+
 /* Tiles share the rows: every tile has a run of rows of its own, weights go to all of them at once. */
 static int lower_by_rows(struct nest *nest, int64_t image)
 {
@@ -435,9 +479,10 @@ static int lower_by_rows(struct nest *nest, int64_t image)
 	for (int64_t s = 0; s < share; s += nest->plan.rows) {
 		for (int64_t nb = 0; nb < nest->n_blocks; nb++) {
 			const struct weight_block *block;
-			int err = 0;
+			bool paused;
+			int err = pause(nest, &paused);
 
-			for (int64_t t = 0; t < used && !err && (nb == 0 || work->depthwise); t++) {
+			for (int64_t t = 0; t < used && !err && (nb == 0 || paused || work->depthwise); t++) {
 				int64_t h0 = t * share + s;
 				int64_t rows = MIN(MIN(nest->plan.rows, share - s), work->oh - h0);
 				int64_t c0 = work->depthwise ? nb * nest->plan.n : 0;
@@ -478,13 +523,15 @@ static int lower_by_channels(struct nest *nest, int64_t image)
 		struct stripe stripe;
 		int err = 0;
 
-		if (!work->depthwise)
-			err = fetch_stripe(nest, 0, mask, image, h0, rows, 0, work->ic * work->groups, &stripe);
 		for (int64_t nb = 0; nb < nest->n_blocks && !err; nb++) {
 			unsigned int tile = (unsigned int)(nb % used);
 			const struct weight_block *block;
+			bool paused;
 
-			if (work->depthwise)
+			err = pause(nest, &paused);
+			if (!err && !work->depthwise && (nb == 0 || paused))
+				err = fetch_stripe(nest, 0, mask, image, h0, rows, 0, work->ic * work->groups, &stripe);
+			if (!err && work->depthwise)
 				err = fetch_stripe(nest, tile, 0, image, h0, rows, nb * nest->plan.n,
 						   MIN(nest->plan.n, work->oc - nb * nest->plan.n), &stripe);
 			if (!err)
@@ -513,6 +560,11 @@ int matrix_lower(struct lower *lower, const struct matrix_work *work)
 	nest.n_blocks = ceil_div(work->oc, nest.plan.n);
 	nest.k_blocks = work->depthwise ? 1 : ceil_div(work->ic, nest.plan.k);
 	blocks = (size_t)(nest.n_blocks * nest.k_blocks);
+	nest.block_cycles =
+		nest.plan.cycles /
+		(uint64_t)(work->x.dims[WORK_N] * nest.n_blocks *
+			   ceil_div(nest.plan.split_rows ? ceil_div(work->oh, lower->target->tiles) : work->oh,
+				    nest.plan.rows));
 	nest.kept = calloc((size_t)nest.n_blocks, sizeof(*nest.kept));
 	nest.packed = calloc(blocks, sizeof(*nest.packed));
 	if (!nest.kept || !nest.packed)

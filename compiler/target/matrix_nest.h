@@ -21,6 +21,7 @@ struct nest {
 	const struct matrix_work *work;
 	struct matrix_plan plan;
 	int64_t n_blocks, k_blocks;
+	uint64_t block_cycles;     /* of one channel block over one stripe, about */
 	struct weight_block *kept; /* by channel block, when weights are kept */
 	program_buf *packed;       /* WEIGHT buffers by block, shared between stripes and images */
 };

@@ -110,6 +110,8 @@ static void consider(struct search *search, struct matrix_plan plan)
 	a_stripe = (uint64_t)(rows * work->iw) * channels * search->a_size;
 	w_block = (uint64_t)(work->kh * work->kw * (work->depthwise ? 1 : plan.k) * plan.n) * search->w_size +
 		  8 * (uint64_t)plan.n;
+	if (work->uniform)
+		w_block = 64;
 	w_total = w_block * n_blocks * k_blocks;
 	if (!plan.split_rows) /* each tile holds its own blocks only */
 		w_total = div_up(n_blocks, tiles) * k_blocks * w_block;
@@ -143,6 +145,9 @@ static void consider(struct search *search, struct matrix_plan plan)
 	/* What nothing hides: the first input and weights, the last output. */
 	cycles += cost_dma(target, MIN(a_stripe, a_total) + w_block, 256) / (search->buffers > 1 ? 2 : 1) +
 		  cost_dma(target, chunk, 256) + 2 * target->dram_latency;
+	/* A reader on another pipe waits for the first stripe; of all channels, whatever the order of the blocks. */
+	if (work->vector_reader && n_blocks > 1)
+		cycles += MAX(matrix, drain) / stripes / 2;
 	if (search->buffers == 1)
 		cycles += dram / 2;
 	plan.cycles = cycles;

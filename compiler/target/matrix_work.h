@@ -35,6 +35,10 @@ struct work_weight {
  * @depthwise: groups == channels, one output each
  * @bias:      per output channel or NULL: f32, or s32 where the accumulators are s32
  * @scale:     per output channel or NULL (f32), applied after the bias
+ * @uniform:   all weights are one number, the first of @weight: one is kept, and read with strides of zero
+ * @count_h, @count_w: NULL, or by output row and column how many elements were summed: the sum is multiplied by
+ *	       mean_scale / (mean_divisor * count), in binary32
+ * @vector_reader: the vector unit reads the output: it should start while rows are still being made
  * @x_resident, @y_resident, @z_resident: they lie in the scratchpad already and cost no transfer and no room
  * @x_cut, @y_cut, @z_cut: how they are cut over tiles (cut.h), or NULL
  * @spad_taken: scratchpad that is not to be had
@@ -53,6 +57,10 @@ struct matrix_work {
 	int a_zero, w_zero;
 	const void *bias;
 	const float *scale;
+	bool uniform;
+	const int64_t *count_h, *count_w;
+	float mean_scale, mean_divisor;
+	bool vector_reader;
 	bool x_resident, y_resident, z_resident;
 	const struct cut *x_cut, *y_cut, *z_cut;
 	uint64_t spad_taken;

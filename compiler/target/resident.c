@@ -4,35 +4,73 @@
 
 #include <string.h>
 
-/* Operators that read a tensor where it lies, in boxes without padding. */
-static bool reads_in_place(const struct graph_node *node)
+#include "compiler/target/lower_lrn.h"
+#include "compiler/target/lower_pool.h"
+#include "compiler/target/place.h"
+
+/* Operators that read a tensor where it lies: in boxes without padding, or with views for the border. */
+static bool reads_in_place(const struct lower *lower, const struct graph_node *node)
 {
 	static const char *const names[] = {
-		"Conv",   "FusedConv", "QLinearConv",        "QLinearAdd",     "Add",
-		"Linear", "QLinear",   "LayerNormalization", "QuantizeLinear", "Attention",
-		"MatMul", "Gemm",      "FusedGemm",          "QGemm",          "QLinearMatMul"};
+		"Conv",       "FusedConv",          "ConvTranspose", "QLinearConv",    "QLinearAdd",
+		"Add",        "Concat",             "MaxPool",       "Relu",           "QLinearMul",
+		"Clip",       "QLinearAveragePool", "LRN",           "QuantizeLinear", "DequantizeLinear",
+		"Linear",     "LayerNormalization", "QLinear",       "Attention",      "MatMul",
+		"Gemm",       "FusedGemm",          "QGemm",         "QLinearMatMul"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(node->op_type, names[i]))
 			return true;
-	return false;
+	return (!strcmp(node->op_type, "AveragePool") || !strcmp(node->op_type, "GlobalAveragePool") ||
+		!strcmp(node->op_type, "QLinearGlobalAveragePool")) &&
+	       average_takes(lower, node);
 }
 
-/* Number of the last node of the graph that reads @value, or SIZE_MAX when it may not be resident. */
-static size_t last_reader(const struct graph *graph, const struct graph_value *value)
+/*
+ * Number of the last node of the graph that reads @value's tensor, or SIZE_MAX when it may not be resident. A
+ * concatenation's tensor is that of its inputs, too.
+ */
+static size_t last_reader(const struct lower *lower, const struct graph_value *value, unsigned int depth)
 {
 	size_t last = 0;
 
-	if (value->is_output || !value->num_uses || !value->producer)
+	if (value->is_output || !value->num_uses || !value->producer || depth > 64)
 		return SIZE_MAX;
-	for (size_t i = 0; i < value->num_uses; i++)
-		if (value->uses[i]->region != value->producer->region || !reads_in_place(value->uses[i]))
+	for (size_t i = 0; i < value->num_uses; i++) {
+		const struct graph_node *reader = value->uses[i];
+
+		if (lrn_of_dequantize(reader))
+			reader = lrn_of_dequantize(reader);
+		if (reader->region != value->producer->region || !reads_in_place(lower, reader))
 			return SIZE_MAX;
-	for (size_t n = graph->num_nodes; n-- > 0;)
-		for (size_t i = 0; i < value->num_uses; i++)
-			if (graph->nodes[n] == value->uses[i])
-				return n;
+		last = (size_t)reader->id > last ? (size_t)reader->id : last;
+	}
+	if (strcmp(value->producer->op_type, "Concat"))
+		return last;
+	for (size_t i = 0; i < value->producer->num_inputs; i++) {
+		const struct graph_value *part = value->producer->inputs[i];
+		struct graph_node *concat;
+		int64_t start;
+		size_t reader;
+
+		if (!place_of(lower, part, &concat, &start) || concat != value->producer)
+			continue;
+		reader = last_reader(lower, part, depth + 1);
+		if (reader == SIZE_MAX)
+			return SIZE_MAX;
+		last = reader > last ? reader : last;
+	}
 	return last;
+}
+
+/* The estimate from the node that is being lowered to number @last. */
+static uint64_t cycles_until(const struct lower *lower, size_t last)
+{
+	uint64_t cycles = 0;
+
+	for (size_t n = lower->at; n <= last && n < lower->graph->num_nodes; n++)
+		cycles += lower->estimates[n];
+	return cycles;
 }
 
 static bool hold(struct lower *lower, size_t last, uint64_t bytes)
@@ -63,17 +101,20 @@ bool resident_take(struct lower *lower, const struct graph_value *value, uint64_
 {
 	size_t last;
 
-	if (lower->target->tiles > 1 || lower->resident.cycles > RESIDENT_MAX_CYCLES)
+	if (lower->target->tiles > 1)
 		return false;
-	last = last_reader(lower->graph, value);
-	return last != SIZE_MAX && hold(lower, last, bytes);
+	last = last_reader(lower, value, 0);
+	return last != SIZE_MAX && lower->resident.cycles + cycles_until(lower, last) <= RESIDENT_MAX_CYCLES &&
+	       hold(lower, last, bytes);
 }
 
-bool resident_end_node(struct lower *lower, size_t node, uint64_t cycles)
+bool resident_end_node(struct lower *lower, size_t node)
 {
 	struct resident *resident = &lower->resident;
 
-	resident->cycles += cycles;
+	if (node < lower->graph->num_nodes && lower->estimates[node] > resident->counted)
+		resident->cycles += lower->estimates[node] - resident->counted;
+	resident->counted = 0;
 	for (unsigned int i = 0; i < resident->count;) {
 		if (resident->list[i].last > node) {
 			i++;
@@ -86,6 +127,16 @@ bool resident_end_node(struct lower *lower, size_t node, uint64_t cycles)
 		return false;
 	resident->cycles = 0;
 	return true;
+}
+
+int resident_pause(struct lower *lower, uint64_t cycles, bool *paused)
+{
+	struct resident *resident = &lower->resident;
+
+	*paused = !resident->count && resident->cycles + cycles > RESIDENT_MAX_CYCLES / 10 * 9;
+	resident->counted += cycles;
+	resident->cycles = *paused ? cycles : resident->cycles + cycles;
+	return *paused ? program_yield(lower->program) : 0;
 }
 
 bool tensor_is_resident(const struct lower *lower, const struct dev_tensor *tensor)

@@ -13,7 +13,7 @@
 #include "compiler/target/lower.h"
 
 /* Cycles that may pass between two preemption points, by the cost model's estimate. */
-#define RESIDENT_MAX_CYCLES 200000
+#define RESIDENT_MAX_CYCLES 100000
 /* On several tiles: from here on a chain may end, and must. */
 #define RESIDENT_TILES_CYCLES 72000
 #define RESIDENT_TILES_MOST 88000
@@ -28,9 +28,14 @@ bool resident_take(struct lower *lower, const struct graph_value *value, uint64_
  * that is long enough ends where one tensor alone is alive, which then goes through memory: else all of them would.
  */
 bool resident_hold(struct lower *lower, size_t born, size_t last, uint64_t bytes);
-/* Node number @node of the graph, estimated at @cycles, has been lowered. True: nothing is resident, a YIELD may
- * follow. */
-bool resident_end_node(struct lower *lower, size_t node, uint64_t cycles);
+/* Node number @node of the graph has been lowered. True: nothing is resident, a YIELD may follow. */
+bool resident_end_node(struct lower *lower, size_t node);
+/*
+ * Inside a long node, before a part of it of about @cycles that reads nothing from the scratchpad that earlier parts
+ * left there: a YIELD when one is due (*@paused; what was kept is to be fetched again) and nothing is resident. 0, or
+ * program_yield()'s error.
+ */
+int resident_pause(struct lower *lower, uint64_t cycles, bool *paused);
 
 /* The tensor lies in a scratchpad. */
 bool tensor_is_resident(const struct lower *lower, const struct dev_tensor *tensor);

@@ -66,7 +66,7 @@ int command_bench(int argc, char **argv)
 	char error[512];
 	int code, err;
 
-	if (options_parse(argc, argv, "bench", "Measure how long a model takes.", "dpiDnRsmcMq", &options))
+	if (options_parse(argc, argv, "bench", "Measure how long a model takes.", "dpiDnRsmcMzq", &options))
 		return EXIT_USAGE;
 	if (options.help)
 		return EXIT_GOOD;

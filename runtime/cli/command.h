@@ -42,6 +42,7 @@ struct options {
 	const char *json, *profile, *save;
 	const char *print_after;
 	const char *root;
+	char disable[256];
 	const char *inputs[64];
 	size_t num_inputs;
 	const char *dims[16];

@@ -23,7 +23,7 @@ int command_graph(int argc, char **argv)
 	FILE *out = stdout;
 	int format = -1, code, err;
 
-	if (options_parse(argc, argv, "graph", "Draw a compiled model, device and CPU regions coloured.", "ptmcMsofq",
+	if (options_parse(argc, argv, "graph", "Draw a compiled model, device and CPU regions coloured.", "ptmcMszofq",
 			  &options))
 		return EXIT_USAGE;
 	if (options.help)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "compiler/pass.h"
 #include "runtime/cli/command.h"
 
 /* @letter: what a subcommand names to accept the option */
@@ -47,6 +48,7 @@ static const struct {
 	{'f', "format", "F", "dot, mermaid or svg (default: by the output's name, else svg)"},
 	{'A', "print-after", "STAGE",
 	 "print what a compiler stage made: import, graph, quantize, fuse, partition, lower, schedule"},
+	{'z', "disable", "PASS", "leave out a pass of the compiler; may be repeated, or several separated by commas:"},
 	{'e', "explain", NULL, "say for every region, and every node on the CPU, why; info: list the operators"},
 	{'l', "rules", NULL, "list the rules, and where the standard has them"},
 	{'w', "operators", NULL, "list the operators: where they run, in which versions, with which types"},
@@ -110,6 +112,8 @@ static void print_help(const char *name, const char *summary, const char *accept
 		snprintf(left, sizeof(left), "--%s%s%s", table[i].name, table[i].argument ? " " : "",
 			 table[i].argument ? table[i].argument : "");
 		printf("  %-22s %s\n", left, table[i].help);
+		for (size_t pass = 0; table[i].letter == 'z' && compile_pass_name(pass); pass++)
+			printf("  %-22s   %-14s %s\n", "", compile_pass_name(pass), compile_pass_text(pass));
 	}
 }
 
@@ -153,6 +157,12 @@ static bool store(struct options *options, char letter, const char *text)
 		if (ok)
 			options->dims[options->num_dims++] = text;
 		return ok;
+	case 'z':
+		if (strlen(options->disable) + strlen(text) + 2 > sizeof(options->disable))
+			return false;
+		strcat(options->disable, *options->disable ? "," : "");
+		strcat(options->disable, text);
+		return true;
 	case 'r':
 		return parse_positive(text, &options->rtol);
 	case 'a':

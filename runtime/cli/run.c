@@ -267,7 +267,7 @@ int command_run(int argc, char **argv)
 	char error[512];
 	int code, err;
 
-	if (options_parse(argc, argv, "run", "Run a model and show where the time went.", "dpiDSraxynRsmcMjPeq",
+	if (options_parse(argc, argv, "run", "Run a model and show where the time went.", "dpiDSraxynRsmcMzjPeq",
 			  &options))
 		return EXIT_USAGE;
 	if (options.help)

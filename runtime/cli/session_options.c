@@ -55,6 +55,7 @@ int session_setup(const struct options *options, struct session_setup *setup)
 		.calibration = options->calibration,
 		.calibration_method = options->method,
 		.seed = options->seed,
+		.disable = options->disable,
 	};
 	setup->compile = (struct compile_options){
 		.target = options->target,
@@ -66,6 +67,7 @@ int session_setup(const struct options *options, struct session_setup *setup)
 		.seed = options->seed,
 		.print_after = options->print_after,
 		.print = stdout,
+		.disable = options->disable,
 	};
 	return 0;
 }

@@ -65,6 +65,7 @@ enum accel_precision { ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8 };
  * @calibration: samples for ACCEL_INT8, a folder or an .npy file, or NULL: samples made from @seed
  * @calibration_method: "minmax" (or NULL), "percentile", "entropy" or "mse": how ranges follow from the samples
  * @trace:	 record a trace of each run (accel_session_trace())
+ * @disable:	 compiler passes to leave out, separated by commas, or NULL ('accel compile --help' lists them)
  */
 #define ACCEL_MAX_SPECIALISATIONS 8
 
@@ -79,6 +80,7 @@ struct accel_session_options {
 	const char *calibration_method;
 	uint64_t seed;
 	bool trace;
+	const char *disable;
 };
 
 struct accel_session;
