@@ -322,6 +322,9 @@ static void add_regions(struct assembler *to)
 			entry.weights = axm_borrow_data(to->builder, image->weights, image->weight_bytes);
 			entry.weight_bytes = image->weight_bytes;
 			entry.arena_bytes = image->arena_bytes;
+			entry.arena_bound = image->arena_bound;
+			entry.spad_bytes = image->spad_bytes;
+			entry.spad_bound = image->spad_bound;
 			entry.cycles = image->cycles;
 		}
 		axm_add_region(to->builder, &entry);

@@ -34,7 +34,7 @@
 #include "runtime/cpu/tensor.h"
 
 #define AXM_MAGIC "AXMODEL" /* 8 bytes with its NUL */
-#define AXM_VERSION 3
+#define AXM_VERSION 4
 #define AXM_MAX_RANK 12
 #define AXM_NO_ID (~0u)
 
@@ -146,7 +146,8 @@ struct axm_attr {
 
 /*
  * REGIONS, in execution order. A device region has a command buffer and weights in DATA; base registers: 0 weights, 1
- * arena, then the inputs, then the outputs, in the order of the lists, each a dense row-major tensor.
+ * arena, then the inputs, then the outputs, in the order of the lists, each a dense row-major tensor. @spad_bytes: of a tile's
+ * scratchpad, the highest address used; @spad_bound, @arena_bound: the most bytes that are live at once, which no plan undercuts.
  */
 struct axm_region {
 	uint32_t device; /* 1: NPU, 0: CPU */
@@ -156,7 +157,8 @@ struct axm_region {
 	uint32_t reserved;
 	uint64_t code, code_bytes;
 	uint64_t weights, weight_bytes;
-	uint64_t arena_bytes;
+	uint64_t arena_bytes, arena_bound;
+	uint64_t spad_bytes, spad_bound;
 	uint64_t cycles;
 };
 
@@ -260,7 +262,7 @@ _Static_assert(sizeof(struct axm_section) == 32, "section");
 _Static_assert(sizeof(struct axm_value) == 136, "value");
 _Static_assert(sizeof(struct axm_node) == 104, "node");
 _Static_assert(sizeof(struct axm_attr) == 32, "attribute");
-_Static_assert(sizeof(struct axm_region) == 80, "region");
+_Static_assert(sizeof(struct axm_region) == 104, "region");
 _Static_assert(sizeof(struct axm_graph) == 32, "graph");
 _Static_assert(sizeof(struct axm_dim) == 24, "dimension");
 _Static_assert(sizeof(struct axm_model) == 104, "model");

@@ -194,6 +194,9 @@ int program_emit(struct program *program, struct program_image *image)
 	for (unsigned int tile = 0; tile < tiles; tile++)
 		free(streams[tile].bytes);
 	image->arena_bytes = program->stats.arena_bytes;
+	image->arena_bound = program->stats.arena_bound;
+	image->spad_bytes = program->stats.spad_peak;
+	image->spad_bound = program->stats.spad_bound;
 	image->num_inputs = program->num_inputs;
 	image->num_outputs = program->num_outputs;
 	if (err)

@@ -128,6 +128,7 @@ int program_order(struct program *program);
  * The finished command buffer and weight image.
  * @code:    struct axl_cmdbuf and streams, @code_bytes
  * @weights: the WEIGHT region's contents
+ * @arena_bound, @spad_bytes, @spad_bound: as in struct program_stats
  * @cycles, @node_cycles: what the region is estimated to take, and its nodes in their order; region_compile() sets them
  * Base registers: 0 weights, 1 arena, then inputs in order of index, then outputs. All malloc'ed, the caller's.
  */
@@ -138,6 +139,7 @@ struct program_image {
 	uint64_t weight_bytes;
 	uint64_t arena_bytes;
 	uint32_t num_inputs, num_outputs;
+	uint64_t arena_bound, spad_bytes, spad_bound;
 	uint64_t cycles, *node_cycles;
 };
 int program_emit(struct program *program, struct program_image *image);

@@ -200,6 +200,28 @@ static void write_totals(const struct report *report, struct json *json)
 	json_number(json, "traffic", share((double)bytes, (double)total->bytes));
 }
 
+static void write_region(const struct report *report, uint32_t r, struct json *json)
+{
+	const struct axm_region *region = &report->axm->regions[r];
+
+	json_object(json, NULL);
+	json_text(json, "on", region->device ? "npu" : "cpu");
+	json_unsigned(json, "first_node", region->first_node);
+	json_unsigned(json, "nodes", region->num_nodes);
+	if (region->device) {
+		json_unsigned(json, "estimated_cycles", region->cycles);
+		if (report->stats.num_nodes)
+			json_unsigned(json, "cycles", report->stats.regions[r].cycles);
+		json_unsigned(json, "code_bytes", region->code_bytes);
+		json_unsigned(json, "weight_bytes", region->weight_bytes);
+		json_unsigned(json, "arena_bytes", region->arena_bytes);
+		json_unsigned(json, "arena_live_bytes", region->arena_bound);
+		json_unsigned(json, "spad_bytes", region->spad_bytes);
+		json_unsigned(json, "spad_live_bytes", region->spad_bound);
+	}
+	json_close(json);
+}
+
 /* The gap between R and the cycles, by cause; the shares add up to 1. */
 static void write_ledger(const struct report *report, struct json *json)
 {
@@ -272,6 +294,10 @@ static int write_json(const struct report *report, FILE *file)
 	json_array(&json, "nodes");
 	for (uint32_t n = 0; n < report->axm->num_region_nodes; n++)
 		write_node(report, n, &json);
+	json_close(&json);
+	json_array(&json, "regions");
+	for (uint32_t r = 0; r < report->axm->num_regions; r++)
+		write_region(report, r, &json);
 	json_close(&json);
 	return json_end(&json);
 }

@@ -249,6 +249,30 @@ static void write_ledger(const struct report *report, FILE *out)
 	fputs("</table>\n", out);
 }
 
+/* ---- memory ---- */
+
+static void write_memory(const struct report *report, FILE *out)
+{
+	fputs("<h2>Memory</h2><p>By device region, in bytes. <i>Live</i> is the most that is needed at one moment: no "
+	      "plan takes less. A "
+	      "scratchpad is filled beyond it on purpose: what is loaded ahead lies beside what is in "
+	      "use.</p><table><tr>"
+	      "<th>region</th><th>weights</th><th>code</th><th>arena</th><th>live</th><th>scratchpad</th><th>live</"
+	      "th></tr>\n",
+	      out);
+	for (uint32_t r = 0; r < report->axm->num_regions; r++) {
+		const struct axm_region *region = &report->axm->regions[r];
+
+		if (region->device)
+			fprintf(out,
+				"<tr><td>%u</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64
+				"</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td></tr>\n",
+				r, region->weight_bytes, region->code_bytes, region->arena_bytes, region->arena_bound,
+				region->spad_bytes, region->spad_bound);
+	}
+	fputs("</table>\n", out);
+}
+
 /* ---- the nodes ---- */
 
 static void write_node(const struct report *report, uint32_t node, FILE *out)
@@ -307,6 +331,7 @@ int report_page(const struct report *report, FILE *out)
 	write_head(report, out);
 	write_plot(report, out);
 	write_ledger(report, out);
+	write_memory(report, out);
 	err = report_drawings(report, out);
 	if (err)
 		return err;

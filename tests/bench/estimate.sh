@@ -22,7 +22,8 @@ for model in "$@"; do
 			function error(a, b) { return 100 * (a > b ? a - b : b - a) / b }
 			$1 == "cycles" && !total { total = $2 }
 			$1 == "estimated_cycles" { estimate = $2; if (!whole) whole = $2 }
-			$1 == "nodes" { nodes = 1 }
+			$1 == "nodes" && !regions { nodes = 1 }
+			$1 == "regions" { regions = 1; nodes = 0 }
 			# In a node the estimate stands before the cycles. Nodes of less than 64 cycles are borders of others.
 			nodes && $1 == "cycles" && $2 >= 64 { list[count++] = error(estimate, $2) }
 			END {

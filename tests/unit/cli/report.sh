@@ -14,21 +14,25 @@ for target in axl-edge axl-pro; do
 	tr -d '\t",' <"$folder/report.json" | awk -F': ' -v target=$target '
 		function near(a, b) { return a - b < 0.001 * b && b - a < 0.001 * b }
 		$1 == "cycles_from" { from = $2 }
-		$1 == "nodes" { nodes = 1 }
+		$1 == "nodes" && !regions { nodes = 1 }
+		$1 == "regions" { regions = 1; nodes = 0 }
+		$1 == "arena_bytes" { arena = $2 }
+		$1 == "arena_live_bytes" { if (!($2 > 0 && $2 <= arena)) { print target ": " $2 " bytes live, " arena " placed"; bad = 1 } live++ }
 		$1 == "ledger" { ledger = 1 }
 		$1 == "gap" { gap = $2 }
 		$1 == "roofline" { inside = 1 }
 		$1 == "cycles" && !total { total = $2; next }
 		$1 == "cycles" && inside && !r { r = $2; next }
 		$1 == "cycles" && nodes { sum += $2; count++ }
-		$1 == "cycles" && ledger && !nodes { causes += $2 }
-		$1 == "share" && ledger && !nodes { shares += $2 }
+		$1 == "cycles" && ledger && !nodes && !regions { causes += $2 }
+		$1 == "share" && ledger && !nodes && !regions { shares += $2 }
 		$1 == "mac_utilisation" && $2 > 1 { print target ": a node above the peak: " $0; bad = 1 }
 		END {
 			if (from !~ /run on the in-process device/) { print target ": not from a run: " from; bad = 1 }
 			if (count < 5 || sum != total) { print target ": " count " nodes have " sum " cycles of " total; bad = 1 }
 			if (!(r > 0 && r < total)) { print target ": R is " r " of " total; bad = 1 }
 			if (!near(gap, total - r) || !near(causes, gap)) { print target ": gap " gap ", causes " causes; bad = 1 }
+			if (!live) { print target ": no region says what is live"; bad = 1 }
 			if (!near(shares, 1)) { print target ": the shares add up to " shares; bad = 1 }
 			exit bad
 		}'
