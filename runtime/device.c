@@ -9,6 +9,8 @@
 
 #include <accel/accel.h>
 
+#include "compiler/report/region_estimate.h"
+
 struct runtime_device {
 	struct accel_device *device;
 	struct accel_device_info info;
@@ -63,17 +65,11 @@ const char *runtime_device_target(const struct runtime_device *device)
 	return device->info.target;
 }
 
-/*
- * Whole large pages from this size on: with small ones the walks take longer than the transfers, and what is wasted is
- * less than a large page for each buffer.
- */
-#define LARGE_PAGES_FROM (AXL_LARGE_PAGE_BYTES / 8)
-
 /* A buffer with a copy of @data, or zeroed. Empty ones are none. */
 static int make_buffer(struct runtime_program *program, const void *data, uint64_t size, unsigned int flags,
 		       struct accel_buffer **buffer)
 {
-	uint64_t mask = size >= LARGE_PAGES_FROM ? AXL_LARGE_PAGE_BYTES - 1 : 0;
+	uint64_t mask = size >= ESTIMATE_LARGE_PAGES_FROM ? AXL_LARGE_PAGE_BYTES - 1 : 0;
 	int err = size ? accel_buffer_create(program->device->device, (size + mask) & ~mask, flags, buffer) : 0;
 
 	if (!err && size && data)

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include <axl/axl_contention.h>
-#include <axl/axl_regs.h>
 
 #include "compiler/target/cost.h"
 #include "compiler/target/stream.h"
@@ -303,18 +302,18 @@ static bool choose(struct timeline *t, unsigned int *tile, unsigned int *pipe, u
 
 /* ---- the whole ---- */
 
-/* As libaccel places buffers: those of a large page and more at a large page's start, an unmapped page behind each. */
+/* As runtime and libaccel place buffers: large ones in whole large pages, an unmapped page behind each. */
 static void place_memory(struct timeline *t)
 {
 	uint64_t at = 0;
 
 	for (unsigned int i = 0; i <= t->job->num_bases; i++) {
 		uint64_t bytes = i ? t->job->bases[i - 1] : t->job->code_bytes;
-		uint64_t align = bytes >= AXL_LARGE_PAGE_BYTES ? AXL_LARGE_PAGE_BYTES : AXL_PAGE_BYTES;
+		uint64_t align = bytes >= ESTIMATE_LARGE_PAGES_FROM ? AXL_LARGE_PAGE_BYTES : AXL_PAGE_BYTES;
 
 		if (!bytes)
 			continue;
-		bytes = axl_div_up(bytes, AXL_PAGE_BYTES) * AXL_PAGE_BYTES;
+		bytes = axl_div_up(bytes, align) * align;
 		at = axl_div_up(at, align) * align;
 		if (i)
 			t->memory.span[i - 1] = (struct cost_span){at, bytes};

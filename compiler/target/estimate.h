@@ -12,8 +12,15 @@
 #include <stdint.h>
 
 #include <axl/axl_queue.h>
+#include <axl/axl_regs.h>
 
 #include "compiler/target/target.h"
+
+/*
+ * Buffers from this size on get whole large pages (runtime/device.c): with small ones the walks take longer than the transfers,
+ * and what is wasted is less than a large page for each buffer.
+ */
+#define ESTIMATE_LARGE_PAGES_FROM (AXL_LARGE_PAGE_BYTES / 8)
 
 /*
  * struct estimate_job
