@@ -71,16 +71,12 @@ static bool is_mask(const struct graph_value *mask, const struct graph_value *sc
 	return true;
 }
 
-/* [B][H][S][D] that is [B][S][H * D] reshaped and transposed: those rows, else NULL. */
-static struct graph_value *rows_of(const struct graph_value *heads)
+/* What @transpose transposes, when that is [B][S][H * D] reshaped to [B][S][H][D]: those rows, else NULL. */
+static struct graph_value *split_rows(const struct graph_node *transpose)
 {
-	struct graph_node *transpose = heads->producer, *reshape;
-	const struct graph_value *split, *rows;
+	const struct graph_value *split = transpose->inputs[0], *rows;
+	struct graph_node *reshape = split->producer;
 
-	if (!has_perm(transpose, 0, 2, 1, 3))
-		return NULL;
-	split = transpose->inputs[0];
-	reshape = split->producer;
 	if (!is_op(reshape, "Reshape") || !graph_value_is_static(split) || split->rank != 4)
 		return NULL;
 	rows = reshape->inputs[0];
@@ -90,28 +86,23 @@ static struct graph_value *rows_of(const struct graph_value *heads)
 	return reshape->inputs[0];
 }
 
+/* [B][H][S][D] that is [B][S][H * D] reshaped and transposed: those rows, else NULL. */
+static struct graph_value *rows_of(const struct graph_value *heads)
+{
+	return has_perm(heads->producer, 0, 2, 1, 3) ? split_rows(heads->producer) : NULL;
+}
+
 /* The rows behind transposed keys [B][H][D][S], else NULL; *keys gets [B][H][S][D] where that is a value. */
 static struct graph_value *key_rows(const struct graph_value *transposed, struct graph_value **keys)
 {
-	struct graph_node *transpose = transposed->producer, *reshape;
-	const struct graph_value *split, *rows;
+	struct graph_node *transpose = transposed->producer;
 
 	*keys = NULL;
 	if (has_perm(transpose, 0, 1, 3, 2)) {
 		*keys = transpose->inputs[0];
 		return rows_of(*keys);
 	}
-	if (!has_perm(transpose, 0, 2, 3, 1))
-		return NULL;
-	split = transpose->inputs[0];
-	reshape = split->producer;
-	if (!is_op(reshape, "Reshape") || !graph_value_is_static(split) || split->rank != 4)
-		return NULL;
-	rows = reshape->inputs[0];
-	if (!graph_value_is_static(rows) || rows->rank != 3 || rows->dims[0] != split->dims[0] ||
-	    rows->dims[1] != split->dims[1] || rows->dims[2] != split->dims[2] * split->dims[3])
-		return NULL;
-	return reshape->inputs[0];
+	return has_perm(transpose, 0, 2, 3, 1) ? split_rows(transpose) : NULL;
 }
 
 /* The Reshape to rows behind @last and a Transpose, or NULL. */
