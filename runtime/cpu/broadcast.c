@@ -139,3 +139,23 @@ int broadcast_shape(struct op_call *call, int *rank, int64_t *dims)
 	}
 	return 0;
 }
+
+int broadcast_align_legacy(struct op_call *call, struct tensor *view)
+{
+	const struct tensor *a = call->inputs[0], *b = call->inputs[1];
+	int64_t axis = op_attr_int(call->node, "axis", a->rank - b->rank);
+
+	*view = *b;
+	view->owned = false;
+	if (!op_attr_int(call->node, "broadcast", 0) || b->rank >= a->rank)
+		return 0;
+	if (axis < 0)
+		axis += a->rank;
+	if (axis < 0 || axis + b->rank > a->rank)
+		return op_fail(call, -EINVAL, "%s: attribute axis is outside the shape of input 0",
+			       call->node->op_type);
+	view->rank = a->rank - axis;
+	for (int i = b->rank; i < view->rank; i++)
+		view->dims[i] = 1;
+	return 0;
+}

@@ -45,4 +45,10 @@ void broadcast_run(const struct broadcast *plan, struct cpu_pool *pool, broadcas
 /* Output shape of all inputs of the call, NumPy's rule. Sets the call's error. -EINVAL. */
 int broadcast_shape(struct op_call *call, int *rank, int64_t *dims);
 
+/*
+ * Opset 6 and older aligned input 1 at an explicit axis of input 0: as a shape that NumPy's rule aligns, it needs 1s at its right.
+ * A view of it in @view. -EINVAL with the call's error.
+ */
+int broadcast_align_legacy(struct op_call *call, struct tensor *view);
+
 #endif

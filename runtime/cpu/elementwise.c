@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Operators of two and more operands, element by element with broadcasting: arithmetic, logic, bits, comparisons,
- * Where, PRelu.
+ * PRelu.
  *
  * An operator is a table of row loops by element type; broadcast.c drives them. Half floats are computed in f32, in
  * blocks. Integers wrap around; an integer divided by zero is 0 (ONNX leaves it open), never a trap.
@@ -14,6 +14,7 @@
 #include "runtime/cpu/cast.h"
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
+#include "runtime/cpu/half.h"
 #include "runtime/cpu/shape_rules.h"
 #include "runtime/cpu/strided_copy.h"
 
@@ -189,8 +190,6 @@ ORDER_OP(greater_equal)
 
 /* ---- running them ---- */
 
-#define HALF_BLOCK 512
-
 /* One pass of an operator over two operands. The row of a half float type goes through f32 blocks. */
 struct binary_job {
 	binary_fn row;
@@ -267,30 +266,6 @@ static int check_types(struct op_call *call, const struct binary_op *op)
 	return op_fail(call, -ENOTSUP, "%s: elements of type %s", call->node->op_type, dtype_name(type));
 }
 
-/*
- * Opset 6 and older aligned B at an explicit axis of A: as a shape that NumPy's rule aligns, B needs 1s at its right.
- * A view of B in @view.
- */
-static int align_legacy(struct op_call *call, struct tensor *view)
-{
-	const struct tensor *a = call->inputs[0], *b = call->inputs[1];
-	int64_t axis = op_attr_int(call->node, "axis", a->rank - b->rank);
-
-	*view = *b;
-	view->owned = false;
-	if (!op_attr_int(call->node, "broadcast", 0) || b->rank >= a->rank)
-		return 0;
-	if (axis < 0)
-		axis += a->rank;
-	if (axis < 0 || axis + b->rank > a->rank)
-		return op_fail(call, -EINVAL, "%s: attribute axis is outside the shape of input 0",
-			       call->node->op_type);
-	view->rank = a->rank - axis;
-	for (int i = b->rank; i < view->rank; i++)
-		view->dims[i] = 1;
-	return 0;
-}
-
 static int run_binary(struct op_call *call, const struct binary_op *op)
 {
 	const struct tensor *inputs[2] = {call->inputs[0], call->inputs[1]};
@@ -304,7 +279,7 @@ static int run_binary(struct op_call *call, const struct binary_op *op)
 	if (!inputs[0] || !inputs[1])
 		return op_fail(call, -EINVAL, "%s: input %d is missing", call->node->op_type, inputs[0] ? 1 : 0);
 	if (call->node->opset < 7 && !*call->node->domain) {
-		err = align_legacy(call, &view);
+		err = broadcast_align_legacy(call, &view);
 		if (err)
 			return err;
 		inputs[1] = &view;
@@ -447,206 +422,6 @@ static int run_mean(struct op_call *call)
 	return err ? err : apply_binary(call, &div_op, call->outputs[0], call->outputs[0], &divisor);
 }
 
-/* ---- Pow: the exponent has a type of its own ---- */
-
-/* x[i] = x[i * sx] ^ y[i * sy], from the end so that a standing x[0] is read before it is written. */
-static void pow_row_f32(size_t n, float *x, const float *y, int64_t sx, int64_t sy)
-{
-	/* The two exponents that networks use; both exact to the last bit, -0 and -infinity included. */
-	if (!sy && sx && y[0] == 2) {
-		for (size_t i = 0; i < n; i++)
-			x[i] *= x[i];
-	} else if (!sy && sx && y[0] == 0.5f) {
-		for (size_t i = 0; i < n; i++)
-			x[i] = x[i] == -INFINITY ? INFINITY : sqrtf(x[i] + 0.0f);
-	} else {
-		for (size_t i = n; i-- > 0;)
-			x[i] = powf(x[i * sx], y[i * sy]);
-	}
-}
-
-static void pow_row_f64(size_t n, double *x, const double *y, int64_t sx, int64_t sy)
-{
-	for (size_t i = n; i-- > 0;)
-		x[i] = pow(x[i * sx], y[i * sy]);
-}
-
-/* Squaring and multiplying, modulo 2^64; a negative exponent gives the integer part of the fraction. */
-static int64_t pow_s64(int64_t x, int64_t y)
-{
-	uint64_t base = x, result = 1;
-
-	if (y < 0)
-		return x == 1 ? 1 : x == -1 ? (y & 1 ? -1 : 1) : 0;
-	for (; y; y >>= 1, base *= base)
-		if (y & 1)
-			result *= base;
-	return result;
-}
-
-static void pow_row_s64(size_t n, int64_t *x, const int64_t *y, int64_t sx, int64_t sy)
-{
-	for (size_t i = n; i-- > 0;)
-		x[i] = pow_s64(x[i * sx], y[i * sy]);
-}
-
-struct pow_job {
-	cast_fn widen_base, widen_exponent, narrow;
-	bool integers;
-	bool single;
-	char *out;
-	const char *base, *exponent;
-	size_t base_size, exponent_size;
-};
-
-static void run_pow_row(void *arg, size_t n, int64_t out, const int64_t *in, const int64_t *step)
-{
-	const struct pow_job *job = arg;
-	const char *base = job->base + in[0] * job->base_size;
-	const char *exponent = job->exponent + in[1] * job->exponent_size;
-	char *to = job->out + out * job->base_size;
-	union {
-		float f32[HALF_BLOCK];
-		double f64[HALF_BLOCK];
-		int64_t s64[HALF_BLOCK];
-	} x, y;
-
-	for (size_t i = 0; i < n; i += HALF_BLOCK) {
-		size_t m = n - i < HALF_BLOCK ? n - i : HALF_BLOCK;
-
-		job->widen_base(step[0] ? m : 1, base + i * step[0] * job->base_size, &x);
-		job->widen_exponent(step[1] ? m : 1, exponent + i * step[1] * job->exponent_size, &y);
-		if (job->integers)
-			pow_row_s64(m, x.s64, y.s64, step[0], step[1]);
-		else if (job->single)
-			pow_row_f32(m, x.f32, y.f32, step[0], step[1]);
-		else
-			pow_row_f64(m, x.f64, y.f64, step[0], step[1]);
-		job->narrow(m, &x, to + i * job->base_size);
-	}
-}
-
-static int run_pow(struct op_call *call)
-{
-	const struct tensor *base = call->inputs[0], *exponent = call->inputs[1];
-	const struct tensor *operands[2] = {base, exponent};
-	struct op_call aligned = *call;
-	struct tensor view;
-	struct pow_job job = {0};
-	struct broadcast plan;
-	int64_t dims[TENSOR_MAX_RANK];
-	enum dtype wide;
-	int rank, err;
-
-	if (!op_wanted(call, 0))
-		return 0;
-	if (call->node->opset < 7) {
-		err = align_legacy(call, &view);
-		if (err)
-			return err;
-		operands[1] = &view;
-	}
-	aligned.inputs = operands;
-	err = broadcast_shape(&aligned, &rank, dims);
-	if (err)
-		return op_fail(call, err, "%s", aligned.error);
-	job.integers = dtype_is_integer(base->dtype) && dtype_is_integer(exponent->dtype);
-	job.single = (base->dtype == DTYPE_F32 || dtype_is_half(base->dtype)) && exponent->dtype != DTYPE_F64;
-	wide = job.integers ? DTYPE_S64 : job.single ? DTYPE_F32 : DTYPE_F64;
-	job.widen_base = cast_row(base->dtype, wide);
-	job.widen_exponent = cast_row(exponent->dtype, wide);
-	job.narrow = cast_row(wide, base->dtype);
-	if (!job.widen_base || !job.widen_exponent)
-		return op_fail(call, -ENOTSUP, "Pow: %s to the power of %s", dtype_name(base->dtype),
-			       dtype_name(exponent->dtype));
-	err = op_output(call, 0, base->dtype, rank, dims);
-	if (err)
-		return err;
-	err = broadcast_plan(&plan, 2, operands, rank, dims);
-	if (err)
-		return op_fail(call, err, "Pow: the inputs do not broadcast");
-	job.out = call->outputs[0]->data;
-	job.base = base->data;
-	job.exponent = exponent->data;
-	job.base_size = dtype_size(base->dtype);
-	job.exponent_size = dtype_size(exponent->dtype);
-	broadcast_run(&plan, call->pool, run_pow_row, &job);
-	return 0;
-}
-
-/* ---- Where ---- */
-
-struct where_job {
-	char *out;
-	const uint8_t *condition;
-	const char *x, *y;
-	size_t size;
-};
-
-#define WHERE_LOOP(T)                  \
-	for (size_t i = 0; i < n; i++) \
-	((T *)out)[i] = c[i * step[0]] ? ((const T *)x)[i * step[1]] : ((const T *)y)[i * step[2]]
-
-static void run_where_row(void *arg, size_t n, int64_t first, const int64_t *in, const int64_t *step)
-{
-	const struct where_job *job = arg;
-	const uint8_t *c = job->condition + in[0];
-	const void *x = job->x + in[1] * job->size, *y = job->y + in[2] * job->size;
-	void *out = job->out + first * job->size;
-
-	switch (job->size) {
-	case 1:
-		WHERE_LOOP(uint8_t);
-		break;
-	case 2:
-		WHERE_LOOP(uint16_t);
-		break;
-	case 4:
-		WHERE_LOOP(uint32_t);
-		break;
-	case 8:
-		WHERE_LOOP(uint64_t);
-		break;
-	default:
-		for (size_t i = 0; i < n; i++)
-			memcpy((char *)out + i * job->size,
-			       c[i * step[0]] ? (const char *)x + i * step[1] * job->size
-					      : (const char *)y + i * step[2] * job->size,
-			       job->size);
-	}
-}
-
-static int run_where(struct op_call *call)
-{
-	const struct tensor *const *in = call->inputs;
-	int64_t dims[TENSOR_MAX_RANK];
-	struct broadcast plan;
-	struct where_job job;
-	int rank, err;
-
-	if (!op_wanted(call, 0))
-		return 0;
-	err = broadcast_shape(call, &rank, dims);
-	if (err)
-		return err;
-	if (in[0]->dtype != DTYPE_BOOL)
-		return op_fail(call, -EINVAL, "Where: the condition (input 0) is %s, not bool",
-			       dtype_name(in[0]->dtype));
-	if (in[1]->dtype != in[2]->dtype)
-		return op_fail(call, -EINVAL, "Where: input 1 is %s but input 2 is %s", dtype_name(in[1]->dtype),
-			       dtype_name(in[2]->dtype));
-	err = op_output(call, 0, in[1]->dtype, rank, dims);
-	if (err)
-		return err;
-	err = broadcast_plan(&plan, 3, in, rank, dims);
-	if (err)
-		return op_fail(call, err, "Where: the inputs do not broadcast");
-	job = (struct where_job){call->outputs[0]->data, in[0]->data, in[1]->data, in[2]->data,
-				 dtype_size(in[1]->dtype)};
-	broadcast_run(&plan, call->pool, run_where_row, &job);
-	return in[1]->dtype == DTYPE_STRING ? strings_own(call, call->outputs[0]) : 0;
-}
-
 const struct op_kernel ops_elementwise[] = {
 	{"", "Add", 1, 0, 2, 2, 1, 1, run_add},
 	{"", "And", 1, 0, 2, 2, 1, 1, run_and},
@@ -667,10 +442,8 @@ const struct op_kernel ops_elementwise[] = {
 	{"", "Mul", 1, 0, 2, 2, 1, 1, run_mul},
 	{"", "Or", 1, 0, 2, 2, 1, 1, run_or},
 	{"", "PRelu", 1, 0, 2, 2, 1, 1, run_prelu},
-	{"", "Pow", 1, 0, 2, 2, 1, 1, run_pow},
 	{"", "Sub", 1, 0, 2, 2, 1, 1, run_sub},
 	{"", "Sum", 1, 0, 1, -1, 1, 1, run_sum},
-	{"", "Where", 9, 0, 3, 3, 1, 1, run_where},
 	{"", "Xor", 1, 0, 2, 2, 1, 1, run_xor},
 };
 const size_t ops_elementwise_count = sizeof(ops_elementwise) / sizeof(ops_elementwise[0]);

@@ -18,6 +18,7 @@
 	X(attention)         \
 	X(cast)              \
 	X(center_crop_pad)   \
+	X(clip)              \
 	X(control)           \
 	X(conv)              \
 	X(conv_transpose)    \
@@ -52,6 +53,7 @@
 	X(pad)               \
 	X(plain_norm)        \
 	X(pooling)           \
+	X(pow)               \
 	X(qlinear)           \
 	X(qlinear_conv)      \
 	X(qlinear_gemm)      \
@@ -72,7 +74,8 @@
 	X(streaming)         \
 	X(strings)           \
 	X(tfidf)             \
-	X(unpool)
+	X(unpool)            \
+	X(where)
 
 #define OP_FAMILY_DECLARE(name)                     \
 	extern const struct op_kernel ops_##name[]; \

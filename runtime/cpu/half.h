@@ -7,6 +7,9 @@
 
 #include "runtime/cpu/op.h"
 
+/* Elements that kernels widen to float32 at a time: both copies stay in the first-level cache. */
+#define HALF_BLOCK 512
+
 /* True when an input of the call is float16 or bfloat16. */
 bool call_has_half(const struct op_call *call);
 
