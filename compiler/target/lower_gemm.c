@@ -297,12 +297,32 @@ static int set_post(struct lower *lower, struct matrix_work *work, struct matrix
 	return err ? err : matrix_set_activation(work, node, work->z.rank != 0 && !form->residual);
 }
 
+/* Operators of the vector unit that need all of a row. */
+static bool reads_rows(const struct graph_node *node)
+{
+	static const char *const names[] = {"LayerNormalization", "RMSNormalization", "Softmax"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(node->op_type, names[i]))
+			return true;
+	return false;
+}
+
+static bool read_by_rows(const struct graph_value *value)
+{
+	for (size_t u = 0; u < value->num_uses; u++)
+		if (reads_rows(value->uses[u]))
+			return true;
+	return false;
+}
+
 static int gemm_lower(struct lower *lower, struct graph_node *node)
 {
 	const struct gemm_form *form = find_form(node);
 	const struct graph_value *c_value = input(node, form->c), *residual = residual_of(node, form);
 	const struct tensor *constant = input(node, form->b)->constant;
 	struct dev_tensor *a, *b = NULL, *y, *c = NULL;
+	bool integer = input(node, form->a)->dtype == DTYPE_U8 || input(node, form->a)->dtype == DTYPE_S8;
 	struct product product;
 	int64_t batches = 1, a_row, a_col, y_row, y_col;
 	int err = read_product(node, form, &product, lower->error, sizeof(lower->error));
@@ -360,6 +380,8 @@ static int gemm_lower(struct lower *lower, struct graph_node *node)
 		work.y_resident = tensor_is_resident(lower, y);
 		work.z_resident = c && tensor_is_resident(lower, c);
 		work.spad_taken = lower->resident.bytes;
+		/* Weights of 16 bits would come twice, and memory is busy with them half of the time already. */
+		work.row_reader = integer && read_by_rows(node->outputs[0]);
 		set_weight(&work, &product, constant, b, i, &matrix);
 		err = set_post(lower, &work, &tables, node, form, &product);
 		if (err)

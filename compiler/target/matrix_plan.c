@@ -148,6 +148,9 @@ static void consider(struct search *search, struct matrix_plan plan)
 	/* A reader on another pipe waits for the first stripe; of all channels, whatever the order of the blocks. */
 	if (work->vector_reader && n_blocks > 1)
 		cycles += MAX(matrix, drain) / stripes / 2;
+	/* A reader of whole rows waits for the first stripe; with two it works on one while the other is made. */
+	if (work->row_reader && n_blocks > 1)
+		cycles += MAX(matrix, drain) / MIN(stripes, 2) / 2;
 	if (search->buffers == 1)
 		cycles += dram / 2;
 	plan.cycles = cycles;

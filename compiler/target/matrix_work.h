@@ -41,6 +41,7 @@ struct work_weight {
  * @vector_reader: the vector unit reads the output: it should start while rows are still being made
  * @x_resident, @y_resident, @z_resident: they lie in the scratchpad already and cost no transfer and no room
  * @x_cut, @y_cut, @z_cut: how they are cut over tiles (cut.h), or NULL
+ * @row_reader: the vector unit reads whole rows of the output: it should start while others are still being made
  * @spad_taken: scratchpad that is not to be had
  * @post:      the DRAIN operands that do not depend on the tile: flags, activations, zero points, types
  */
@@ -62,6 +63,7 @@ struct matrix_work {
 	float mean_scale, mean_divisor;
 	bool vector_reader;
 	bool x_resident, y_resident, z_resident;
+	bool row_reader;
 	const struct cut *x_cut, *y_cut, *z_cut;
 	uint64_t spad_taken;
 	struct axl_drain post;
