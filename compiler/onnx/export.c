@@ -501,11 +501,15 @@ int onnx_export_file(const struct graph *graph, const char *path, char *error, s
 	if (err)
 		return fail(error, error_size, err, "%s: %s", path, reason);
 	file = fopen(path, "wb");
-	if (!file)
+	if (!file) {
 		err = -errno;
-	else if ((fwrite(bytes, 1, size, file) != size) | (fclose(file) != 0)) {
-		err = -EIO;
-		remove(path);
+	} else {
+		bool written = fwrite(bytes, 1, size, file) == size;
+
+		if (fclose(file) || !written) {
+			err = -EIO;
+			remove(path);
+		}
 	}
 	free(bytes);
 	return err ? fail(error, error_size, err, "%s: %s", path, strerror(-err)) : 0;
