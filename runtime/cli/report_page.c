@@ -204,8 +204,7 @@ static void write_plot(const struct report *report, FILE *out)
 static void write_ledger(const struct report *report, FILE *out)
 {
 	static const char *const texts[ACCEL_NUM_CAUSES] = {
-		[ACCEL_CAUSE_PADDING] = "rows, columns or positions of the array that layers leave empty; weights "
-					"slower than the array",
+		[ACCEL_CAUSE_PADDING] = "parts of the array that layers leave empty; weights slower than the array",
 		[ACCEL_CAUSE_FILL] = "the array starts up after a pause",
 		[ACCEL_CAUSE_BANK] = "the array waits for scratchpad banks that other pipes use",
 		[ACCEL_CAUSE_MATRIX] = "the array works and the unit that bounds the network does not",
