@@ -21,9 +21,10 @@ void *large_memory(size_t size)
 
 	if (size > PTRDIFF_MAX - LARGE_PAGE)
 		return NULL;
-	memory = aligned_alloc(pages ? LARGE_PAGE : LINE, size ? (size + LINE - 1) / LINE * LINE : LINE);
+	if (posix_memalign(&memory, pages ? LARGE_PAGE : LINE, size ? (size + LINE - 1) / LINE * LINE : LINE))
+		return NULL;
 	/* A wish: without it everything works as well. The rest stays in small pages, so that nothing is wasted. */
-	if (memory && pages)
+	if (pages)
 		madvise(memory, pages, MADV_HUGEPAGE);
 	return memory;
 }

@@ -21,10 +21,12 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);
 void *__real_aligned_alloc(size_t alignment, size_t size);
+int __real_posix_memalign(void **memory, size_t alignment, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
+int __wrap_posix_memalign(void **memory, size_t alignment, size_t size);
 
 void *__wrap_malloc(size_t size)
 {
@@ -48,6 +50,12 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
 	atomic_fetch_add(&allocations, 1);
 	return __real_aligned_alloc(alignment, size);
+}
+
+int __wrap_posix_memalign(void **memory, size_t alignment, size_t size)
+{
+	atomic_fetch_add(&allocations, 1);
+	return __real_posix_memalign(memory, alignment, size);
 }
 
 #define MAX_TENSORS 4
