@@ -81,12 +81,8 @@ static int fold_affine(struct graph *graph, struct graph_node *conv, struct grap
 			     &tail->outputs[0]);
 	if (!new)
 		return -ENOMEM;
-	new->origin = conv->origin;
+	graph_take_place(new, conv);
 	join_origins(graph, new, tail);
-	new->attrs = conv->attrs;
-	new->num_attrs = conv->num_attrs;
-	conv->attrs = NULL;
-	conv->num_attrs = 0;
 	tail->num_outputs = 0;
 	for (size_t i = 0; i < tail->num_inputs; i++)
 		if (graph_set_input(tail, i, NULL))
@@ -240,12 +236,8 @@ static int fuse_residual(struct graph *graph)
 				     &add->outputs[0]);
 		if (!new)
 			return -ENOMEM;
-		new->origin = conv->origin;
+		graph_take_place(new, conv);
 		join_origins(graph, new, add);
-		new->attrs = conv->attrs;
-		new->num_attrs = conv->num_attrs;
-		conv->attrs = NULL;
-		conv->num_attrs = 0;
 		add->num_outputs = 0;
 		if (graph_set_input(add, 0, NULL) || graph_set_input(add, 1, NULL) || graph_remove_node(graph, add) ||
 		    graph_remove_node(graph, conv) || graph_sort(graph))

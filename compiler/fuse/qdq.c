@@ -191,13 +191,9 @@ static int replace(struct graph *graph, struct graph_node *node, const struct ta
 	new = graph_add_node(graph, node, domain, op_type, opset, node->name, count, inputs, 1, &out);
 	if (!new)
 		return -ENOMEM;
-	new->origin = node->origin;
+	graph_take_place(new, node);
 	if (tail->activation)
 		join_origins(graph, new, tail->activation);
-	new->attrs = node->attrs;
-	new->num_attrs = node->num_attrs;
-	node->attrs = NULL;
-	node->num_attrs = 0;
 	for (size_t i = 0; i < sizeof(old) / sizeof(old[0]) && !err; i++)
 		err = old[i] ? graph_remove_node(graph, old[i]) : 0;
 	return err ? err : 1;
@@ -212,11 +208,7 @@ static int replace_writer(struct graph *graph, struct graph_node *node, const ch
 
 	if (!new)
 		return -ENOMEM;
-	new->origin = node->origin;
-	new->attrs = node->attrs;
-	new->num_attrs = node->num_attrs;
-	node->attrs = NULL;
-	node->num_attrs = 0;
+	graph_take_place(new, node);
 	err = graph_remove_node(graph, node);
 	return err ? err : 1;
 }

@@ -327,6 +327,15 @@ struct graph_node *graph_add_node(struct graph *graph, struct graph_node *before
 	return node;
 }
 
+void graph_take_place(struct graph_node *node, struct graph_node *from)
+{
+	node->origin = from->origin;
+	node->attrs = from->attrs;
+	node->num_attrs = from->num_attrs;
+	from->attrs = NULL;
+	from->num_attrs = 0;
+}
+
 int graph_set_input(struct graph_node *node, size_t index, struct graph_value *value)
 {
 	if (index >= node->num_inputs)

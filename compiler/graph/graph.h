@@ -160,6 +160,8 @@ struct graph_node *graph_add_node(struct graph *graph, struct graph_node *before
 				  const char *op_type, int opset, const char *name, size_t num_inputs,
 				  struct graph_value *const *inputs, size_t num_outputs,
 				  struct graph_value *const *outputs);
+/* @node stands for @from now: it gets the other's origin and attributes, which is left without any. */
+void graph_take_place(struct graph_node *node, struct graph_node *from);
 /*
  * Let @value of the subgraph @body, an attribute of @node, be a capture of @from, a value of the graph that @node is in. -ENOMEM.
  */

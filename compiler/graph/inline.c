@@ -55,11 +55,7 @@ static int move_node(struct graph *graph, struct graph_node *before, struct grap
 	if (!node)
 		return -ENOMEM;
 	node->num_captures = from->num_captures;
-	node->origin = from->origin;
-	node->attrs = from->attrs;
-	node->num_attrs = from->num_attrs;
-	from->attrs = NULL;
-	from->num_attrs = 0;
+	graph_take_place(node, from);
 	for (size_t i = 0; i < node->num_attrs; i++)
 		if (graph_node_body(node, i))
 			graph_node_body(node, i)->outer = graph;

@@ -165,11 +165,7 @@ static int add_inputs(struct upgrade *up, struct graph_node *node, size_t extra,
 	free(outputs);
 	if (!new)
 		return -ENOMEM;
-	new->origin = node->origin;
-	new->attrs = node->attrs;
-	new->num_attrs = node->num_attrs;
-	node->attrs = NULL;
-	node->num_attrs = 0;
+	graph_take_place(new, node);
 	return graph_remove_node(up->graph, node);
 }
 
