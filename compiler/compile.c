@@ -24,7 +24,7 @@
 #define CALIBRATION_SAMPLES 2
 
 const char *const compile_stages[] = {"import", "graph",    "quantize", "fuse", "partition",
-				      "lower",  "schedule", "emit", NULL};
+				      "lower",  "schedule", "emit",     NULL};
 
 /*
  * One compilation.

@@ -11,17 +11,17 @@
 #include <stdint.h>
 
 #define COMPILE_PASSES(X)                                                                                \
-	X(QDQ, "qdq", "make integer operators of operators between dequantize and quantize steps")                      \
-	X(CONSTANTS, "constants", "fold constants again after that")                                                   \
+	X(QDQ, "qdq", "make integer operators of operators between dequantize and quantize steps")       \
+	X(CONSTANTS, "constants", "fold constants again after that")                                     \
 	X(BATCHNORM, "batchnorm", "fold batch normalizations into the convolution before them")          \
 	X(SCALE, "scale", "fold factors and addends of channels into what is before them")               \
 	X(NORM, "norm", "make a batch normalization that is left a depthwise convolution")               \
 	X(RESIDUAL, "residual", "add the residual in the convolution's drain")                           \
 	X(ACTIVATION, "activation", "do activations in the drain of convolutions and products")          \
-	X(LAYERNORM, "layernorm", "recognise layer normalizations")                                                   \
-	X(GELU, "gelu", "recognise GELU")                                                                              \
-	X(ATTENTION, "attention", "do attention as one tiled kernel")                                                 \
-	X(LINEAR, "linear", "do residual and activation in the drain of linear layers")                               \
+	X(LAYERNORM, "layernorm", "recognise layer normalizations")                                      \
+	X(GELU, "gelu", "recognise GELU")                                                                \
+	X(ATTENTION, "attention", "do attention as one tiled kernel")                                    \
+	X(LINEAR, "linear", "do residual and activation in the drain of linear layers")                  \
 	X(CONCAT_SCALES, "concat-scales", "int8: give all inputs of a concatenation its output's scale") \
 	X(CONCAT_PLACE, "concat-place", "let producers write into the result of a concatenation")        \
 	X(POOL_MATRIX, "pool-matrix", "do average pools on the matrix unit")                             \

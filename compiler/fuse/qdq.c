@@ -432,14 +432,14 @@ static const struct {
 	const char *op_type;
 	int (*fuse)(struct graph *graph, struct graph_node *node);
 } rules[] = {
-	{"Conv", fuse_conv},           {"Gemm", fuse_gemm},           {"MatMul", fuse_matmul},
-	{"Add", fuse_binary},          {"Mul", fuse_binary},          {"GlobalAveragePool", fuse_unary},
-	{"LeakyRelu", fuse_unary},     {"AveragePool", fuse_unary},
-	{"Linear", fuse_qlinear},     {"Sigmoid", fuse_unary},       {"Concat", fuse_concat},
-	{"DepthToSpace", fuse_moving}, {"Dropout", fuse_moving},      {"Flatten", fuse_moving},
-	{"Identity", fuse_moving},     {"MaxPool", fuse_moving},      {"Reshape", fuse_moving},
-	{"Slice", fuse_moving},        {"SpaceToDepth", fuse_moving}, {"Squeeze", fuse_moving},
-	{"Transpose", fuse_moving},    {"Unsqueeze", fuse_moving},
+	{"Conv", fuse_conv},           {"Gemm", fuse_gemm},         {"MatMul", fuse_matmul},
+	{"Add", fuse_binary},          {"Mul", fuse_binary},        {"GlobalAveragePool", fuse_unary},
+	{"LeakyRelu", fuse_unary},     {"AveragePool", fuse_unary}, {"Linear", fuse_qlinear},
+	{"Sigmoid", fuse_unary},       {"Concat", fuse_concat},     {"DepthToSpace", fuse_moving},
+	{"Dropout", fuse_moving},      {"Flatten", fuse_moving},    {"Identity", fuse_moving},
+	{"MaxPool", fuse_moving},      {"Reshape", fuse_moving},    {"Slice", fuse_moving},
+	{"SpaceToDepth", fuse_moving}, {"Squeeze", fuse_moving},    {"Transpose", fuse_moving},
+	{"Unsqueeze", fuse_moving},
 };
 
 int fuse_qdq(struct graph *graph)

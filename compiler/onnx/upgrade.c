@@ -475,9 +475,8 @@ static int upgrade_graph(struct graph *graph, int opset, char *error, size_t err
 
 			err = upgrade_node(&up, nodes[n]);
 			if (err)
-				fail(error, error_size, err,
-					  "node %s: %s of opset %d can not be written for opset %d", nodes[n]->name,
-					  nodes[n]->op_type, old, opset);
+				fail(error, error_size, err, "node %s: %s of opset %d can not be written for opset %d",
+				     nodes[n]->name, nodes[n]->op_type, old, opset);
 		}
 	}
 	free(nodes);

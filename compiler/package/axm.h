@@ -127,7 +127,7 @@ struct axm_node {
 	uint32_t attrs_first, num_attrs;
 	uint32_t reserved;
 	uint64_t macs;
-	uint64_t cycles; /* the compiler's estimate */
+	uint64_t cycles;                /* the compiler's estimate */
 	uint32_t mac_size, vector_size; /* 1, 2 or 4 bytes; 0: none */
 	uint64_t vector_ops;
 	uint64_t bytes, operand_bytes;

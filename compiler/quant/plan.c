@@ -21,8 +21,7 @@ static const struct {
 	{"LeakyRelu", QUANT_UNARY},     {"MatMul", QUANT_PRODUCT},          {"MaxPool", QUANT_MOVING},
 	{"Mul", QUANT_BINARY},          {"Reshape", QUANT_MOVING},          {"Sigmoid", QUANT_UNARY},
 	{"Slice", QUANT_MOVING},        {"SpaceToDepth", QUANT_MOVING},     {"Squeeze", QUANT_MOVING},
-	{"AveragePool", QUANT_UNARY},
-	{"Transpose", QUANT_MOVING},    {"Unsqueeze", QUANT_MOVING},
+	{"AveragePool", QUANT_UNARY},   {"Transpose", QUANT_MOVING},        {"Unsqueeze", QUANT_MOVING},
 };
 
 static enum quant_kind kind_of(const struct graph_node *node)

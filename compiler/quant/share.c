@@ -66,7 +66,9 @@ int quant_share_ranges(const struct graph *graph, struct quant_stats *stats)
 	for (int write = 0; write < 2; write++)
 		for (size_t i = 0; i < graph->num_values; i++) {
 			const struct graph_value *value = graph->values[i];
-			struct quant_stats *own = &stats[i], **at = has_range(stats, value) ? &widest[root_of(parent, (int)value->id)] : NULL;
+			struct quant_stats *own = &stats[i], **at = has_range(stats, value)
+									    ? &widest[root_of(parent, (int)value->id)]
+									    : NULL;
 
 			if (!at)
 				continue;

@@ -535,8 +535,7 @@ static int lower_by_channels(struct nest *nest, int64_t image)
 				err = fetch_stripe(nest, tile, 0, image, h0, rows, nb * nest->plan.n,
 						   MIN(nest->plan.n, work->oc - nb * nest->plan.n), &stripe);
 			if (!err)
-				err = get_block(nest, nb, tile, 0, &fetched,
-						&block);
+				err = get_block(nest, nb, tile, 0, &fetched, &block);
 			if (!err)
 				err = emit_block(nest, tile, image, &stripe, h0, rows, nb, block);
 		}

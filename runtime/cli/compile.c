@@ -118,7 +118,8 @@ int command_compile(int argc, char **argv)
 	struct options options;
 	int code;
 
-	if (options_parse(argc, argv, "compile", "Compile an ONNX model to an .axm package.", "ptmcMszoAenGq", &options))
+	if (options_parse(argc, argv, "compile", "Compile an ONNX model to an .axm package.", "ptmcMszoAenGq",
+			  &options))
 		return EXIT_USAGE;
 	if (options.help)
 		return EXIT_GOOD;

@@ -47,7 +47,8 @@ int command_disasm(int argc, char **argv)
 	struct options options;
 	int code;
 
-	if (options_parse(argc, argv, "disasm", "Print the command buffers of a package or model.", "ptmcMszq", &options))
+	if (options_parse(argc, argv, "disasm", "Print the command buffers of a package or model.", "ptmcMszq",
+			  &options))
 		return EXIT_USAGE;
 	if (options.help)
 		return EXIT_GOOD;

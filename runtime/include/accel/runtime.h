@@ -132,7 +132,8 @@ struct accel_value;
 /* A tensor as a value. -EINVAL: its type or size; -ENOMEM. */
 int accel_value_create_tensor(const struct accel_tensor *from, struct accel_value **value);
 /* @type: enum accel_value_kind. -EINVAL: a count or elements that it can not have; -ENOMEM. */
-int accel_value_create_nested(int32_t type, struct accel_value *const *elements, size_t count, struct accel_value **value);
+int accel_value_create_nested(int32_t type, struct accel_value *const *elements, size_t count,
+			      struct accel_value **value);
 /* For values that the caller made. NULL is fine. */
 void accel_value_destroy(struct accel_value *value);
 
@@ -175,8 +176,8 @@ struct accel_region_stats {
 	uint64_t cycles;
 	uint64_t macs;
 	uint64_t local_bytes, host_bytes; /* moved from and to each memory by the device */
-	uint64_t ns;			  /* wall clock */
-	uint64_t estimate;		  /* the compiler's, cycles */
+	uint64_t ns;                      /* wall clock */
+	uint64_t estimate;                /* the compiler's, cycles */
 };
 
 /*
