@@ -5,7 +5,7 @@
 # each. Prints a line for every test; the last one is "vm: N passed, N failed".
 # Each machine that the suite names (KERNEL@MACHINE) is a guest more.
 #	check.sh BUILD [KERNEL…]	KERNEL: stock, debug (default: both)
-# VM_LOOPS: how often each failure is made (default: 50 times on the distribution's kernel, 12 on the checked one, which is slow)
+# VM_LOOPS: how often each failure is made (default: 50 times on the distribution's kernel, 5 on the checked one, which is slow)
 set -u
 build=$1
 shift
@@ -26,7 +26,7 @@ done
 # KERNEL [MACHINE]: one guest, and the suite's lines for it.
 check() {
 	name=$1${2:+@$2}
-	loops=${VM_LOOPS:-$([ "$1" = stock ] && echo 50 || echo 12)}
+	loops=${VM_LOOPS:-$([ "$1" = stock ] && echo 50 || echo 5)}
 	sed -n "s/@LOOPS@/$loops/; /^[^#]/s/^\(both\|$1\)${2:+@$2}  *//p" "$here/suite" >"$work/suite"
 	cp "$here/reports" "$work/reports"
 	begin=$(date +%s)
