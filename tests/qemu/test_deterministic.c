@@ -304,7 +304,8 @@ static char *played_trace(void)
 				break;
 			continue;
 		}
-		if (!strncmp(from, "0x5", 3) || !strncmp(from, "0x7f", 4)) {
+		/* Programs lie from 0x5555... on, mappings within a TiB below 0x7fff...: 0x7e.. to 0x7f.. */
+		if (!strncmp(from, "0x5", 3) || !strncmp(from, "0x7", 3)) {
 			size_t digits = strspn(from + 2, "0123456789abcdef");
 
 			if (digits == 12) {
