@@ -596,6 +596,22 @@ struct op_node graph_op_node(const struct graph_node *node)
 	};
 }
 
+bool graph_node_is_in(const struct graph_node *node, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(node->op_type, names[i]))
+			return true;
+	return false;
+}
+
+bool graph_read_by(const struct graph_value *value, const char *const *names, size_t count)
+{
+	for (size_t u = 0; u < value->num_uses; u++)
+		if (graph_node_is_in(value->uses[u], names, count))
+			return true;
+	return false;
+}
+
 bool graph_value_is_static(const struct graph_value *value)
 {
 	if (value->rank < 0)

@@ -204,6 +204,11 @@ int graph_sort(struct graph *graph);
 /* ---- reading ---- */
 /* The node as the operator library wants it; borrows from the node. */
 struct op_node graph_op_node(const struct graph_node *node);
+/* Is @node's operator one of @names (whatever its domain)? GRAPH_NODE_IS takes an array's own length. */
+bool graph_node_is_in(const struct graph_node *node, const char *const *names, size_t count);
+#define GRAPH_NODE_IS(node, names) graph_node_is_in(node, names, sizeof(names) / sizeof((names)[0]))
+/* Is one of @value's readers? */
+bool graph_read_by(const struct graph_value *value, const char *const *names, size_t count);
 bool graph_value_is_static(const struct graph_value *value); /* rank and every dimension known */
 /* "float32[1,3,224,224]", "float32[N,?,8]" or "seq(tensor(float32))" into @text. Returns @text. */
 char *graph_value_type(const struct graph *graph, const struct graph_value *value, char *text, size_t size);

@@ -72,21 +72,12 @@ const struct cut *cut_find(const struct lower *lower, const struct graph_value *
 
 /* ---- taking ---- */
 
-static size_t number_of(const struct graph *graph, const struct graph_node *node)
-{
-	size_t n = 0;
-
-	while (n < graph->num_nodes && graph->nodes[n] != node)
-		n++;
-	return n;
-}
-
-static size_t last_reader(const struct graph *graph, const struct graph_value *value)
+static size_t last_reader(const struct graph_value *value)
 {
 	size_t last = 0;
 
 	for (size_t i = 0; i < value->num_uses; i++)
-		last = MAX(last, number_of(graph, value->uses[i]));
+		last = MAX(last, (size_t)value->uses[i]->id);
 	return last;
 }
 
@@ -132,8 +123,7 @@ bool cut_take(struct lower *lower, const struct graph_value *value)
 		cut.shared |= !is_inside(box, cut.parts[t].owned);
 		bytes = MAX(bytes, (uint64_t)((box.h1 - box.h0) * (box.w1 - box.w0)) * position);
 	}
-	if (!bytes ||
-	    !resident_hold(lower, number_of(lower->graph, value->producer), last_reader(lower->graph, value), bytes))
+	if (!bytes || !resident_hold(lower, (size_t)value->producer->id, last_reader(value), bytes))
 		return false;
 	for (unsigned int t = 0; t < cut.tiles; t++) {
 		cut.parts[t].place.buf = program_spad(lower->program, t, bytes, value->name);
@@ -250,14 +240,8 @@ int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_te
 int cut_spill(struct lower *lower, const struct graph_value *value)
 {
 	struct cut *cut = &lower->cuts[value->id];
-	const struct dev_tensor *tensor = &lower->tensors[value->id];
-	static const int from[] = {0, 2, 3, 1};
-	struct dev_tensor image = {.type = tensor->type, .rank = 4, .place = tensor->place};
+	const struct dev_tensor image = matrix_image(&lower->tensors[value->id]);
 
-	for (int d = 0; d < 4; d++) {
-		image.dims[d] = tensor->dims[from[d]];
-		image.stride[d] = tensor->stride[from[d]];
-	}
 	for (unsigned int t = 0; t < cut->tiles && !cut->whole; t++)
 		for (int64_t n = 0; n < image.dims[IMAGE_N] && !cut_is_empty(cut->parts[t].owned); n++) {
 			int err = store(lower, cut, &image, t, n, cut->parts[t].owned, 0, image.dims[IMAGE_C]);

@@ -231,12 +231,8 @@ bool lower_image_order(const struct graph_value *value, int *order)
 {
 	static const char *const names[] = {"Conv",    "FusedConv",   "ConvTranspose",      "QLinearConv",
 					    "MaxPool", "AveragePool", "QLinearAveragePool", "LRN"};
-	bool found = false;
 
-	for (size_t u = 0; u < value->num_uses; u++)
-		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-			found |= !strcmp(value->uses[u]->op_type, names[i]);
-	if (!found || value->rank < 3 || value->rank > 4)
+	if (!graph_read_by(value, names, sizeof(names) / sizeof(names[0])) || value->rank < 3 || value->rank > 4)
 		return false;
 	order[0] = 0;
 	for (int d = 1; d < value->rank - 1; d++)

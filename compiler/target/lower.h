@@ -17,6 +17,9 @@
 #ifndef COMPILER_TARGET_LOWER_H
 #define COMPILER_TARGET_LOWER_H
 
+#include <errno.h>
+#include <stdio.h>
+
 #include "compiler/graph/graph.h"
 #include "compiler/pass.h"
 #include "compiler/target/program.h"
@@ -90,6 +93,13 @@ struct lower_op {
 	int (*lower)(struct lower *lower, struct graph_node *node);
 	uint64_t (*cycles)(const struct graph_node *node, const struct target *target, enum lower_precision precision);
 };
+
+/* What supports() of a lowering returns. */
+static inline int refuse(char *reason, size_t size, const char *text)
+{
+	snprintf(reason, size, "%s", text);
+	return -ENOTSUP;
+}
 
 /* A lowering that does the work of a later node as well leaves this in that node's `data`. */
 #define LOWER_DONE 1

@@ -64,12 +64,6 @@ struct attention {
 	int64_t kept_batch[AXL_MAX_TILES];
 };
 
-static int refuse(char *reason, size_t size, const char *text)
-{
-	snprintf(reason, size, "%s", text);
-	return -ENOTSUP;
-}
-
 static const struct graph_value *input(const struct graph_node *node, size_t index)
 {
 	return index < node->num_inputs ? node->inputs[index] : NULL;

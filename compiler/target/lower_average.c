@@ -60,19 +60,18 @@ static void set_geometry(struct matrix_work *work, const struct pool *pool, int6
 }
 
 /* X, X_scale, X_zero, Y_scale, Y_zero of a quantized pool; a float one divides by the count alone. */
-static int set_mean(struct matrix_work *work, const struct graph_node *node)
+static void set_mean(struct matrix_work *work, const struct graph_node *node)
 {
 	const struct graph_value *y_zero = node->num_inputs > 4 ? node->inputs[4] : NULL;
 
 	work->post.dr_flags |= AXL_DR_SCALE_IMM;
 	work->mean_scale = work->mean_divisor = 1;
 	if (!pool_is_quantized(node))
-		return 0;
+		return;
 	work->mean_scale = (float)tensor_get_f64(node->inputs[1]->constant, 0);
 	work->mean_divisor = (float)tensor_get_f64(node->inputs[3]->constant, 0);
 	matrix_set_zeros(work, node->inputs[2], NULL);
 	work->post.out_zero = (int16_t)(y_zero ? tensor_get_s64(y_zero->constant, 0) : 0);
-	return 0;
 }
 
 int average_lower(struct lower *lower, struct graph_node *node)
@@ -111,12 +110,12 @@ int average_lower(struct lower *lower, struct graph_node *node)
 	work.weight.data = quantized ? (const void *)&one : &one_float;
 	work.weight.dtype = quantized ? DTYPE_S8 : DTYPE_F32;
 	err = matrix_set_types(lower, &work, node->inputs[0], work.weight.dtype, node->outputs[0]);
-	if (!err)
-		err = set_mean(&work, node);
-	if (!err)
+	if (!err) {
+		set_mean(&work, node);
 		err = matrix_lower(lower, &work);
-	else
+	} else {
 		lower_fail(lower, node, err, "an average of this type");
+	}
 	free(counts);
 	return err;
 }

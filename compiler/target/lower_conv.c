@@ -96,12 +96,6 @@ static void resolve_padding(const struct op_node *node, struct geometry *geo)
 	}
 }
 
-static int refuse(char *reason, size_t size, const char *text)
-{
-	snprintf(reason, size, "%s", text);
-	return -ENOTSUP;
-}
-
 static int read_geometry(const struct graph_node *node, const struct conv_form *form, struct geometry *geo,
 			 char *reason, size_t size)
 {
@@ -302,11 +296,7 @@ static bool read_by_vector(const struct graph_value *value)
 	static const char *const names[] = {"MaxPool", "LRN", "DequantizeLinear", "QLinearAdd", "QLinearMul",
 					    "Add",     "Mul"};
 
-	for (size_t u = 0; u < value->num_uses; u++)
-		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-			if (!strcmp(value->uses[u]->op_type, names[i]))
-				return true;
-	return false;
+	return graph_read_by(value, names, sizeof(names) / sizeof(names[0]));
 }
 
 /* ---- cut over tiles ---- */

@@ -187,7 +187,7 @@ static bool is_small_int(enum dtype type)
 	return type == DTYPE_S32 || type == DTYPE_S16 || type == DTYPE_S8 || type == DTYPE_U8;
 }
 
-static int refuse(char *reason, size_t size, const char *text, const char *detail)
+static int refuse_with(char *reason, size_t size, const char *text, const char *detail)
 {
 	snprintf(reason, size, text, detail);
 	return -ENOTSUP;
@@ -201,16 +201,18 @@ static int check_values(const struct graph_node *node, size_t num_inputs, unsign
 		bool ok;
 
 		if (!value)
-			return refuse(reason, size, "an input is missing%s", "");
+			return refuse_with(reason, size, "an input is missing%s", "");
 		if (!graph_value_is_static(value))
-			return refuse(reason, size,
-				      "its shapes are not known at compile time; bind the symbolic dimensions%s", "");
+			return refuse_with(reason, size,
+					   "its shapes are not known at compile time; bind the symbolic dimensions%s",
+					   "");
 		if (dims_count(value->rank, value->dims) <= 0)
-			return refuse(reason, size, "an empty tensor%s", "");
+			return refuse_with(reason, size, "an empty tensor%s", "");
 		ok = (is_float(value->dtype) && flags & FLOATS) || (is_small_int(value->dtype) && flags & INTS) ||
 		     (value->dtype == DTYPE_BOOL && (flags & BOOLS || (i == num_inputs && flags & BOOL_OUT)));
 		if (!ok)
-			return refuse(reason, size, "the device has no such operation on %s", dtype_name(value->dtype));
+			return refuse_with(reason, size, "the device has no such operation on %s",
+					   dtype_name(value->dtype));
 	}
 	return 0;
 }
@@ -231,17 +233,17 @@ static int elementwise_supports(const struct graph_node *node, const struct targ
 	(void)target;
 	(void)precision;
 	if (op->flags & VARIADIC && (count < 1 || count > LOOP_MAX_INPUTS))
-		return refuse(reason, size, "more than eight operands%s", "");
+		return refuse_with(reason, size, "more than eight operands%s", "");
 	if (!strcmp(node->op_type, "Dropout") && node->num_outputs > 1 && node->outputs[1])
-		return refuse(reason, size, "its mask output is used%s", "");
+		return refuse_with(reason, size, "its mask output is used%s", "");
 	if (graph_node_is_random(node))
-		return refuse(reason, size, "it trains: the device has no random numbers%s", "");
+		return refuse_with(reason, size, "it trains: the device has no random numbers%s", "");
 	if (!*node->domain && node->opset < 7 && op->num_inputs == 2 && !same_shapes(node))
-		return refuse(reason, size, "the broadcasting of opsets before 7%s", "");
+		return refuse_with(reason, size, "the broadcasting of opsets before 7%s", "");
 	if (!strcmp(node->op_type, "FastGelu") && node->num_inputs > 1 && node->inputs[1])
-		return refuse(reason, size, "FastGelu with a bias; split the addition off%s", "");
+		return refuse_with(reason, size, "FastGelu with a bias; split the addition off%s", "");
 	if (!strcmp(node->op_type, "Pow") && node->inputs[0]->dtype != node->inputs[1]->dtype)
-		return refuse(reason, size, "base and exponent of different types%s", "");
+		return refuse_with(reason, size, "base and exponent of different types%s", "");
 	return check_values(node, count, op->flags, reason, size);
 }
 
@@ -354,7 +356,7 @@ static int clip_supports(const struct graph_node *node, const struct target *tar
 	(void)precision;
 	for (size_t i = 1; i < node->num_inputs && i < 3; i++)
 		if (node->inputs[i] && !node->inputs[i]->constant)
-			return refuse(reason, size, "its limits are computed at run time%s", "");
+			return refuse_with(reason, size, "its limits are computed at run time%s", "");
 	return check_values(node, 1, FLOATS, reason, size);
 }
 
@@ -465,7 +467,7 @@ static int cast_supports(const struct graph_node *node, const struct target *tar
 	/* ONNX leaves float to narrow integers open outside the range; the device saturates, so only what it defines is
 	 * taken. */
 	if (is_float(from) && to != DTYPE_S32 && !is_float(to) && to != DTYPE_BOOL)
-		return refuse(reason, size, "a cast from float to %s", dtype_name(to));
+		return refuse_with(reason, size, "a cast from float to %s", dtype_name(to));
 	return check_values(node, 1, FLOATS | INTS | BOOLS, reason, size);
 }
 

@@ -63,12 +63,6 @@ static const struct graph_value *residual_of(const struct graph_node *node, cons
 	return form->residual ? input(node, form->residual) : NULL;
 }
 
-static int refuse(char *reason, size_t size, const char *text)
-{
-	snprintf(reason, size, "%s", text);
-	return -ENOTSUP;
-}
-
 static int read_product(const struct graph_node *node, const struct gemm_form *form, struct product *product,
 			char *reason, size_t size)
 {
@@ -302,10 +296,7 @@ static bool reads_rows(const struct graph_node *node)
 {
 	static const char *const names[] = {"LayerNormalization", "RMSNormalization", "Softmax"};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strcmp(node->op_type, names[i]))
-			return true;
-	return false;
+	return GRAPH_NODE_IS(node, names);
 }
 
 static bool read_by_rows(const struct graph_value *value)

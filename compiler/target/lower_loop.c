@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "compiler/target/resident.h"
-
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define VEC_DIMS 5

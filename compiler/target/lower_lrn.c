@@ -65,7 +65,7 @@ const struct graph_node *lrn_of_dequantize(const struct graph_node *node)
 		       : NULL;
 }
 
-static struct graph_node *quantize_of(const struct graph_node *node)
+static struct graph_node *quantize_behind(const struct graph_node *node)
 {
 	const struct graph_value *out = node->outputs[0];
 	struct graph_node *reader = out->num_uses == 1 && !out->is_output ? out->uses[0] : NULL;
@@ -259,7 +259,7 @@ static int lrn_lower(struct lower *lower, struct graph_node *node)
 	static const int order_2d[4] = {0, 2, 3, 1}, order_1d[3] = {0, 2, 1};
 	static const float zero = 0;
 	const int64_t ones[4] = {1, 1, 1, 1};
-	struct lrn lrn = {.node = node, .quantize = quantize_of(node)};
+	struct lrn lrn = {.node = node, .quantize = quantize_behind(node)};
 	struct graph_value *input = node->inputs[0];
 	const struct dev_tensor *x, *y;
 	int64_t rows;
@@ -298,12 +298,6 @@ static int lrn_lower(struct lower *lower, struct graph_node *node)
 	if (lrn.quantize)
 		lrn.quantize->data = LOWER_DONE;
 	return 0;
-}
-
-static int refuse(char *reason, size_t size, const char *text)
-{
-	snprintf(reason, size, "%s", text);
-	return -ENOTSUP;
 }
 
 static int lrn_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,

@@ -89,29 +89,36 @@ void matrix_set_zeros(struct matrix_work *work, const struct graph_value *a_zero
 	work->w_zero = zero_of(w_zero);
 }
 
-int matrix_set_requantize(struct matrix_work *work, struct matrix_tables *tables, const struct graph_value *x_scale,
-			  const struct graph_value *x_zero, const struct graph_value *w_scale,
-			  const struct graph_value *w_zero, const struct graph_value *y_scale,
-			  const struct graph_value *y_zero)
+/* The scale of each output channel: x_scale * w_scale / @divisor, in floats, as the definition rounds. */
+static int set_scales(struct matrix_work *work, struct matrix_tables *tables, const struct graph_value *x_scale,
+		      const struct graph_value *w_scale, float divisor)
 {
-	float sx = (float)tensor_get_f64(x_scale->constant, 0), sy = (float)tensor_get_f64(y_scale->constant, 0);
+	float sx = (float)tensor_get_f64(x_scale->constant, 0);
 	int64_t count = tensor_count(w_scale->constant);
 
 	if (count != 1 && count != work->oc)
 		return -EINVAL;
-	matrix_set_zeros(work, x_zero, w_zero);
-	work->post.out_zero = (int16_t)zero_of(y_zero);
 	tables->scale = malloc((size_t)work->oc * sizeof(float));
 	if (!tables->scale)
 		return -ENOMEM;
 	for (int64_t i = 0; i < work->oc; i++) {
 		float product = sx * (float)tensor_get_f64(w_scale->constant, count == 1 ? 0 : i);
 
-		tables->scale[i] = product / sy;
+		tables->scale[i] = product / divisor;
 	}
 	work->scale = tables->scale;
 	work->post.dr_flags |= AXL_DR_SCALE;
 	return 0;
+}
+
+int matrix_set_requantize(struct matrix_work *work, struct matrix_tables *tables, const struct graph_value *x_scale,
+			  const struct graph_value *x_zero, const struct graph_value *w_scale,
+			  const struct graph_value *w_zero, const struct graph_value *y_scale,
+			  const struct graph_value *y_zero)
+{
+	matrix_set_zeros(work, x_zero, w_zero);
+	work->post.out_zero = (int16_t)zero_of(y_zero);
+	return set_scales(work, tables, x_scale, w_scale, (float)tensor_get_f64(y_scale->constant, 0));
 }
 
 int matrix_set_rescale(struct matrix_work *work, struct matrix_tables *tables, const struct graph_value *x_scale,
@@ -119,25 +126,13 @@ int matrix_set_rescale(struct matrix_work *work, struct matrix_tables *tables, c
 		       const struct graph_value *w_zero, const struct graph_value *y_scale,
 		       const struct graph_value *y_zero)
 {
-	float sx = (float)tensor_get_f64(x_scale->constant, 0);
-	int64_t count = tensor_count(w_scale->constant);
-
-	if (count != 1 && count != work->oc)
-		return -EINVAL;
 	matrix_set_zeros(work, x_zero, w_zero);
-	tables->scale = malloc((size_t)work->oc * sizeof(float));
-	if (!tables->scale)
-		return -ENOMEM;
-	for (int64_t i = 0; i < work->oc; i++)
-		tables->scale[i] = sx * (float)tensor_get_f64(w_scale->constant, count == 1 ? 0 : i);
-	work->scale = tables->scale;
-	work->post.dr_flags |= AXL_DR_SCALE;
 	if (y_scale) {
 		work->post.dr_flags |= AXL_DR_OUT_SCALE;
 		work->post.out_scale = float_bits((float)tensor_get_f64(y_scale->constant, 0));
 		work->post.out_zero = (int16_t)zero_of(y_zero);
 	}
-	return 0;
+	return set_scales(work, tables, x_scale, w_scale, 1);
 }
 
 int matrix_set_bias(struct matrix_work *work, struct matrix_tables *tables, const struct graph_value *bias,

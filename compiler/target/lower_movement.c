@@ -12,12 +12,6 @@
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
-static int refuse(char *reason, size_t size, const char *text)
-{
-	snprintf(reason, size, "%s", text);
-	return -ENOTSUP;
-}
-
 static bool movable(enum dtype type)
 {
 	return type == DTYPE_F32 || type == DTYPE_F16 || type == DTYPE_BF16 || type == DTYPE_U8 || type == DTYPE_S8 ||

@@ -23,12 +23,6 @@
 
 enum { N, H, W, C };
 
-static int refuse(char *reason, size_t size, const char *text)
-{
-	snprintf(reason, size, "%s", text);
-	return -ENOTSUP;
-}
-
 static void spatial_ints(const struct op_node *node, const char *name, int spatial, int64_t *out)
 {
 	const int64_t *values;
@@ -375,7 +369,7 @@ static int pool_lower(struct lower *lower, struct graph_node *node)
 
 	if (err)
 		return err;
-	if (run.pool.average && pass_runs(lower->disabled, PASS_POOL_MATRIX) && average_fits_matrix(node, &run.pool))
+	if (run.pool.average && average_takes(lower, node))
 		return average_lower(lower, node);
 	y = lower_output_resident(lower, node->outputs[0], run.pool.spatial == 2 ? order_2d : order_1d);
 	if (!x || !y)

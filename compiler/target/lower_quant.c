@@ -22,12 +22,6 @@
 #define OUT LOOP_OUT
 #define NONE LOOP_NONE
 
-static int refuse(char *reason, size_t size, const char *text)
-{
-	snprintf(reason, size, "%s", text);
-	return -ENOTSUP;
-}
-
 static bool scalar_constant(const struct graph_value *value)
 {
 	return value && value->constant && tensor_count(value->constant) == 1;

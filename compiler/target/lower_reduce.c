@@ -25,12 +25,6 @@
 #define OUT LOOP_OUT
 #define NONE LOOP_NONE
 
-static int refuse(char *reason, size_t size, const char *text)
-{
-	snprintf(reason, size, "%s", text);
-	return -ENOTSUP;
-}
-
 static bool is_float(enum dtype type)
 {
 	return type == DTYPE_F32 || type == DTYPE_F16 || type == DTYPE_BF16;

@@ -21,8 +21,6 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
-/* From one instruction to the next in a pipe, that no other work hides. */
-#define INSN_OVERHEAD 16
 #define MAX_CHUNKS 64
 
 static int64_t ceil_div(int64_t a, int64_t b)
@@ -94,7 +92,7 @@ static uint64_t price(const struct parts *parts, struct matrix_plan *plan, uint6
 	uint64_t out = work->y_cut ? 0 : access_type_bytes(work->post.out_type);
 	uint64_t res = work->z.rank && !work->z_cut ? access_type_bytes(work->post.res_type) : 0;
 	uint64_t acc = target->acc_bytes / 4 / (k_cut ? 1 : 2), w = block_bytes(work, n, plan->k), need, matrix, drain;
-	uint64_t per_group = (uint64_t)(depthwise ? work->oc : work->oc / work->groups), pieces, fetch;
+	uint64_t fetch;
 	int64_t stripes = ceil_div(parts->h, plan->rows), chunks, m;
 
 	choose_chunk(parts, plan->rows, (int64_t)acc / n, plan);
@@ -108,18 +106,8 @@ static uint64_t price(const struct parts *parts, struct matrix_plan *plan, uint6
 	       (plan->keep_weights ? w * (uint64_t)(blocks * k_blocks) : 2 * w);
 	if (need > room)
 		return UINT64_MAX;
-	pieces = MAX(1, (uint64_t)ceil_div(n, (int64_t)per_group));
-	n = MIN(n, (int64_t)per_group);
-	if (depthwise) {
-		matrix = cost_dwconv((uint64_t)m, (uint64_t)(work->kh * work->kw), (uint64_t)n, work->a_type);
-	} else {
-		uint64_t k = (uint64_t)(work->kh * work->kw * plan->k);
-
-		matrix = cost_conv((uint64_t)m, k, (uint64_t)n, work->a_type,
-				   cost_best_split((uint64_t)m, k, (uint64_t)n, work->a_type));
-	}
-	matrix = (matrix + INSN_OVERHEAD) * pieces * (uint64_t)k_blocks;
-	drain = cost_drain((uint64_t)m, (uint64_t)plan->n, MAX(work->post.act1, work->post.act2)) + INSN_OVERHEAD;
+	matrix = matrix_conv_cycles(work, plan) * (uint64_t)k_blocks;
+	drain = matrix_drain_cycles(work, plan);
 	fetch = cost_dma(target, w * (uint64_t)(blocks * k_blocks), 256);
 	fetch *= plan->keep_weights ? 1 : (uint64_t)stripes;
 	plan->cycles = MAX(MAX(matrix, drain) * (uint64_t)(chunks * blocks * stripes), fetch) + drain +
@@ -133,7 +121,7 @@ static int choose(struct parts *parts)
 	const struct matrix_work *work = parts->nest.work;
 	const struct target *target = parts->nest.lower->target;
 	uint64_t room = target->spad_bytes - target->spad_bytes / 32, best = UINT64_MAX;
-	int64_t images = work->x.dims[WORK_N], step = work->depthwise ? 64 : 64;
+	int64_t images = work->x.dims[WORK_N], step = 64;
 
 	room = room > work->spad_taken ? room - work->spad_taken : 0;
 	for (int64_t k = work->ic; best == UINT64_MAX && k >= 16; k = ceil_div(k, 2)) {

@@ -52,20 +52,24 @@ static void choose_chunk(const struct matrix_work *work, int64_t rows, int64_t p
 	plan->chunk_h = (int64_t)div_up((uint64_t)rows, div_up((uint64_t)rows, (uint64_t)plan->chunk_h));
 }
 
-static uint64_t conv_cycles(const struct search *search, const struct matrix_plan *plan, int64_t k)
+uint64_t matrix_conv_cycles(const struct matrix_work *work, const struct matrix_plan *plan)
 {
-	const struct matrix_work *work = search->work;
 	uint64_t m = (uint64_t)(plan->chunk_h * plan->chunk_w), taps = (uint64_t)(work->kh * work->kw);
-	uint64_t per_group = (uint64_t)(work->oc / work->groups);
+	uint64_t per_group = (uint64_t)(work->oc / work->groups), k = taps * (uint64_t)plan->k;
 	uint64_t n = (uint64_t)MIN(plan->n, work->oc), pieces;
 
 	if (work->depthwise)
 		return cost_dwconv(m, taps, n, work->a_type) + INSN_OVERHEAD;
 	pieces = div_up(n, per_group);
 	n = MIN(n, per_group);
-	return pieces * (cost_conv(m, taps * (uint64_t)k, n, work->a_type,
-				   cost_best_split(m, taps * (uint64_t)k, n, work->a_type)) +
-			 INSN_OVERHEAD);
+	return pieces * (cost_conv(m, k, n, work->a_type, cost_best_split(m, k, n, work->a_type)) + INSN_OVERHEAD);
+}
+
+uint64_t matrix_drain_cycles(const struct matrix_work *work, const struct matrix_plan *plan)
+{
+	return cost_drain((uint64_t)(plan->chunk_h * plan->chunk_w), (uint64_t)plan->n,
+			  MAX(work->post.act1, work->post.act2)) +
+	       INSN_OVERHEAD;
 }
 
 /*
@@ -123,11 +127,8 @@ static void consider(struct search *search, struct matrix_plan plan)
 	if (need > search->spad)
 		return;
 
-	matrix = stripes * n_blocks * chunks * k_blocks * conv_cycles(search, &plan, work->depthwise ? 0 : plan.k);
-	drain = stripes * n_blocks * chunks *
-		(cost_drain((uint64_t)(plan.chunk_h * plan.chunk_w), (uint64_t)plan.n,
-			    MAX(work->post.act1, work->post.act2)) +
-		 INSN_OVERHEAD);
+	matrix = stripes * n_blocks * chunks * k_blocks * matrix_conv_cycles(work, &plan);
+	drain = stripes * n_blocks * chunks * matrix_drain_cycles(work, &plan);
 	if (!plan.split_rows) {
 		matrix = matrix / n_blocks * div_up(n_blocks, tiles);
 		drain = drain / n_blocks * div_up(n_blocks, tiles);

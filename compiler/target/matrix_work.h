@@ -85,6 +85,9 @@ struct matrix_plan {
 
 /* The best tiling for @target, or -ENOSPC. Pure. */
 int matrix_plan(const struct matrix_work *work, const struct target *target, struct matrix_plan *plan);
+/* The cost model's cycles of the matrix pipe for one chunk (one block of K), and of the drain pipe for one. */
+uint64_t matrix_conv_cycles(const struct matrix_work *work, const struct matrix_plan *plan);
+uint64_t matrix_drain_cycles(const struct matrix_work *work, const struct matrix_plan *plan);
 int matrix_lower(struct lower *lower, const struct matrix_work *work);
 
 /* The same with the image cut over tiles by cut_grid(): what matrix_lower() does not know how to read or write. */

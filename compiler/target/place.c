@@ -25,10 +25,7 @@ static bool writes_anywhere(const struct graph_node *node)
 		"Clip",
 	};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strcmp(node->op_type, names[i]))
-			return true;
-	return false;
+	return GRAPH_NODE_IS(node, names);
 }
 
 bool place_of(const struct lower *lower, const struct graph_value *value, struct graph_node **concat, int64_t *start)

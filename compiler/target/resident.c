@@ -18,9 +18,8 @@ static bool reads_in_place(const struct lower *lower, const struct graph_node *n
 		"Linear",     "LayerNormalization", "QLinear",       "Attention",      "MatMul",
 		"Gemm",       "FusedGemm",          "QGemm",         "QLinearMatMul"};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strcmp(node->op_type, names[i]))
-			return true;
+	if (GRAPH_NODE_IS(node, names))
+		return true;
 	return (!strcmp(node->op_type, "AveragePool") || !strcmp(node->op_type, "GlobalAveragePool") ||
 		!strcmp(node->op_type, "QLinearGlobalAveragePool")) &&
 	       average_takes(lower, node);
