@@ -10,7 +10,6 @@
 
 #include "compiler/assemble.h"
 #include "compiler/fuse/fuse.h"
-#include "compiler/fuse/transformer.h"
 #include "compiler/graph/passes.h"
 #include "compiler/onnx/import.h"
 #include "compiler/partition/partition.h"
@@ -177,8 +176,7 @@ static int run_quantize(struct compilation *c)
 	options.method = (enum quant_method)method;
 	options.own_ranges = !pass_runs(c->disabled, PASS_CONCAT_SCALES);
 	/* The patterns of transformers are of float operators: first. */
-	if (quant_prepare(c->graph) || fuse_layer_norm(c->graph) || fuse_gelu(c->graph) || fuse_attention(c->graph) ||
-	    fuse_linear(c->graph) || graph_simplify(c->graph))
+	if (fuse_run_early(c->graph, FUSE_CHANNELS | FUSE_FLOATS, c->disabled) || graph_simplify(c->graph))
 		return fail(c, -ENOMEM, "out of memory");
 	if (c->options->calibration)
 		err = quant_load_samples(c->graph, c->options->calibration, &samples, &count, c->error, c->error_size);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/fuse/fuse.h"
 #include "compiler/graph/passes.h"
 #include "compiler/onnx/export.h"
 #include "compiler/onnx/import.h"
@@ -93,7 +94,7 @@ static int infer(struct graph *graph, const struct quantize_request *request, ch
 				    request->dims[i].name);
 	graph_bind_rest(graph, 1);
 	err = graph_infer(graph, 0, error, error_size);
-	if (!err && (graph_simplify(graph) || quant_prepare(graph) || graph_simplify(graph)))
+	if (!err && (graph_simplify(graph) || fuse_run_early(graph, FUSE_CHANNELS, 0) || graph_simplify(graph)))
 		err = fail(error, error_size, -ENOMEM, "out of memory");
 	return err;
 }

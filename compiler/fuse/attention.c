@@ -39,21 +39,13 @@ static bool has_perm(const struct graph_node *node, int64_t a, int64_t b, int64_
 /* Times a number, or divided by one: what is under it, and the factor. */
 static struct graph_value *without_scale(struct graph_value *value, double *scale)
 {
-	struct graph_node *node = value->producer;
-	double number;
+	double factor;
+	struct graph_value *inner = only_reader(value) ? without_factor(value, &factor) : NULL;
 
-	if (!node || only_reader(value) == NULL)
+	if (!inner)
 		return value;
-	if (is_op(node, "Div") && constant_number(node->inputs[1], &number) && number != 0) {
-		*scale /= number;
-		return node->inputs[0];
-	}
-	for (size_t i = 0; is_op(node, "Mul") && i < 2; i++)
-		if (constant_number(node->inputs[i], &number)) {
-			*scale *= number;
-			return node->inputs[1 - i];
-		}
-	return value;
+	*scale *= factor;
+	return inner;
 }
 
 /* It broadcasts to [B][H][Q][K], and its last axis is whole: a short one would hide keys. */

@@ -403,16 +403,26 @@ int fuse_scale(struct graph *graph)
 }
 
 const struct fuse_pass fuse_passes[] = {
-	{"qdq", PASS_QDQ, fuse_qdq},
-	{"constants", PASS_CONSTANTS, graph_fold_constants},
-	{"batchnorm", PASS_BATCHNORM, fuse_batchnorm},
-	{"scale", PASS_SCALE, fuse_scale},
-	{"norm", PASS_NORM, fuse_norm},
-	{"residual", PASS_RESIDUAL, fuse_residual},
-	{"activation", PASS_ACTIVATION, fuse_activation},
-	{"layernorm", PASS_LAYERNORM, fuse_layer_norm},
-	{"gelu", PASS_GELU, fuse_gelu},
-	{"attention", PASS_ATTENTION, fuse_attention},
-	{"linear", PASS_LINEAR, fuse_linear},
-	{NULL, NUM_PASSES, NULL},
+	{"qdq", PASS_QDQ, fuse_qdq, 0},
+	{"constants", PASS_CONSTANTS, graph_fold_constants, 0},
+	{"batchnorm", PASS_BATCHNORM, fuse_batchnorm, FUSE_CHANNELS},
+	{"scale", PASS_SCALE, fuse_scale, FUSE_CHANNELS},
+	{"norm", PASS_NORM, fuse_norm, FUSE_CHANNELS},
+	{"residual", PASS_RESIDUAL, fuse_residual, 0},
+	{"activation", PASS_ACTIVATION, fuse_activation, 0},
+	{"layernorm", PASS_LAYERNORM, fuse_layer_norm, FUSE_FLOATS},
+	{"gelu", PASS_GELU, fuse_gelu, FUSE_FLOATS},
+	{"attention", PASS_ATTENTION, fuse_attention, FUSE_FLOATS},
+	{"linear", PASS_LINEAR, fuse_linear, FUSE_FLOATS},
+	{NULL, NUM_PASSES, NULL, 0},
 };
+
+int fuse_run_early(struct graph *graph, unsigned int early, uint32_t disabled)
+{
+	int err = 0;
+
+	for (const struct fuse_pass *pass = fuse_passes; pass->name && !err; pass++)
+		if (pass->early & early && pass_runs(disabled, pass->pass))
+			err = pass->run(graph);
+	return err;
+}

@@ -9,10 +9,18 @@
 #include "compiler/graph/graph.h"
 #include "compiler/pass.h"
 
+/*
+ * When a pass runs besides its turn among all: FUSE_CHANNELS before any quantization (it leaves operators of ONNX only),
+ * FUSE_FLOATS before the compiler's own (its pattern is of float operators).
+ */
+#define FUSE_CHANNELS 1u
+#define FUSE_FLOATS 2u
+
 struct fuse_pass {
 	const char *name;
 	enum compile_pass pass;
 	int (*run)(struct graph *graph);
+	unsigned int early;
 };
 
 /*
@@ -29,5 +37,8 @@ int fuse_norm(struct graph *graph);
 
 /* In the order in which they are meant to run; ends with a NULL name. */
 extern const struct fuse_pass fuse_passes[];
+
+/* Those of them that run early for one of @early and are not in the set @disabled. -ENOMEM. */
+int fuse_run_early(struct graph *graph, unsigned int early, uint32_t disabled);
 
 #endif

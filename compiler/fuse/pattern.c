@@ -111,6 +111,21 @@ bool constant_number(const struct graph_value *value, double *number)
 	return true;
 }
 
+struct graph_value *without_factor(const struct graph_value *value, double *factor)
+{
+	struct graph_node *node = value->producer;
+
+	if (is_op(node, "Div") && constant_number(node->inputs[1], factor) && *factor != 0) {
+		*factor = 1 / *factor;
+		return node->inputs[0];
+	}
+	if (is_op(node, "Mul") && constant_number(node->inputs[1], factor))
+		return node->inputs[0];
+	if (is_op(node, "Mul") && constant_number(node->inputs[0], factor))
+		return node->inputs[1];
+	return NULL;
+}
+
 struct graph_value *other_operand(const struct graph_node *node, const struct graph_value *value)
 {
 	if (node->num_inputs != 2 || node->inputs[0] == node->inputs[1])
@@ -143,4 +158,14 @@ bool clip_limits(const struct graph_node *clip, float *limits)
 			limits[i - 1] = (float)tensor_get_f64(clip->inputs[i]->constant, 0);
 	}
 	return true;
+}
+
+bool saturates(const struct graph_node *activation, float scale, int zero, bool is_signed)
+{
+	float limits[2] = {0, INFINITY}, lowest = is_signed ? -128 : 0;
+
+	if (is_op(activation, "Clip") && !clip_limits(activation, limits))
+		return false;
+	return nearbyintf(limits[0] / scale) + (float)zero <= lowest &&
+	       nearbyintf(limits[1] / scale) + (float)zero >= lowest + 255;
 }

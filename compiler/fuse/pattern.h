@@ -32,8 +32,15 @@ struct graph_node *replace_with(struct graph *graph, struct graph_node *last, co
 bool constant_input(const struct graph_node *node, size_t index);
 /* Limits of a Clip, from attributes or constant inputs; false when an input is computed. */
 bool clip_limits(const struct graph_node *clip, float *limits);
+/*
+ * Does the saturation of QuantizeLinear to 8 bits of this @scale and @zero do all that @activation, a Relu or Clip
+ * before it, does?
+ */
+bool saturates(const struct graph_node *activation, float scale, int zero, bool is_signed);
 /* One float number, or false. */
 bool constant_number(const struct graph_value *value, double *number);
+/* @value is another one times a constant (Mul, or Div by it): that other one and the @factor, else NULL. */
+struct graph_value *without_factor(const struct graph_value *value, double *factor);
 /* @node (a binary operator) has @value as one operand, and not twice: the other one, else NULL. */
 struct graph_value *other_operand(const struct graph_node *node, const struct graph_value *value);
 /* @node has @value as one operand and a number near @number as the other. */

@@ -106,22 +106,9 @@ static bool dequantized_byte(const struct graph_value *value, struct grid *grid)
 	return dequantized(value, grid) && eight_bits(grid->q) && one_scale(grid);
 }
 
-/* What a limit of a Clip becomes; QuantizeLinear's own arithmetic. */
-static float rounded(float x, const struct grid *grid)
+static bool grid_saturates(const struct graph_node *activation, const struct grid *grid)
 {
-	return nearbyintf(x / scale_number(grid, 0)) + (float)zero_number(grid);
-}
-
-/* Does the saturation of the 8-bit type do all that @activation does? */
-static bool saturates(const struct graph_node *activation, const struct grid *grid)
-{
-	float limits[2] = {0, INFINITY};
-	bool is_signed = grid->q->dtype == DTYPE_S8;
-
-	if (is_op(activation, "Clip") && !clip_limits(activation, limits))
-		return false;
-	return rounded(limits[0], grid) <= (is_signed ? -128 : 0) &&
-	       rounded(limits[1], grid) >= (is_signed ? 127 : 255);
+	return saturates(activation, scale_number(grid, 0), (int)zero_number(grid), grid->q->dtype == DTYPE_S8);
 }
 
 /* @value goes through an optional activation to one QuantizeLinear of one scale, and nowhere else. */
@@ -144,7 +131,7 @@ static bool quantized(const struct graph_value *value, struct tail *tail)
 	return read_grid(reader, reader->outputs[0], &tail->grid) && eight_bits(tail->grid.q) &&
 	       one_scale(&tail->grid) &&
 	       (op_attr_int(&op, "precision", 0) == 0 || op_attr_int(&op, "precision", 0) == DTYPE_F32) &&
-	       (!tail->activation || saturates(tail->activation, &tail->grid));
+	       (!tail->activation || grid_saturates(tail->activation, &tail->grid));
 }
 
 /* ---- writing the operator ---- */
@@ -203,9 +190,12 @@ static int replace(struct graph *graph, struct graph_node *node, const struct ta
 static int replace_writer(struct graph *graph, struct graph_node *node, const char *domain, const char *op_type,
 			  size_t count, struct graph_value **inputs, struct graph_value *out)
 {
-	struct graph_node *new = graph_add_node(graph, node, domain, op_type, 1, node->name, count, inputs, 1, &out);
+	struct graph_node *new;
 	int err;
 
+	node->num_outputs = 0;
+	out->producer = NULL;
+	new = graph_add_node(graph, node, domain, op_type, 1, node->name, count, inputs, 1, &out);
 	if (!new)
 		return -ENOMEM;
 	graph_take_place(new, node);
@@ -323,11 +313,8 @@ static int fuse_qlinear(struct graph *graph, struct graph_node *node)
 		return -ENOMEM;
 	inputs[6] = has_bias ? bias.q : NULL;
 	inputs[7] = node->num_inputs > 3 ? node->inputs[3] : NULL;
-	if (!integers) { /* it writes what @node wrote */
-		node->num_outputs = 0;
-		out->producer = NULL;
+	if (!integers)
 		return replace_writer(graph, node, "axl", "QLinear", 8, inputs, out);
-	}
 	return replace(graph, node, &tail, "axl", "QLinear", 1, 10, inputs);
 }
 

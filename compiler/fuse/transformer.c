@@ -156,22 +156,6 @@ int fuse_layer_norm(struct graph *graph)
 
 /* ---- Gelu ---- */
 
-/* @value as factor times something: that something; the factor in *factor. NULL when it is no such product. */
-static struct graph_value *scaled(const struct graph_value *value, double *factor)
-{
-	struct graph_node *node = value->producer;
-
-	if (is_op(node, "Div") && constant_number(node->inputs[1], factor) && *factor != 0) {
-		*factor = 1 / *factor;
-		return node->inputs[0];
-	}
-	if (is_op(node, "Mul") && constant_number(node->inputs[1], factor))
-		return node->inputs[0];
-	if (is_op(node, "Mul") && constant_number(node->inputs[0], factor))
-		return node->inputs[1];
-	return NULL;
-}
-
 static bool near(double a, double b)
 {
 	return fabs(a - b) <= 2e-3 * fabs(b);
@@ -189,7 +173,7 @@ static struct graph_value *cubic(const struct graph_value *value)
 		double factor, exponent;
 		struct graph_node *power;
 
-		cube = scaled(add->inputs[i], &factor);
+		cube = without_factor(add->inputs[i], &factor);
 		power = cube ? cube->producer : NULL;
 		if (!power || !near(factor, 0.044715))
 			continue;
@@ -213,7 +197,7 @@ static struct graph_value *gelu_argument(const struct graph_node *bend)
 	struct graph_value *inner;
 	double factor;
 
-	inner = bend->inputs[0] ? scaled(bend->inputs[0], &factor) : NULL;
+	inner = bend->inputs[0] ? without_factor(bend->inputs[0], &factor) : NULL;
 	if (!inner || !is_float(inner))
 		return NULL;
 	if (is_op(bend, "Erf"))
@@ -233,7 +217,7 @@ static struct graph_node *gelu_tail(struct graph_node *add, const struct graph_v
 	other = other_operand(first, add->outputs[0]);
 	if (!other)
 		return NULL;
-	if (scaled(other, &factor) == x && near(factor, 0.5))
+	if (without_factor(other, &factor) == x && near(factor, 0.5))
 		return first; /* (x / 2) (1 + …) */
 	second = only_reader(first->outputs[0]);
 	if (!is_op(second, "Mul"))

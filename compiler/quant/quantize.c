@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compiler/fuse/fuse.h"
 #include "compiler/quant/plan.h"
 #include "compiler/quant/share.h"
 #include "runtime/fail.h"
@@ -26,15 +25,6 @@ int quant_method_find(const char *name)
 	return -1;
 }
 
-int quant_prepare(struct graph *graph)
-{
-	int err = fuse_batchnorm(graph);
-
-	if (!err)
-		err = fuse_scale(graph);
-	return err ? err : fuse_norm(graph);
-}
-
 const struct graph_node *quant_find_quantized(const struct graph *graph)
 {
 	static const char *const names[] = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear",
@@ -43,11 +33,8 @@ const struct graph_node *quant_find_quantized(const struct graph *graph)
 	for (size_t n = 0; n < graph->num_nodes; n++) {
 		const struct graph_node *node = graph->nodes[n];
 
-		if (!strncmp(node->op_type, "QLinear", 7))
+		if (!strncmp(node->op_type, "QLinear", 7) || GRAPH_NODE_IS(node, names))
 			return node;
-		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-			if (!strcmp(node->op_type, names[i]))
-				return node;
 	}
 	return NULL;
 }

@@ -2,7 +2,7 @@
 /*
  * Post-training quantization of a float graph to 8-bit integers, in QDQ form.
  *
- *	quant_prepare()	   constants of each channel into the convolutions before them
+ *	fuse_run_early()   constants of each channel into the convolutions before them
  *	quant_calibrate()  the float graph on samples: a range for every value (stats.h, range.h)
  *	quant_equalize()   channels before depthwise convolutions to like ranges (powers of two: the answer stays)
  *	quant_plan_make()  which nodes compute in integers, with which scales and weights (plan.h)
@@ -68,9 +68,6 @@ void quant_report_finish(struct quant_report *report);
 /* Names of the methods by their number, NULL at the end; -1: no such method. */
 extern const char *const quant_methods[];
 int quant_method_find(const char *name);
-
-/* Fold normalizations, factors and addends into convolutions, as int8 needs it. -ENOMEM. */
-int quant_prepare(struct graph *graph);
 
 /* The first node that is in a quantized form already, or NULL. */
 const struct graph_node *quant_find_quantized(const struct graph *graph);
