@@ -66,27 +66,25 @@ static void scale_channels(float *data, int64_t count, int64_t channels, const s
 	}
 }
 
+static int scale_input(struct graph *graph, struct graph_node *node, size_t index, const struct quant_stats *stats,
+		       float widest, bool undo)
+{
+	float *data = own_data(graph, node, index);
+
+	if (!data)
+		return -ENOMEM;
+	scale_channels(data, tensor_count(node->inputs[index]->constant), stats->channels, stats, widest, undo);
+	return 0;
+}
+
 static int scale_pair(struct graph *graph, struct graph_node *first, struct graph_node *second,
 		      const struct quant_stats *stats, float widest, bool undo)
 {
-	int64_t channels = stats->channels;
+	int err = 0;
 
-	for (size_t i = 1; i < first->num_inputs; i++) {
-		float *data = first->inputs[i] ? own_data(graph, first, i) : NULL;
-
-		if (first->inputs[i] && !data)
-			return -ENOMEM;
-		if (data)
-			scale_channels(data, tensor_count(first->inputs[i]->constant), channels, stats, widest, undo);
-	}
-	{
-		float *data = own_data(graph, second, 1);
-
-		if (!data)
-			return -ENOMEM;
-		scale_channels(data, tensor_count(second->inputs[1]->constant), channels, stats, widest, !undo);
-	}
-	return 0;
+	for (size_t i = 1; i < first->num_inputs && !err; i++)
+		err = first->inputs[i] ? scale_input(graph, first, i, stats, widest, undo) : 0;
+	return err ? err : scale_input(graph, second, 1, stats, widest, !undo);
 }
 
 int quant_equalize(struct graph *graph, const struct quant_stats *stats, bool undo, size_t *pairs)

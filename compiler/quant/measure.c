@@ -30,15 +30,12 @@ struct measurement {
 	struct quant_loss *loss;
 };
 
-static int round_tensor(const struct quant_plan *plan, const struct quant_value *grid, struct tensor *tensor)
+static void round_tensor(const struct quant_plan *plan, const struct quant_value *grid, struct tensor *tensor)
 {
 	float *x = tensor->data;
 
-	if (tensor->dtype != DTYPE_F32)
-		return 0;
-	for (int64_t i = 0; i < tensor_count(tensor); i++)
+	for (int64_t i = 0; tensor->dtype == DTYPE_F32 && i < tensor_count(tensor); i++)
 		x[i] = quant_grid_round(plan, grid, x[i]);
-	return 0;
 }
 
 static void add_noise(const struct tensor *clean, const struct tensor *noisy, double *signal, double *noise)
@@ -151,7 +148,7 @@ static int set_inputs(struct measurement *m, const struct graph_node *node, cons
 
 			err = tensor_copy(&copy, to);
 			if (!err)
-				err = round_tensor(m->plan, grid, &copy);
+				round_tensor(m->plan, grid, &copy);
 			*to = copy;
 		}
 		if (err)

@@ -24,7 +24,7 @@ static const struct {
 	{"AveragePool", QUANT_UNARY},   {"Transpose", QUANT_MOVING},        {"Unsqueeze", QUANT_MOVING},
 };
 
-static enum quant_kind kind_of(const struct graph_node *node)
+enum quant_kind quant_kind_of(const struct graph_node *node)
 {
 	struct op_node op = graph_op_node(node);
 
@@ -52,7 +52,7 @@ int quant_plan_init(struct quant_plan *plan, struct graph *graph, const struct q
 		return -ENOMEM;
 	}
 	for (size_t n = 0; n < graph->num_nodes; n++)
-		plan->nodes[n].kind = kind_of(graph->nodes[n]);
+		plan->nodes[n].kind = quant_kind_of(graph->nodes[n]);
 	return 0;
 }
 
@@ -100,18 +100,15 @@ static void use(struct quant_plan *plan, const struct graph_value *value)
 }
 
 /* Would saturation at the ends of @value's grid do what @activation does? As compiler/fuse/qdq.c asks. */
-static bool saturates(const struct quant_plan *plan, const struct graph_node *activation,
-		      const struct graph_value *value)
+static bool range_saturates(const struct quant_plan *plan, const struct graph_node *activation,
+			    const struct graph_value *value)
 {
-	int lowest = plan->options->is_signed ? -128 : 0, zero;
-	float limits[2] = {0, INFINITY}, scale;
+	float scale;
+	int zero;
 
-	if (is_op(activation, "Clip") && !clip_limits(activation, limits))
-		return false;
 	quant_range_scale(plan->stats[value->id].lo, plan->stats[value->id].hi, plan->options->is_signed, &scale,
 			  &zero);
-	return nearbyintf(limits[0] / scale) + (float)zero <= (float)lowest &&
-	       nearbyintf(limits[1] / scale) + (float)zero >= (float)(lowest + 255);
+	return saturates(activation, scale, zero, plan->options->is_signed);
 }
 
 /* The value that gets the grid: behind a Relu or Clip that alone reads the output, when saturation does its work. */
@@ -121,7 +118,7 @@ static struct graph_value *result_of(const struct quant_plan *plan, const struct
 
 	if ((is_op(reader, "Relu") || is_op(reader, "Clip")) && !*reader->domain &&
 	    reader->inputs[0] == node->outputs[0] && has_range(plan, reader->outputs[0]) &&
-	    saturates(plan, reader, reader->outputs[0]))
+	    range_saturates(plan, reader, reader->outputs[0]))
 		return reader->outputs[0];
 	return node->outputs[0];
 }

@@ -81,6 +81,9 @@ struct quant_plan {
 	size_t num_nodes, num_values;
 };
 
+/* By the operator alone; plan.c says later whether the node can be what its kind is. */
+enum quant_kind quant_kind_of(const struct graph_node *node);
+
 /* Room for the plan of @graph; all layers may be integers. */
 int quant_plan_init(struct quant_plan *plan, struct graph *graph, const struct quant_options *options);
 /* Decide, with the ranges of @stats and the keep_float of the nodes. May be called again. -ENOMEM. */

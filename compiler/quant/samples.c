@@ -92,7 +92,7 @@ void quant_samples_free(struct quant_sample *samples, size_t count, size_t num_i
 
 /* ---- samples from files ---- */
 
-/* @n samples so far; @sample of them. Grows by one, up to QUANT_MAX_SAMPLES. */
+/* What was read so far, @count @samples of @graph's inputs, and where an error is told. */
 struct loading {
 	const struct graph *graph;
 	struct quant_sample *samples;

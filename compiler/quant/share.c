@@ -9,17 +9,7 @@
 #include <string.h>
 
 #include "compiler/quant/share.h"
-
-static bool only_moves(const char *op_type)
-{
-	static const char *const names[] = {"MaxPool",   "Reshape", "Flatten",  "Transpose",    "Squeeze",
-					    "Unsqueeze", "Slice",   "Identity", "DepthToSpace", "SpaceToDepth"};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strcmp(names[i], op_type))
-			return true;
-	return false;
-}
+#include "compiler/quant/plan.h"
 
 static bool has_range(const struct quant_stats *stats, const struct graph_value *value)
 {
@@ -56,7 +46,7 @@ int quant_share_ranges(const struct graph *graph, struct quant_stats *stats)
 	for (size_t n = 0; n < graph->num_nodes; n++) {
 		const struct graph_node *node = graph->nodes[n];
 		bool concat = !strcmp(node->op_type, "Concat");
-		size_t joined = concat ? node->num_inputs : only_moves(node->op_type) ? 1 : 0;
+		size_t joined = concat ? node->num_inputs : quant_kind_of(node) == QUANT_MOVING ? 1 : 0;
 
 		for (size_t i = 0; i < joined; i++)
 			if (has_range(stats, node->inputs[i]) && has_range(stats, node->outputs[0]))

@@ -9,7 +9,7 @@
 
 /*
  * struct quant_visitor - what to do while the graph runs; each may be NULL
- * @value: after a value was computed, or an input was given. May change the elements of computed values
+ * @value: after a value was computed, or an input was given
  * @node:  run the node in another way than graph_run_node(); @values are by id, as there
  * @done:  after a sample; @values of the graph's outputs are still there
  * All return 0, or a negative errno that ends the run.
