@@ -50,7 +50,7 @@ static inline uint64_t axl_later(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* ---- scratchpad portswidth ---- */
+/* ---- scratchpad ports: width ---- */
 
 /* The step that is in force at @time; steps before @now, the start of the newest instruction, are forgotten. */
 static inline unsigned int axl_ports_step(struct axl_ports *ports, uint64_t time, uint64_t now)
