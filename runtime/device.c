@@ -77,13 +77,6 @@ static int make_buffer(struct runtime_program *program, const void *data, uint64
 	return err;
 }
 
-static uint64_t value_bytes(const struct axm *axm, uint32_t id)
-{
-	const struct axm_value *value = &axm->values[id];
-
-	return (uint64_t)dims_count((int)value->rank, value->dims) * dtype_size((enum dtype)value->dtype);
-}
-
 static int make_buffers(struct runtime_program *program, const struct axm *axm, const struct axm_region *region)
 {
 	int err = make_buffer(program, axm->data + region->code, region->code_bytes,
@@ -100,7 +93,7 @@ static int make_buffers(struct runtime_program *program, const struct axm *axm, 
 		uint32_t id = output ? axm->ids[region->outputs_first + i - region->num_inputs]
 				     : axm->ids[region->inputs_first + i];
 
-		err = make_buffer(program, NULL, value_bytes(axm, id),
+		err = make_buffer(program, NULL, axm_value_bytes(&axm->values[id]),
 				  ACCEL_BUFFER_LOCAL | (output ? ACCEL_BUFFER_WRITE : 0), &program->buffers[2 + i]);
 	}
 	for (uint32_t i = 0; i < AXL_NUM_BASES && !err; i++)

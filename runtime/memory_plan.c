@@ -89,12 +89,6 @@ static bool joins_whole_pieces(const struct axm *axm, const struct axm_node *nod
 	return true;
 }
 
-/* Bytes of the value itself, without what aligns the next. */
-static uint64_t exact_bytes(const struct axm_value *value)
-{
-	return (uint64_t)dims_count((int)value->rank, value->dims) * dtype_size((enum dtype)value->dtype);
-}
-
 /*
  * A value can be part of one whole only, and must fill its piece exactly: others' bytes follow. The first whole that wants
  * it gets it; the kernel copies the others.
@@ -103,7 +97,7 @@ static void join_parts(struct planner *p, const struct axm_node *node)
 {
 	const struct axm *axm = p->axm;
 	uint32_t whole = axm->ids[node->outputs_first];
-	uint64_t at = 0, end = exact_bytes(&axm->values[whole]);
+	uint64_t at = 0, end = axm_value_bytes(&axm->values[whole]);
 
 	for (uint32_t i = 0; i < node->num_inputs; i++) {
 		uint32_t id = axm->ids[node->inputs_first + i];
@@ -116,7 +110,7 @@ static void join_parts(struct planner *p, const struct axm_node *node)
 		for (uint32_t d = 0; d < part->rank; d++)
 			if (part->dims[d] < 0)
 				return;
-		bytes = exact_bytes(part);
+		bytes = axm_value_bytes(part);
 		if (bytes > end - at)
 			return;
 		if (at % MEMORY_PLAN_ALIGNMENT == 0 && bytes == memory_plan_value_bytes(part) &&

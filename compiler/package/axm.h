@@ -221,6 +221,14 @@ static inline struct tensor_string axm_string_at(const struct axm *axm, uint64_t
 	return (struct tensor_string){bytes + ends[i], ends[i + 1] - ends[i]};
 }
 
+/* Bytes of a tensor of fixed shape; 0 where the shape or an element's size is known at run time only. */
+static inline uint64_t axm_value_bytes(const struct axm_value *value)
+{
+	int64_t count = value->flags & AXM_VALUE_UNRANKED ? 0 : dims_count((int)value->rank, value->dims);
+
+	return count > 0 ? (uint64_t)count * dtype_size((enum dtype)value->dtype) : 0;
+}
+
 static inline const char *axm_string(const struct axm *axm, uint32_t offset)
 {
 	return axm->strings + offset;

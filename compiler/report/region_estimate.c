@@ -4,13 +4,6 @@
 
 #include <axl/axl_isa.h>
 
-static uint64_t value_bytes(const struct axm *axm, uint32_t id)
-{
-	const struct axm_value *value = &axm->values[id];
-
-	return (uint64_t)dims_count((int)value->rank, value->dims) * dtype_size((enum dtype)value->dtype);
-}
-
 int region_estimate(const struct axm *axm, uint32_t region, const struct target *target, struct estimate *estimate)
 {
 	const struct axm_region *r = &axm->regions[region];
@@ -22,8 +15,8 @@ int region_estimate(const struct axm *axm, uint32_t region, const struct target 
 				   .num_bases = 2};
 
 	for (uint32_t i = 0; i < r->num_inputs; i++)
-		bases[job.num_bases++] = value_bytes(axm, axm->ids[r->inputs_first + i]);
+		bases[job.num_bases++] = axm_value_bytes(&axm->values[axm->ids[r->inputs_first + i]]);
 	for (uint32_t i = 0; i < r->num_outputs; i++)
-		bases[job.num_bases++] = value_bytes(axm, axm->ids[r->outputs_first + i]);
+		bases[job.num_bases++] = axm_value_bytes(&axm->values[axm->ids[r->outputs_first + i]]);
 	return estimate_run(&job, estimate);
 }

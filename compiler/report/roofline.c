@@ -307,10 +307,10 @@ void roofline_of_node(const struct axm *axm, uint32_t node, struct roofline *roo
 	roofline->cycles[ROOFLINE_MEMORY] = (double)from->bytes / axm->model->dram_rate;
 }
 
-void roofline_of_package(const struct axm *axm, struct roofline *total)
+void roofline_of_nodes(const struct axm *axm, uint32_t first, uint32_t count, struct roofline *total)
 {
 	memset(total, 0, sizeof(*total));
-	for (uint32_t n = 0; n < axm->num_region_nodes; n++) {
+	for (uint32_t n = first; n < first + count; n++) {
 		struct roofline node;
 
 		roofline_of_node(axm, n, &node);
@@ -321,6 +321,11 @@ void roofline_of_package(const struct axm *axm, struct roofline *total)
 		for (int b = 0; b < ROOFLINE_NUM_BOUNDS; b++)
 			total->cycles[b] += node.cycles[b];
 	}
+}
+
+void roofline_of_package(const struct axm *axm, struct roofline *total)
+{
+	roofline_of_nodes(axm, 0, axm->num_region_nodes, total);
 }
 
 const char *roofline_bound_name(enum roofline_bound bound)

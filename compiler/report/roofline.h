@@ -54,6 +54,8 @@ struct roofline {
 };
 
 void roofline_of_node(const struct axm *axm, uint32_t node, struct roofline *roofline);
+/* Of @count nodes from @first on together: the bounds' sums. */
+void roofline_of_nodes(const struct axm *axm, uint32_t first, uint32_t count, struct roofline *total);
 void roofline_of_package(const struct axm *axm, struct roofline *total);
 
 /* R: the largest of the bounds, and which it is (@bound may be NULL). */

@@ -42,12 +42,8 @@ static uint64_t list_bytes(const struct axm *axm, uint32_t first, uint32_t count
 {
 	uint64_t bytes = 0;
 
-	for (uint32_t i = 0; i < count; i++) {
-		const struct axm_value *value = &axm->values[axm->ids[first + i]];
-		int64_t elements = value->flags & AXM_VALUE_UNRANKED ? 0 : dims_count((int)value->rank, value->dims);
-
-		bytes += elements > 0 ? (uint64_t)elements * dtype_size((enum dtype)value->dtype) : 0;
-	}
+	for (uint32_t i = 0; i < count; i++)
+		bytes += axm_value_bytes(&axm->values[axm->ids[first + i]]);
 	return bytes;
 }
 
@@ -57,17 +53,11 @@ static void explain_device(const struct axm *axm, uint32_t r)
 	const struct axm_region *region = &axm->regions[r];
 	uint64_t in = list_bytes(axm, region->inputs_first, region->num_inputs);
 	uint64_t out = list_bytes(axm, region->outputs_first, region->num_outputs);
-	struct roofline total = {0};
+	struct roofline total;
 	enum roofline_bound bound;
 	double least;
 
-	for (uint32_t n = region->first_node; n < region->first_node + region->num_nodes; n++) {
-		struct roofline node;
-
-		roofline_of_node(axm, n, &node);
-		for (int b = 0; b < ROOFLINE_NUM_BOUNDS; b++)
-			total.cycles[b] += node.cycles[b];
-	}
+	roofline_of_nodes(axm, region->first_node, region->num_nodes, &total);
 	least = roofline_cycles(&total, &bound);
 	printf("region %u: NPU: the device has code for all of its %u nodes; %" PRIu64
 	       " cycles by the estimate, %.1f %% of its roofline (%s)\n",
