@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* accel bench: how long runs take, on the wall clock and in device cycles. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -30,10 +31,14 @@ static int measure(struct accel_session *session, const struct options *options,
 	views = calloc(inputs.count + 1, sizeof(*views));
 	outputs = calloc(num_outputs + 1, sizeof(*outputs));
 	times = calloc(runs, sizeof(*times));
-	for (size_t i = 0; views && i < inputs.count; i++)
+	if (!views || !outputs || !times) {
+		snprintf(error, sizeof(error), "out of memory");
+		err = -ENOMEM;
+	}
+	for (size_t i = 0; i < inputs.count && !err; i++)
 		views[i] = inputs_view(&inputs.tensors[i]);
 	/* One run first that is not counted: caches, pages, threads. */
-	for (unsigned int n = 0; views && outputs && times && n <= runs && !err; n++) {
+	for (unsigned int n = 0; n <= runs && !err; n++) {
 		for (size_t i = 0; i < num_outputs; i++)
 			outputs[i] = (struct accel_tensor){0};
 		err = accel_session_run(session, views, inputs.count, outputs, num_outputs, error, sizeof(error));
@@ -43,7 +48,7 @@ static int measure(struct accel_session *session, const struct options *options,
 	}
 	if (err) {
 		complain(0, "%s", error);
-	} else if (views && outputs && times) {
+	} else {
 		qsort(times, runs, sizeof(*times), by_value);
 		printf("%s on %s in %s: %u runs, ms: min %.3f, median %.3f, max %.3f; %" PRIu64
 		       " device cycles, %.3f GMAC/s\n",

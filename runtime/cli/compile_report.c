@@ -10,6 +10,7 @@
 #include "runtime/cli/inputs.h"
 #include "runtime/cli/json.h"
 #include "runtime/cli/report_page.h"
+#include "runtime/fail.h"
 #include "runtime/value.h"
 
 /* ---- the run ---- */
@@ -42,8 +43,7 @@ static int write_temporary(const struct axm *axm, char *path, size_t size)
 static int run_session(const struct options *options, struct accel_session *session, char *error, size_t size)
 {
 	size_t num_outputs = accel_session_num_outputs(session);
-	const struct accel_value **given = NULL, **outputs = NULL;
-	struct accel_value *views = NULL;
+	const struct accel_value **outputs;
 	struct inputs inputs = {0};
 	int err = inputs_load(session, options, &inputs);
 
@@ -51,21 +51,10 @@ static int run_session(const struct options *options, struct accel_session *sess
 		snprintf(error, size, "no inputs");
 		return err;
 	}
-	views = calloc(inputs.count + 1, sizeof(*views));
-	given = calloc(inputs.count + 1, sizeof(*given));
 	outputs = calloc(num_outputs + 1, sizeof(*outputs));
-	if (!views || !given || !outputs) {
-		snprintf(error, size, "out of memory");
-		err = -ENOMEM;
-	}
-	for (size_t i = 0; i < inputs.count && !err; i++) {
-		views[i].tensor = inputs.tensors[i];
-		given[i] = &views[i];
-	}
-	if (!err)
-		err = accel_session_run_values(session, given, inputs.count, outputs, num_outputs, error, size);
-	free(views);
-	free(given);
+	err = outputs ? accel_session_run_values(session, inputs.values, inputs.count, outputs, num_outputs, error,
+						 size)
+		      : fail(error, size, -ENOMEM, "out of memory");
 	free(outputs);
 	inputs_finish(&inputs);
 	return err;

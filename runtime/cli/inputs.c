@@ -11,6 +11,7 @@
 #include "compiler/onnx/tensor_file.h"
 #include "compiler/onnx/npy.h"
 #include "runtime/cpu/cast.h"
+#include "runtime/value.h"
 
 static bool has_suffix(const char *text, const char *suffix)
 {
@@ -148,8 +149,12 @@ int inputs_load(const struct accel_session *session, const struct options *optio
 	if (err)
 		return err;
 	inputs->tensors = calloc(count + 1, sizeof(*inputs->tensors));
-	if (!inputs->tensors)
+	inputs->views = calloc(count + 1, sizeof(*inputs->views));
+	inputs->values = calloc(count + 1, sizeof(*inputs->values));
+	if (!inputs->tensors || !inputs->views || !inputs->values) {
+		inputs_finish(inputs);
 		return complain(-ENOMEM, "out of memory");
+	}
 	inputs->count = count;
 	for (size_t i = 0; i < count && !err; i++) {
 		struct accel_value_info info;
@@ -170,6 +175,8 @@ int inputs_load(const struct accel_session *session, const struct options *optio
 			inputs->made++;
 			err = make_input(&info, options->seed * 1000 + i, &inputs->tensors[i]);
 		}
+		inputs->views[i].tensor = inputs->tensors[i];
+		inputs->values[i] = &inputs->views[i];
 	}
 	if (err)
 		inputs_finish(inputs);
@@ -181,6 +188,8 @@ void inputs_finish(struct inputs *inputs)
 	for (size_t i = 0; inputs->tensors && i < inputs->count; i++)
 		tensor_finish(&inputs->tensors[i]);
 	free(inputs->tensors);
+	free(inputs->views);
+	free(inputs->values);
 	memset(inputs, 0, sizeof(*inputs));
 }
 

@@ -10,9 +10,11 @@
 #include "runtime/cli/command.h"
 #include "runtime/cpu/tensor.h"
 
-/* @tensors: by input, owned. @made: how many were made from the seed. */
+/* @tensors: by input, owned; @values: the same as a run takes them. @made: how many were made from the seed. */
 struct inputs {
 	struct tensor *tensors;
+	struct accel_value *views;
+	const struct accel_value **values;
 	size_t count, made;
 };
 

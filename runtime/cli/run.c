@@ -187,30 +187,23 @@ out:
 static int run_once(struct accel_session *session, const struct options *options, struct json *json)
 {
 	size_t num_outputs = accel_session_num_outputs(session);
-	const struct accel_value **given = NULL, **outputs = NULL;
-	struct accel_value *views = NULL;
+	const struct accel_value **outputs;
 	struct inputs inputs = {0};
 	char error[512];
-	int code = EXIT_USAGE, err = inputs_load(session, options, &inputs);
+	int code, err = inputs_load(session, options, &inputs);
 
 	if (err)
 		return exit_code(err);
-	views = calloc(inputs.count + 1, sizeof(*views));
-	given = calloc(inputs.count + 1, sizeof(*given));
 	outputs = calloc(num_outputs + 1, sizeof(*outputs));
-	if (!views || !given || !outputs) {
-		complain(0, "out of memory");
-		goto out;
+	if (!outputs) {
+		inputs_finish(&inputs);
+		return complain(EXIT_USAGE, "out of memory");
 	}
 	if (inputs.made && !options->quiet)
 		printf("%zu input%s made from seed %llu\n", inputs.made, inputs.made == 1 ? "" : "s",
 		       (unsigned long long)options->seed);
-	for (size_t i = 0; i < inputs.count; i++) {
-		views[i].tensor = inputs.tensors[i];
-		given[i] = &views[i];
-	}
 	for (unsigned int n = 0; n < options->repeat && !err; n++)
-		err = accel_session_run_values(session, given, inputs.count, outputs, num_outputs, error,
+		err = accel_session_run_values(session, inputs.values, inputs.count, outputs, num_outputs, error,
 					       sizeof(error));
 	if (err)
 		code = complain(exit_code(err), "%s: %s", options->model, error);
@@ -222,9 +215,6 @@ static int run_once(struct accel_session *session, const struct options *options
 		print_outputs(session, outputs);
 	if (!err && options->save && save_outputs(session, options->save, outputs))
 		code = EXIT_USAGE;
-out:
-	free(views);
-	free(given);
 	free(outputs);
 	inputs_finish(&inputs);
 	return code;
