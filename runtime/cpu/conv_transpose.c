@@ -12,11 +12,18 @@
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/pool.h"
+#include "runtime/cpu/scratch.h"
 #include "runtime/cpu/sgemm.h"
 #include "runtime/cpu/window.h"
 
 /* Product memory to use at once: as many planes as fit, at least one. */
 #define PRODUCT_LIMIT ((int64_t)64 << 20)
+
+/* What is prepared of a constant weight: as in struct transpose. */
+struct transpose_state {
+	float *packed;
+	size_t group_size;
+};
 
 struct transpose {
 	/* The window's input is the small side: output = input * stride + tap * dilation - pad_lo. */
@@ -26,7 +33,7 @@ struct transpose {
 	int64_t in_count, out_count, taps;
 	const float *x, *w, *bias;
 	float *y;
-	float *packed; /* all groups, group_size bytes each */
+	const float *packed; /* all groups, group_size bytes each */
 	size_t group_size;
 	float *product; /* [planes at once][channels * taps][in_count]; a plane is one group of one image */
 	int64_t first_plane;
@@ -122,20 +129,42 @@ static void add_channel(void *arg, size_t index)
 	}
 }
 
-static int pack_weight(struct transpose *t)
+/* Bytes of all groups' packed weights, a multiple of 64; 0: too many. @rows: channels * taps of a group. */
+static size_t packed_bytes(int64_t rows, int64_t inputs, int64_t group, size_t *group_size)
 {
-	int64_t rows = t->channels * t->taps;
+	*group_size = sgemm_packed_size(rows, inputs);
+	if (!*group_size || *group_size > (size_t)PTRDIFF_MAX / (size_t)group - 64)
+		return 0;
+	return (*group_size * (size_t)group + 63) / 64 * 64;
+}
 
-	t->group_size = sgemm_packed_size(rows, t->inputs);
-	if (!t->group_size || t->group_size > (size_t)PTRDIFF_MAX / (size_t)t->group - 64)
+/* The weight is [inputs, channels * taps]: its transpose is packed. */
+static void pack_weight(const float *w, int64_t rows, int64_t inputs, int64_t group, size_t group_size, float *packed)
+{
+	for (int64_t g = 0; g < group; g++)
+		sgemm_pack(rows, inputs, w + g * inputs * rows, 1, rows,
+			   packed + (size_t)g * (group_size / sizeof(float)));
+}
+
+/* As prepared, or packed now. */
+static int find_packed(const struct op_call *call, struct transpose *t)
+{
+	const struct transpose_state *state = call->state;
+	int64_t rows = t->channels * t->taps;
+	float *packed;
+	size_t bytes;
+
+	if (state) {
+		t->packed = state->packed;
+		t->group_size = state->group_size;
+		return 0;
+	}
+	bytes = packed_bytes(rows, t->inputs, t->group, &t->group_size);
+	packed = bytes ? scratch_get_for(SCRATCH_ADDEND, bytes) : NULL;
+	if (!packed)
 		return -ENOMEM;
-	t->packed = aligned_alloc(64, (t->group_size * (size_t)t->group + 63) / 64 * 64);
-	if (!t->packed)
-		return -ENOMEM;
-	/* The weight is [inputs, channels * taps]: its transpose is packed. */
-	for (int64_t g = 0; g < t->group; g++)
-		sgemm_pack(rows, t->inputs, t->w + g * t->inputs * rows, 1, rows,
-			   t->packed + (size_t)g * (t->group_size / sizeof(float)));
+	pack_weight(t->w, rows, t->inputs, t->group, t->group_size, packed);
+	t->packed = packed;
 	return 0;
 }
 
@@ -150,14 +179,12 @@ static int multiply_and_add(struct op_call *call, struct transpose *t)
 	at_once = bytes && PRODUCT_LIMIT / bytes > 1 ? PRODUCT_LIMIT / bytes : 1;
 	if (at_once > planes)
 		at_once = planes;
-	err = pack_weight(t);
+	err = find_packed(call, t);
 	if (err)
 		return err;
-	t->product = aligned_alloc(64, ((size_t)bytes * (size_t)at_once + 63) / 64 * 64);
-	if (!t->product) {
-		err = -ENOMEM;
-		goto out_free;
-	}
+	t->product = scratch_get_for(SCRATCH_IMAGE, (size_t)bytes * (size_t)at_once);
+	if (!t->product)
+		return -ENOMEM;
 	sgemm_split(rows, t->in_count, at_once, cpu_pool_threads(call->pool), &t->block_rows, &t->block_columns);
 	t->row_blocks = (rows + t->block_rows - 1) / t->block_rows;
 	t->column_blocks = (t->in_count + t->block_columns - 1) / t->block_columns;
@@ -168,9 +195,6 @@ static int multiply_and_add(struct op_call *call, struct transpose *t)
 		cpu_pool_for(call->pool, (size_t)(count * t->channels), add_channel, t);
 		err = atomic_load(&t->err);
 	}
-out_free:
-	free(t->product);
-	free(t->packed);
 	return err;
 }
 
@@ -252,7 +276,42 @@ static int run_conv_transpose(struct op_call *call)
 	return multiply_and_add(call, &t);
 }
 
+static int prepare_conv_transpose(const struct op_node *node, const struct tensor *const *constants, void **out)
+{
+	const struct tensor *w = constants[1];
+	int64_t group = op_attr_int(node, "group", 1), rows = 1;
+	struct transpose_state *state;
+	size_t bytes;
+
+	/* Anything odd is left to run_conv_transpose(), which says what is wrong. */
+	if (!w || w->dtype != DTYPE_F32 || w->rank < 3 || group < 1 || w->dims[0] % group || !tensor_count(w))
+		return 0;
+	for (int i = 1; i < w->rank; i++)
+		rows *= w->dims[i];
+	state = calloc(1, sizeof(*state));
+	if (!state)
+		return -ENOMEM;
+	bytes = packed_bytes(rows, w->dims[0] / group, group, &state->group_size);
+	state->packed = bytes ? aligned_alloc(64, bytes) : NULL;
+	if (!state->packed) {
+		free(state);
+		return -ENOMEM;
+	}
+	pack_weight(w->data, rows, w->dims[0] / group, group, state->group_size, state->packed);
+	*out = state;
+	return 0;
+}
+
+static void release_conv_transpose(void *arg)
+{
+	struct transpose_state *state = arg;
+
+	free(state->packed);
+	free(state);
+}
+
 const struct op_kernel ops_conv_transpose[] = {
-	{"", "ConvTranspose", 1, 0, 2, 3, 1, 1, run_conv_transpose, NULL, NULL, &op_half_in_f32},
+	{"", "ConvTranspose", 1, 0, 2, 3, 1, 1, run_conv_transpose, prepare_conv_transpose, release_conv_transpose,
+	 &op_half_in_f32},
 };
 const size_t ops_conv_transpose_count = sizeof(ops_conv_transpose) / sizeof(ops_conv_transpose[0]);

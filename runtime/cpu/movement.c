@@ -11,6 +11,7 @@
 #include "runtime/cpu/cast.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/parallel.h"
+#include "runtime/cpu/scratch.h"
 #include "runtime/cpu/shape_rules.h"
 #include "runtime/cpu/strided_copy.h"
 
@@ -245,7 +246,7 @@ static int run_split(struct op_call *call)
 
 	if (normalize_axis(&axis, in->rank))
 		return op_fail(call, -EINVAL, "Split: axis %" PRId64 " is out of range for rank %d", axis, in->rank);
-	sizes = calloc(call->node->num_outputs, sizeof(*sizes));
+	sizes = scratch_get_for(SCRATCH_IMAGE, call->node->num_outputs * sizeof(*sizes));
 	if (!sizes)
 		return op_fail(call, -ENOMEM, "Split: no memory for %zu sizes", call->node->num_outputs);
 	err = split_sizes(call, in->dims[axis], sizes);
@@ -268,7 +269,6 @@ static int run_split(struct op_call *call)
 		}
 		at += line;
 	}
-	free(sizes);
 	return err;
 }
 

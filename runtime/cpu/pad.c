@@ -11,6 +11,7 @@
 #include "runtime/cpu/cast.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/parallel.h"
+#include "runtime/cpu/scratch.h"
 #include "runtime/cpu/shape_rules.h"
 #include "runtime/cpu/strided_copy.h"
 
@@ -48,7 +49,7 @@ struct pad_job {
 	int rank;
 	size_t size;
 	const int64_t *in_dims, *out_dims;
-	int64_t *map[TENSOR_MAX_RANK];
+	const int64_t *map[TENSOR_MAX_RANK];
 	int64_t run_lo, run_hi;
 	const char *in;
 	char *out;
@@ -113,7 +114,7 @@ static int pad(struct op_call *call, enum pad_mode mode, const int64_t *before, 
 {
 	const struct tensor *in = call->inputs[0];
 	struct pad_job job = {.rank = in->rank, .size = dtype_size(in->dtype), .in_dims = in->dims, .value = value};
-	int64_t dims[TENSOR_MAX_RANK], rows;
+	int64_t dims[TENSOR_MAX_RANK], rows, positions = 0, *map;
 	int last = in->rank - 1, err;
 
 	for (int i = 0; i < in->rank; i++) {
@@ -130,14 +131,15 @@ static int pad(struct op_call *call, enum pad_mode mode, const int64_t *before, 
 		return err;
 	if (in->rank == 0)
 		return op_output_copy(call, 0, in, 0, dims);
-	for (int i = 0; i < in->rank; i++) {
-		job.map[i] = malloc(dims[i] * sizeof(int64_t));
-		if (!job.map[i]) {
-			err = op_fail(call, -ENOMEM, "Pad: no memory for axis %d", i);
-			goto out_free;
-		}
+	for (int i = 0; i < in->rank; i++)
+		positions += dims[i];
+	map = scratch_get_for(SCRATCH_IMAGE, (size_t)positions * sizeof(*map));
+	if (!map)
+		return op_fail(call, -ENOMEM, "Pad: no memory for %" PRId64 " positions", positions);
+	for (int i = 0; i < in->rank; map += dims[i++]) {
+		job.map[i] = map;
 		for (int64_t j = 0; j < dims[i]; j++)
-			job.map[i][j] = pad_source(mode, j - before[i], in->dims[i]);
+			map[j] = pad_source(mode, j - before[i], in->dims[i]);
 	}
 	job.out_dims = dims;
 	job.in = in->data;
@@ -146,11 +148,7 @@ static int pad(struct op_call *call, enum pad_mode mode, const int64_t *before, 
 	job.run_hi = clamp_position(before[last] + in->dims[last], job.run_lo, dims[last]);
 	rows = tensor_count(call->outputs[0]) / dims[last];
 	parallel_range(call->pool, rows, PARALLEL_GRAIN / dims[last] + 1, pad_rows, &job);
-	err = in->dtype == DTYPE_STRING ? strings_own(call, call->outputs[0]) : 0;
-out_free:
-	for (int i = 0; i < in->rank; i++)
-		free(job.map[i]);
-	return err;
+	return in->dtype == DTYPE_STRING ? strings_own(call, call->outputs[0]) : 0;
 }
 
 static int pad_mode(struct op_call *call, enum pad_mode *mode)

@@ -16,6 +16,7 @@
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/parallel.h"
+#include "runtime/cpu/scratch.h"
 #include "runtime/cpu/shape_rules.h"
 #include "runtime/cpu/strided_copy.h"
 
@@ -64,14 +65,6 @@ struct taps {
 	bool *outside;
 	bool any_outside;
 };
-
-static void finish_taps(struct taps *t)
-{
-	free(t->index);
-	free(t->weight);
-	free(t->outside);
-	memset(t, 0, sizeof(*t));
-}
 
 /* ---- the tables ---- */
 
@@ -170,34 +163,71 @@ static void fill_position(const struct resize *r, struct taps *t, int64_t i, int
 			weight[j] /= sum;
 }
 
-static int fill_taps(const struct resize *r, int axis, int64_t in, struct taps *t)
+static double shrink_of(const struct resize *r, int axis)
 {
-	double scale = r->scale[axis], shrink = r->antialias && scale < 1 ? scale : 1;
-	double reach = r->mode == RESIZE_CUBIC ? 2 : 1, wide = ceil(reach / shrink);
+	return r->antialias && r->scale[axis] < 1 ? r->scale[axis] : 1;
+}
+
+/* The size of an axis's table, and *bytes that it takes: a multiple of 8. */
+static int size_taps(const struct resize *r, int axis, int64_t in, struct taps *t, size_t *bytes)
+{
+	double reach = r->mode == RESIZE_CUBIC ? 2 : 1, wide = ceil(reach / shrink_of(r, axis));
 	int64_t total;
 
 	t->positions = r->dims[axis];
-	t->identity = in == t->positions && scale == 1 && r->coordinates != COORD_TF_CROP_AND_RESIZE;
+	t->identity = in == t->positions && r->scale[axis] == 1 && r->coordinates != COORD_TF_CROP_AND_RESIZE;
 	if (r->mode == RESIZE_NEAREST)
 		t->count = 1;
 	else if (wide <= (double)in * 2 + 4)
 		t->count = 2 * (int64_t)wide;
 	else
 		return -EINVAL;
-	if (__builtin_mul_overflow(t->positions, t->count, &total))
+	if (__builtin_mul_overflow(t->positions, t->count + 1, &total) || total > PTRDIFF_MAX / 64)
 		return -EOVERFLOW;
-	t->index = calloc(total, sizeof(*t->index));
-	t->weight = calloc(total, sizeof(*t->weight));
-	t->outside = calloc(t->positions, sizeof(*t->outside));
-	if (!t->index || !t->weight || !t->outside)
-		return -ENOMEM;
+	*bytes = (size_t)(t->positions * t->count) * (sizeof(*t->index) + sizeof(*t->weight)) +
+		 ((size_t)t->positions + 7) / 8 * 8;
+	return 0;
+}
+
+static void fill_taps(const struct resize *r, int axis, int64_t in, void *memory, struct taps *t)
+{
+	double scale = r->scale[axis];
+
+	t->index = memory;
+	t->weight = (double *)(t->index + t->positions * t->count);
+	t->outside = (bool *)(t->weight + t->positions * t->count);
 	for (int64_t i = 0; i < t->positions; i++) {
 		double x = source_position(r, axis, in, (double)i);
 
-		if (r->coordinates == COORD_TF_CROP_AND_RESIZE && !(x >= 0 && x <= (double)(in - 1)))
-			t->outside[i] = t->any_outside = true;
-		fill_position(r, t, i, in, isfinite(x) ? x : 0, scale, shrink);
+		t->outside[i] = r->coordinates == COORD_TF_CROP_AND_RESIZE && !(x >= 0 && x <= (double)(in - 1));
+		t->any_outside |= t->outside[i];
+		fill_position(r, t, i, in, isfinite(x) ? x : 0, scale, shrink_of(r, axis));
 	}
+}
+
+/* All axes' tables, in memory of the thread's. */
+static int make_taps(struct op_call *call, const struct resize *r, struct taps *taps)
+{
+	const struct tensor *in = call->inputs[0];
+	size_t bytes[TENSOR_MAX_RANK], total = 0;
+	char *memory;
+
+	for (int i = 0; i < in->rank; i++) {
+		int err;
+
+		if (in->dims[i] == 0)
+			return op_fail(call, -EINVAL, "%s: axis %d of input 0 is empty", call->node->op_type, i);
+		err = size_taps(r, i, in->dims[i], &taps[i], &bytes[i]);
+		if (err)
+			return op_fail(call, err, "%s: no table for axis %d: %" PRId64 " elements from %" PRId64,
+				       call->node->op_type, i, r->dims[i], in->dims[i]);
+		total += bytes[i];
+	}
+	memory = scratch_get_for(SCRATCH_IMAGE, total);
+	if (!memory)
+		return op_fail(call, -ENOMEM, "%s: no memory for tables of %zu bytes", call->node->op_type, total);
+	for (int i = 0; i < in->rank; memory += bytes[i++])
+		fill_taps(r, i, in->dims[i], memory, &taps[i]);
 	return 0;
 }
 
@@ -326,33 +356,46 @@ struct pass_job {
 PASS(f32, float)
 PASS(f64, double)
 
-/* Apply every axis's table in turn; *work (its type f32 or f64, owned) becomes the result. */
-static int resize_smooth(struct op_call *call, const struct taps *taps, struct tensor *work)
+/* Elements of the largest image between passes: the input itself is one where it is of another type. -1: too many. */
+static int64_t largest_image(const struct tensor *in, const struct taps *taps)
 {
-	for (int axis = 0; axis < work->rank; axis++) {
-		struct pass_job job = {.taps = &taps[axis], .in_length = work->dims[axis]};
-		int64_t dims[TENSOR_MAX_RANK], lines, width;
-		struct tensor next;
-		int err;
+	int64_t count = tensor_count(in), largest = count;
+
+	for (int axis = 0; axis < in->rank; axis++) {
+		if (__builtin_mul_overflow(count / in->dims[axis], taps[axis].positions, &count) ||
+		    count > PTRDIFF_MAX / 32)
+			return -1;
+		largest = count > largest ? count : largest;
+	}
+	return largest;
+}
+
+/*
+ * Apply every axis's table in turn, from @from to one of two halves of @memory (@half bytes each; @from may be the first), and so on.
+ * Returns where the result is.
+ */
+static void *resize_smooth(struct op_call *call, const struct taps *taps, enum dtype type, void *from, char *memory,
+			   size_t half)
+{
+	const struct tensor *in = call->inputs[0];
+	int64_t dims[TENSOR_MAX_RANK];
+
+	memcpy(dims, in->dims, sizeof(dims));
+	for (int axis = 0; axis < in->rank; axis++) {
+		struct pass_job job = {.taps = &taps[axis], .in_length = dims[axis], .in = from};
+		int64_t width;
 
 		if (taps[axis].identity)
 			continue;
-		memcpy(dims, work->dims, sizeof(dims));
 		dims[axis] = taps[axis].positions;
-		err = tensor_init(&next, work->dtype, work->rank, dims);
-		if (err)
-			return op_fail(call, err, "%s: no memory for axis %d", call->node->op_type, axis);
-		job.inner = dims_count(work->rank - axis - 1, dims + axis + 1);
-		job.in = work->data;
-		job.out = next.data;
+		job.inner = dims_count(in->rank - axis - 1, dims + axis + 1);
+		job.out = from == memory ? memory + half : memory;
 		width = job.inner == 1 ? taps[axis].positions : job.inner;
-		lines = tensor_count(&next) / width;
-		parallel_range(call->pool, lines, PARALLEL_GRAIN / 4 / width + 1,
-			       work->dtype == DTYPE_F32 ? pass_f32 : pass_f64, &job);
-		tensor_finish(work);
-		*work = next;
+		parallel_range(call->pool, dims_count(in->rank, dims) / width, PARALLEL_GRAIN / 4 / width + 1,
+			       type == DTYPE_F32 ? pass_f32 : pass_f64, &job);
+		from = job.out;
 	}
-	return 0;
+	return from;
 }
 
 /* Positions outside the region of interest on any axis get the extrapolation value. */
@@ -377,37 +420,46 @@ static void extrapolate(struct op_call *call, const struct taps *taps, double va
 }
 
 /* From the working type back; integers round to nearest, halves to even, and saturate. */
-static void store_result(struct tensor *out, struct tensor *work)
+static void store_result(struct tensor *out, enum dtype type, void *work)
 {
+	int64_t count = tensor_count(out);
+
 	if (dtype_is_integer(out->dtype))
-		for (int64_t i = 0; i < tensor_count(work); i++)
-			((double *)work->data)[i] = rint(((double *)work->data)[i]);
-	if (work->dtype == out->dtype)
-		memcpy(out->data, work->data, tensor_bytes(work));
+		for (int64_t i = 0; i < count; i++)
+			((double *)work)[i] = rint(((double *)work)[i]);
+	if (type == out->dtype)
+		memcpy(out->data, work, tensor_bytes(out));
 	else
-		cast_row(work->dtype, out->dtype)(tensor_count(work), work->data, out->data);
+		cast_row(type, out->dtype)(count, work, out->data);
 }
 
 static int resize_values(struct op_call *call, const struct resize *r, const struct taps *taps)
 {
 	const struct tensor *in = call->inputs[0];
 	enum dtype type = in->dtype == DTYPE_F32 || dtype_is_half(in->dtype) ? DTYPE_F32 : DTYPE_F64;
-	struct tensor work;
-	int err;
+	int64_t count;
+	size_t half;
+	void *from = in->data;
+	char *memory;
 
 	if (r->mode == RESIZE_NEAREST) {
 		resize_nearest(call, taps);
 		return 0;
 	}
-	err = tensor_cast(in, type, &work);
-	if (err)
+	if (in->dtype != type && !(cast_row(in->dtype, type) && cast_row(type, in->dtype)))
 		return op_fail(call, -ENOTSUP, "%s: mode linear or cubic on elements of type %s", call->node->op_type,
 			       dtype_name(in->dtype));
-	err = resize_smooth(call, taps, &work);
-	if (!err)
-		store_result(call->outputs[0], &work);
-	tensor_finish(&work);
-	return err;
+	count = largest_image(in, taps);
+	half = ((size_t)count * dtype_size(type) + 63) / 64 * 64;
+	memory = count < 0 ? NULL : scratch_get_for(SCRATCH_ADDEND, 2 * half);
+	if (!memory)
+		return op_fail(call, -ENOMEM, "%s: no memory for images between the axes", call->node->op_type);
+	if (in->dtype != type) {
+		cast_row(in->dtype, type)(tensor_count(in), in->data, memory);
+		from = memory;
+	}
+	store_result(call->outputs[0], type, resize_smooth(call, taps, type, from, memory, half));
+	return 0;
 }
 
 /* With scales and sizes settled: shape the output, make the tables, run. */
@@ -421,14 +473,8 @@ static int resize(struct op_call *call, const struct resize *r)
 	err = op_output(call, 0, in->dtype, in->rank, r->dims);
 	if (err || tensor_count(call->outputs[0]) == 0)
 		return err;
-	for (int i = 0; !err && i < in->rank; i++) {
-		if (in->dims[i] == 0)
-			err = op_fail(call, -EINVAL, "%s: axis %d of input 0 is empty", call->node->op_type, i);
-		else
-			err = fill_taps(r, i, in->dims[i], &taps[i]);
-		if (err && !call->error[0])
-			op_fail(call, err, "%s: no table for axis %d: %" PRId64 " elements from %" PRId64,
-				call->node->op_type, i, r->dims[i], in->dims[i]);
+	err = make_taps(call, r, taps);
+	for (int i = 0; i < in->rank; i++) {
 		any_outside |= taps[i].any_outside;
 		same &= taps[i].identity;
 	}
@@ -443,8 +489,6 @@ static int resize(struct op_call *call, const struct resize *r)
 	}
 	if (!err && in->dtype == DTYPE_STRING && !same)
 		err = strings_own(call, call->outputs[0]);
-	for (int i = 0; i < in->rank; i++)
-		finish_taps(&taps[i]);
 	return err;
 }
 
