@@ -14,7 +14,7 @@
 #include "compiler/target/program_internal.h"
 
 #define ALIGN 64
-#define LONG_LIFE 96 /* instructions */
+#define LONG_LIFE 96 /* instructions of each tile */
 
 struct span {
 	uint64_t lo, hi;
@@ -31,7 +31,7 @@ struct memory {
 struct local {
 	struct program *program;
 	struct memory spad[AXL_MAX_TILES], acc[AXL_MAX_TILES];
-	uint64_t next_spad, next_acc;
+	uint64_t next_spad[AXL_MAX_TILES], next_acc[AXL_MAX_TILES]; /* where the newest buffer of each ends */
 	bool first_fit;
 };
 
@@ -136,14 +136,18 @@ static int place(struct local *local, uint32_t buf)
 	bool acc = buffer->space == PROGRAM_ACC;
 	uint64_t capacity = acc ? program->target.acc_bytes : program->target.spad_bytes,
 		 size = align_up(buffer->bytes);
-	uint64_t *next = acc ? &local->next_acc : &local->next_spad, live = 0;
+	size_t long_life = (size_t)LONG_LIFE * program->target.tiles;
+	uint64_t *next = acc ? local->next_acc : local->next_spad, from = 0, live = 0;
 	bool found = false;
 
 	size = size ? size : ALIGN;
-	if (!acc && (buffer->pinned || buffer->last - buffer->first > LONG_LIFE))
+	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++)
+		if (buffer->tiles >> tile & 1 && next[tile] > from)
+			from = next[tile];
+	if (!acc && (buffer->pinned || buffer->last - buffer->first > long_life))
 		found = find_down(local, buffer, capacity, size, &buffer->address);
 	else
-		found = (!local->first_fit && find_up(local, buffer, *next, capacity, size, &buffer->address)) ||
+		found = (!local->first_fit && find_up(local, buffer, from, capacity, size, &buffer->address)) ||
 			find_up(local, buffer, 0, capacity, size, &buffer->address);
 	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++)
 		if (buffer->tiles >> tile & 1 && memory_of(local, buffer, tile)->live > live)
@@ -152,13 +156,13 @@ static int place(struct local *local, uint32_t buf)
 		return program_fail(program, -ENOSPC,
 				    "buffer %s of %llu bytes does not fit: %llu of %llu bytes are in use", buffer->name,
 				    (unsigned long long)size, (unsigned long long)live, (unsigned long long)capacity);
-	if ((buffer->last - buffer->first <= LONG_LIFE && !buffer->pinned) || acc)
-		*next = buffer->address + size;
 	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {
 		struct memory *memory = memory_of(local, buffer, tile);
 
 		if (!(buffer->tiles >> tile & 1))
 			continue;
+		if ((buffer->last - buffer->first <= long_life && !buffer->pinned) || acc)
+			next[tile] = buffer->address + size;
 		if (insert(memory, buffer->address, size, buf))
 			return program_fail(program, -ENOMEM, "out of memory");
 		if (!acc && memory->live > program->stats.spad_bound)
@@ -181,8 +185,8 @@ static void forget_all(struct local *local)
 	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {
 		local->spad[tile].count = local->acc[tile].count = 0;
 		local->spad[tile].live = local->acc[tile].live = 0;
+		local->next_spad[tile] = local->next_acc[tile] = 0;
 	}
-	local->next_spad = local->next_acc = 0;
 }
 
 /* Place what instruction @i uses first. */

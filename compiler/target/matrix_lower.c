@@ -181,6 +181,10 @@ static int fetch_packed(struct nest *nest, int64_t index, int64_t n0, int64_t n,
 		return lower_fail(nest->lower, work->node, -ENOMEM, "packing weights: %s",
 				  program_error(nest->lower->program));
 	image.place.buf = nest->packed[index];
+	if (several && !tiles && tile) { /* every pipe that streams weights keeps its own requests before all others' */
+		tiles = (uint8_t)(1u << tile);
+		tile = 0;
+	}
 	err = several ? lower_fetch_pieces(nest->lower, &image, (int64_t)bytes, tile, tiles, &view)
 		      : lower_fetch(nest->lower, &image, &box, tile, tiles, AXL_TYPE_U8, NULL, 0, AXL_PIPE_WEIGHT,
 				    AXL_PURPOSE_WEIGHT, &view);
