@@ -207,8 +207,7 @@ int cut_commit(struct lower *lower, const struct cut *cut, const struct dev_tens
 	return 0;
 }
 
-int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, int64_t n, int64_t c0,
-		 int64_t c)
+int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, int64_t n)
 {
 	for (unsigned int t = 0; t < cut->tiles && cut->shared; t++) {
 		struct cut_box o = cut->parts[t].owned, s = cut->parts[t].stored;
@@ -223,12 +222,12 @@ int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_te
 		}
 		for (size_t i = 0; i < sizeof(halo) / sizeof(halo[0]); i++) {
 			struct spad_view view;
-			struct lower_box box = image_box(n, halo[i], c0, c);
+			struct lower_box box = image_box(n, halo[i], 0, image->dims[IMAGE_C]);
 			int err;
 
 			if (cut_is_empty(halo[i]))
 				continue;
-			view = cut_view(cut, image, t, n, halo[i], c0, c);
+			view = cut_view(cut, image, t, n, halo[i], 0, image->dims[IMAGE_C]);
 			err = lower_load_view(lower, image, &box, &view);
 			if (err)
 				return err;

@@ -3,7 +3,7 @@
  * Cut tensors: images whose parts stay in the scratchpads of several tiles, from the node that makes them to the last
  * that reads them. Every tile owns a rectangle of positions, all channels; producer and consumers cut alike, by one
  * grid. What a consumer's window needs beyond its own rectangle (the halo) is stored to local memory by its owner and
- * loaded by the others, block of channels by block, while the next block is computed.
+ * loaded by the others when all is stored.
  *
  *	+-------+---+-------+        owned: the tile's own positions, written by its drain
  *	| tile 0    :tile 1 |        stored: with the halo that the readers of this tensor need
@@ -66,9 +66,8 @@ struct spad_view cut_view(const struct cut *cut, const struct dev_tensor *image,
 /* @box ([N][H][W][C]) of what @tile owns has been written: store what others, or readers from memory, need. */
 int cut_commit(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, unsigned int tile,
 	       const struct lower_box *box);
-/* All tiles have committed channels [c0, c0 + c) of image @n: bring the halos. */
-int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, int64_t n, int64_t c0,
-		 int64_t c);
+/* All tiles have committed image @n: bring the halos. */
+int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, int64_t n);
 /* Have all of @value in memory for a reader that wants it there. */
 int cut_spill(struct lower *lower, const struct graph_value *value);
 

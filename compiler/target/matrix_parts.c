@@ -8,7 +8,8 @@
  *	    for block of output channels       its weights to all tiles
  *	      for K block, tile, chunk         CONV
  *	      for tile, chunk                  DRAIN to the part, what others need to memory
- *	      halos of these channels from memory
+ *	  halos from memory		       of all channels at once: channels interleave, and a drain would have to wait
+ *					       for halos of other channels that are loaded before it
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -235,8 +236,6 @@ static int lower_stripe(struct parts *parts, int64_t image, int64_t s)
 			err = input_of(parts, t, image, boxes[t], &stripes[t]);
 	}
 	for (int64_t nb = 0; nb < nest->n_blocks && !err; nb++) {
-		int64_t n0 = nb * nest->plan.n;
-
 		for (int64_t kb = 0; kb < nest->k_blocks && !err; kb++) {
 			struct weight_block fetched, *block = nest->plan.keep_weights ? nest->kept + nb : &fetched;
 
@@ -246,10 +245,9 @@ static int lower_stripe(struct parts *parts, int64_t image, int64_t s)
 				if (!cut_is_empty(boxes[t]))
 					err = tile_block(parts, t, image, boxes[t], &stripes[t], nb, kb, block, acc[t]);
 		}
-		if (!err && work->y_cut && s + nest->plan.rows >= parts->h)
-			err = cut_exchange(nest->lower, work->y_cut, &work->y, image, n0,
-					   MIN(nest->plan.n, work->oc - n0));
 	}
+	if (!err && work->y_cut && s + nest->plan.rows >= parts->h)
+		err = cut_exchange(nest->lower, work->y_cut, &work->y, image);
 	return err;
 }
 
