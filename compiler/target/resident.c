@@ -72,11 +72,16 @@ static uint64_t cycles_until(const struct lower *lower, size_t last)
 	return cycles;
 }
 
+/*
+ * What the next node reads last is soon gone: it may take half as much again. With more, or for longer, the nodes between
+ * would have to work in smaller pieces.
+ */
 static bool hold(struct lower *lower, size_t last, uint64_t bytes)
 {
 	struct resident *resident = &lower->resident;
+	uint64_t budget = resident->budget + (last == lower->at + 1 ? resident->budget / 2 : 0);
 
-	if (resident->count == RESIDENT_MAX || resident->bytes + bytes > resident->budget)
+	if (resident->count == RESIDENT_MAX || resident->bytes + bytes > budget)
 		return false;
 	resident->list[resident->count].last = last;
 	resident->list[resident->count++].bytes = bytes;
