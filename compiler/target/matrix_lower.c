@@ -238,6 +238,26 @@ int matrix_fetch_block(struct nest *nest, int64_t nb, int64_t kb, unsigned int t
 
 /* ---- instructions ---- */
 
+/*
+ * Of the rows of @stripe those that @chunk reads: what waits for the instruction, or for what it reads, then waits for no
+ * more. The first chunk of a layer can start while the one before it still drains its last rows.
+ */
+static struct stripe chunk_rows(const struct matrix_work *work, const struct stripe *stripe, const struct chunk *chunk)
+{
+	struct stripe part = *stripe;
+	int64_t row, rows, begin, end;
+
+	matrix_input_rows(work, chunk->h0, chunk->h, &row, &rows);
+	begin = MAX(row, stripe->row);
+	end = MIN(row + rows, stripe->row + stripe->rows);
+	if (begin >= end)
+		return part;
+	part.view.place.offset += (uint64_t)((begin - stripe->row) * stripe->view.stride[WORK_H]);
+	part.row = begin;
+	part.rows = end - begin;
+	return part;
+}
+
 static struct axl_conv conv_insn(const struct matrix_work *work, const struct stripe *stripe, const struct chunk *chunk)
 {
 	struct axl_conv insn = {
@@ -276,15 +296,16 @@ int matrix_emit_convs(struct nest *nest, unsigned int tile, const struct stripe 
 	int64_t per_group = work->depthwise ? work->oc : work->oc / work->groups;
 	int64_t k0 = kb * nest->plan.k, k = MIN(nest->plan.k, work->ic - k0);
 	size_t a_size = type_bytes(work->a_type);
+	struct stripe part = chunk_rows(work, stripe, chunk);
 
 	for (int64_t n = chunk->n0; n < chunk->n0 + chunk->n;) {
 		int64_t group = work->depthwise ? 0 : n / per_group;
 		int64_t end = MIN((group + 1) * per_group, chunk->n0 + chunk->n);
-		int64_t channel = work->depthwise ? n - stripe->c0 : group * work->ic + k0;
+		int64_t channel = work->depthwise ? n - part.c0 : group * work->ic + k0;
 		int64_t skip = n - chunk->n0;
-		union axl_insn insn = {.conv = conv_insn(work, stripe, chunk)};
+		union axl_insn insn = {.conv = conv_insn(work, &part, chunk)};
 		struct program_place places[PROGRAM_MAX_PLACES] = {
-			stripe->view.place, block->w, {acc, (uint64_t)skip * 4}};
+			part.view.place, block->w, {acc, (uint64_t)skip * 4}};
 		int err;
 
 		if (work->depthwise) /* what one instruction may do counts its channels */
