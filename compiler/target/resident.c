@@ -11,18 +11,48 @@
 /* Operators that read a tensor where it lies: in boxes without padding, or with views for the border. */
 static bool reads_in_place(const struct lower *lower, const struct graph_node *node)
 {
-	static const char *const names[] = {
-		"Conv",       "FusedConv",          "ConvTranspose", "QLinearConv",    "QLinearAdd",
-		"Add",        "Concat",             "MaxPool",       "Relu",           "QLinearMul",
-		"Clip",       "QLinearAveragePool", "LRN",           "QuantizeLinear", "DequantizeLinear",
-		"Linear",     "LayerNormalization", "QLinear",       "Attention",      "MatMul",
-		"Gemm",       "FusedGemm",          "QGemm",         "QLinearMatMul"};
+	static const char *const names[] = {"Conv",
+					    "FusedConv",
+					    "ConvTranspose",
+					    "QLinearConv",
+					    "QLinearAdd",
+					    "Add",
+					    "Concat",
+					    "MaxPool",
+					    "Relu",
+					    "QLinearMul",
+					    "Clip",
+					    "QLinearAveragePool",
+					    "LRN",
+					    "QuantizeLinear",
+					    "DequantizeLinear",
+					    "Linear",
+					    "LayerNormalization",
+					    "QLinear",
+					    "Attention",
+					    "MatMul",
+					    "Gemm",
+					    "FusedGemm",
+					    "QGemm",
+					    "QLinearMatMul"};
 
 	if (GRAPH_NODE_IS(node, names))
 		return true;
 	return (!strcmp(node->op_type, "AveragePool") || !strcmp(node->op_type, "GlobalAveragePool") ||
 		!strcmp(node->op_type, "QLinearGlobalAveragePool")) &&
 	       average_takes(lower, node);
+}
+
+/* Only another shape of a vector: a view of the tensor, whatever its layout. */
+static bool is_vector_view(const struct graph_node *node)
+{
+	static const char *const names[] = {"Flatten", "Reshape", "Squeeze", "Unsqueeze"};
+	const struct graph_value *x = node->inputs[0];
+	int long_dims = 0;
+
+	for (int d = 0; d < x->rank; d++)
+		long_dims += x->dims[d] != 1;
+	return GRAPH_NODE_IS(node, names) && long_dims < 2;
 }
 
 /*
@@ -37,14 +67,20 @@ static size_t last_reader(const struct lower *lower, const struct graph_value *v
 		return SIZE_MAX;
 	for (size_t i = 0; i < value->num_uses; i++) {
 		const struct graph_node *reader = value->uses[i];
+		size_t at;
 
 		if (lrn_of_dequantize(reader))
 			reader = lrn_of_dequantize(reader);
-		if (reader->region != value->producer->region || !reads_in_place(lower, reader))
+		at = (size_t)reader->id;
+		if (reader->region != value->producer->region)
 			return SIZE_MAX;
-		last = (size_t)reader->id > last ? (size_t)reader->id : last;
+		if (is_vector_view(reader))
+			at = last_reader(lower, reader->outputs[0], depth + 1);
+		else if (!reads_in_place(lower, reader))
+			return SIZE_MAX;
+		last = at > last ? at : last;
 	}
-	if (strcmp(value->producer->op_type, "Concat"))
+	if (last == SIZE_MAX || strcmp(value->producer->op_type, "Concat"))
 		return last;
 	for (size_t i = 0; i < value->producer->num_inputs; i++) {
 		const struct graph_value *part = value->producer->inputs[i];
