@@ -17,7 +17,7 @@ for target in axl-edge axl-pro; do
 		$1 == "nodes" && !regions { nodes = 1 }
 		$1 == "regions" { regions = 1; nodes = 0 }
 		$1 == "arena_bytes" { arena = $2 }
-		$1 == "arena_live_bytes" { if (!($2 > 0 && $2 <= arena)) { print target ": " $2 " bytes live, " arena " placed"; bad = 1 } live++ }
+		$1 == "arena_live_bytes" { if (!(($2 > 0 || !arena) && $2 <= arena)) { print target ": " $2 " bytes live, " arena " placed"; bad = 1 } live++ }
 		$1 == "ledger" { ledger = 1 }
 		$1 == "gap" { gap = $2 }
 		$1 == "roofline" { inside = 1 }
