@@ -264,7 +264,7 @@ static int set_post(struct lower *lower, struct matrix_work *work, struct matrix
 
 	if (err)
 		return err;
-	if (form->residual && form->a_scale >= 0)
+	if (form->a_scale >= 0 && (form->residual || !y_scale)) /* QGemm without y_scale gives floats */
 		err = matrix_set_rescale(work, tables, input(node, form->a_scale), input(node, form->a_zero),
 					 input(node, form->b_scale), input(node, form->b_zero), y_scale,
 					 input(node, form->y_zero));
@@ -272,8 +272,6 @@ static int set_post(struct lower *lower, struct matrix_work *work, struct matrix
 		err = matrix_set_requantize(work, tables, input(node, form->a_scale), input(node, form->a_zero),
 					    input(node, form->b_scale), input(node, form->b_zero), y_scale,
 					    input(node, form->y_zero));
-	else if (form->a_scale >= 0)
-		err = -ENOTSUP;
 	else
 		matrix_set_zeros(work, input(node, form->a_zero), input(node, form->b_zero));
 	if (!err && c && (form->residual || !work->z.rank))

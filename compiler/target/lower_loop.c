@@ -67,7 +67,7 @@ static struct dev_tensor dense_constant(struct lower *lower, enum axl_type type,
 					const void *values)
 {
 	struct dev_tensor tensor = {.type = type, .rank = rank};
-	int64_t bytes = 4;
+	int64_t bytes = type_bytes(type);
 
 	for (int d = rank - 1; d >= 0; d--) {
 		tensor.dims[d] = dims[d];
@@ -86,6 +86,11 @@ struct dev_tensor tensor_of_floats(struct lower *lower, int rank, const int64_t 
 struct dev_tensor tensor_of_ints(struct lower *lower, int rank, const int64_t *dims, const int32_t *values)
 {
 	return dense_constant(lower, AXL_TYPE_S32, rank, dims, values);
+}
+
+struct dev_tensor tensor_of_bytes(struct lower *lower, int64_t count, const uint8_t *values)
+{
+	return dense_constant(lower, AXL_TYPE_U8, 1, &count, values);
 }
 
 /* ---- one vector operation ---- */
@@ -255,6 +260,7 @@ static int64_t box_bytes(const struct loop *loop, const int64_t *size)
 	}
 	bytes += __builtin_popcountll((unsigned long long)temps) * (full * type_bytes(loop->temp_type) + 64);
 	bytes += __builtin_popcountll((unsigned long long)reds) * (reduced * 4 + 64);
+	bytes += loop->table ? LOOP_TABLE_SIZE * type_bytes(loop->table->type) + 64 : 0;
 	/* Without steps the fetched box itself is stored. */
 	bytes += loop->also ? full * type_bytes(loop->also->type) + 64 : 0;
 	return bytes + (loop->num_steps ? (loop->out_reduced ? reduced : full) * 4 + 64 : 0);
@@ -307,6 +313,8 @@ static int make_register(struct lower *lower, const struct loop *loop, unsigned 
 	bool reduced = (index >= LOOP_RED && index < LOOP_OUT) || (index == LOOP_OUT && loop->out_reduced);
 	enum axl_type type = loop->temp_type;
 
+	if (loop->reg_type && index < LOOP_OUT)
+		type = loop->reg_type[index];
 	if (index >= LOOP_RED && index < LOOP_OUT && type == AXL_TYPE_F16)
 		type = AXL_TYPE_F32; /* sums and means: few, and their errors count for many */
 	if (index == LOOP_OUT)
@@ -344,6 +352,12 @@ static int run_steps(struct lower *lower, const struct loop *loop, unsigned int 
 		made |= 1u << step->dst;
 		if (is_reduction(step->op))
 			args.reduce = loop->whole;
+		if (step->op == AXL_VEC_TABLE)
+			args.table = regs[LOOP_LOOKUP].place;
+		if (step->op == AXL_VEC_GATHER) {
+			args.gather_stride = (int32_t)type_bytes(regs[LOOP_LOOKUP].type);
+			args.limit = LOOP_TABLE_SIZE;
+		}
 		for (int d = 0; d < loop->rank; d++)
 			dims[d] = is_reduction(step->op) ? size[d] : dst->dims[d];
 		if (!err)
@@ -373,14 +387,33 @@ static int write_in_place(struct lower *lower, const struct loop *loop, const st
 	return lower_fetch(lower, out, &box, 0, 0, out->type, order, 0, AXL_PIPE_LOAD, AXL_PURPOSE_ACTIVATION, view);
 }
 
+/* The loop's table in @tile, as an operand of one element for the whole box: @view, which keeps it for later boxes. */
+static int fetch_table(struct lower *lower, const struct loop *loop, unsigned int tile, struct spad_view *view)
+{
+	struct lower_box box = {{0}, {LOOP_TABLE_SIZE}};
+	int err;
+
+	if (!loop->table || view->place.buf)
+		return 0;
+	err = lower_fetch(lower, loop->table, &box, tile, 0, loop->table->type, NULL, 0, AXL_PIPE_WEIGHT,
+			  AXL_PURPOSE_WEIGHT, view);
+	view->rank = loop->rank;
+	for (int d = 0; d < loop->rank; d++)
+		view->dims[d] = 1;
+	return err;
+}
+
 static int run_box(struct lower *lower, const struct loop *loop, unsigned int tile, const int64_t *start,
-		   const int64_t *size)
+		   const int64_t *size, struct spad_view *table)
 {
 	struct spad_view regs[LOOP_REGS];
 	struct lower_box box;
-	int err;
+	int err = fetch_table(lower, loop, tile, table);
 
+	if (err)
+		return err;
 	memset(regs, 0, sizeof(regs));
+	regs[LOOP_LOOKUP] = *table;
 	for (int i = 0; i < loop->num_inputs; i++) {
 		for (int d = 0; d < loop->rank; d++) {
 			bool broadcast = loop->inputs[i].dims[d] == 1;
@@ -413,10 +446,12 @@ static int run_box(struct lower *lower, const struct loop *loop, unsigned int ti
 int loop_run(struct lower *lower, const struct loop *loop)
 {
 	int64_t start[TENSOR_MAX_RANK] = {0}, step[TENSOR_MAX_RANK], size[TENSOR_MAX_RANK];
+	struct spad_view tables[AXL_MAX_TILES];
 	uint64_t boxes = 1;
 	unsigned int tile = 0;
 	int d = 0;
 
+	memset(tables, 0, sizeof(tables));
 	if (choose_box(lower, loop, step))
 		return lower_fail(lower, loop->node, -ENOSPC,
 				  "one row of the reduced dimensions does not fit the scratchpad");
@@ -428,9 +463,11 @@ int loop_run(struct lower *lower, const struct loop *loop)
 
 		if (err)
 			return err;
+		if (paused)
+			memset(tables, 0, sizeof(tables));
 		for (int i = 0; i < loop->rank; i++)
 			size[i] = MIN(step[i], loop->dims[i] - start[i]);
-		err = run_box(lower, loop, tile, start, size);
+		err = run_box(lower, loop, tile, start, size, &tables[tile]);
 		if (err)
 			return err;
 		tile = (tile + 1) % lower->target->tiles;

@@ -19,13 +19,15 @@ enum {
 	LOOP_TEMP = 8, /* 8..11 full size */
 	LOOP_RED = 12, /* 12..15 reduced: size 1 in the whole dimensions */
 	LOOP_OUT = 16,
-	LOOP_ALSO = 17, /* a second output */
-	LOOP_NONE = 18,
-	LOOP_REGS = 19,
+	LOOP_ALSO = 17,   /* a second output */
+	LOOP_LOOKUP = 18, /* the loop's table, operand a of GATHER */
+	LOOP_NONE = 19,
+	LOOP_REGS = 20,
+	LOOP_TABLE_SIZE = 256, /* elements */
 };
 
 /* dst = op(a, b) with immediates; reductions (VEC class R) go from a full to a reduced register over the whole
- * dimensions. */
+ * dimensions. TABLE looks up bytes in the loop's table; GATHER takes from there the element whose number is in b. */
 struct loop_step {
 	enum axl_vec_op op;
 	int dst, a, b;
@@ -40,6 +42,8 @@ struct loop_step {
  * @temp_type: of temporaries: F32, or S32 for integer steps
  * @out:       rank as the space; size 1 where the output is reduced
  * @out_reduced: LOOP_OUT is a reduced register
+ * @reg_type:  types of temporaries and reduced registers that differ from @temp_type, by register, or NULL
+ * @table:     LOOP_TABLE_SIZE bytes or floats, one dimension, which each tile has beside its boxes; NULL: no step needs it
  * @also:      a second output of the whole space (LOOP_ALSO), or NULL
  * @integer_imm: imm0, imm1 are integers (integer domain steps)
  */
@@ -53,6 +57,8 @@ struct loop {
 	struct dev_tensor inputs[LOOP_MAX_INPUTS];
 	enum axl_type in_type[LOOP_MAX_INPUTS];
 	enum axl_type temp_type;
+	const enum axl_type *reg_type;
+	const struct dev_tensor *table;
 	const struct dev_tensor *out, *also;
 	bool out_reduced;
 	bool integer_imm;
@@ -72,9 +78,10 @@ void tensor_order(const struct dev_tensor *tensor, int *order);
 /* @tensor with leading dimensions of size 1 added up to @rank. */
 struct dev_tensor tensor_align(const struct dev_tensor *tensor, int rank);
 
-/* A tensor of binary32 constants in the weight region, dense. place.buf 0 when out of memory. */
+/* Tensors of constants in the weight region, dense. place.buf 0 when out of memory. */
 struct dev_tensor tensor_of_floats(struct lower *lower, int rank, const int64_t *dims, const float *values);
 struct dev_tensor tensor_of_ints(struct lower *lower, int rank, const int64_t *dims, const int32_t *values);
+struct dev_tensor tensor_of_bytes(struct lower *lower, int64_t count, const uint8_t *values);
 
 /* Copy @from to @to (same dims), any layouts, any types that a LOAD or STORE converts. */
 int tensor_copy_device(struct lower *lower, const struct graph_node *node, const struct dev_tensor *from,

@@ -2,9 +2,10 @@
 /*
  * QuantizeLinear, DequantizeLinear and the quantized elementwise operators of com.microsoft, as step lists: dequantize,
  * compute in binary32, quantize, each rounded as ONNX says (QuantizeLinear-10/13/19: saturate(round_half_even(x /
- * scale) + zero)).
+ * scale) + zero)). A function of one byte is a table of 256, which the CPU's kernel fills.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@
 #define T0 LOOP_TEMP
 #define T1 (LOOP_TEMP + 1)
 #define R0 LOOP_RED
+#define R1 (LOOP_RED + 1)
 #define OUT LOOP_OUT
 #define NONE LOOP_NONE
 
@@ -214,7 +216,79 @@ static int binary_lower(struct lower *lower, struct graph_node *node)
 	return err ? err : loop_run(lower, &loop);
 }
 
-/* ---- QLinearSigmoid, QLinearLeakyRelu, QLinearGlobalAveragePool: x, x_scale, x_zero, y_scale, y_zero ---- */
+/* ---- functions of one byte ---- */
+
+/* The results of @node for each byte in the place of its input @index; of QLinearConcat, of that part alone. */
+static int fill_table(struct lower *lower, const struct graph_node *node, size_t index, uint8_t *results)
+{
+	static const struct attr axis = {.name = "axis", .type = ATTR_INT, .i = 0};
+	const struct op_kernel *kernel = op_find(node->domain, node->op_type, node->opset);
+	bool concat = !strcmp(node->op_type, "QLinearConcat");
+	uint8_t all[LOOP_TABLE_SIZE];
+	const int64_t dims[] = {LOOP_TABLE_SIZE};
+	struct tensor bytes, result = {0}, *output = &result;
+	const struct tensor *inputs[5];
+	struct op_node op = graph_op_node(node);
+	struct op_call call = {.node = &op, .inputs = inputs, .outputs = &output};
+	int err = kernel ? 0 : -ENOENT;
+
+	for (int i = 0; i < LOOP_TABLE_SIZE; i++)
+		all[i] = (uint8_t)i;
+	if (!err)
+		err = tensor_init_view(&bytes, node->inputs[index]->dtype, 1, dims, all, sizeof(all));
+	if (concat) {
+		op.num_inputs = 5;
+		op.num_attrs = 1;
+		op.attrs = &axis;
+	}
+	for (size_t i = 0; i < op.num_inputs; i++) {
+		size_t from = concat && i >= 2 ? index + i - 2 : i;
+
+		inputs[i] = from == index ? &bytes : node->inputs[from] ? node->inputs[from]->constant : NULL;
+	}
+	if (!err)
+		err = op_run(kernel, &call);
+	if (!err)
+		memcpy(results, result.data, LOOP_TABLE_SIZE);
+	tensor_finish(&result);
+	return err ? lower_fail(lower, node, err, "%s", *call.error ? call.error : "there is no table of its results")
+		   : 0;
+}
+
+/* The loop, whose only input is @node's @index, as a look-up of what fill_table() says. */
+static int run_table(struct lower *lower, struct loop *loop, size_t index)
+{
+	static const struct loop_step step = {AXL_VEC_TABLE, OUT, IN0, NONE, 0, 0};
+	uint8_t results[LOOP_TABLE_SIZE];
+	struct dev_tensor table;
+	bool same = true;
+	int err = fill_table(lower, loop->node, index, results);
+
+	if (err)
+		return err;
+	for (int i = 0; i < LOOP_TABLE_SIZE; i++)
+		same &= results[i] == i;
+	if (!same) { /* else without a step: a copy */
+		table = tensor_of_bytes(lower, LOOP_TABLE_SIZE, results);
+		if (!table.place.buf)
+			return lower_fail(lower, loop->node, -ENOMEM, "out of memory for a table");
+		loop->table = &table;
+		loop->steps = &step;
+		loop->num_steps = 1;
+	}
+	return loop_run(lower, loop);
+}
+
+static uint64_t table_estimate(const struct graph_node *node, const struct target *target,
+			       enum lower_precision precision)
+{
+	uint64_t points = (uint64_t)dims_count(node->outputs[0]->rank, node->outputs[0]->dims);
+
+	(void)precision;
+	return cost_vec(AXL_VEC_TABLE, points, 1, 1) / target->tiles + 2 * target->dram_latency;
+}
+
+/* ---- QLinearSigmoid, QLinearLeakyRelu, QLinearGlobalAveragePool, QLinearSoftmax: x, x_scale, x_zero, y_scale, y_zero ---- */
 
 static int unary_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
 			  char *reason, size_t size)
@@ -238,49 +312,136 @@ static int unary_supports(const struct graph_node *node, const struct target *ta
 	return check_static(node, reason, size);
 }
 
-static int unary_lower(struct lower *lower, struct graph_node *node)
+static int byte_function_lower(struct lower *lower, struct graph_node *node)
 {
-	struct op_node op = graph_op_node(node);
-	bool pool = !strcmp(node->op_type, "QLinearGlobalAveragePool"),
-	     sigmoid = !strcmp(node->op_type, "QLinearSigmoid");
-	struct loop_step steps[4] = {{AXL_VEC_DEQUANT, T0, IN0, NONE, scale_of(node->inputs[1]), zero_of(node, 2)}};
-	struct loop_step quantize = {AXL_VEC_QUANT,   OUT, pool ? R0 : T0, NONE, scale_of(node->inputs[3]),
-				     zero_of(node, 4)};
+	struct loop loop;
+	int err = prepare(lower, node, &loop);
+
+	if (!err)
+		err = add_input(lower, &loop, node->inputs[0]);
+	if (!err)
+		err = add_output(lower, &loop, node->outputs[0]);
+	return err ? err : run_table(lower, &loop, 0);
+}
+
+static int global_average_lower(struct lower *lower, struct graph_node *node)
+{
+	struct loop_step steps[4] = {
+		/* The sum of the integers is exact; then one factor, as the matrix unit does it (lower_average.c). */
+		{AXL_VEC_DEQUANT, T0, IN0, NONE, 1, zero_of(node, 2)},
+		{AXL_VEC_RSUM, R0, T0, NONE, 0, 0},
+		{AXL_VEC_AFFINE, R0, R0, NONE, 0, 0},
+		{AXL_VEC_QUANT, OUT, R0, NONE, 1, zero_of(node, 4)},
+	};
 	int64_t points = 1;
 	struct loop loop;
-	int count = 1, err;
+	int err;
 
-	if (pool && average_takes(lower, node))
+	if (average_takes(lower, node))
 		return average_lower(lower, node);
 	err = prepare(lower, node, &loop);
 	memcpy(loop.dims, node->inputs[0]->dims, sizeof(loop.dims));
-	for (int d = 2; pool && d < loop.rank; d++) {
+	for (int d = 2; d < loop.rank; d++) {
 		points *= loop.dims[d];
 		loop.whole |= 1u << d;
 	}
-	loop.out_reduced = pool;
-	if (pool) {
-		/* The sum of the integers is exact; then one factor, as the matrix unit does it (lower_average.c). */
-		steps[0].imm0 = quantize.imm0 = 1;
-		steps[count++] = (struct loop_step){AXL_VEC_RSUM, R0, T0, NONE, 0, 0};
-		steps[count++] =
-			(struct loop_step){AXL_VEC_AFFINE,
-					   R0,
-					   R0,
-					   NONE,
-					   scale_of(node->inputs[1]) / (scale_of(node->inputs[3]) * (float)points),
-					   0};
-	} else {
-		steps[count++] = (struct loop_step){sigmoid ? AXL_VEC_SIGMOID : AXL_VEC_LEAKY, T0, T0, NONE,
-						    op_attr_float(&op, "alpha", 0.01f),        0};
-	}
-	steps[count++] = quantize;
-	err = add_input(lower, &loop, node->inputs[0]);
+	loop.out_reduced = true;
+	steps[2].imm0 = scale_of(node->inputs[1]) / (scale_of(node->inputs[3]) * (float)points);
+	if (!err)
+		err = add_input(lower, &loop, node->inputs[0]);
 	if (!err)
 		err = add_output(lower, &loop, node->outputs[0]);
 	loop.steps = steps;
-	loop.num_steps = count;
+	loop.num_steps = 4;
 	return err ? err : loop_run(lower, &loop);
+}
+
+/* ---- QLinearSoftmax ---- */
+
+/* The dimensions of a line: of the operator's first definition (opset below 13) all from the axis on. */
+static uint32_t softmax_dims(const struct graph_node *node, int64_t *count, int *longer)
+{
+	const struct graph_value *x = node->inputs[0];
+	struct op_node op = graph_op_node(node);
+	bool one = op_attr_int(&op, "opset", 13) >= 13;
+	int64_t axis = op_attr_int(&op, "axis", one ? -1 : 1);
+	uint32_t dims = 0;
+
+	axis += axis < 0 ? x->rank : 0;
+	*count = 1;
+	*longer = 0;
+	for (int d = (int)axis; d < (one ? axis + 1 : x->rank); d++) {
+		dims |= 1u << d;
+		*count *= x->dims[d];
+		*longer += x->dims[d] > 1;
+	}
+	return dims;
+}
+
+static int softmax_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
+			    char *reason, size_t size)
+{
+	int longer, err = unary_supports(node, target, precision, reason, size);
+	int64_t count;
+
+	if (err)
+		return err;
+	softmax_dims(node, &count, &longer);
+	if (longer > 1)
+		return refuse(reason, size, "lines of several dimensions: the order of their sums would be another");
+	if (count > UINT16_MAX || !loop_fits(target, count, 16))
+		return refuse(reason, size, "a line that does not fit the scratchpad or a vector operation");
+	return 0;
+}
+
+/* e to the power of the distance from the line's largest byte, over the sum of them: as the CPU's kernel, from one table. */
+static int softmax_lower(struct lower *lower, struct graph_node *node)
+{
+	static const enum axl_type types[LOOP_OUT] = {
+		[T0] = AXL_TYPE_S32, [T1] = AXL_TYPE_F32, [R0] = AXL_TYPE_S32, [R1] = AXL_TYPE_F32};
+	const struct loop_step steps[] = {
+		{AXL_VEC_RMAX, R0, IN0, NONE, 0, 0},
+		{AXL_VEC_SUB, T0, R0, IN0, 0, 0},
+		{AXL_VEC_GATHER, T1, LOOP_LOOKUP, T0, 0, 0},
+		{AXL_VEC_RSUM, R1, T1, NONE, 0, 0},
+		{AXL_VEC_DIV, T1, T1, R1, 0, 0},
+		{AXL_VEC_QUANT, OUT, T1, NONE, scale_of(node->inputs[3]), zero_of(node, 4)},
+	};
+	float exponentials[LOOP_TABLE_SIZE], scale = scale_of(node->inputs[1]);
+	const int64_t dims[] = {LOOP_TABLE_SIZE};
+	struct dev_tensor table;
+	struct loop loop;
+	int64_t count;
+	int longer, err = prepare(lower, node, &loop);
+
+	for (int i = 0; i < LOOP_TABLE_SIZE; i++)
+		exponentials[i] = expf(-scale * (float)i);
+	table = tensor_of_floats(lower, 1, dims, exponentials);
+	if (!table.place.buf)
+		return lower_fail(lower, node, -ENOMEM, "out of memory for a table");
+	loop.whole = softmax_dims(node, &count, &longer);
+	loop.table = &table;
+	loop.reg_type = types;
+	if (!err)
+		err = add_input(lower, &loop, node->inputs[0]);
+	if (!err)
+		err = add_output(lower, &loop, node->outputs[0]);
+	loop.steps = steps;
+	loop.num_steps = sizeof(steps) / sizeof(steps[0]);
+	return err ? err : loop_run(lower, &loop);
+}
+
+static uint64_t softmax_estimate(const struct graph_node *node, const struct target *target,
+				 enum lower_precision precision)
+{
+	static const enum axl_vec_op ops[] = {AXL_VEC_RMAX, AXL_VEC_SUB, AXL_VEC_GATHER,
+					      AXL_VEC_RSUM, AXL_VEC_DIV, AXL_VEC_QUANT};
+	uint64_t points = (uint64_t)dims_count(node->outputs[0]->rank, node->outputs[0]->dims), cycles = 0;
+
+	(void)precision;
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		cycles += cost_vec(ops[i], points, 4, 1);
+	return cycles / target->tiles + 2 * target->dram_latency;
 }
 
 /* ---- QLinearConcat: y_scale, y_zero, then (x, scale, zero) for each input ---- */
@@ -315,10 +476,6 @@ static int concat_lower(struct lower *lower, struct graph_node *node)
 	out = *tensor;
 	axis += axis < 0 ? out.rank : 0;
 	for (size_t i = 2; i < node->num_inputs; i += 3) {
-		const struct loop_step steps[] = {
-			{AXL_VEC_DEQUANT, T0, IN0, NONE, scale_of(node->inputs[i + 1]), zero_of(node, i + 2)},
-			{AXL_VEC_QUANT, OUT, T0, NONE, scale_of(node->inputs[0]), zero_of(node, 1)},
-		};
 		struct dev_tensor part = out;
 		struct loop loop;
 		int err = prepare(lower, node, &loop);
@@ -330,10 +487,8 @@ static int concat_lower(struct lower *lower, struct graph_node *node)
 		err = add_input(lower, &loop, node->inputs[i]);
 		loop.out = &part;
 		tensor_order(&part, loop.order);
-		loop.steps = steps;
-		loop.num_steps = 2;
 		if (!err)
-			err = loop_run(lower, &loop);
+			err = run_table(lower, &loop, i);
 		if (err)
 			return err;
 	}
@@ -346,9 +501,10 @@ const struct lower_op lower_ops_quant[] = {
 	{"", "DequantizeLinear", linear_supports, linear_lower, estimate},
 	{"com.microsoft", "QLinearAdd", binary_supports, binary_lower, estimate},
 	{"com.microsoft", "QLinearMul", binary_supports, binary_lower, estimate},
-	{"com.microsoft", "QLinearSigmoid", unary_supports, unary_lower, estimate},
-	{"com.microsoft", "QLinearLeakyRelu", unary_supports, unary_lower, estimate},
-	{"com.microsoft", "QLinearGlobalAveragePool", unary_supports, unary_lower, estimate},
-	{"com.microsoft", "QLinearConcat", concat_supports, concat_lower, estimate},
+	{"com.microsoft", "QLinearSigmoid", unary_supports, byte_function_lower, table_estimate},
+	{"com.microsoft", "QLinearLeakyRelu", unary_supports, byte_function_lower, table_estimate},
+	{"com.microsoft", "QLinearGlobalAveragePool", unary_supports, global_average_lower, estimate},
+	{"com.microsoft", "QLinearSoftmax", softmax_supports, softmax_lower, softmax_estimate},
+	{"com.microsoft", "QLinearConcat", concat_supports, concat_lower, table_estimate},
 	{NULL, NULL, NULL, NULL, NULL},
 };

@@ -222,6 +222,9 @@ static int run_sigmoid(struct op_call *call)
 
 /* ---- Softmax ---- */
 
+/* Terms of the sum are added in this many lanes, and those in pairs at the end, as a vector unit does it. */
+#define SUM_LANES 16
+
 struct softmax {
 	float exponentials[256]; /* e^(-scale * i): by the distance from the row's greatest byte */
 	struct grid from, to;
@@ -235,7 +238,7 @@ static void softmax_line(const struct softmax *job, int64_t first)
 {
 	enum dtype dtype = job->from.dtype;
 	int32_t max = job->from.low;
-	float sum = 0;
+	float sums[SUM_LANES] = {0};
 
 	for (int64_t i = 0; i < job->n; i++) {
 		int32_t byte = quant_byte(dtype, job->x, first + i * job->inner);
@@ -243,11 +246,15 @@ static void softmax_line(const struct softmax *job, int64_t first)
 		max = byte > max ? byte : max;
 	}
 	for (int64_t i = 0; i < job->n; i++)
-		sum += job->exponentials[max - quant_byte(dtype, job->x, first + i * job->inner)];
+		sums[i % SUM_LANES] += job->exponentials[max - quant_byte(dtype, job->x, first + i * job->inner)];
+	for (int lanes = SUM_LANES / 2; lanes; lanes /= 2)
+		for (int i = 0; i < lanes; i++)
+			sums[i] += sums[i + lanes];
 	for (int64_t i = 0; i < job->n; i++) {
 		int64_t at = first + i * job->inner;
 
-		job->y[at] = (uint8_t)grid_byte(&job->to, job->exponentials[max - quant_byte(dtype, job->x, at)] / sum);
+		job->y[at] =
+			(uint8_t)grid_byte(&job->to, job->exponentials[max - quant_byte(dtype, job->x, at)] / sums[0]);
 	}
 }
 
