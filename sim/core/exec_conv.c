@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * CONV and DWCONV. A block of output positions is gathered into dense rows (the implicit im2col, zeros where there is
- * padding) and multiplied by a packed block of 64 columns. Bytes are multiplied as they are where the host can, and the
- * zero points' share taken off; else they are widened to 16 bits without their zero points and summed in pairs. Floats
+ * padding) and multiplied by a packed block of 64 columns. Bytes are multiplied as they are where the host can
+ * (exec_bytes.c); else they are widened to 16 bits without their zero points and summed in pairs. Floats
  * are summed with one fused multiply-add a step, k ascending: each column is its own chain, so that any vector width
  * gives the same bits.
  */
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,55 +14,11 @@
 #include <immintrin.h>
 #endif
 
+#include "sim/core/exec_bytes.h"
 #include "sim/core/exec_internal.h"
 
 #define COLUMNS 64
 #define ROWS 6 /* rows at a time in the inner kernels: 6 x 4 vectors of 16 fit the registers */
-
-/* Scratch of one thread, grown when needed, kept, and freed when the thread ends. */
-struct scratch {
-	void *memory;
-	size_t size;
-};
-
-enum { SCRATCH_A, SCRATCH_W, SCRATCHES };
-
-static pthread_key_t scratch_key;
-static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
-
-static void scratch_free(void *arg)
-{
-	struct scratch *scratch = arg;
-
-	for (int i = 0; i < SCRATCHES; i++)
-		free(scratch[i].memory);
-	free(scratch);
-}
-
-static void scratch_init(void)
-{
-	pthread_key_create(&scratch_key, scratch_free);
-}
-
-static void *scratch_get(int which, size_t size)
-{
-	struct scratch *scratch;
-
-	pthread_once(&scratch_once, scratch_init);
-	scratch = pthread_getspecific(scratch_key);
-	if (!scratch) {
-		scratch = calloc(SCRATCHES, sizeof(*scratch));
-		pthread_setspecific(scratch_key, scratch);
-	}
-	if (scratch && scratch[which].size < size) {
-		free(scratch[which].memory);
-		scratch[which].size = (size + 4095) & ~(size_t)4095;
-		scratch[which].memory = aligned_alloc(64, scratch[which].size);
-	}
-	if (!scratch || !scratch[which].memory)
-		abort(); /* a few hundred kilobytes: the machine is at its end */
-	return scratch[which].memory;
-}
 
 /* ---- gathering rows ---- */
 
@@ -224,42 +179,6 @@ EXEC_CLONES static void float_rows(float (*acc)[COLUMNS], const float *a, size_t
 }
 
 #if defined(__x86_64__)
-/*
- * Bytes as they are: sums of (a - a_zero) * (w - w_zero) modulo 2^32 are those of a * w, less a_zero times the sum of
- * w, less w_zero times the sum of a, plus k * a_zero * w_zero. @a is u8 and @w s8 here, zero points moved along; @w
- * holds groups of four k. The corrections are the caller's.
- */
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) static void
-byte_rows_vnni(int32_t (*acc)[COLUMNS], const uint8_t *a, size_t stride, const int8_t *w, size_t quads)
-{
-	__m512i sum[ROWS][4];
-
-	for (int r = 0; r < ROWS; r++)
-		for (int v = 0; v < 4; v++)
-			sum[r][v] = _mm512_loadu_si512(&acc[r][v * 16]);
-	for (size_t q = 0; q < quads; q++) {
-		const int8_t *at = w + q * 4 * COLUMNS;
-		__m512i w0 = _mm512_loadu_si512(at), w1 = _mm512_loadu_si512(at + 64);
-		__m512i w2 = _mm512_loadu_si512(at + 128), w3 = _mm512_loadu_si512(at + 192);
-
-#pragma GCC unroll 6
-		for (int r = 0; r < ROWS; r++) {
-			int32_t four;
-			__m512i x;
-
-			memcpy(&four, a + (size_t)r * stride + 4 * q, sizeof(four));
-			x = _mm512_set1_epi32(four);
-			sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], x, w0);
-			sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], x, w1);
-			sum[r][2] = _mm512_dpbusd_epi32(sum[r][2], x, w2);
-			sum[r][3] = _mm512_dpbusd_epi32(sum[r][3], x, w3);
-		}
-	}
-	for (int r = 0; r < ROWS; r++)
-		for (int v = 0; v < 4; v++)
-			_mm512_storeu_si512(&acc[r][v * 16], sum[r][v]);
-}
-
 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) static void
 int_rows_vnni(int32_t (*acc)[COLUMNS], const int16_t *a, size_t stride, const int16_t *w, size_t pairs, uint32_t rows)
 {
@@ -326,22 +245,21 @@ __attribute__((target("avx512f"))) static void float_rows_avx512(float (*acc)[CO
 struct kernels {
 	void (*ints)(int32_t (*acc)[COLUMNS], const int16_t *a, size_t stride, const int16_t *w, size_t pairs,
 		     uint32_t rows);
-	void (*bytes)(int32_t (*acc)[COLUMNS], const uint8_t *a, size_t stride, const int8_t *w, size_t quads);
+	bool bytes; /* exec_bytes.c */
 	void (*floats)(float (*acc)[COLUMNS], const float *a, size_t stride, const float *w, size_t k, uint32_t rows);
 	const char *name;
 };
 
 static struct kernels choose(void)
 {
-	struct kernels kernels = {int_rows, NULL, float_rows, "portable"};
+	struct kernels kernels = {int_rows, false, float_rows, "portable"};
 	const char *forced = getenv("AXL_SIM_ISA");
 
 	if (forced && !strcmp(forced, "portable"))
 		return kernels;
 #if defined(__x86_64__)
-	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-	    __builtin_cpu_supports("avx512vnni"))
-		kernels = (struct kernels){int_rows_vnni, byte_rows_vnni, float_rows_avx512, "avx512-vnni"};
+	if (exec_bytes_can())
+		kernels = (struct kernels){int_rows_vnni, true, float_rows_avx512, "avx512-vnni"};
 #endif
 	return kernels;
 }
@@ -356,134 +274,6 @@ __attribute__((constructor)) static void choose_once(void)
 const char *exec_isa_name(void)
 {
 	return chosen.name;
-}
-
-/* ---- bytes, where the host multiplies them ---- */
-
-/* What is added to the bytes of a type to make them u8 (activations), or s8 (weights, as the bits to flip). */
-static int shift_a(const struct axl_conv *conv)
-{
-	return conv->a_type == AXL_TYPE_S8 ? 128 : 0;
-}
-
-static int shift_w(const struct axl_conv *conv)
-{
-	return conv->w_type == AXL_TYPE_U8 ? -128 : 0;
-}
-
-/* Padding is an activation equal to its zero point: only where that is a byte. */
-static bool bytes_will_do(const struct axl_conv *conv)
-{
-	int zero = conv->a_zero + shift_a(conv);
-
-	return chosen.bytes && zero >= 0 && zero <= 255;
-}
-
-EXEC_CLONES static void flip(uint8_t *dst, const uint8_t *src, size_t count, uint8_t bits)
-{
-	for (size_t i = 0; i < count; i++)
-		dst[i] = src[i] ^ bits;
-}
-
-/* Rows [m0, m0 + rows) as u8, each of @stride bytes (K rounded up to four, the rest 0). */
-static void gather_bytes(const struct axl_conv *conv, const uint8_t *spad, uint32_t m0, uint32_t rows, uint8_t *dst,
-			 size_t stride)
-{
-	size_t channels = conv->channels, k = channels * conv->kernel_h * conv->kernel_w;
-	uint8_t bits = (uint8_t)shift_a(conv), zero = (uint8_t)(conv->a_zero + shift_a(conv));
-
-	for (uint32_t r = 0; r < rows; r++, dst += stride) {
-		uint8_t *at = dst;
-
-		for (unsigned int kh = 0; kh < conv->kernel_h; kh++)
-			for (unsigned int kw = 0; kw < conv->kernel_w; kw++, at += channels) {
-				const uint8_t *from = pixel(conv, spad, m0 + r, kh, kw);
-
-				if (!from)
-					memset(at, zero, channels);
-				else if (bits)
-					flip(at, from, channels, bits);
-				else
-					memcpy(at, from, channels);
-			}
-		memset(dst + k, 0, stride - k);
-	}
-}
-
-EXEC_CLONES static void sum_columns(int32_t *sums, const int8_t *row)
-{
-	for (int c = 0; c < COLUMNS; c++)
-		sums[c] += row[c];
-}
-
-EXEC_CLONES static void interleave_bytes(int8_t *dst, int8_t (*rows)[COLUMNS])
-{
-	for (int c = 0; c < COLUMNS; c++)
-		for (int i = 0; i < 4; i++)
-			dst[4 * c + i] = rows[i][c];
-}
-
-/* Columns [n0, n0 + n) as groups of four k, s8, the rest 0; and their sums. */
-static void pack_bytes(const struct axl_conv *conv, const uint8_t *spad, uint32_t n0, uint32_t n, size_t k, int8_t *dst,
-		       int32_t *sums)
-{
-	int8_t rows[4][COLUMNS];
-	uint8_t bits = shift_w(conv) ? 0x80 : 0;
-
-	memset(rows, 0, sizeof(rows));
-	memset(sums, 0, COLUMNS * sizeof(*sums));
-	for (size_t i = 0; i < k; i++) {
-		const uint8_t *from = spad + conv->w + i * conv->w_stride_k + (size_t)n0 * conv->w_stride_n;
-		int8_t *row = rows[i & 3];
-
-		if (conv->w_stride_n == 1)
-			flip((uint8_t *)row, from, n, bits);
-		else
-			for (uint32_t c = 0; c < n; c++)
-				row[c] = (int8_t)(from[(size_t)c * conv->w_stride_n] ^ bits);
-		sum_columns(sums, row);
-		if ((i & 3) == 3)
-			interleave_bytes(dst + i / 4 * 4 * COLUMNS, rows);
-	}
-	if (k & 3) {
-		for (size_t i = k & 3; i < 4; i++)
-			memset(rows[i], 0, COLUMNS);
-		interleave_bytes(dst + k / 4 * 4 * COLUMNS, rows);
-	}
-}
-
-EXEC_CLONES static uint32_t sum_bytes(const uint8_t *row, size_t k)
-{
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i < k; i++)
-		sum += row[i];
-	return sum;
-}
-
-/* The zero points' share of a row: all modulo 2^32. */
-EXEC_CLONES static void correct_row(int32_t *acc, const int32_t *sums, uint32_t a_zero, uint32_t constant)
-{
-	for (int c = 0; c < COLUMNS; c++)
-		acc[c] = (int32_t)((uint32_t)acc[c] - a_zero * (uint32_t)sums[c] + constant);
-}
-
-static void multiply_bytes(const struct axl_conv *conv, uint8_t *acc, const uint8_t *a, size_t stride, const int8_t *w,
-			   const int32_t *sums, size_t k, uint32_t m0, uint32_t rows, uint32_t n0, uint32_t n)
-{
-	uint32_t a_zero = (uint32_t)(conv->a_zero + shift_a(conv)), w_zero = (uint32_t)(conv->w_zero + shift_w(conv));
-	int32_t sum[ROWS][COLUMNS];
-
-	memset(sum, 0, sizeof(sum));
-	for (uint32_t r = 0; r < rows && conv->mx_flags & AXL_MX_ACCUMULATE; r++)
-		memcpy(sum[r], acc + conv->acc + (size_t)(m0 + r) * conv->acc_stride + 4 * (size_t)n0, 4 * (size_t)n);
-	chosen.bytes(sum, a, stride, w, stride / 4);
-	for (uint32_t r = 0; r < rows; r++) {
-		uint32_t of_a = w_zero ? w_zero * (sum_bytes(a + (size_t)r * stride, k) - (uint32_t)k * a_zero) : 0;
-
-		correct_row(sum[r], sums, a_zero, 0u - of_a);
-		memcpy(acc + conv->acc + (size_t)(m0 + r) * conv->acc_stride + 4 * (size_t)n0, sum[r], 4 * (size_t)n);
-	}
 }
 
 /* A NaN that reaches memory is the quiet one. */
@@ -517,10 +307,9 @@ static void multiply_rows(const struct axl_conv *conv, uint8_t *acc, const void 
 
 void exec_conv(const struct axl_conv *conv, const struct exec_memory *memory, size_t part, size_t parts)
 {
-	bool ints = exec_type_size((enum axl_type)conv->a_type) == 1, bytes = ints && bytes_will_do(conv);
+	bool ints = exec_type_size((enum axl_type)conv->a_type) == 1;
 	size_t k = (size_t)conv->kernel_h * conv->kernel_w * conv->channels;
-	size_t stride = bytes ? (k + 3) & ~(size_t)3 : ints ? (k + 1) & ~(size_t)1 : k;
-	int32_t sums[COLUMNS];
+	size_t stride = ints ? (k + 1) & ~(size_t)1 : k;
 	uint32_t m = (uint32_t)conv->out_h * conv->out_w, first = (uint32_t)((uint64_t)m * part / parts);
 	uint32_t n_first = 0, n_last = conv->n, blocks = (conv->n + COLUMNS - 1) / COLUMNS;
 	uint32_t last = (uint32_t)((uint64_t)m * (part + 1) / parts), step = 96;
@@ -533,33 +322,30 @@ void exec_conv(const struct axl_conv *conv, const struct exec_memory *memory, si
 		first = 0;
 		last = m;
 	}
+	if (ints && chosen.bytes && exec_bytes_will_do(conv)) {
+		exec_bytes_conv(conv, memory, first, last, n_first, n_last);
+		return;
+	}
 	while (step > ROWS && step * stride > 300000)
 		step /= 2;
 	step = step / ROWS * ROWS;
-	a = scratch_get(SCRATCH_A, (size_t)(step + ROWS) * stride * 4);
-	w = scratch_get(SCRATCH_W, (stride + 1) * COLUMNS * 4);
+	a = exec_scratch(EXEC_SCRATCH_A, (size_t)(step + ROWS) * stride * 4);
+	w = exec_scratch(EXEC_SCRATCH_W, (stride + 1) * COLUMNS * 4);
 	for (uint32_t n0 = n_first; n0 < n_last; n0 += COLUMNS) {
 		uint32_t n = conv->n - n0 < COLUMNS ? conv->n - n0 : COLUMNS;
 
-		if (bytes)
-			pack_bytes(conv, memory->spad, n0, n, k, w, sums);
-		else if (ints)
+		if (ints)
 			pack_int(conv, memory->spad, n0, n, k, w);
 		else
 			pack_float(conv, memory->spad, n0, n, k, w);
 		for (uint32_t m0 = first; m0 < last; m0 += step) {
 			uint32_t rows = last - m0 < step ? last - m0 : step;
 
-			if (bytes)
-				gather_bytes(conv, memory->spad, m0, rows, a, stride);
-			else if (ints)
+			if (ints)
 				gather_int(conv, memory->spad, m0, rows, a, stride);
 			else
 				gather_float(conv, memory->spad, m0, rows, a, stride);
-			for (uint32_t r = 0; r < rows && bytes; r += ROWS)
-				multiply_bytes(conv, memory->acc, (uint8_t *)a + (size_t)r * stride, stride, w, sums, k,
-					       m0 + r, rows - r < ROWS ? rows - r : ROWS, n0, n);
-			for (uint32_t r = 0; r < rows && !bytes; r += ROWS)
+			for (uint32_t r = 0; r < rows; r += ROWS)
 				multiply_rows(conv, memory->acc,
 					      ints ? (const void *)((int16_t *)a + (size_t)r * stride)
 						   : (const void *)((float *)a + (size_t)r * stride),
@@ -598,7 +384,7 @@ void exec_dwconv(const struct axl_conv *conv, const struct exec_memory *memory)
 {
 	bool ints = exec_type_size((enum axl_type)conv->a_type) == 1;
 	size_t taps = (size_t)conv->kernel_h * conv->kernel_w, n = conv->n;
-	void *w = scratch_get(SCRATCH_W, (taps * n + 16) * 4), *a = scratch_get(SCRATCH_A, (n + 16) * 4);
+	void *w = exec_scratch(EXEC_SCRATCH_W, (taps * n + 16) * 4), *a = exec_scratch(EXEC_SCRATCH_A, (n + 16) * 4);
 
 	for (size_t tap = 0; tap < taps; tap++)
 		load_weights(conv, memory->spad + conv->w, ints, tap, w);

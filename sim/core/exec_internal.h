@@ -27,6 +27,13 @@ void exec_dwconv(const struct axl_conv *conv, const struct exec_memory *memory);
 void exec_drain(const struct axl_drain *drain, const struct exec_memory *memory);
 int exec_vec(const struct axl_vec *vec, const struct exec_memory *memory, struct exec_error *error);
 
+/*
+ * Memory of this thread for one use, at least @size bytes, 64-byte aligned, contents undefined: the same at the next call, until the
+ * thread ends.
+ */
+enum exec_scratch_use { EXEC_SCRATCH_A, EXEC_SCRATCH_W, EXEC_SCRATCH_TABLE, EXEC_SCRATCH_STEPS, EXEC_SCRATCHES };
+void *exec_scratch(enum exec_scratch_use use, size_t size);
+
 /* @count dense elements to and from binary32. */
 void exec_to_f32(float *dst, const void *src, enum axl_type type, size_t count);
 void exec_from_f32(void *dst, enum axl_type type, const float *src, size_t count);
