@@ -13,6 +13,7 @@
  * (VERIFY_RACE names it).
  */
 #include "compiler/target/verify.h"
+#include "compiler/target/verify_runs.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -513,9 +514,13 @@ static int race(struct verifier *v, unsigned int lane, uint32_t offset, unsigned
 		       v->report->other_tile);
 }
 
-/* One access of an operation whose clock is @clock; @initialized: reading what nobody wrote is fine. */
+/*
+ * One access of an operation whose clock is @clock; @reads: the bytes of the range that have to be there, NULL where reading
+ * what nobody wrote is fine.
+ */
 static int touch(struct verifier *v, struct space *space, uint64_t lo, uint64_t hi, bool write, unsigned int lane,
-		 uint32_t position, const struct operation *operation, const uint32_t *clock, bool initialized)
+		 uint32_t position, const struct operation *operation, const uint32_t *clock,
+		 const struct verify_runs *reads)
 {
 	size_t first, last;
 
@@ -544,11 +549,13 @@ static int touch(struct verifier *v, struct space *space, uint64_t lo, uint64_t 
 			return race(v, lane, operation->offset, segment->writer_lane, segment->writer,
 				    write ? "overwrites what was written by" : "reads what is written by");
 		if (!write) {
-			if (!initialized && !segment->writer)
+			bool needed = reads && !verify_runs_miss(reads, segment->lo - lo, segment->hi - lo);
+
+			if (needed && !segment->writer)
 				return finding(v, VERIFY_UNINITIALIZED, lane / AXL_NUM_PIPES, operation->offset,
 					       "bytes %llu to %llu are read before anything wrote them",
 					       (unsigned long long)segment->lo, (unsigned long long)segment->hi);
-			if (!initialized && segment->writer_epoch != operation->epoch)
+			if (needed && segment->writer_epoch != operation->epoch)
 				return finding(v, VERIFY_YIELD, lane / AXL_NUM_PIPES, operation->offset,
 					       "bytes %llu to %llu were written before a preemption point",
 					       (unsigned long long)segment->lo, (unsigned long long)segment->hi);
@@ -587,7 +594,7 @@ static int touch_memory(struct verifier *v, const struct axl_dma *dma, uint64_t 
 	for (size_t i = 0; i < count && run && !err; i++) {
 		uint64_t lo = base + (uint64_t)starts[i];
 
-		err = touch(v, &v->memory[dma->base], lo, lo + run, write, lane, position, operation, clock, true);
+		err = touch(v, &v->memory[dma->base], lo, lo + run, write, lane, position, operation, clock, NULL);
 	}
 	return err;
 }
@@ -622,10 +629,13 @@ static int touch_all(struct verifier *v, unsigned int lane, uint32_t position, c
 				for (unsigned int tile = 0; tile < v->header.num_tiles && !err; tile++)
 					if (insn->dma.tiles >> tile & 1)
 						err = touch(v, &v->spad[tile], lo, hi, true, lane, position, operation,
-							    clock, true);
+							    clock, NULL);
 			} else {
+				struct verify_runs reads = verify_runs_of(insn, list[i].place);
+				bool all = list[i].write || list[i].space == ACCESS_MEMORY;
+
 				err = touch(v, space, lo, hi, list[i].write, lane, position, operation, clock,
-					    list[i].write || list[i].space == ACCESS_MEMORY);
+					    all ? NULL : &reads);
 			}
 			if (err)
 				return err;
