@@ -16,7 +16,7 @@
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* Cycles from one instruction to the next in a pipe that no other work hides: semaphore, dispatch, start-up. */
-#define INSN_OVERHEAD 16
+#define INSN_OVERHEAD 24
 
 struct search {
 	const struct matrix_work *work;
@@ -91,8 +91,28 @@ static uint64_t row_cycles(const struct search *search, const struct matrix_plan
 	return open > data ? (open - data) * div_up((uint64_t)work->oc, (uint64_t)plan->n) : 0;
 }
 
-/* Price one tiling and keep it when it is better. */
-static void consider(struct search *search, struct matrix_plan plan)
+/*
+ * Cycles from one chunk to the next where @flight chunks have room in the accumulators. Where draining takes longer the array
+ * stands idle, and fills anew for a chunk that waited for a buffer: its sums and those that drain share the buffers' time.
+ */
+static uint64_t chunk_cycles(uint64_t sums, uint64_t drain, unsigned int flight)
+{
+	return sums >= drain ? sums : MAX(drain, (sums + drain + AXL_T_ARRAY_LATENCY) / flight);
+}
+
+/*
+ * Cycles in which the array waits between this work and its neighbours in the scratchpad: who makes or reads the image in one
+ * piece waits for the last drain. In two pieces the rows around a kernel's window may still be missing.
+ */
+static uint64_t border_cycles(const struct matrix_work *work, uint64_t pieces, uint64_t drain)
+{
+	uint64_t wait = (work->x_resident + work->y_resident) * (drain + AXL_T_ARRAY_LATENCY);
+
+	return pieces == 1 ? wait : pieces == 2 ? wait : 0;
+}
+
+/* Price one tiling, with @flight chunks in the accumulators, and keep it when it is better. */
+static void consider_chunks(struct search *search, struct matrix_plan plan, unsigned int flight)
 {
 	const struct matrix_work *work = search->work;
 	const struct target *target = search->target;
@@ -103,10 +123,12 @@ static void consider(struct search *search, struct matrix_plan plan)
 	uint64_t k_blocks = work->depthwise ? 1 : div_up((uint64_t)work->ic, (uint64_t)plan.k);
 	uint64_t stripes = div_up(share, (uint64_t)plan.rows), chunks, w_block, w_total, a_stripe, a_total, chunk, need,
 		 cycles;
-	uint64_t matrix, drain, dram, y_bytes, images = (uint64_t)work->x.dims[WORK_N];
+	uint64_t work_cycles, sums, drain, dram, y_bytes, images = (uint64_t)work->x.dims[WORK_N];
 	int64_t row, rows;
 
-	choose_chunk(work, plan.rows, (int64_t)(search->acc / 4 / (uint64_t)plan.n), &plan);
+	if (target->acc_bytes / flight / 4 < (uint64_t)plan.n)
+		return;
+	choose_chunk(work, plan.rows, (int64_t)(target->acc_bytes / flight / 4 / (uint64_t)plan.n), &plan);
 	chunks = div_up((uint64_t)plan.rows, (uint64_t)plan.chunk_h) *
 		 div_up((uint64_t)work->ow, (uint64_t)plan.chunk_w);
 	matrix_input_rows(work, 0, MIN(plan.rows + work->kh, work->oh), &row, &rows);
@@ -127,12 +149,10 @@ static void consider(struct search *search, struct matrix_plan plan)
 	if (need > search->spad)
 		return;
 
-	matrix = stripes * n_blocks * chunks * k_blocks * matrix_conv_cycles(work, &plan);
-	drain = stripes * n_blocks * chunks * matrix_drain_cycles(work, &plan);
-	if (!plan.split_rows) {
-		matrix = matrix / n_blocks * div_up(n_blocks, tiles);
-		drain = drain / n_blocks * div_up(n_blocks, tiles);
-	}
+	sums = k_blocks * matrix_conv_cycles(work, &plan);
+	drain = matrix_drain_cycles(work, &plan);
+	work_cycles = stripes * (plan.split_rows ? n_blocks : div_up(n_blocks, tiles)) * chunks *
+		      chunk_cycles(sums, drain, flight);
 	a_total = a_stripe * stripes * used * (work->depthwise ? n_blocks : 1);
 	w_total = w_block * n_blocks * k_blocks;
 	if (plan.k < work->ic && !work->depthwise)
@@ -142,16 +162,17 @@ static void consider(struct search *search, struct matrix_plan plan)
 	y_bytes = (uint64_t)(work->oh * work->ow * work->oc) * (search->out_size + search->res_size);
 	plan.bytes = images * (a_total + y_bytes) + (plan.keep_weights ? w_total : w_total * images);
 	dram = cost_dma(target, plan.bytes, 256) + row_cycles(search, &plan);
-	cycles = MAX(MAX(matrix, drain) * images, dram);
+	cycles = MAX(work_cycles * images, dram);
 	/* What nothing hides: the first input and weights, the last output. */
 	cycles += cost_dma(target, MIN(a_stripe, a_total) + w_block, 256) / (search->buffers > 1 ? 2 : 1) +
 		  cost_dma(target, chunk, 256) + 2 * target->dram_latency;
 	/* A reader on another pipe waits for the first stripe; of all channels, whatever the order of the blocks. */
 	if (work->vector_reader && n_blocks > 1)
-		cycles += MAX(matrix, drain) / stripes / 2;
+		cycles += work_cycles / stripes / 2;
 	/* A reader of whole rows waits for the first stripe; with two it works on one while the other is made. */
 	if (work->row_reader && n_blocks > 1)
-		cycles += MAX(matrix, drain) / MIN(stripes, 2) / 2;
+		cycles += work_cycles / MIN(stripes, 2) / 2;
+	cycles += border_cycles(work, stripes * div_up((uint64_t)plan.rows, (uint64_t)plan.chunk_h), drain);
 	if (search->buffers == 1)
 		cycles += dram / 2;
 	plan.cycles = cycles;
@@ -160,6 +181,14 @@ static void consider(struct search *search, struct matrix_plan plan)
 		search->best = plan;
 		search->found = true;
 	}
+}
+
+/* The same for every number of chunks that may pay: more of them where the drain is what takes time. */
+static void consider(struct search *search, struct matrix_plan plan)
+{
+	consider_chunks(search, plan, search->buffers);
+	for (unsigned int flight = search->buffers + 1; search->buffers > 1 && flight <= 4; flight++)
+		consider_chunks(search, plan, flight);
 }
 
 static void try_rows(struct search *search, struct matrix_plan plan, int64_t share)
