@@ -24,6 +24,7 @@
 	X(LINEAR, "linear", "do residual and activation in the drain of linear layers")                  \
 	X(CONCAT_SCALES, "concat-scales", "int8: give all inputs of a concatenation its output's scale") \
 	X(CONCAT_PLACE, "concat-place", "let producers write into the result of a concatenation")        \
+	X(SHUFFLE, "shuffle", "let convolutions read shuffled channels from where they lie")             \
 	X(POOL_MATRIX, "pool-matrix", "do average pools on the matrix unit")                             \
 	X(RESIDENT, "resident", "keep tensors in the scratchpad between nodes")
 

@@ -414,6 +414,7 @@ const struct fuse_pass fuse_passes[] = {
 	{"gelu", PASS_GELU, fuse_gelu, FUSE_FLOATS},
 	{"attention", PASS_ATTENTION, fuse_attention, FUSE_FLOATS},
 	{"linear", PASS_LINEAR, fuse_linear, FUSE_FLOATS},
+	{"shuffle", PASS_SHUFFLE, fuse_shuffle, 0},
 	{NULL, NUM_PASSES, NULL, 0},
 };
 

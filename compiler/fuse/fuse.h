@@ -35,6 +35,9 @@ int fuse_scale(struct graph *graph);
 /* What normalizations of images are left into depthwise convolutions of one tap. */
 int fuse_norm(struct graph *graph);
 
+/* Channel shuffles behind the depthwise convolutions that read them (shuffle.c). */
+int fuse_shuffle(struct graph *graph);
+
 /* In the order in which they are meant to run; ends with a NULL name. */
 extern const struct fuse_pass fuse_passes[];
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "compiler/target/lower_matrix.h"
+#include "compiler/target/lower_shuffle.h"
 #include "compiler/target/matrix_work.h"
 #include "compiler/target/resident.h"
 
@@ -366,6 +367,9 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	struct dev_tensor *x, *y, *z = NULL;
 	size_t own = 0;
 	bool parts;
+	struct shuffle shuffle;
+	bool shuffled = lower_shuffle_reads(lower, node, form->x, &shuffle);
+	void *weights = NULL;
 	struct graph_node *add = fusible_add(lower, node, &own);
 	const struct graph_value *residual = add ? add->inputs[3 - own] : input(node, form->residual);
 	const struct tensor *w = input(node, form->w)->constant;
@@ -373,8 +377,8 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 
 	if (err)
 		return err;
-	parts = geometry_cuts(&geo, lower->target);
-	x = part_or_whole(lower, input(node, form->x), parts, &work.x_cut);
+	parts = geometry_cuts(&geo, lower->target) && !shuffled;
+	x = part_or_whole(lower, shuffled ? shuffle.split->inputs[0] : input(node, form->x), parts, &work.x_cut);
 	if (residual)
 		z = part_or_whole(lower, residual, parts, &work.z_cut);
 	y = lower_output_resident(lower, (add ? add : node)->outputs[0], geo.spatial == 2 ? order : order_1d);
@@ -410,9 +414,13 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	}
 	if (err)
 		err = lower_fail(lower, node, err, "post-processing can not be expressed");
+	else if (shuffled && lower_shuffle_apply(&work, &shuffle, work.w_zero, &weights))
+		err = lower_fail(lower, node, -ENOMEM, "out of memory");
 	else
 		err = parts ? matrix_lower_parts(lower, &work) : matrix_lower(lower, &work);
 	matrix_tables_finish(&tables);
+	free(work.group_channel);
+	free(weights);
 	return err;
 }
 

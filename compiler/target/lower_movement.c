@@ -9,6 +9,7 @@
 
 #include "compiler/target/cost.h"
 #include "compiler/target/lower_loop.h"
+#include "compiler/target/lower_shuffle.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -196,6 +197,8 @@ static int reshape_lower(struct lower *lower, struct graph_node *node)
 {
 	const struct dev_tensor *x = lower_tensor(lower, node->inputs[0]);
 
+	if (lower_shuffle_left(lower, node))
+		return 0; /* the convolution that alone reads it takes what it was made of */
 	return x ? reshape_to(lower, node, x, node->outputs[0]) : no_memory(lower, node);
 }
 

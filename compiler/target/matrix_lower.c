@@ -288,6 +288,12 @@ static struct axl_conv conv_insn(const struct matrix_work *work, const struct st
 	return insn;
 }
 
+/* First channel that @group reads. */
+static int64_t group_channel(const struct matrix_work *work, int64_t group)
+{
+	return work->group_channel ? work->group_channel[group] : group * work->ic;
+}
+
 /* One CONV for each group that the block of output channels touches. */
 int matrix_emit_convs(struct nest *nest, unsigned int tile, const struct stripe *stripe, const struct chunk *chunk,
 		      int64_t kb, const struct weight_block *block, program_buf acc)
@@ -301,7 +307,7 @@ int matrix_emit_convs(struct nest *nest, unsigned int tile, const struct stripe 
 	for (int64_t n = chunk->n0; n < chunk->n0 + chunk->n;) {
 		int64_t group = work->depthwise ? 0 : n / per_group;
 		int64_t end = MIN((group + 1) * per_group, chunk->n0 + chunk->n);
-		int64_t channel = work->depthwise ? n - part.c0 : group * work->ic + k0;
+		int64_t channel = work->depthwise ? n - part.c0 : group_channel(work, group) + k0;
 		int64_t skip = n - chunk->n0;
 		union axl_insn insn = {.conv = conv_insn(work, &part, chunk)};
 		struct program_place places[PROGRAM_MAX_PLACES] = {
@@ -512,7 +518,7 @@ static int lower_by_rows(struct nest *nest, int64_t image)
 				int64_t rows = MIN(MIN(nest->plan.rows, share - s), work->oh - h0);
 				int64_t c0 = work->depthwise ? nb * nest->plan.n : 0;
 				int64_t channels =
-					work->depthwise ? MIN(nest->plan.n, work->oc - c0) : work->ic * work->groups;
+					work->depthwise ? MIN(nest->plan.n, work->oc - c0) : work->x.dims[WORK_C];
 
 				if (rows > 0)
 					err = fetch_stripe(nest, (unsigned int)t, 0, image, h0, rows, c0, channels,
@@ -555,7 +561,7 @@ static int lower_by_channels(struct nest *nest, int64_t image)
 
 			err = pause(nest, &paused);
 			if (!err && !work->depthwise && (nb == 0 || paused))
-				err = fetch_stripe(nest, 0, mask, image, h0, rows, 0, work->ic * work->groups, &stripe);
+				err = fetch_stripe(nest, 0, mask, image, h0, rows, 0, work->x.dims[WORK_C], &stripe);
 			if (!err && work->depthwise)
 				err = fetch_stripe(nest, tile, 0, image, h0, rows, nb * nest->plan.n,
 						   MIN(nest->plan.n, work->oc - nb * nest->plan.n), &stripe);

@@ -32,6 +32,7 @@ struct work_weight {
  * @dynamic:   the weight matrix is a device tensor [K][N] (rank 2); then kernel 1x1, one group
  * @ic, @oc:   channels of one group / of all groups
  * @in_dil:    input dilation (transposed convolution)
+ * @group_channel: NULL, or by group the first channel it reads (else group * ic: groups may overlap)
  * @depthwise: groups == channels, one output each
  * @bias:      per output channel or NULL: f32, or s32 where the accumulators are s32
  * @scale:     per output channel or NULL (f32), applied after the bias
@@ -51,6 +52,7 @@ struct matrix_work {
 	const struct dev_tensor *dynamic;
 	struct work_weight weight;
 	int64_t groups, ic, oc;
+	int64_t *group_channel;
 	int64_t ih, iw, oh, ow;
 	int64_t kh, kw, sh, sw, dh, dw, pt, pl, in_dil_h, in_dil_w;
 	bool depthwise;

@@ -6,6 +6,7 @@
 
 #include "compiler/target/lower_lrn.h"
 #include "compiler/target/lower_pool.h"
+#include "compiler/target/lower_shuffle.h"
 #include "compiler/target/place.h"
 
 /* Operators that read a tensor where it lies: in boxes without padding, or with views for the border. */
@@ -71,6 +72,8 @@ static size_t last_reader(const struct lower *lower, const struct graph_value *v
 
 		if (lrn_of_dequantize(reader))
 			reader = lrn_of_dequantize(reader);
+		else if (lower_shuffle_reader(lower, reader))
+			reader = lower_shuffle_reader(lower, reader);
 		at = (size_t)reader->id;
 		if (reader->region != value->producer->region)
 			return SIZE_MAX;
