@@ -51,11 +51,21 @@ EXEC_CLONES static void scale_row(float *f, const float *scale, float one, size_
 		f[i] = f[i] * (scale ? scale[i] : one);
 }
 
+/* rne(x) + @zero saturates at @lo and @hi. Both are integers: the same whether they are met before rounding or after. */
+static inline int saturate(float x, int zero, float least, float most)
+{
+	float y = x == x ? x : 0;
+
+	y = least > y ? least : y;
+	y = most < y ? most : y;
+	return (int)__builtin_rintf(y) + zero;
+}
+
+/* Clamped as an integer, else the compiler makes float(int(x)) of it, and -0 of what is 0. */
 EXEC_CLONES static void requantize_row(float *f, int zero, float scale, int lo, int hi, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		float x = f[i] == f[i] ? f[i] : 0, r = __builtin_rintf(x > 1e6f ? 1e6f : x < -1e6f ? -1e6f : x);
-		int q = (int)r + zero;
+		int q = saturate(f[i], zero, -1e6f, 1e6f);
 
 		q = q < lo ? lo : q > hi ? hi : q;
 		f[i] = (float)(q - zero) * scale;
@@ -65,14 +75,14 @@ EXEC_CLONES static void requantize_row(float *f, int zero, float scale, int lo, 
 EXEC_CLONES static void quantize_row(uint8_t *dst, const float *f, float divisor, int divide, int zero, int lo, int hi,
 				     size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		float x = divide ? f[i] / divisor : f[i], y = x == x ? x : 0;
-		/* Beyond a million the result saturates whatever the zero point: same bits as the saturating conversion
-		 * to s32. */
-		int q = (int)__builtin_rintf(y > 1e6f ? 1e6f : y < -1e6f ? -1e6f : y) + zero;
+	float least = (float)(lo - zero), most = (float)(hi - zero);
 
-		dst[i] = (uint8_t)(q < lo ? lo : q > hi ? hi : q);
-	}
+	if (divide)
+		for (size_t i = 0; i < count; i++)
+			dst[i] = (uint8_t)saturate(f[i] / divisor, zero, least, most);
+	else
+		for (size_t i = 0; i < count; i++)
+			dst[i] = (uint8_t)saturate(f[i], zero, least, most);
 }
 
 EXEC_CLONES static void add_residual(float *f, const float *r, int zero, float scale, int ints, size_t count)
