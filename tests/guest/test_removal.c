@@ -286,16 +286,25 @@ static void processes_end_beside_it(void **state)
 {
 	(void)state;
 	for (int i = 0; i < loops(); i++) {
-		int pid = fork(), result;
+		int at_work[2], pid, result;
+		char byte;
 
+		assert_int_equal(pipe(at_work), 0);
+		pid = fork();
 		if (!pid) {
 			struct guest guest;
 			int err = guest_create(&guest, NULL);
 
-			for (uint32_t k = 0; !err; k++)
+			for (uint32_t k = 0; !err; k++) {
 				err = guest_job(&guest, k);
+				if (k == 0 && write(at_work[1], "", 1) != 1)
+					_exit(2);
+			}
 			_exit(err == -ENODEV || err == -EIO ? 0 : 1);
 		}
+		close(at_work[1]);
+		assert_int_equal(read(at_work[0], &byte, 1), 1);
+		close(at_work[0]);
 		guest_sleep(50 * MILLISECOND);
 		/* Its files are closed while the device goes. */
 		if (i % 2)
