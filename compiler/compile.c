@@ -15,6 +15,7 @@
 #include "compiler/partition/partition.h"
 #include "compiler/pass.h"
 #include "compiler/quant/quantize.h"
+#include "compiler/quant/wide.h"
 #include "compiler/region.h"
 
 /* A device region below this many cycles is not worth its transfers (unless it is the only one). */
@@ -41,6 +42,7 @@ struct compilation {
 	struct assembly_symbol *symbols; /* symbolic dimensions of the inputs */
 	size_t num_symbols;
 	uint32_t disabled; /* passes */
+	struct quant_wide wide;
 	char *error;
 	size_t error_size;
 };
@@ -183,11 +185,54 @@ static int run_quantize(struct compilation *c)
 	else
 		err = make_samples(c, count, &samples);
 	if (!err)
-		err = quant_graph(c->graph, samples, count, &options, NULL, c->error, c->error_size);
+		err = quant_graph(c->graph, samples, count, &options, NULL, &c->wide, c->error, c->error_size);
 	quant_samples_free(samples, count, c->graph->num_inputs);
 	if (!err && graph_simplify(c->graph))
 		err = fail(c, -ENOMEM, "out of memory");
 	return err ? err : check_graph(c, "quantize");
+}
+
+/* Which layers the samples drive beyond binary16. */
+static int run_ranges(struct compilation *c)
+{
+	struct quant_sample *samples = NULL;
+	struct quant_stats *stats = NULL;
+	size_t count = 0;
+	int err = quant_load_samples(c->graph, c->options->calibration, &samples, &count, c->error, c->error_size);
+
+	if (!err)
+		err = quant_calibrate(c->graph, samples, count, QUANT_MINMAX, &stats, c->error, c->error_size);
+	if (!err) {
+		quant_find_wide(c->graph, stats, NULL, &c->wide);
+		quant_stats_free(stats, c->graph->num_values);
+	}
+	quant_samples_free(samples, count, c->graph->num_inputs);
+	return err;
+}
+
+/*
+ * How the device holds floats: of int8 the parts that stay float. Samples that were made up decide nothing, those that were given
+ * do.
+ */
+static enum lower_precision float_precision(const struct compilation *c)
+{
+	static const enum lower_precision held[] = {LOWER_F32, LOWER_F16, LOWER_BF16, LOWER_F16};
+	bool int8 = c->options->precision == COMPILE_INT8;
+
+	return int8 && c->wide.count && c->options->calibration ? LOWER_BF16 : held[c->options->precision];
+}
+
+static void write_note(const struct compilation *c, struct compile_result *result)
+{
+	char text[200];
+
+	if (!c->wide.count || !c->target)
+		return;
+	quant_wide_text(&c->wide, text, sizeof(text));
+	snprintf(result->note, sizeof(result->note), "%s: %s", text,
+		 float_precision(c) == LOWER_BF16        ? "the float parts are in bf16"
+		 : c->options->precision == COMPILE_INT8 ? "give --calibration, or use bf16"
+							 : "use bf16");
 }
 
 /* ---- partition and code ---- */
@@ -221,11 +266,9 @@ static void drop_regions(struct compilation *c)
 /* A node that can not be lowered after all moves to the CPU; everything is partitioned again. 1: again. */
 static int compile_regions(struct compilation *c)
 {
-	static const enum lower_precision held[] = {LOWER_F32, LOWER_F16, LOWER_BF16, LOWER_F16};
-
 	for (int r = 0; r < c->num_regions; r++) {
 		struct region_build build = {
-			.target = c->target, .precision = held[c->options->precision], .disabled = c->disabled};
+			.target = c->target, .precision = float_precision(c), .disabled = c->disabled};
 		int err;
 
 		if (!c->regions[r].device)
@@ -244,9 +287,8 @@ static int compile_regions(struct compilation *c)
 
 static int run_partition(struct compilation *c)
 {
-	static const enum lower_precision held[] = {LOWER_F32, LOWER_F16, LOWER_BF16, LOWER_F16};
 	struct partition_options options = {
-		.target = c->target, .precision = held[c->options->precision], .min_cycles = MIN_REGION_CYCLES};
+		.target = c->target, .precision = float_precision(c), .min_cycles = MIN_REGION_CYCLES};
 	int err;
 
 	do {
@@ -299,11 +341,12 @@ static int run_stages(struct compilation *c, const char *path, struct compile_re
 	if (err)
 		return err;
 	print_stage(c, "graph");
-	if (c->options->precision == COMPILE_INT8) {
+	if (c->options->precision == COMPILE_INT8)
 		err = run_quantize(c);
-		if (err)
-			return err;
-	}
+	else if (c->options->precision == COMPILE_F16 && c->options->calibration)
+		err = run_ranges(c);
+	if (err)
+		return err;
 	print_stage(c, "quantize");
 	err = run_fuse(c);
 	if (err)
@@ -340,6 +383,8 @@ int compile_file(const char *path, const struct compile_options *options, struct
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	err = run_stages(&c, path, result);
 	clock_gettime(CLOCK_MONOTONIC, &end);
+	if (!err)
+		write_note(&c, result);
 	result->seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
 	drop_regions(&c);
 	free(c.symbols);

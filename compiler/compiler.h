@@ -35,7 +35,8 @@ struct compile_dim {
  * struct compile_options - zeroed means defaults
  * @target:	 name of a target ("axl-edge", the default, or "axl-pro"), or "cpu" for none
  * @dims:	 sizes of symbolic dimensions; those not named become 1
- * @calibration: samples for int8: a folder or an .npy file (compiler/quant/samples.h); NULL: samples made from @seed
+ * @calibration: samples for int8: a folder or an .npy file (compiler/quant/samples.h); NULL: samples made from @seed. With fp16
+ *		 they tell which layers it can not hold (compile_result.note); with int8 such float parts are held in bf16
  * @method:	 how ranges follow from them: "minmax" (the default), "percentile", "entropy" or "mse"
  * @print_after: name of a stage after which its result is printed to @print; NULL: none
  * @disable:	 names of passes to leave out, separated by commas, or NULL: none (compiler/pass.h lists them)
@@ -55,6 +56,7 @@ struct compile_options {
 
 /*
  * The package. @bytes is 64-byte aligned, malloc'ed, the caller's: compile_result_finish() frees it.
+ * @note: what is to be known of the precision, a sentence, or "": which layer needs more than fp16 has.
  * @cpu_nodes of @nodes are on the CPU; @macs_npu of @macs multiply-accumulates on the device.
  */
 struct compile_result {
@@ -63,6 +65,7 @@ struct compile_result {
 	size_t nodes, cpu_nodes;
 	uint64_t macs, macs_npu;
 	double seconds;
+	char note[256];
 };
 
 /*

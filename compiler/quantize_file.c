@@ -107,7 +107,7 @@ static int quantize(struct graph *graph, const struct quantize_request *request,
 	int err = quant_load_samples(graph, request->calibration, &samples, &count, error, error_size);
 
 	if (!err)
-		err = quant_graph(graph, samples, count, &request->quant, &result->report, error, error_size);
+		err = quant_graph(graph, samples, count, &request->quant, &result->report, NULL, error, error_size);
 	quant_samples_free(samples, count, graph->num_inputs);
 	if (!err && graph_simplify(graph))
 		err = fail(error, error_size, -ENOMEM, "out of memory");

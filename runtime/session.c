@@ -28,6 +28,7 @@ struct specialisation {
 /*
  * @plans:   the first is that of accel_session_create(), @current ran last
  * @views:   what accel_session_run_values() gives: views of the plan's outputs
+ * @note:    what the compiler said of the precision
  * @lock:    one run at a time
  */
 struct accel_session {
@@ -41,6 +42,7 @@ struct accel_session {
 	struct plan *current;
 	uint64_t clock, compilations;
 	struct accel_value *views;
+	char note[sizeof(((struct compile_result *)0)->note)];
 	pthread_mutex_t lock;
 };
 
@@ -104,6 +106,7 @@ static int compile_plan(struct accel_session *session, const struct compile_dim 
 	if (err)
 		return err;
 	session->compilations++;
+	memcpy(session->note, result.note, sizeof(session->note));
 	err = axm_open_bytes(result.bytes, result.size, &axm, error, size);
 	if (err) {
 		compile_result_finish(&result);
@@ -468,6 +471,7 @@ int accel_session_stats(const struct accel_session *session, struct accel_run_st
 {
 	*stats = *plan_stats(session->current);
 	stats->compilations = session->compilations;
+	stats->note = session->note;
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "compiler/quant/plan.h"
 #include "compiler/quant/share.h"
+#include "compiler/quant/wide.h"
 #include "runtime/fail.h"
 
 const char *const quant_methods[] = {[QUANT_MINMAX] = "minmax",
@@ -235,7 +236,7 @@ void quant_report_finish(struct quant_report *report)
 
 /* ---- the whole ---- */
 
-static int run(struct work *work, struct quant_report *report)
+static int run(struct work *work, struct quant_report *report, struct quant_wide *wide)
 {
 	int err = calibrate(work, &work->stats);
 
@@ -252,13 +253,16 @@ static int run(struct work *work, struct quant_report *report)
 		err = meet_target(work);
 	if (!err && report && make_report(work, report))
 		err = fail(work->error, work->error_size, -ENOMEM, "out of memory");
+	if (!err && wide)
+		quant_find_wide(work->graph, work->stats, &work->plan, wide);
 	if (!err && quant_insert(&work->plan))
 		err = fail(work->error, work->error_size, -ENOMEM, "out of memory");
 	return err;
 }
 
 int quant_graph(struct graph *graph, const struct quant_sample *samples, size_t count,
-		const struct quant_options *options, struct quant_report *report, char *error, size_t error_size)
+		const struct quant_options *options, struct quant_report *report, struct quant_wide *wide, char *error,
+		size_t error_size)
 {
 	struct work work = {.graph = graph,
 			    .samples = samples,
@@ -271,7 +275,7 @@ int quant_graph(struct graph *graph, const struct quant_sample *samples, size_t 
 
 	if (report)
 		*report = (struct quant_report){0};
-	err = run(&work, report);
+	err = run(&work, report, wide);
 	if (err && report)
 		quant_report_finish(report);
 	quant_plan_finish(&work.plan);

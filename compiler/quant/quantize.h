@@ -21,6 +21,8 @@
 #include "compiler/quant/range.h"
 #include "compiler/quant/samples.h"
 
+struct quant_wide; /* wide.h */
+
 /*
  * struct quant_options - zeroed means defaults
  * @method:      how a range follows from what the samples gave
@@ -74,10 +76,11 @@ const struct graph_node *quant_find_quantized(const struct graph *graph);
 
 /*
  * Quantize @graph, whose types and shapes are known, by what @samples give. @report: measured, or NULL: nothing is measured, and
- * @options->target_loss is not looked at. -EINVAL: a sample is not finite; -ENOTSUP: an operator has no CPU kernel, or the target can
+ * @options->target_loss is not looked at. @wide: which of the nodes that stay float are beyond binary16, or NULL. -EINVAL: a sample is not finite; -ENOTSUP: an operator has no CPU kernel, or the target can
  * not be met; -ENOMEM. The text is in @error.
  */
 int quant_graph(struct graph *graph, const struct quant_sample *samples, size_t count,
-		const struct quant_options *options, struct quant_report *report, char *error, size_t error_size);
+		const struct quant_options *options, struct quant_report *report, struct quant_wide *wide, char *error,
+		size_t error_size);
 
 #endif

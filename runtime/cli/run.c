@@ -10,6 +10,7 @@
 #include "runtime/cli/command.h"
 #include "runtime/cli/inputs.h"
 #include "compiler/onnx/npy.h"
+#include "runtime/cli/overflow.h"
 #include "runtime/cli/print_value.h"
 #include "runtime/cli/report.h"
 #include "runtime/cli/session_options.h"
@@ -119,19 +120,37 @@ static int64_t largest(const struct accel_tensor *scores)
 	return best;
 }
 
+/* Is the answer to a sample no number? The first one is explained; @before: how many there were. */
+static bool check_sample(const struct options *options, const struct accel_value_info *info,
+			 const struct accel_tensor *input, const struct accel_tensor *output, int64_t before)
+{
+	struct tensor sample, scores;
+	const struct tensor *inputs[] = {&sample};
+
+	if (tensor_init_view(&scores, (enum dtype)output->dtype, output->rank, output->dims, output->data,
+			     output->size) ||
+	    tensor_init_view(&sample, (enum dtype)input->dtype, input->rank, input->dims, input->data, input->size) ||
+	    !overflow_found(&scores))
+		return false;
+	if (!before)
+		overflow_explain(options, info->name, inputs, 1);
+	return true;
+}
+
 /* Runs every row of --samples; prints the accuracy against --labels. */
 static int classify(struct accel_session *session, const struct options *options, struct json *json)
 {
 	struct tensor samples = {0}, labels = {0};
-	struct accel_value_info info;
+	struct accel_value_info info, answer;
 	char error[512];
-	int64_t rows, right = 0;
+	int64_t rows, right = 0, lost = 0;
 	uint64_t cycles = 0;
 	int code = EXIT_USAGE, err = 0;
 
 	if (accel_session_num_inputs(session) != 1 || accel_session_num_outputs(session) != 1)
 		return complain(EXIT_USAGE, "--samples needs a model with one input and one output");
 	accel_session_input(session, 0, &info);
+	accel_session_output(session, 0, &answer);
 	if (inputs_read_file(options->samples, &info, &samples) ||
 	    (options->labels && inputs_read_file(options->labels, NULL, &labels)))
 		goto out;
@@ -155,6 +174,7 @@ static int classify(struct accel_session *session, const struct options *options
 		if (err)
 			break;
 		class = largest(&output);
+		lost += check_sample(options, &answer, &input, &output, lost);
 		accel_session_stats(session, &stats);
 		cycles += stats.cycles;
 		if (options->labels)
@@ -169,6 +189,8 @@ static int classify(struct accel_session *session, const struct options *options
 		goto out;
 	}
 	code = EXIT_GOOD;
+	if (lost)
+		complain(0, "%lld of %lld answers are not finite", (long long)lost, (long long)rows);
 	if (!options->quiet && options->labels)
 		printf("accuracy: %lld of %lld, %.2f %%; %.0f device cycles a sample\n", (long long)right,
 		       (long long)rows, 100.0 * (double)right / (double)rows, (double)cycles / (double)rows);
@@ -183,6 +205,26 @@ out:
 }
 
 /* ---- one run ---- */
+
+/* Says of the first output that is not finite which layer made it so. */
+static void check_outputs(const struct accel_session *session, const struct options *options,
+			  const struct inputs *inputs, const struct accel_value *const *outputs)
+{
+	const struct tensor **given = calloc(inputs->count + 1, sizeof(*given));
+
+	for (size_t i = 0; given && i < inputs->count; i++)
+		given[i] = &inputs->values[i]->tensor;
+	for (size_t i = 0; given && i < accel_session_num_outputs(session); i++) {
+		struct accel_value_info info;
+
+		if (dtype_is_nested(outputs[i]->tensor.dtype) || !overflow_found(&outputs[i]->tensor))
+			continue;
+		accel_session_output(session, i, &info);
+		overflow_explain(options, info.name, given, inputs->count);
+		break;
+	}
+	free(given);
+}
 
 static int run_once(struct accel_session *session, const struct options *options, struct json *json)
 {
@@ -213,6 +255,8 @@ static int run_once(struct accel_session *session, const struct options *options
 		code = EXIT_GOOD;
 	if (!err && !options->data_set && !options->quiet)
 		print_outputs(session, outputs);
+	if (!err)
+		check_outputs(session, options, &inputs, outputs);
 	if (!err && options->save && save_outputs(session, options->save, outputs))
 		code = EXIT_USAGE;
 	free(outputs);
@@ -228,6 +272,8 @@ static int run_session(struct accel_session *session, const struct options *opti
 	if (code != EXIT_GOOD && code != EXIT_DIFFERS)
 		return code;
 	accel_session_stats(session, &stats);
+	if (*stats.note && options->calibration) /* what made-up samples say is not worth a word */
+		complain(0, "%s", stats.note);
 	if (!options->quiet) {
 		report_regions(&stats, stdout);
 		report_nodes(&stats, 10, stdout);

@@ -86,6 +86,24 @@ refused 2 "not a valid" quantize "$digits/digits.onnx" --calibration "$digits/ca
 refused 2 "x.onnx" quantize "$digits/digits.onnx" --calibration "$digits/calib_images.npy" -o "$work/nowhere/x.onnx"
 [ -e "$work/x.onnx" ] && fail "a refused quantization has written a file"
 
+# Numbers that fp16 can not hold: said by name, never a silent NaN; float parts of int8 are in bf16 where samples ask for it.
+mkdir "$work/big"
+head -c 128 "$work/nan/a.npy" >"$work/big/a.npy"
+i=0
+while [ $i -lt 64 ]; do
+	printf '\000\044\164\111' >>"$work/big/a.npy" # 1e6
+	i=$((i + 1))
+done
+refused 0 "logits is not finite: Conv '.*' has numbers up to .*, fp16 holds 65504 .* use --precision bf16" \
+	run "$digits/digits.onnx" --precision fp16 --input "image=$work/big/a.npy"
+refused 0 "1 of 1 answers are not finite" run "$digits/digits.onnx" --precision fp16 --samples "$work/big/a.npy"
+refused 0 "fp16 holds 65504 .*: use bf16" compile "$digits/digits.onnx" --precision fp16 --calibration "$work/big" -o "$work/big.axm"
+for precision in bf16 int8; do
+	"$accel" run "$digits/digits.onnx" --precision $precision --calibration "$work/big" --input "image=$work/big/a.npy" \
+		>"$work/log" 2>&1 || fail "large numbers in $precision"
+	grep -q 'not finite\|nan\|inf' "$work/log" && fail "large numbers in $precision: $(grep -m1 'finite\|nan\|inf' "$work/log")"
+done
+
 # Another runtime.
 if [ -n "${ORT_LIB:-}" ] && [ -n "$compare" ]; then
 	for model in "$digits/digits.onnx" "$here/digits_depthwise/digits_depthwise.onnx"; do

@@ -224,6 +224,7 @@ struct accel_run_stats {
 	bool has_ledger;
 	double causes[ACCEL_NUM_CAUSES];
 	double peak_macs; /* of the device, per cycle, at the model's precision; 0 without a device */
+	const char *note; /* of the compiler: which layer has numbers that fp16 can not hold, and what was done; or "" */
 };
 int accel_session_stats(const struct accel_session *session, struct accel_run_stats *stats);
 

@@ -117,7 +117,7 @@ static double loss_of(const struct quant_options *options, struct quant_report *
 	struct graph *graph = depthwise_network(&model);
 
 	assert_int_equal(quant_make_samples(graph, 1, 4, &samples), 0);
-	if (quant_graph(graph, samples, 4, options, report, error, sizeof(error)))
+	if (quant_graph(graph, samples, 4, options, report, NULL, error, sizeof(error)))
 		fail_msg("%s", error);
 	if (graph_validate(graph, error, sizeof(error)))
 		fail_msg("%s", error);
@@ -225,7 +225,7 @@ static void no_sum_can_leave_32_bits(void **state)
 	free(ones);
 	graph = inferred(&model);
 	assert_int_equal(quant_make_samples(graph, 1, 2, &samples), 0);
-	assert_int_equal(quant_graph(graph, samples, 2, &options, &report, error, sizeof(error)), 0);
+	assert_int_equal(quant_graph(graph, samples, 2, &options, &report, NULL, error, sizeof(error)), 0);
 	assert_int_equal(report.integer, 1);
 	for (size_t i = 0; i < graph->num_values; i++) {
 		const struct tensor *w = graph->values[i]->constant;
