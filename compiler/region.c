@@ -186,14 +186,13 @@ static unsigned int region_spaces(const struct region *region, const struct prog
 	return count;
 }
 
-static int verify_image(const struct region *region, struct region_build *build)
+static int verify_image(const struct region *region, struct region_build *build, const struct program_image *image)
 {
 	struct verify_region spaces[AXL_NUM_BASES];
 	struct verify_limits limits = {0};
 	struct verify_report report;
-	unsigned int count = region_spaces(region, &build->image, spaces);
-	int err = verify_command_buffer(build->image.code, build->image.code_bytes, build->target, count, spaces,
-					&limits, &report);
+	unsigned int count = region_spaces(region, image, spaces);
+	int err = verify_command_buffer(image->code, image->code_bytes, build->target, count, spaces, &limits, &report);
 
 	if (err)
 		snprintf(build->error, sizeof(build->error),
@@ -202,11 +201,10 @@ static int verify_image(const struct region *region, struct region_build *build)
 }
 
 /* How long the verified code will take, and each of its nodes. */
-static int estimate_image(const struct region *region, struct region_build *build)
+static int estimate_image(const struct region *region, struct region_build *build, struct program_image *image)
 {
 	struct verify_region spaces[AXL_NUM_BASES];
 	uint64_t bases[AXL_NUM_BASES];
-	struct program_image *image = &build->image;
 	struct estimate_job job = {.target = build->target,
 				   .code = image->code,
 				   .code_bytes = image->code_bytes,
@@ -230,8 +228,8 @@ static int estimate_image(const struct region *region, struct region_build *buil
 	return 0;
 }
 
-/* A node whose buffers do not fit is named, so that it can move to the CPU. */
-static int schedule(struct program *program, const struct graph *graph, struct region_build *build)
+/* Addresses and semaphores. A node whose buffers do not fit is named, so that it can move to the CPU. */
+static int place_and_order(struct program *program, const struct graph *graph, struct region_build *build)
 {
 	int err = program_allocate(program);
 
@@ -245,12 +243,70 @@ static int schedule(struct program *program, const struct graph *graph, struct r
 		if (!err)
 			err = program_order(program);
 	}
+	return err;
+}
+
+/* To verified code, and how long it takes. */
+static int finish_code(struct program *program, const struct graph *graph, const struct region *region,
+		       struct region_build *build, struct program_image *image)
+{
+	int err = place_and_order(program, graph, build);
+
+	if (!err)
+		err = program_emit(program, image);
+	if (err) {
+		snprintf(build->error, sizeof(build->error), "%.300s", program_error(program));
+		return err;
+	}
+	err = verify_image(region, build, image);
+	if (!err)
+		err = estimate_image(region, build, image);
+	if (err)
+		program_image_finish(image);
+	return err;
+}
+
+/*
+ * The same with the nodes' instructions interleaved, which is kept where it is faster. It needs more room: that it does
+ * not fit is no error.
+ */
+static int try_interleaved(struct program *program, const struct graph *graph, const struct region *region,
+			   struct region_build *build)
+{
+	struct program_image image;
+	int err = program_interleave(program);
+
+	if (err)
+		return err;
+	err = finish_code(program, graph, region, build, &image);
+	if (!err && image.cycles < build->image.cycles) {
+		program_image_finish(&build->image);
+		build->image = image;
+		return 0;
+	}
+	if (!err)
+		program_image_finish(&image);
+	else if (err != -ENOSPC)
+		return err;
+	build->failed = NULL;
+	build->error[0] = '\0';
+	program_restore(program);
+	return place_and_order(program, graph, build); /* for the prints and statistics */
+}
+
+static int schedule(struct program *program, const struct graph *graph, const struct region *region,
+		    struct region_build *build)
+{
+	int err = finish_code(program, graph, region, build, &build->image);
+
+	if (!err && pass_runs(build->disabled, PASS_INTERLEAVE))
+		err = try_interleaved(program, graph, region, build);
 	if (!err && build->print_scheduled)
 		program_print(program, build->print_scheduled);
 	if (!err)
-		err = program_emit(program, &build->image);
+		err = program_emit_weights(program, &build->image);
 	if (err)
-		snprintf(build->error, sizeof(build->error), "%.300s", program_error(program));
+		program_image_finish(&build->image);
 	program_get_stats(program, &build->stats);
 	return err;
 }
@@ -287,14 +343,7 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 	if (!err && build->print_lowered)
 		program_print(program, build->print_lowered);
 	if (!err)
-		err = schedule(program, graph, build);
-	if (!err) {
-		err = verify_image(region, build);
-		if (!err)
-			err = estimate_image(region, build);
-		if (err)
-			program_image_finish(&build->image);
-	}
+		err = schedule(program, graph, region, build);
 	lower_destroy(lower);
 	program_destroy(program);
 	return err;

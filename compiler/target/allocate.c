@@ -4,7 +4,7 @@
  *
  * Scratchpad and accumulators: in program order, next-fit, so that consecutive buffers of a loop land in different
  * places and the pipes can run ahead; a buffer that lives long is put at the other end, where it does not split what is
- * left. The arena: all lifetimes are known, so the largest buffers go first, each at the lowest address that is free
+ * left. Where accumulators of several sizes do not fit that way, they take the two ends in turn. The arena: all lifetimes are known, so the largest buffers go first, each at the lowest address that is free
  * for its whole life.
  */
 #include <errno.h>
@@ -32,7 +32,8 @@ struct local {
 	struct program *program;
 	struct memory spad[AXL_MAX_TILES], acc[AXL_MAX_TILES];
 	uint64_t next_spad[AXL_MAX_TILES], next_acc[AXL_MAX_TILES]; /* where the newest buffer of each ends */
-	bool first_fit;
+	/* @ends: of accumulators; @high: the last one got the upper end; @full_acc: accumulators did not fit, not spad */
+	bool first_fit, ends, high[AXL_MAX_TILES], full_acc;
 };
 
 static uint64_t align_up(uint64_t value)
@@ -96,6 +97,19 @@ static bool find_down(struct local *local, const struct buffer *buffer, uint64_t
 	}
 }
 
+/* The end of the accumulators that the last buffer did not get. */
+static bool find_end(struct local *local, const struct buffer *buffer, uint64_t end, uint64_t size, uint64_t *address)
+{
+	uint64_t below;
+	unsigned int tile = 0;
+
+	while (!(buffer->tiles >> tile & 1))
+		tile++;
+	local->high[tile] = !local->high[tile];
+	*address = local->high[tile] ? end - size : 0;
+	return size <= end && !conflict(local, buffer, *address, size, &below);
+}
+
 static int insert(struct memory *memory, uint64_t lo, uint64_t size, uint32_t buf)
 {
 	size_t at = memory->count;
@@ -146,12 +160,17 @@ static int place(struct local *local, uint32_t buf)
 			from = next[tile];
 	if (!acc && (buffer->pinned || buffer->last - buffer->first > long_life))
 		found = find_down(local, buffer, capacity, size, &buffer->address);
+	else if (acc && local->ends)
+		found = find_end(local, buffer, capacity, size, &buffer->address) ||
+			find_end(local, buffer, capacity, size, &buffer->address) ||
+			find_up(local, buffer, 0, capacity, size, &buffer->address);
 	else
 		found = (!local->first_fit && find_up(local, buffer, from, capacity, size, &buffer->address)) ||
 			find_up(local, buffer, 0, capacity, size, &buffer->address);
 	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++)
 		if (buffer->tiles >> tile & 1 && memory_of(local, buffer, tile)->live > live)
 			live = memory_of(local, buffer, tile)->live;
+	local->full_acc = acc && !found;
 	if (!found)
 		return program_fail(program, -ENOSPC,
 				    "buffer %s of %llu bytes does not fit: %llu of %llu bytes are in use", buffer->name,
@@ -229,7 +248,8 @@ static void drop_old(struct local *local, size_t i)
 
 /*
  * Walk the program: place what an instruction uses first, then drop what it used last. Between two preemption points,
- * where nothing is alive, a stretch that next-fit has cut to pieces is placed again by first-fit.
+ * where nothing is alive, a stretch that next-fit has cut to pieces is placed again: by
+ * first-fit, or at the ends of the accumulators.
  */
 static int allocate_local(struct local *local)
 {
@@ -241,12 +261,15 @@ static int allocate_local(struct local *local)
 
 		if (program->instructions[i].tile == PROGRAM_ALL_TILES) {
 			stretch = i + 1;
-			local->first_fit = false;
+			local->first_fit = local->ends = false;
 			continue;
 		}
 		err = place_new(local, i);
-		if (err == -ENOSPC && !local->first_fit) {
-			local->first_fit = true;
+		if (err == -ENOSPC && !(local->full_acc ? local->ends : local->first_fit)) {
+			if (local->full_acc)
+				local->ends = true;
+			else
+				local->first_fit = true;
 			forget_all(local);
 			i = stretch - 1; /* again from its start */
 			continue;

@@ -156,10 +156,35 @@ static int join_streams(struct program *program, const struct stream *streams, u
 	return 0;
 }
 
-/* Copies the weights and lets go of the originals as it goes: both together would be twice the model. */
-static int join_weights(struct program *program, struct program_image *image)
+int program_emit(struct program *program, struct program_image *image)
 {
+	unsigned int tiles = program_tiles(program);
+	struct stream streams[AXL_MAX_TILES] = {{0}};
+	int err;
+
+	memset(image, 0, sizeof(*image));
+	if (!program->allocated || !program->ordered)
+		return program_fail(program, -EINVAL, "a program is emitted after it was allocated and ordered");
+	err = emit_streams(program, streams, tiles);
+	if (!err)
+		err = join_streams(program, streams, tiles, image);
+	for (unsigned int tile = 0; tile < tiles; tile++)
+		free(streams[tile].bytes);
 	image->weight_bytes = program->stats.weight_bytes;
+	image->arena_bytes = program->stats.arena_bytes;
+	image->arena_bound = program->stats.arena_bound;
+	image->spad_bytes = program->stats.spad_peak;
+	image->spad_bound = program->stats.spad_bound;
+	image->num_inputs = program->num_inputs;
+	image->num_outputs = program->num_outputs;
+	if (err)
+		program_image_finish(image);
+	return err;
+}
+
+/* Copies the weights and lets go of the originals as it goes: both together would be twice the model. */
+int program_emit_weights(struct program *program, struct program_image *image)
+{
 	image->weights = calloc(1, image->weight_bytes ? image->weight_bytes : 1);
 	if (!image->weights)
 		return program_fail(program, -ENOMEM, "out of memory for %llu bytes of weights",
@@ -175,33 +200,6 @@ static int join_weights(struct program *program, struct program_image *image)
 		buffer->data = NULL;
 	}
 	return 0;
-}
-
-int program_emit(struct program *program, struct program_image *image)
-{
-	unsigned int tiles = program_tiles(program);
-	struct stream streams[AXL_MAX_TILES] = {{0}};
-	int err;
-
-	memset(image, 0, sizeof(*image));
-	if (!program->allocated || !program->ordered)
-		return program_fail(program, -EINVAL, "a program is emitted after it was allocated and ordered");
-	err = emit_streams(program, streams, tiles);
-	if (!err)
-		err = join_streams(program, streams, tiles, image);
-	if (!err)
-		err = join_weights(program, image);
-	for (unsigned int tile = 0; tile < tiles; tile++)
-		free(streams[tile].bytes);
-	image->arena_bytes = program->stats.arena_bytes;
-	image->arena_bound = program->stats.arena_bound;
-	image->spad_bytes = program->stats.spad_peak;
-	image->spad_bound = program->stats.spad_bound;
-	image->num_inputs = program->num_inputs;
-	image->num_outputs = program->num_outputs;
-	if (err)
-		program_image_finish(image);
-	return err;
 }
 
 void program_image_finish(struct program_image *image)

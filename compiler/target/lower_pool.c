@@ -395,13 +395,14 @@ static uint64_t pool_cycles(const struct graph_node *node, const struct target *
 	struct pool pool;
 	char reason[8];
 	uint64_t outputs = (uint64_t)dims_count(node->outputs[0]->rank, node->outputs[0]->dims);
+	enum dtype type = node->inputs[0]->dtype;
+	unsigned int size = !dtype_is_float(type) ? (unsigned int)dtype_size(type) : precision == LOWER_F32 ? 4 : 2;
 
-	(void)precision;
 	if (pool_read(node, &pool, reason, sizeof(reason)))
 		return 0;
 	if (pool.average && average_fits_matrix(node, &pool))
 		return average_cycles(node, target, precision);
-	return cost_vec(AXL_VEC_RMAX, outputs * (uint64_t)(pool.kernel[0] * pool.kernel[1]), 4, 1) / target->tiles +
+	return cost_vec(AXL_VEC_RMAX, outputs * (uint64_t)(pool.kernel[0] * pool.kernel[1]), size, 1) / target->tiles +
 	       2 * target->dram_latency;
 }
 

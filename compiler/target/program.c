@@ -45,6 +45,7 @@ void program_destroy(struct program *program)
 		free(program->buffers[i].data);
 	free(program->buffers);
 	free(program->instructions);
+	free(program->written);
 	free(program->hash);
 	free(program);
 }

@@ -5,6 +5,7 @@
  * A lowering appends instructions IN SEQUENTIAL ORDER, as if the device ran one at a time, over buffers that have no
  * address yet. It never thinks of semaphores, addresses, double buffering or which pipe runs ahead. The back end then
  *
+ *	program_interleave() lists the instructions of neighbouring nodes in the order in which they could start
  *	program_allocate()   gives scratchpad and accumulator buffers addresses (next-fit in program order, so that
  *			     consecutive tiles of one loop land in different places: that IS the double buffering) and
  *			     places DRAM buffers
@@ -12,6 +13,7 @@
  *			     removes the implied ones, and puts semaphore waits and signals (SYNC where two do not
  *			     suffice) into the headers
  *	program_emit()	     writes the streams
+ *	program_emit_weights() the constants
  *
  * so that pipes run ahead of each other exactly as far as the data and the memory allow. The lowering decides how far
  * by the size of its buffers: what should be double-buffered must fit twice.
@@ -117,6 +119,14 @@ struct program_stats {
 	uint64_t code_bytes;
 };
 
+/*
+ * Between preemption points, of which some are left out: at most about STRETCH_CYCLES (interleave.c) stay between two. What
+ * is then allocated and ordered may turn out slower, or not fit: program_restore() brings back the order as it was
+ * written. 0, or -ENOMEM.
+ */
+int program_interleave(struct program *program);
+void program_restore(struct program *program);
+
 /* The back end's passes, in this order. 0 or negative errno with program_error(). -ENOSPC: buffers do not fit. */
 int program_allocate(struct program *program);
 /* From the next program_allocate() on no two arena buffers share an address: more memory, fewer dependences between
@@ -127,7 +137,7 @@ int program_order(struct program *program);
 /*
  * The finished command buffer and weight image.
  * @code:    struct axl_cmdbuf and streams, @code_bytes
- * @weights: the WEIGHT region's contents
+ * @weights: the WEIGHT region's contents, once program_emit_weights() has written them; @weight_bytes
  * @arena_bound, @spad_bytes, @spad_bound: as in struct program_stats
  * @cycles, @node_cycles: what the region is estimated to take, and its nodes in their order; region_compile() sets them
  * Base registers: 0 weights, 1 arena, then inputs in order of index, then outputs. All malloc'ed, the caller's.
@@ -142,7 +152,9 @@ struct program_image {
 	uint64_t arena_bound, spad_bytes, spad_bound;
 	uint64_t cycles, *node_cycles;
 };
-int program_emit(struct program *program, struct program_image *image);
+int program_emit(struct program *program, struct program_image *image); /* all but the weights' contents */
+/* The contents, which the program then has no more: the last thing to be done with it. */
+int program_emit_weights(struct program *program, struct program_image *image);
 void program_image_finish(struct program_image *image);
 
 /* After -ENOSPC of program_allocate(): the tag of the instruction whose buffers do not fit. */

@@ -47,6 +47,8 @@ struct program {
 	size_t num_buffers, max_buffers;
 	struct instruction *instructions;
 	size_t count, capacity;
+	struct instruction *written; /* before program_interleave(), or NULL */
+	size_t num_written;
 	uint32_t *hash; /* of WEIGHT buffers by contents; 0 empty */
 	size_t hash_size, num_weights;
 	uint16_t tag, failed_tag;

@@ -250,8 +250,14 @@ static void walk_init(struct walk *walk, const char *target, uint64_t seed, unsi
 		else
 			step_yield(walk);
 	}
+	/* Half of them in another order, where that fits. */
+	if (draw(walk, 2)) {
+		assert_int_equal(program_interleave(walk->program), 0);
+		if (program_allocate(walk->program))
+			program_restore(walk->program);
+	}
 	if (program_allocate(walk->program) || program_order(walk->program) ||
-	    program_emit(walk->program, &walk->image))
+	    program_emit(walk->program, &walk->image) || program_emit_weights(walk->program, &walk->image))
 		fail_msg("%s, seed %llu: %s", target, (unsigned long long)seed, program_error(walk->program));
 }
 
