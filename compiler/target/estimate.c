@@ -16,10 +16,10 @@
 #include "compiler/target/cost.h"
 #include "compiler/target/stream.h"
 
-/* @address: where the base register of a transfer pointed when it was read */
+/* @address: where the base register of a transfer pointed when it was read; @stretch: YIELDs before it */
 struct queued {
 	union axl_insn insn;
-	uint32_t offset;
+	uint32_t offset, stretch;
 	uint64_t dispatched, address;
 };
 
@@ -36,6 +36,7 @@ struct sequencer {
 	struct stream_cursor cursor;
 	struct queued next;
 	uint64_t time;
+	uint32_t stretch;
 	bool waiting, ended;
 };
 
@@ -60,6 +61,8 @@ struct timeline {
 	struct cost_memory memory;
 	struct estimate *estimate;
 	size_t capacity;
+	uint64_t *done; /* by stretch: when the last of its instructions ends */
+	size_t stretches;
 };
 
 /* ---- sequencers ---- */
@@ -92,9 +95,11 @@ static void sequence(struct timeline *t, unsigned int tile)
 				return;
 			}
 			if (next->insn.header.pipe == AXL_PIPE_SEQ) {
+				seq->stretch += next->insn.header.opcode == AXL_OP_YIELD;
 				seq->time++;
 				continue;
 			}
+			next->stretch = seq->stretch;
 			next->address =
 				next->insn.header.opcode == AXL_OP_LOAD || next->insn.header.opcode == AXL_OP_STORE
 					? seq->cursor.bases[next->insn.dma.base]
@@ -248,12 +253,28 @@ static int record(struct timeline *t, unsigned int tile, const struct queued *qu
 	return 0;
 }
 
+/* An instruction of @stretch ends at @time. */
+static int end_stretch(struct timeline *t, uint32_t stretch, uint64_t time)
+{
+	while (t->stretches <= stretch) {
+		uint64_t *grown = realloc(t->done, (t->stretches + 1) * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		t->done = grown;
+		t->done[t->stretches++] = 0;
+	}
+	t->done[stretch] = axl_later(t->done[stretch], time);
+	return 0;
+}
+
 /* Run the head of a pipe, which may start at @start. */
 static int execute(struct timeline *t, unsigned int tile, unsigned int pipe, uint64_t start)
 {
 	struct lane *lane = &t->lanes[tile][pipe];
 	struct queued *queued = &lane->fifo[lane->head];
 	struct span span = {start + 1, 1, start + 1};
+	uint32_t stretch = queued->stretch;
 	int err;
 
 	for (int i = 0; i < 2; i++)
@@ -272,7 +293,7 @@ static int execute(struct timeline *t, unsigned int tile, unsigned int pipe, uin
 	lane->head = (lane->head + 1) % AXL_FIFO_DEPTH;
 	lane->count--;
 	t->estimate->cycles = axl_later(t->estimate->cycles, span.end);
-	return err;
+	return err ? err : end_stretch(t, stretch, span.end);
 }
 
 /* The head that can start first. False: none can. */
@@ -345,6 +366,19 @@ static int run(struct timeline *t)
 	return 0;
 }
 
+/* From the end of what is before one preemption point to that of what is before the next. */
+static void find_longest(struct timeline *t)
+{
+	uint64_t before = 0;
+
+	for (size_t s = 0; s < t->stretches; s++) {
+		if (t->done[s] <= before)
+			continue;
+		t->estimate->longest = axl_later(t->estimate->longest, t->done[s] - before);
+		before = t->done[s];
+	}
+}
+
 int estimate_run(const struct estimate_job *job, struct estimate *estimate)
 {
 	struct timeline *t = calloc(1, sizeof(*t));
@@ -364,6 +398,8 @@ int estimate_run(const struct estimate_job *job, struct estimate *estimate)
 			t->seq[k].cursor.bases[i] = t->memory.span[i].address;
 	}
 	err = run(t);
+	find_longest(t);
+	free(t->done);
 	for (unsigned int k = 0; k < AXL_MAX_TILES; k++)
 		for (int s = 0; s < AXL_LOCAL_SEMS; s++)
 			free(t->local[k][s].grants);

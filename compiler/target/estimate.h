@@ -38,11 +38,12 @@ struct estimate_job {
 /*
  * @records: one an instruction, in the order in which they begin, as the device would trace them; malloc'ed, the caller's
  * @cycles:  of the whole
+ * @longest: from one preemption point to the next: what a higher priority may have to wait
  */
 struct estimate {
 	struct axl_trace_record *records;
 	size_t num_records;
-	uint64_t cycles;
+	uint64_t cycles, longest;
 };
 
 /* 0; -ENOMEM; -EDEADLK: streams that wait for each other for ever, which the verifier refuses. */

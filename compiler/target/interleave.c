@@ -24,9 +24,8 @@
 #include "compiler/target/program_internal.h"
 
 #define LANES (AXL_MAX_TILES * AXL_NUM_PIPES)
-#define HANDOVER 12          /* cycles from the end of an instruction to the start of one that waits for it */
-#define STRETCH_CYCLES 95000 /* between preemption points; the estimate here knows no contention */
-#define MOST_SUMS 2          /* accumulator buffers of a tile that are alive at once */
+#define HANDOVER 12 /* cycles from the end of an instruction to the start of one that waits for it */
+#define MOST_SUMS 2 /* accumulator buffers of a tile that are alive at once */
 #define NONE UINT32_MAX
 
 /* Bytes of a buffer that an instruction of the stretch touches. */
@@ -64,6 +63,7 @@ struct room {
 
 struct list {
 	struct program *program;
+	uint64_t most;       /* cycles of a stretch */
 	size_t first, count; /* the stretch */
 	struct step *steps;
 	struct queue *queues;
@@ -413,12 +413,12 @@ static int list_longest(struct list *list, size_t *first, struct instruction *to
 		if (err)
 			break;
 		list_stretch(list, &cycles);
-		if (listed && cycles > STRETCH_CYCLES)
+		if (listed && cycles > list->most)
 			break;
 		end = next;
 		for (listed = 0; listed < list->num_listed; listed++)
 			to[*count + listed] = program->instructions[list->first + list->order[listed]];
-		if (next == program->count || cycles > STRETCH_CYCLES)
+		if (next == program->count || cycles > list->most)
 			break;
 	}
 	*count += listed;
@@ -444,9 +444,9 @@ static void find_lives(struct program *program)
 		}
 }
 
-int program_interleave(struct program *program)
+int program_interleave(struct program *program, uint64_t most)
 {
-	struct list list = {.program = program};
+	struct list list = {.program = program, .most = most};
 	struct instruction *to = calloc(program->count + 1, sizeof(*to));
 	size_t count = 0;
 	int err = 0;

@@ -158,20 +158,16 @@ static int window_sum(struct lower *lower, const struct lrn *lrn, unsigned int t
 {
 	static const int order[4] = {N, H, W, C};
 	int64_t covered = 0, width = 1, length = squares->dims[C];
-	struct spad_view power = *squares;
+	struct spad_view power = *squares, so_far;
 	int err = 0;
 
 	for (int64_t rest = lrn->window; rest && !err; rest >>= 1, width *= 2) {
 		if (rest & 1) {
 			struct spad_view part = channels_of(&power, covered, channels);
-			struct spad_view whole = channels_of(sum, 0, channels);
 
-			/* The first part starts the sum. */
-			err = covered     ? append(lower, tile, AXL_VEC_ADD, 0, 0, &whole, &whole, &part)
-			      : rest == 1 ? 0
-					  : append(lower, tile, AXL_VEC_COPY, 0, 0, &whole, &part, NULL);
-			if (!covered && rest == 1)
-				*sum = part;
+			if (covered)
+				err = append(lower, tile, AXL_VEC_ADD, 0, 0, sum, &so_far, &part);
+			so_far = covered ? *sum : part; /* the first part is read where it lies */
 			covered += width;
 		}
 		if (rest > 1 && !err) {
@@ -187,6 +183,7 @@ static int window_sum(struct lower *lower, const struct lrn *lrn, unsigned int t
 			power = next;
 		}
 	}
+	*sum = so_far;
 	return err;
 }
 
@@ -249,7 +246,7 @@ static int64_t stripe_rows(const struct lower *lower, const struct lrn *lrn)
 {
 	int64_t free = (int64_t)lower->target->spad_bytes - (int64_t)lower->resident.bytes;
 	int64_t row = lrn->x.dims[W] * (lrn->x.dims[C] + lrn->window) * (lrn->type == AXL_TYPE_F16 ? 14 : 28) + 512;
-	int64_t rows = MIN(lrn->x.dims[H], (lrn->x.dims[H] + 7) / 8);
+	int64_t rows = MIN(lrn->x.dims[H], (lrn->x.dims[H] + 11) / 12);
 
 	return MIN(rows, free / 2 / row < 1 ? 1 : free / 2 / row);
 }

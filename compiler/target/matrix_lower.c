@@ -486,11 +486,20 @@ static int get_block(struct nest *nest, int64_t nb, unsigned int tile, uint8_t t
 	return matrix_fetch_block(nest, nb, 0, tile, tiles, at);
 }
 
-/* Before a block of a stripe: after a preemption point nothing that was fetched is there any more. */
-static int pause(struct nest *nest, bool *paused)
+/*
+ * Before block @nb of a stripe: after a preemption point nothing that was fetched is there any more. A stripe that fits
+ * between two points is not cut by one, it would have to be fetched twice.
+ */
+static int pause(struct nest *nest, int64_t nb, bool *paused)
 {
-	int err = resident_pause(nest->lower, nest->block_cycles, paused);
+	uint64_t stripe = nest->block_cycles * (uint64_t)nest->n_blocks;
+	int err = 0;
 
+	*paused = false;
+	if (stripe > RESIDENT_PAUSE_CYCLES)
+		err = resident_pause(nest->lower, nest->block_cycles, paused);
+	else if (nb == 0)
+		err = resident_pause(nest->lower, stripe, paused);
 	if (*paused)
 		memset(nest->kept, 0, (size_t)nest->n_blocks * sizeof(*nest->kept));
 	return err;
@@ -511,7 +520,7 @@ static int lower_by_rows(struct nest *nest, int64_t image)
 		for (int64_t nb = 0; nb < nest->n_blocks; nb++) {
 			const struct weight_block *block;
 			bool paused;
-			int err = pause(nest, &paused);
+			int err = pause(nest, nb, &paused);
 
 			for (int64_t t = 0; t < used && !err && (nb == 0 || paused || work->depthwise); t++) {
 				int64_t h0 = t * share + s;
@@ -559,7 +568,7 @@ static int lower_by_channels(struct nest *nest, int64_t image)
 			const struct weight_block *block;
 			bool paused;
 
-			err = pause(nest, &paused);
+			err = pause(nest, nb, &paused);
 			if (!err && !work->depthwise && (nb == 0 || paused))
 				err = fetch_stripe(nest, 0, mask, image, h0, rows, 0, work->x.dims[WORK_C], &stripe);
 			if (!err && work->depthwise)

@@ -11,6 +11,7 @@
 
 #include "compiler/target/cost.h"
 #include "compiler/target/matrix_work.h"
+#include "compiler/target/resident.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -175,6 +176,9 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 	cycles += border_cycles(work, stripes * div_up((uint64_t)plan.rows, (uint64_t)plan.chunk_h), drain);
 	if (search->buffers == 1)
 		cycles += dram / 2;
+	/* A stripe that preemption points cut is fetched again behind each, and there is no room to do that ahead. */
+	if (MAX(matrix, drain) / stripes > RESIDENT_PAUSE_CYCLES)
+		cycles += cost_dma(target, a_stripe, 256) * (MAX(matrix, drain) * images / RESIDENT_PAUSE_CYCLES);
 	plan.cycles = cycles;
 	if (!search->found || cycles + cycles / 64 < search->best.cycles ||
 	    (cycles <= search->best.cycles + search->best.cycles / 64 && plan.bytes < search->best.bytes)) {

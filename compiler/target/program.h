@@ -120,11 +120,11 @@ struct program_stats {
 };
 
 /*
- * Between preemption points, of which some are left out: at most about STRETCH_CYCLES (interleave.c) stay between two. What
- * is then allocated and ordered may turn out slower, or not fit: program_restore() brings back the order as it was
- * written. 0, or -ENOMEM.
+ * Between preemption points, of which some are left out: about @most cycles may stay between two. What is then allocated
+ * and ordered may turn out slower, or not fit: program_restore() brings back the order as it was written, before anything
+ * else is tried. 0, or -ENOMEM.
  */
-int program_interleave(struct program *program);
+int program_interleave(struct program *program, uint64_t most);
 void program_restore(struct program *program);
 
 /* The back end's passes, in this order. 0 or negative errno with program_error(). -ENOSPC: buffers do not fit. */
@@ -139,7 +139,8 @@ int program_order(struct program *program);
  * @code:    struct axl_cmdbuf and streams, @code_bytes
  * @weights: the WEIGHT region's contents, once program_emit_weights() has written them; @weight_bytes
  * @arena_bound, @spad_bytes, @spad_bound: as in struct program_stats
- * @cycles, @node_cycles: what the region is estimated to take, and its nodes in their order; region_compile() sets them
+ * @cycles, @longest, @node_cycles: what the region is estimated to take, between two preemption points at most, and its
+ *	     nodes in their order; region_compile() sets them
  * Base registers: 0 weights, 1 arena, then inputs in order of index, then outputs. All malloc'ed, the caller's.
  */
 struct program_image {
@@ -150,7 +151,7 @@ struct program_image {
 	uint64_t arena_bytes;
 	uint32_t num_inputs, num_outputs;
 	uint64_t arena_bound, spad_bytes, spad_bound;
-	uint64_t cycles, *node_cycles;
+	uint64_t cycles, longest, *node_cycles;
 };
 int program_emit(struct program *program, struct program_image *image); /* all but the weights' contents */
 /* The contents, which the program then has no more: the last thing to be done with it. */

@@ -176,7 +176,7 @@ int resident_pause(struct lower *lower, uint64_t cycles, bool *paused)
 {
 	struct resident *resident = &lower->resident;
 
-	*paused = !resident->count && resident->cycles + cycles > RESIDENT_MAX_CYCLES / 10 * 9;
+	*paused = !resident->count && resident->cycles + cycles > RESIDENT_PAUSE_CYCLES;
 	resident->counted += cycles;
 	resident->cycles = *paused ? cycles : resident->cycles + cycles;
 	return *paused ? program_yield(lower->program) : 0;
