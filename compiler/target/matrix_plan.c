@@ -177,8 +177,8 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 	if (search->buffers == 1)
 		cycles += dram / 2;
 	/* A stripe that preemption points cut is fetched again behind each, and there is no room to do that ahead. */
-	if (MAX(matrix, drain) / stripes > RESIDENT_PAUSE_CYCLES)
-		cycles += cost_dma(target, a_stripe, 256) * (MAX(matrix, drain) * images / RESIDENT_PAUSE_CYCLES);
+	if (work_cycles / stripes > RESIDENT_PAUSE_CYCLES)
+		cycles += cost_dma(target, a_stripe, 256) * (work_cycles * images / RESIDENT_PAUSE_CYCLES);
 	plan.cycles = cycles;
 	if (!search->found || cycles + cycles / 64 < search->best.cycles ||
 	    (cycles <= search->best.cycles + search->best.cycles / 64 && plan.bytes < search->best.bytes)) {
