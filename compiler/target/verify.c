@@ -61,9 +61,17 @@ struct segment {
 	uint32_t readers[LANES];
 };
 
-struct space {
+/* A memory in PAGES parts of 2^shift bytes, each with its segments by address: an insertion moves those of one part. */
+#define PAGES 64
+
+struct page {
 	struct segment *segments;
 	size_t count, capacity;
+};
+
+struct space {
+	unsigned int shift;
+	struct page pages[PAGES];
 };
 
 struct verifier {
@@ -457,14 +465,14 @@ static int take_waits(struct verifier *v, unsigned int lane, const union axl_ins
 
 /* ---- who touched what ---- */
 
-static size_t find_segment(const struct space *space, uint64_t lo)
+static size_t find_segment(const struct page *page, uint64_t lo)
 {
-	size_t low = 0, high = space->count;
+	size_t low = 0, high = page->count;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (space->segments[middle].hi <= lo)
+		if (page->segments[middle].hi <= lo)
 			low = middle + 1;
 		else
 			high = middle;
@@ -472,34 +480,34 @@ static size_t find_segment(const struct space *space, uint64_t lo)
 	return low;
 }
 
-static struct segment *insert_segment(struct space *space, size_t at)
+static struct segment *insert_segment(struct page *page, size_t at)
 {
-	if (space->count == space->capacity) {
-		size_t capacity = space->capacity * 2 + 32;
-		struct segment *grown = realloc(space->segments, capacity * sizeof(*grown));
+	if (page->count == page->capacity) {
+		size_t capacity = page->capacity * 2 + 32;
+		struct segment *grown = realloc(page->segments, capacity * sizeof(*grown));
 
 		if (!grown)
 			return NULL;
-		space->segments = grown;
-		space->capacity = capacity;
+		page->segments = grown;
+		page->capacity = capacity;
 	}
-	memmove(&space->segments[at + 1], &space->segments[at], (space->count - at) * sizeof(struct segment));
-	space->count++;
-	return &space->segments[at];
+	memmove(&page->segments[at + 1], &page->segments[at], (page->count - at) * sizeof(struct segment));
+	page->count++;
+	return &page->segments[at];
 }
 
-static int split_at(struct space *space, uint64_t address)
+static int split_at(struct page *page, uint64_t address)
 {
-	size_t at = find_segment(space, address);
+	size_t at = find_segment(page, address);
 	struct segment *right;
 
-	if (at >= space->count || space->segments[at].lo >= address)
+	if (at >= page->count || page->segments[at].lo >= address)
 		return 0;
-	right = insert_segment(space, at + 1);
+	right = insert_segment(page, at + 1);
 	if (!right)
 		return -ENOMEM;
-	*right = space->segments[at];
-	space->segments[at].hi = address;
+	*right = page->segments[at];
+	page->segments[at].hi = address;
 	right->lo = address;
 	return 0;
 }
@@ -514,24 +522,21 @@ static int race(struct verifier *v, unsigned int lane, uint32_t offset, unsigned
 		       v->report->other_tile);
 }
 
-/*
- * One access of an operation whose clock is @clock; @reads: the bytes of the range that have to be there, NULL where reading
- * what nobody wrote is fine.
- */
-static int touch(struct verifier *v, struct space *space, uint64_t lo, uint64_t hi, bool write, unsigned int lane,
-		 uint32_t position, const struct operation *operation, const uint32_t *clock,
-		 const struct verify_runs *reads)
+/* The part [@lo, @hi) of touch()'s range that lies in @page; the whole begins at @from. */
+static int touch_page(struct verifier *v, struct page *page, uint64_t from, uint64_t lo, uint64_t hi, bool write,
+		      unsigned int lane, uint32_t position, const struct operation *operation, const uint32_t *clock,
+		      const struct verify_runs *reads)
 {
 	size_t first, last;
 
-	if (split_at(space, lo) || split_at(space, hi))
+	if (split_at(page, lo) || split_at(page, hi))
 		return -ENOMEM;
 	for (uint64_t at = lo; at < hi;) {
-		size_t i = find_segment(space, at);
-		uint64_t next = i < space->count ? space->segments[i].lo : hi;
+		size_t i = find_segment(page, at);
+		uint64_t next = i < page->count ? page->segments[i].lo : hi;
 
 		if (next > at) {
-			struct segment *gap = insert_segment(space, i);
+			struct segment *gap = insert_segment(page, i);
 
 			if (!gap)
 				return -ENOMEM;
@@ -539,17 +544,17 @@ static int touch(struct verifier *v, struct space *space, uint64_t lo, uint64_t 
 			gap->lo = at;
 			gap->hi = next < hi ? next : hi;
 		}
-		at = space->segments[i].hi;
+		at = page->segments[i].hi;
 	}
-	first = find_segment(space, lo);
-	for (last = first; last < space->count && space->segments[last].lo < hi; last++) {
-		struct segment *segment = &space->segments[last];
+	first = find_segment(page, lo);
+	for (last = first; last < page->count && page->segments[last].lo < hi; last++) {
+		struct segment *segment = &page->segments[last];
 
 		if (segment->writer && segment->writer_lane != lane && clock[segment->writer_lane] < segment->writer)
 			return race(v, lane, operation->offset, segment->writer_lane, segment->writer,
 				    write ? "overwrites what was written by" : "reads what is written by");
 		if (!write) {
-			bool needed = reads && !verify_runs_miss(reads, segment->lo - lo, segment->hi - lo);
+			bool needed = reads && !verify_runs_miss(reads, segment->lo - from, segment->hi - from);
 
 			if (needed && !segment->writer)
 				return finding(v, VERIFY_UNINITIALIZED, lane / AXL_NUM_PIPES, operation->offset,
@@ -568,7 +573,7 @@ static int touch(struct verifier *v, struct space *space, uint64_t lo, uint64_t 
 					    "overwrites what is read by");
 	}
 	if (write) {
-		struct segment *segment = &space->segments[first];
+		struct segment *segment = &page->segments[first];
 
 		memset(segment, 0, sizeof(*segment));
 		segment->lo = lo;
@@ -576,10 +581,29 @@ static int touch(struct verifier *v, struct space *space, uint64_t lo, uint64_t 
 		segment->writer = position;
 		segment->writer_lane = (uint8_t)lane;
 		segment->writer_epoch = operation->epoch;
-		memmove(segment + 1, &space->segments[last], (space->count - last) * sizeof(*segment));
-		space->count -= last - first - 1;
+		memmove(segment + 1, &page->segments[last], (page->count - last) * sizeof(*segment));
+		page->count -= last - first - 1;
 	}
 	return 0;
+}
+
+/*
+ * One access of an operation whose clock is @clock; @reads: the bytes of the range that have to be there, NULL where reading
+ * what nobody wrote is fine.
+ */
+static int touch(struct verifier *v, struct space *space, uint64_t lo, uint64_t hi, bool write, unsigned int lane,
+		 uint32_t position, const struct operation *operation, const uint32_t *clock,
+		 const struct verify_runs *reads)
+{
+	int err = 0;
+
+	for (uint64_t at = lo, end; at < hi && !err; at = end) {
+		uint64_t page = at >> space->shift;
+
+		end = (page + 1) << space->shift < hi ? (page + 1) << space->shift : hi;
+		err = touch_page(v, &space->pages[page], lo, at, end, write, lane, position, operation, clock, reads);
+	}
+	return err;
 }
 
 /* What a transfer touches of memory at @base, run by run; its bounds have been checked. */
@@ -753,6 +777,19 @@ static int verify(struct verifier *v)
 	return err ? err : run_lanes(v);
 }
 
+/* Every access has been found inside the @bytes of the memory before it comes here. */
+static void space_init(struct space *space, uint64_t bytes)
+{
+	while (bytes >> space->shift >= PAGES)
+		space->shift++;
+}
+
+static void space_finish(struct space *space)
+{
+	for (unsigned int page = 0; page < PAGES; page++)
+		free(space->pages[page].segments);
+}
+
 int verify_command_buffer(const void *code, uint64_t size, const struct target *target, unsigned int num_regions,
 			  const struct verify_region *regions, const struct verify_limits *limits,
 			  struct verify_report *report)
@@ -773,6 +810,12 @@ int verify_command_buffer(const void *code, uint64_t size, const struct target *
 	v->report = report;
 	for (unsigned int s = 0; s < SEMS; s++)
 		v->sems[s].signaller = v->sems[s].waiter = NO_LANE;
+	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {
+		space_init(&v->spad[tile], target->spad_bytes);
+		space_init(&v->acc[tile], target->acc_bytes);
+	}
+	for (unsigned int r = 0; r < num_regions && r < AXL_NUM_BASES; r++)
+		space_init(&v->memory[r], regions[r].bytes);
 	err = verify(v);
 	for (unsigned int l = 0; l < LANES; l++) {
 		for (size_t i = 0; i < v->lane[l].done; i++)
@@ -782,11 +825,11 @@ int verify_command_buffer(const void *code, uint64_t size, const struct target *
 	for (unsigned int s = 0; s < SEMS; s++)
 		free(v->sems[s].signals);
 	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {
-		free(v->spad[tile].segments);
-		free(v->acc[tile].segments);
+		space_finish(&v->spad[tile]);
+		space_finish(&v->acc[tile]);
 	}
 	for (unsigned int r = 0; r < AXL_NUM_BASES; r++)
-		free(v->memory[r].segments);
+		space_finish(&v->memory[r]);
 	free(v);
 	return err;
 }
