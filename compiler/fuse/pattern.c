@@ -169,3 +169,14 @@ bool saturates(const struct graph_node *activation, float scale, int zero, bool 
 	return nearbyintf(limits[0] / scale) + (float)zero <= lowest &&
 	       nearbyintf(limits[1] / scale) + (float)zero >= lowest + 255;
 }
+
+bool resizes_to_nearest(const struct graph_node *node)
+{
+	struct op_node op;
+
+	if (!is_op(node, "Resize"))
+		return false;
+	op = graph_op_node(node);
+	return op_attr_is(&op, "mode", "nearest", "nearest") &&
+	       !op_attr_is(&op, "coordinate_transformation_mode", "half_pixel", "tf_crop_and_resize");
+}

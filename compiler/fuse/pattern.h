@@ -37,6 +37,8 @@ bool clip_limits(const struct graph_node *clip, float *limits);
  * before it, does?
  */
 bool saturates(const struct graph_node *activation, float scale, int zero, bool is_signed);
+/* Resize to the nearest element, with none from outside: each element of the output is one of the input. */
+bool resizes_to_nearest(const struct graph_node *node);
 /* One float number, or false. */
 bool constant_number(const struct graph_value *value, double *number);
 /* @value is another one times a constant (Mul, or Div by it): that other one and the @factor, else NULL. */

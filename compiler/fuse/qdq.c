@@ -7,7 +7,7 @@
  *	Add, Mul		    com.microsoft QLinearAdd, QLinearMul
  *	GlobalAveragePool, Sigmoid, … com.microsoft QLinear…
  *	Concat			    Concat of bytes where all have one grid, else com.microsoft QLinearConcat
- *	MaxPool, Reshape, …	    the same operator on bytes, where input and output have one grid
+ *	MaxPool, nearest Resize, …  the same operator on bytes, where input and output have one grid
  *
  * A Relu or Clip before the QuantizeLinear vanishes where the saturation of the 8-bit type does its work: rounding is
  * monotonic, so that it does when the limits round to the ends of the type. The grid (scale and zero point) of every
@@ -442,7 +442,7 @@ int fuse_qdq(struct graph *graph)
 	for (size_t n = 0; n < count && done >= 0; n++) {
 		struct graph_node *node = nodes[n];
 
-		done = 0;
+		done = resizes_to_nearest(node) ? fuse_moving(graph, node) : 0;
 		for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]) && !done; i++)
 			if (is_op(node, rules[i].op_type) && (!*node->domain || rules[i].fuse == fuse_qlinear))
 				done = rules[i].fuse(graph, node);

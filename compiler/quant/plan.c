@@ -33,6 +33,8 @@ enum quant_kind quant_kind_of(const struct graph_node *node)
 		return QUANT_FLOAT;
 	if (!strcmp(node->op_type, "Linear") && !strcmp(node->domain, "axl"))
 		return QUANT_LINEAR;
+	if (resizes_to_nearest(node))
+		return QUANT_MOVING;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (!strcmp(kinds[i].op_type, node->op_type) && !*node->domain && node->num_outputs == 1)
 			return kinds[i].kind;

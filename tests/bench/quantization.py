@@ -8,7 +8,8 @@ not seen (tests/models/make_samples.py makes both; it says from what).
 
 Classifiers: in how many of the samples of which fp32 is sure (its largest class has at least one half) int8 has the same class; below
 99 % the exit code is 1. Others: signal to noise over all outputs, and that of the worst one. For each: --precision int8 (direct) and the
-QDQ file that accel quantize writes. SAMPLES (of the environment) is a folder to keep the samples in and to find them in.
+QDQ file that accel quantize writes, with --target-loss where TARGET_LOSS (of the environment) says so. SAMPLES (of the environment) is a
+folder to keep the samples in and to find them in.
 """
 import json
 import os
@@ -88,6 +89,7 @@ def input_name(model):
 def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
+    target = ["--target-loss", os.environ["TARGET_LOSS"]] if "TARGET_LOSS" in os.environ else []
     accel, models, names = os.path.join(sys.argv[1], "accel"), sys.argv[2], sys.argv[3:]
     bad = False
     with tempfile.TemporaryDirectory() as work:
@@ -98,12 +100,12 @@ def main():
                 continue
             model, qdq, report = f"{models}/{name}/model.onnx", f"{work}/q.onnx", f"{work}/q.json"
             if name in CLASSIFIERS:
-                options = [*options, "--classes"]
+                options = [*options, "--classes", "--calibration", "100"]
             else:
                 options = [*options, "--source", "photos", "--count", str(IMAGE_SAMPLES), "--calibration", "16"]
             folder = samples(model, name, options, kept)
             calibration = ["--calibration", f"{folder}/calibration.npy"]
-            command(accel, "quantize", model, *calibration, "--json", report, "-o", qdq, "--quiet")
+            command(accel, "quantize", model, *calibration, *target, "--json", report, "-o", qdq, "--quiet")
             with open(report) as file:
                 layers = json.load(file)
             if name in CLASSIFIERS:

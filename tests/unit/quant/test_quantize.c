@@ -13,6 +13,7 @@
 #include "compiler/onnx/import.h"
 #include "compiler/quant/plan.h"
 #include "compiler/quant/walk.h"
+#include "compiler/quant/wide.h"
 #include "tests/unit/graph/model.h"
 
 #define CHANNELS 8
@@ -252,6 +253,47 @@ static void no_sum_can_leave_32_bits(void **state)
 	model_finish(&model);
 }
 
+/* The product is in integers; the Softmax is not, and reads what binary16 can not hold. Scores of -1e9 are a mask. */
+static void layers_beyond_fp16_are_named(void **state)
+{
+	static const int64_t x_dims[] = {4, 64}, w_dims[] = {64, 8}, masks[] = {8};
+	struct quant_options options = {0};
+	struct model model;
+	struct graph *graph;
+
+	(void)state;
+	for (int large = 0; large < 2; large++) {
+		struct quant_sample *samples;
+		struct quant_wide wide;
+		float w[64 * 8], mask[8];
+
+		for (int i = 0; i < 64 * 8; i++)
+			w[i] = (large ? 2e4f : 1) * (float)(i % 17 - 8);
+		for (int i = 0; i < 8; i++)
+			mask[i] = i < 4 ? 0 : -1e9f;
+		model_init(&model);
+		model_input(&model, "x", 1, 2, x_dims);
+		model_initializer(&model, model_floats(&model, "w", 2, w_dims, 64 * 8, w));
+		model_initializer(&model, model_floats(&model, "mask", 1, masks, 8, mask));
+		model_node(&model, "MatMul", NAMES("x", "w"), NAMES("scores"));
+		model_node(&model, "Add", NAMES("scores", "mask"), NAMES("masked"));
+		model_node(&model, "Softmax", NAMES("masked"), NAMES("y"));
+		model_output(&model, "y");
+		graph = inferred(&model);
+		assert_int_equal(quant_make_samples(graph, 1, 2, &samples), 0);
+		assert_int_equal(quant_graph(graph, samples, 2, &options, NULL, &wide, error, sizeof(error)), 0);
+		assert_int_equal(wide.count, large ? 2 : 0);
+		if (large) {
+			assert_string_equal(wide.op_type, "Add");
+			assert_string_equal(wide.name, "masked");
+			assert_true(wide.largest > QUANT_F16_MOST);
+		}
+		quant_samples_free(samples, 2, 1);
+		graph_destroy(graph);
+		model_finish(&model);
+	}
+}
+
 /* The plan's rounding of one layer, by hand: the noise is what the measurement says. */
 static void the_noise_of_a_layer_is_measured(void **state)
 {
@@ -288,6 +330,7 @@ int main(void)
 		cmocka_unit_test(layers_stay_float_until_the_target_is_met),
 		cmocka_unit_test(signed_activations_lose_what_unsigned_ones_lose),
 		cmocka_unit_test(no_sum_can_leave_32_bits),
+		cmocka_unit_test(layers_beyond_fp16_are_named),
 		cmocka_unit_test(the_noise_of_a_layer_is_measured),
 		cmocka_unit_test(methods_are_known_by_name),
 	};
