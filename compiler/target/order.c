@@ -18,28 +18,16 @@
 
 #include <axl/axl_access.h>
 #include "compiler/target/program_internal.h"
+#include "compiler/target/segments.h"
 
 #define LANES (AXL_MAX_TILES * AXL_NUM_PIPES)
 #define SPACES (2 * AXL_MAX_TILES + 1 + AXL_NUM_BASES)
 #define NOBODY 0 /* positions in a lane count from 1 */
 
-/* Who touched [lo, hi) last: the writer, and by lane the last reader since. Positions in lanes. */
-struct segment {
-	uint64_t lo, hi;
-	uint8_t writer_lane;
-	uint32_t writer;
-	uint32_t readers[LANES];
-};
-
-struct space {
-	struct segment *segments; /* by address, disjoint */
-	size_t count, capacity;
-};
-
 struct ordering {
 	struct program *program;
 	unsigned int lanes;
-	struct space spaces[SPACES];
+	struct segments spaces[SPACES];
 	uint32_t position[LANES];      /* instructions of the lane so far */
 	uint32_t *clocks;              /* [instruction][lanes]: complete before it ends */
 	uint32_t *at[LANES];           /* instruction by position */
@@ -59,54 +47,6 @@ static bool is_multicast(const struct instruction *instruction)
 
 /* ---- who touched what ---- */
 
-static struct segment *insert_segment(struct space *space, size_t at)
-{
-	if (space->count == space->capacity) {
-		size_t capacity = space->capacity * 2 + 32;
-		struct segment *grown = realloc(space->segments, capacity * sizeof(*grown));
-
-		if (!grown)
-			return NULL;
-		space->segments = grown;
-		space->capacity = capacity;
-	}
-	memmove(&space->segments[at + 1], &space->segments[at], (space->count - at) * sizeof(struct segment));
-	space->count++;
-	return &space->segments[at];
-}
-
-/* First segment that ends after @lo. */
-static size_t find_segment(const struct space *space, uint64_t lo)
-{
-	size_t low = 0, high = space->count;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (space->segments[middle].hi <= lo)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static int split_at(struct space *space, uint64_t address)
-{
-	size_t at = find_segment(space, address);
-
-	if (at < space->count && space->segments[at].lo < address) {
-		struct segment *right = insert_segment(space, at + 1);
-
-		if (!right)
-			return -ENOMEM;
-		*right = space->segments[at];
-		space->segments[at].hi = address;
-		right->lo = address;
-	}
-	return 0;
-}
-
 static void need(uint32_t *needed, unsigned int lane, uint32_t position)
 {
 	if (position > needed[lane])
@@ -114,33 +54,17 @@ static void need(uint32_t *needed, unsigned int lane, uint32_t position)
 }
 
 /* Collect what an access depends on, and record it. */
-static int touch(struct ordering *order, struct space *space, uint64_t lo, uint64_t hi, bool write, unsigned int lane,
-		 uint32_t position, uint32_t *needed)
+static int touch(struct ordering *order, struct segments *space, uint64_t lo, uint64_t hi, bool write,
+		 unsigned int lane, uint32_t position, uint32_t *needed)
 {
-	size_t first, last;
+	struct segment_cursor cursor;
+	struct segment *segment;
 
-	if (split_at(space, lo) || split_at(space, hi))
+	if (lo >= hi)
+		return 0;
+	if (segments_cut(space, lo, hi, &cursor))
 		return -ENOMEM;
-	/* Gaps become segments that nobody touched, for reads as well as for writes. */
-	for (uint64_t at = lo; at < hi;) {
-		size_t i = find_segment(space, at);
-		uint64_t next = i < space->count ? space->segments[i].lo : hi;
-
-		if (next > at) {
-			struct segment *gap = insert_segment(space, i);
-
-			if (!gap)
-				return -ENOMEM;
-			memset(gap, 0, sizeof(*gap));
-			gap->lo = at;
-			gap->hi = next < hi ? next : hi;
-		}
-		at = space->segments[i].hi;
-	}
-	first = find_segment(space, lo);
-	for (last = first; last < space->count && space->segments[last].lo < hi; last++) {
-		struct segment *segment = &space->segments[last];
-
+	while ((segment = segments_next(space, &cursor, hi))) {
 		if (segment->writer)
 			need(needed, segment->writer_lane, segment->writer);
 		if (!write) {
@@ -151,21 +75,15 @@ static int touch(struct ordering *order, struct space *space, uint64_t lo, uint6
 			need(needed, l, segment->readers[l]);
 	}
 	if (write) {
-		struct segment *segment = &space->segments[first];
-
-		memset(segment, 0, sizeof(*segment));
-		segment->lo = lo;
-		segment->hi = hi;
-		segment->writer_lane = (uint8_t)lane;
+		segment = segments_join(space, lo, hi);
+		segment->writer_lane = lane;
 		segment->writer = position;
-		memmove(segment + 1, &space->segments[last], (space->count - last) * sizeof(*segment));
-		space->count -= last - first - 1;
 	}
 	return 0;
 }
 
 /* The space and absolute range of an access. A multicast LOAD writes several tiles: called once for each. */
-static struct space *space_of(struct ordering *order, const struct buffer *buffer, unsigned int tile)
+static struct segments *space_of(struct ordering *order, const struct buffer *buffer, unsigned int tile)
 {
 	switch (buffer->space) {
 	case PROGRAM_SPAD:
@@ -183,7 +101,7 @@ static struct space *space_of(struct ordering *order, const struct buffer *buffe
 }
 
 /* A transfer's bytes in memory: run by run, so that tiles that write interleaved rows do not wait for each other. */
-static int touch_memory(struct ordering *order, struct space *space, const struct axl_dma *dma, uint64_t base,
+static int touch_memory(struct ordering *order, struct segments *space, const struct axl_dma *dma, uint64_t base,
 			bool write, unsigned int lane, uint32_t position, uint32_t *needed)
 {
 	int64_t starts[ACCESS_MAX_RUNS];
@@ -216,7 +134,7 @@ static int touch_all(struct ordering *order, const struct instruction *instructi
 			if (list[i].write != (pass == 1) || list[i].hi <= list[i].lo)
 				continue;
 			if (list[i].space == ACCESS_MEMORY && !(instruction->insn.dma.dma_flags & AXL_DMA_GATHER)) {
-				struct space *space = space_of(order, buffer, 0);
+				struct segments *space = space_of(order, buffer, 0);
 
 				if (space && touch_memory(order, space, &instruction->insn.dma, base, list[i].write,
 							  lane, position, needed))
@@ -226,7 +144,7 @@ static int touch_all(struct ordering *order, const struct instruction *instructi
 			if (list[i].write && list[i].space == ACCESS_SPAD && is_multicast(instruction))
 				tiles = instruction->insn.dma.tiles;
 			for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {
-				struct space *space = tiles >> tile & 1 ? space_of(order, buffer, tile) : NULL;
+				struct segments *space = tiles >> tile & 1 ? space_of(order, buffer, tile) : NULL;
 
 				if (space && touch(order, space, base + (uint64_t)list[i].lo,
 						   base + (uint64_t)list[i].hi, list[i].write, lane, position, needed))
@@ -368,6 +286,8 @@ int program_order(struct program *program)
 		return program_fail(program, -ENOMEM, "out of memory");
 	order->program = program;
 	order->lanes = program_tiles(program) * AXL_NUM_PIPES;
+	for (size_t i = 0; i < SPACES; i++)
+		order->spaces[i].lanes = order->lanes;
 	order->clocks = calloc(program->count + 1, order->lanes * sizeof(*order->clocks));
 	for (unsigned int lane = 0; lane < order->lanes; lane++) {
 		size_t length = 1;
@@ -387,7 +307,7 @@ int program_order(struct program *program)
 		if (program->instructions[i].tile != PROGRAM_ALL_TILES)
 			err = order_instruction(order, i);
 	for (int s = 0; s < SPACES; s++)
-		free(order->spaces[s].segments);
+		segments_finish(&order->spaces[s]);
 	for (unsigned int lane = 0; lane < order->lanes; lane++)
 		free(order->at[lane]);
 	free(order->clocks);

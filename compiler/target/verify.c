@@ -23,6 +23,8 @@
 
 #include <axl/axl_access.h>
 
+#include "compiler/target/segments.h"
+
 #define LANES (AXL_MAX_TILES * AXL_NUM_PIPES)
 #define SEMS (AXL_MAX_TILES * AXL_LOCAL_SEMS + AXL_GLOBAL_SEMS)
 #define NO_LANE 0xff
@@ -54,26 +56,6 @@ struct semaphore {
 	uint32_t taken;
 };
 
-struct segment {
-	uint64_t lo, hi;
-	uint32_t writer, writer_epoch;
-	uint8_t writer_lane;
-	uint32_t readers[LANES];
-};
-
-/* A memory in PAGES parts of 2^shift bytes, each with its segments by address: an insertion moves those of one part. */
-#define PAGES 64
-
-struct page {
-	struct segment *segments;
-	size_t count, capacity;
-};
-
-struct space {
-	unsigned int shift;
-	struct page pages[PAGES];
-};
-
 struct verifier {
 	const uint8_t *code;
 	uint64_t size;
@@ -86,7 +68,7 @@ struct verifier {
 	unsigned int lanes;
 	struct lane lane[LANES];
 	struct semaphore sems[SEMS];
-	struct space spad[AXL_MAX_TILES], acc[AXL_MAX_TILES], memory[AXL_NUM_BASES];
+	struct segments spad[AXL_MAX_TILES], acc[AXL_MAX_TILES], memory[AXL_NUM_BASES];
 	uint32_t yields[AXL_MAX_TILES];
 };
 
@@ -465,53 +447,6 @@ static int take_waits(struct verifier *v, unsigned int lane, const union axl_ins
 
 /* ---- who touched what ---- */
 
-static size_t find_segment(const struct page *page, uint64_t lo)
-{
-	size_t low = 0, high = page->count;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (page->segments[middle].hi <= lo)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static struct segment *insert_segment(struct page *page, size_t at)
-{
-	if (page->count == page->capacity) {
-		size_t capacity = page->capacity * 2 + 32;
-		struct segment *grown = realloc(page->segments, capacity * sizeof(*grown));
-
-		if (!grown)
-			return NULL;
-		page->segments = grown;
-		page->capacity = capacity;
-	}
-	memmove(&page->segments[at + 1], &page->segments[at], (page->count - at) * sizeof(struct segment));
-	page->count++;
-	return &page->segments[at];
-}
-
-static int split_at(struct page *page, uint64_t address)
-{
-	size_t at = find_segment(page, address);
-	struct segment *right;
-
-	if (at >= page->count || page->segments[at].lo >= address)
-		return 0;
-	right = insert_segment(page, at + 1);
-	if (!right)
-		return -ENOMEM;
-	*right = page->segments[at];
-	page->segments[at].hi = address;
-	right->lo = address;
-	return 0;
-}
-
 static int race(struct verifier *v, unsigned int lane, uint32_t offset, unsigned int other_lane, uint32_t position,
 		const char *what)
 {
@@ -522,45 +457,33 @@ static int race(struct verifier *v, unsigned int lane, uint32_t offset, unsigned
 		       v->report->other_tile);
 }
 
-/* The part [@lo, @hi) of touch()'s range that lies in @page; the whole begins at @from. */
-static int touch_page(struct verifier *v, struct page *page, uint64_t from, uint64_t lo, uint64_t hi, bool write,
-		      unsigned int lane, uint32_t position, const struct operation *operation, const uint32_t *clock,
-		      const struct verify_runs *reads)
+/*
+ * One access of an operation whose clock is @clock; @reads: the bytes of the range that have to be there, NULL where reading
+ * what nobody wrote is fine.
+ */
+static int touch(struct verifier *v, struct segments *space, uint64_t lo, uint64_t hi, bool write, unsigned int lane,
+		 uint32_t position, const struct operation *operation, const uint32_t *clock,
+		 const struct verify_runs *reads)
 {
-	size_t first, last;
+	struct segment_cursor cursor;
+	struct segment *segment;
 
-	if (split_at(page, lo) || split_at(page, hi))
+	if (lo >= hi)
+		return 0;
+	if (segments_cut(space, lo, hi, &cursor))
 		return -ENOMEM;
-	for (uint64_t at = lo; at < hi;) {
-		size_t i = find_segment(page, at);
-		uint64_t next = i < page->count ? page->segments[i].lo : hi;
-
-		if (next > at) {
-			struct segment *gap = insert_segment(page, i);
-
-			if (!gap)
-				return -ENOMEM;
-			memset(gap, 0, sizeof(*gap));
-			gap->lo = at;
-			gap->hi = next < hi ? next : hi;
-		}
-		at = page->segments[i].hi;
-	}
-	first = find_segment(page, lo);
-	for (last = first; last < page->count && page->segments[last].lo < hi; last++) {
-		struct segment *segment = &page->segments[last];
-
+	while ((segment = segments_next(space, &cursor, hi))) {
 		if (segment->writer && segment->writer_lane != lane && clock[segment->writer_lane] < segment->writer)
 			return race(v, lane, operation->offset, segment->writer_lane, segment->writer,
 				    write ? "overwrites what was written by" : "reads what is written by");
 		if (!write) {
-			bool needed = reads && !verify_runs_miss(reads, segment->lo - from, segment->hi - from);
+			bool needed = reads && !verify_runs_miss(reads, segment->lo - lo, segment->hi - lo);
 
 			if (needed && !segment->writer)
 				return finding(v, VERIFY_UNINITIALIZED, lane / AXL_NUM_PIPES, operation->offset,
 					       "bytes %llu to %llu are read before anything wrote them",
 					       (unsigned long long)segment->lo, (unsigned long long)segment->hi);
-			if (needed && segment->writer_epoch != operation->epoch)
+			if (needed && segment->epoch != operation->epoch)
 				return finding(v, VERIFY_YIELD, lane / AXL_NUM_PIPES, operation->offset,
 					       "bytes %llu to %llu were written before a preemption point",
 					       (unsigned long long)segment->lo, (unsigned long long)segment->hi);
@@ -573,37 +496,12 @@ static int touch_page(struct verifier *v, struct page *page, uint64_t from, uint
 					    "overwrites what is read by");
 	}
 	if (write) {
-		struct segment *segment = &page->segments[first];
-
-		memset(segment, 0, sizeof(*segment));
-		segment->lo = lo;
-		segment->hi = hi;
+		segment = segments_join(space, lo, hi);
 		segment->writer = position;
-		segment->writer_lane = (uint8_t)lane;
-		segment->writer_epoch = operation->epoch;
-		memmove(segment + 1, &page->segments[last], (page->count - last) * sizeof(*segment));
-		page->count -= last - first - 1;
+		segment->writer_lane = lane;
+		segment->epoch = operation->epoch;
 	}
 	return 0;
-}
-
-/*
- * One access of an operation whose clock is @clock; @reads: the bytes of the range that have to be there, NULL where reading
- * what nobody wrote is fine.
- */
-static int touch(struct verifier *v, struct space *space, uint64_t lo, uint64_t hi, bool write, unsigned int lane,
-		 uint32_t position, const struct operation *operation, const uint32_t *clock,
-		 const struct verify_runs *reads)
-{
-	int err = 0;
-
-	for (uint64_t at = lo, end; at < hi && !err; at = end) {
-		uint64_t page = at >> space->shift;
-
-		end = (page + 1) << space->shift < hi ? (page + 1) << space->shift : hi;
-		err = touch_page(v, &space->pages[page], lo, at, end, write, lane, position, operation, clock, reads);
-	}
-	return err;
 }
 
 /* What a transfer touches of memory at @base, run by run; its bounds have been checked. */
@@ -631,9 +529,9 @@ static int touch_all(struct verifier *v, unsigned int lane, uint32_t position, c
 	unsigned int own = lane / AXL_NUM_PIPES;
 	for (int pass = 0; pass < 2; pass++)
 		for (size_t i = 0; i < count; i++) {
-			struct space *space = list[i].space == ACCESS_SPAD  ? &v->spad[own]
-					      : list[i].space == ACCESS_ACC ? &v->acc[own]
-									    : &v->memory[insn->dma.base];
+			struct segments *space = list[i].space == ACCESS_SPAD  ? &v->spad[own]
+						 : list[i].space == ACCESS_ACC ? &v->acc[own]
+									       : &v->memory[insn->dma.base];
 			uint64_t lo, hi;
 			int err = 0;
 
@@ -768,6 +666,10 @@ static int verify(struct verifier *v)
 	if (err)
 		return err;
 	v->lanes = v->header.num_tiles * AXL_NUM_PIPES;
+	for (int tile = 0; tile < AXL_MAX_TILES; tile++)
+		v->spad[tile].lanes = v->acc[tile].lanes = v->lanes;
+	for (int r = 0; r < AXL_NUM_BASES; r++)
+		v->memory[r].lanes = v->lanes;
 	for (unsigned int tile = 0; tile < v->header.num_tiles && !err; tile++) {
 		err = run_stream(v, tile);
 		if (!err && v->yields[tile] != v->yields[0])
@@ -775,19 +677,6 @@ static int verify(struct verifier *v)
 				      v->yields[0]);
 	}
 	return err ? err : run_lanes(v);
-}
-
-/* Every access has been found inside the @bytes of the memory before it comes here. */
-static void space_init(struct space *space, uint64_t bytes)
-{
-	while (bytes >> space->shift >= PAGES)
-		space->shift++;
-}
-
-static void space_finish(struct space *space)
-{
-	for (unsigned int page = 0; page < PAGES; page++)
-		free(space->pages[page].segments);
 }
 
 int verify_command_buffer(const void *code, uint64_t size, const struct target *target, unsigned int num_regions,
@@ -810,12 +699,6 @@ int verify_command_buffer(const void *code, uint64_t size, const struct target *
 	v->report = report;
 	for (unsigned int s = 0; s < SEMS; s++)
 		v->sems[s].signaller = v->sems[s].waiter = NO_LANE;
-	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {
-		space_init(&v->spad[tile], target->spad_bytes);
-		space_init(&v->acc[tile], target->acc_bytes);
-	}
-	for (unsigned int r = 0; r < num_regions && r < AXL_NUM_BASES; r++)
-		space_init(&v->memory[r], regions[r].bytes);
 	err = verify(v);
 	for (unsigned int l = 0; l < LANES; l++) {
 		for (size_t i = 0; i < v->lane[l].done; i++)
@@ -825,11 +708,11 @@ int verify_command_buffer(const void *code, uint64_t size, const struct target *
 	for (unsigned int s = 0; s < SEMS; s++)
 		free(v->sems[s].signals);
 	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {
-		space_finish(&v->spad[tile]);
-		space_finish(&v->acc[tile]);
+		segments_finish(&v->spad[tile]);
+		segments_finish(&v->acc[tile]);
 	}
 	for (unsigned int r = 0; r < AXL_NUM_BASES; r++)
-		space_finish(&v->memory[r]);
+		segments_finish(&v->memory[r]);
 	free(v);
 	return err;
 }
