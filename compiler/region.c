@@ -19,6 +19,9 @@ static uint64_t value_bytes(const struct graph_value *value)
 	return count < 0 ? 0 : (uint64_t)count * dtype_size(value->dtype);
 }
 
+/* How often a region is compiled again because its preemption points are too far apart. */
+#define DISTANCE_ATTEMPTS 4
+
 /* ---- finding regions ---- */
 
 static int list_add(struct value_list *list, struct graph_value *value)
@@ -137,28 +140,26 @@ static int bind_borders(struct lower *lower, const struct region *region)
 	return 0;
 }
 
+/* @known: cycles of the nodes, or NULL: what their lowerings expect. */
 static int lower_nodes(struct lower *lower, const struct graph *graph, const struct region *region,
-		       struct region_build *build)
+		       const uint64_t *known, struct region_build *build)
 {
 	for (size_t n = region->first; n < region->first + region->count; n++) {
 		const struct lower_op *op = lower_find(graph->nodes[n]);
 
 		graph->nodes[n]->data = 0;
-		lower->estimates[n] = op->cycles(graph->nodes[n], lower->target, lower->precision);
+		lower->estimates[n] =
+			known ? known[n - region->first] : op->cycles(graph->nodes[n], lower->target, lower->precision);
 	}
 	for (size_t n = region->first; n < region->first + region->count; n++) {
 		struct graph_node *node = graph->nodes[n];
-		const struct lower_op *op;
-		int err;
+		int err = 0;
 
-		if (node->data == LOWER_DONE) {
-			resident_end_node(lower, n);
-			continue;
+		if (node->data != LOWER_DONE) {
+			program_set_tag(lower->program, (uint16_t)n);
+			lower->at = n;
+			err = lower_find(node)->lower(lower, node);
 		}
-		program_set_tag(lower->program, (uint16_t)n);
-		lower->at = n;
-		op = lower_find(node);
-		err = op->lower(lower, node);
 		if (!err && resident_end_node(lower, n))
 			err = program_yield(lower->program);
 		if (err) {
@@ -326,9 +327,19 @@ static int schedule(struct program *program, const struct graph *graph, const st
 	return err;
 }
 
-/* With at most @resident bytes that stay in the scratchpad between nodes. */
+/*
+ * What one attempt goes by.
+ * @resident: bytes that may stay in the scratchpad between nodes
+ * @most:     cycles that may pass between two preemption points, by the estimates
+ * @known:    estimates of the nodes, or NULL: those of their lowerings
+ */
+struct attempt {
+	uint64_t resident, most;
+	const uint64_t *known;
+};
+
 static int compile_with(const struct graph *graph, const struct region *region, struct region_build *build,
-			uint64_t resident)
+			const struct attempt *attempt)
 {
 	struct program *program = NULL;
 	struct lower *lower = NULL;
@@ -348,13 +359,15 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 		err = lower_create(program, graph, build->precision, &lower);
 	if (!err) {
 		lower->disabled = build->disabled;
-		lower->resident.budget = pass_runs(build->disabled, PASS_RESIDENT) ? resident : 0;
+		lower->resident.budget = pass_runs(build->disabled, PASS_RESIDENT) ? attempt->resident : 0;
+		lower->resident.most = attempt->most;
+		lower->resident.exact = attempt->known;
 		err = bind_borders(lower, region);
 	}
 	if (err)
 		snprintf(build->error, sizeof(build->error), "out of memory");
 	else
-		err = lower_nodes(lower, graph, region, build);
+		err = lower_nodes(lower, graph, region, attempt->known, build);
 	if (!err && build->print_lowered)
 		program_print(program, build->print_lowered);
 	if (!err)
@@ -364,17 +377,54 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 	return err;
 }
 
+/*
+ * The code's own cycles say how far apart its preemption points are. Where that is too far, again with the cycles of the nodes as they
+ * turned out, and a bound that makes up for what is still wrong. The attempt with the least distance is kept.
+ */
+static int mend_distance(const struct graph *graph, const struct region *region, struct region_build *build,
+			 struct attempt attempt)
+{
+	struct region_build best = *build;
+	int err = 0;
+
+	for (int i = 0; i < DISTANCE_ATTEMPTS && best.image.longest > RESIDENT_MAX_CYCLES; i++) {
+		struct region_build other = *build;
+
+		/* The first attempt's excess was the lowerings' error: the cycles that are known make up for most of it. */
+		attempt.most = i ? attempt.most / 100 * 98 * RESIDENT_MAX_CYCLES / best.image.longest
+				 : attempt.most / 100 * 96;
+		attempt.known = best.image.node_cycles;
+		memset(&other.image, 0, sizeof(other.image));
+		err = compile_with(graph, region, &other, &attempt);
+		if (err == -ENOMEM) {
+			program_image_finish(&best.image);
+			*build = other;
+			return err;
+		}
+		if (!err && other.image.longest < best.image.longest) {
+			program_image_finish(&best.image);
+			best = other;
+		} else if (!err) {
+			program_image_finish(&other.image);
+		}
+	}
+	*build = best;
+	return 0;
+}
+
 static int compile_for(const struct graph *graph, const struct region *region, struct region_build *build)
 {
 	/* Eighths of the scratchpad that may stay occupied: less where too little room is left, before a node is given
 	 * up. */
 	static const unsigned int eighths[] = {4, 2, 0};
+	struct attempt attempt = {.most = RESIDENT_MAX_CYCLES};
 	int err = -ENOSPC;
 
 	for (size_t i = 0; i < sizeof(eighths) / sizeof(eighths[0]) && err == -ENOSPC; i++) {
-		err = compile_with(graph, region, build, build->target->spad_bytes * (uint64_t)eighths[i] / 8);
+		attempt.resident = build->target->spad_bytes * (uint64_t)eighths[i] / 8;
+		err = compile_with(graph, region, build, &attempt);
 	}
-	return err;
+	return err ? err : mend_distance(graph, region, build, attempt);
 }
 
 int region_compile(const struct graph *graph, const struct region *region, struct region_build *build)

@@ -12,6 +12,7 @@
 #include <axl/axl_isa.h>
 
 #include "compiler/report/node_cycles.h"
+#include "compiler/report/preemption.h"
 #include "compiler/report/roofline.h"
 #include "runtime/cpu/op.h"
 #include "runtime/cpu/pool.h"
@@ -378,6 +379,19 @@ static const struct op_runner body_runner = {.run = run_body, .output_type = bod
 
 /* ---- on the device ---- */
 
+/* Of an execution that was not suspended: one that was has other cycles. */
+static int note_preemption(const uint8_t *code, const struct axl_trace_record *trace, size_t num_trace,
+			   const struct axl_exec_stats *exec, struct accel_region_stats *stats)
+{
+	struct preemption preemption = {0};
+	int err = exec->preemptions ? 0 : preemption_measure(code, trace, num_trace, &preemption);
+
+	stats->yields = preemption.yields;
+	stats->yield_distance = preemption.distance;
+	stats->preempt_latency = preemption.latency;
+	return err;
+}
+
 static int run_device_region(struct plan *plan, uint32_t index, char *error, size_t size)
 {
 	const struct axm *axm = &plan->axm;
@@ -423,6 +437,10 @@ static int run_device_region(struct plan *plan, uint32_t index, char *error, siz
 		roofline_cycles(&plan->roofline, &bound);
 		if (ledger_add(&plan->ledger, trace, num_trace, &exec, axm->model->tiles, stats->cycles, bound))
 			return fail(error, size, -ENOMEM, "region %u: out of memory for the ledger", index);
+		err = note_preemption(axm->data + region->code, trace, num_trace, &exec, stats);
+		if (err)
+			return fail(error, size, err, "region %u: the trace can not be read: %s", index,
+				    strerror(-err));
 	} else {
 		plan->stats.has_ledger = false;
 	}

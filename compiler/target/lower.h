@@ -44,11 +44,13 @@ struct dev_tensor {
 
 /*
  * What stays in the scratchpad between nodes; see resident.h.
- * @budget: bytes that may be resident at once; @bytes: that are now; @cycles: since the last preemption point;
- * @counted: of them, of the node that is being lowered
+ * @budget: bytes that may be resident at once; @bytes: that are now
+ * @most: cycles that may pass from one preemption point to the next, by the estimates; @cycles: since the last one;
+ * @counted: of them, of the node that is being lowered; @exact: the estimates are what finished code took
  */
 struct resident {
-	uint64_t budget, bytes, cycles, counted;
+	uint64_t budget, bytes, most, cycles, counted;
+	bool exact;
 	struct {
 		size_t last; /* number of its last reader */
 		uint64_t bytes;

@@ -25,6 +25,7 @@ struct search {
 	uint64_t a_size, w_size, out_size, res_size;
 	uint64_t spad, acc;   /* bytes to use */
 	unsigned int buffers; /* copies of what streams: 2, or 1 when nothing else fits */
+	uint64_t block;       /* most cycles of one block over one stripe, between which a YIELD may stand */
 	struct matrix_plan best;
 	bool found;
 };
@@ -149,6 +150,8 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 	need += plan.keep_weights ? w_total : w_block * search->buffers;
 	if (need > search->spad)
 		return;
+	if (chunks * MAX(k_blocks * matrix_conv_cycles(work, &plan), matrix_drain_cycles(work, &plan)) > search->block)
+		return;
 
 	sums = k_blocks * matrix_conv_cycles(work, &plan);
 	drain = matrix_drain_cycles(work, &plan);
@@ -241,6 +244,25 @@ static void try_channels(struct search *search, struct matrix_plan plan, int64_t
 	}
 }
 
+/* With two copies of what streams, or where that does not fit with one. */
+static void search_tilings(struct search *search)
+{
+	const struct matrix_work *work = search->work;
+	uint64_t tiles = search->target->tiles;
+
+	for (search->buffers = 2; search->buffers >= 1 && !search->found; search->buffers--) {
+		struct matrix_plan start;
+
+		search->acc = search->target->acc_bytes / search->buffers;
+		memset(&start, 0, sizeof(start));
+		try_channels(search, start, work->oh);
+		if (tiles > 1 && work->oh > 1) {
+			start.split_rows = true;
+			try_channels(search, start, (int64_t)div_up((uint64_t)work->oh, tiles));
+		}
+	}
+}
+
 int matrix_plan(const struct matrix_work *work, const struct target *target, struct matrix_plan *plan)
 {
 	struct search search = {
@@ -251,21 +273,16 @@ int matrix_plan(const struct matrix_work *work, const struct target *target, str
 		.out_size = work->y_resident ? 0 : type_bytes(work->post.out_type),
 		.res_size = work->z.rank && !work->z_resident ? type_bytes(work->post.res_type) : 0,
 		.spad = target->spad_bytes - target->spad_bytes / 32,
+		.block = RESIDENT_MAX_CYCLES / 10 * 8,
 	};
 
 	if (work->spad_taken >= search.spad)
 		return -ENOSPC;
 	search.spad -= work->spad_taken;
-	for (search.buffers = 2; search.buffers >= 1 && !search.found; search.buffers--) {
-		struct matrix_plan start;
-
-		search.acc = target->acc_bytes / search.buffers;
-		memset(&start, 0, sizeof(start));
-		try_channels(&search, start, work->oh);
-		if (target->tiles > 1 && work->oh > 1) {
-			start.split_rows = true;
-			try_channels(&search, start, (int64_t)div_up((uint64_t)work->oh, target->tiles));
-		}
+	search_tilings(&search);
+	if (!search.found) {
+		search.block = UINT64_MAX; /* late preemption rather than none on the device */
+		search_tilings(&search);
 	}
 	if (!search.found)
 		return -ENOSPC;

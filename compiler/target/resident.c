@@ -135,7 +135,10 @@ bool resident_hold(struct lower *lower, size_t born, size_t last, uint64_t bytes
 
 	for (unsigned int i = 0; i < resident->count; i++)
 		alone &= resident->list[i].last <= born;
-	if (resident->cycles > (alone ? RESIDENT_TILES_CYCLES : RESIDENT_TILES_MOST))
+	if (resident->exact && resident->cycles + cycles_until(lower, last) > resident->most)
+		return false;
+	/* From 72 % on a chain may end, from 88 % on it must. */
+	if (resident->cycles > resident->most / 100 * (alone ? 72 : 88))
 		return false;
 	return hold(lower, last, bytes);
 }
@@ -147,7 +150,7 @@ bool resident_take(struct lower *lower, const struct graph_value *value, uint64_
 	if (lower->target->tiles > 1)
 		return false;
 	last = last_reader(lower, value, 0);
-	return last != SIZE_MAX && lower->resident.cycles + cycles_until(lower, last) <= RESIDENT_MAX_CYCLES &&
+	return last != SIZE_MAX && lower->resident.cycles + cycles_until(lower, last) <= lower->resident.most &&
 	       hold(lower, last, bytes);
 }
 
@@ -176,7 +179,7 @@ int resident_pause(struct lower *lower, uint64_t cycles, bool *paused)
 {
 	struct resident *resident = &lower->resident;
 
-	*paused = !resident->count && resident->cycles + cycles > RESIDENT_PAUSE_CYCLES;
+	*paused = !resident->count && resident->cycles + cycles > resident->most / 10 * 9;
 	resident->counted += cycles;
 	resident->cycles = *paused ? cycles : resident->cycles + cycles;
 	return *paused ? program_yield(lower->program) : 0;

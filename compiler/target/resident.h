@@ -12,13 +12,10 @@
 
 #include "compiler/target/lower.h"
 
-/* Cycles that may pass between two preemption points, by the cost model's estimate. */
+/* Cycles that may pass between two preemption points. */
 #define RESIDENT_MAX_CYCLES 100000
 /* Inside a node a part of the work that would end later than this after the last one gets one in front. */
 #define RESIDENT_PAUSE_CYCLES (RESIDENT_MAX_CYCLES / 10 * 9)
-/* On several tiles: from here on a chain may end, and must. */
-#define RESIDENT_TILES_CYCLES 72000
-#define RESIDENT_TILES_MOST 88000
 
 /*
  * Whether @value's tensor of @bytes should be made resident now; if so it counts until its last reader has been

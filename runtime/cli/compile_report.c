@@ -189,6 +189,15 @@ static void write_totals(const struct report *report, struct json *json)
 	json_number(json, "traffic", share((double)bytes, (double)total->bytes));
 }
 
+/* What the run showed of a region. */
+static void write_run(const struct accel_region_stats *stats, struct json *json)
+{
+	json_unsigned(json, "cycles", stats->cycles);
+	json_unsigned(json, "yields", stats->yields);
+	json_unsigned(json, "yield_distance", stats->yield_distance);
+	json_unsigned(json, "preempt_latency", stats->preempt_latency);
+}
+
 static void write_region(const struct report *report, uint32_t r, struct json *json)
 {
 	const struct axm_region *region = &report->axm->regions[r];
@@ -200,7 +209,7 @@ static void write_region(const struct report *report, uint32_t r, struct json *j
 	if (region->device) {
 		json_unsigned(json, "estimated_cycles", region->cycles);
 		if (report->stats.num_nodes)
-			json_unsigned(json, "cycles", report->stats.regions[r].cycles);
+			write_run(&report->stats.regions[r], json);
 		json_unsigned(json, "code_bytes", region->code_bytes);
 		json_unsigned(json, "weight_bytes", region->weight_bytes);
 		json_unsigned(json, "arena_bytes", region->arena_bytes);

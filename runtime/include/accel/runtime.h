@@ -170,6 +170,10 @@ struct accel_node_stats {
 	uint64_t cpu_ns;
 };
 
+/*
+ * @yields, @yield_distance, @preempt_latency: points of each tile at which another queue may have the tiles; most cycles from one to
+ * the next; most cycles from a request until they stand there. Only of a traced run on the device, else 0.
+ */
 struct accel_region_stats {
 	bool device;
 	uint32_t num_nodes;
@@ -178,6 +182,8 @@ struct accel_region_stats {
 	uint64_t local_bytes, host_bytes; /* moved from and to each memory by the device */
 	uint64_t ns;                      /* wall clock */
 	uint64_t estimate;                /* the compiler's, cycles */
+	uint32_t yields;
+	uint64_t yield_distance, preempt_latency;
 };
 
 /*
