@@ -30,7 +30,7 @@ check() {
 	sed -n "s/@LOOPS@/$loops/; /^[^#]/s/^\(both\|$1\)${2:+@$2}  *//p" "$here/suite" >"$work/suite"
 	cp "$here/reports" "$work/reports"
 	begin=$(date +%s)
-	VM_MACHINE=${2:-} VM_TIMEOUT=${VM_TIMEOUT:-2400} VM_FILES="$work/suite $work/reports $work/expected" \
+	VM_MACHINE=${2:-} VM_TIMEOUT=${VM_TIMEOUT:-3300} VM_FILES="$work/suite $work/reports $work/expected" \
 		sh "$here/vm.sh" "$build" "$1" suite >"$work/output" 2>"$work/errors"
 	status=$?
 	cat "$work/output"
