@@ -223,7 +223,9 @@ static int estimate_image(const struct region *region, struct region_build *buil
 		return err;
 	}
 	image->cycles = estimate.cycles;
-	image->longest = estimate.longest;
+	image->stretches = estimate.stretches;
+	image->num_stretches = estimate.num_stretches;
+	estimate.stretches = NULL;
 	node_cycles_attribute(estimate.records, estimate.num_records, estimate.cycles, (uint32_t)region->first,
 			      (uint32_t)region->count, image->node_cycles);
 	estimate_finish(&estimate);
@@ -268,45 +270,68 @@ static int finish_code(struct program *program, const struct graph *graph, const
 	return err;
 }
 
+#define INTERLEAVE_TRIES 6
+#define INTERLEAVE_STRETCHES 64
+
+static uint64_t longest_stretch(const struct program_image *image)
+{
+	uint64_t longest = 0;
+
+	for (size_t s = 0; s < image->num_stretches; s++)
+		longest = image->stretches[s] > longest ? image->stretches[s] : longest;
+	return longest;
+}
+
+/* Ask for less of every stretch of @image that is longer than @bound. False: none is. */
+static bool shorten(const struct program_image *image, uint64_t bound, uint64_t *most)
+{
+	bool any = false;
+
+	for (size_t s = 0; s < image->num_stretches; s++) {
+		uint64_t *cycles = &most[s < INTERLEAVE_STRETCHES ? s : INTERLEAVE_STRETCHES - 1];
+
+		if (image->stretches[s] <= bound)
+			continue;
+		*cycles -= *cycles / 32;
+		any = true;
+	}
+	return any;
+}
+
 /*
- * The same with the nodes' instructions interleaved, which is kept where it is faster. It needs more room: that it does
- * not fit is no error. Between two preemption points there may be as much as there may be at all, by an estimate that does
- * not know what transfers do to each other: less, where it turns out to be too much.
+ * The same with the nodes' instructions interleaved, which is kept where it is faster and no stretch between two preemption
+ * points gets too long, nor longer than the longest was. It needs more room: that it does not fit is no error.
  */
 static int try_interleaved(struct program *program, const struct graph *graph, const struct region *region,
 			   struct region_build *build)
 {
-	static const unsigned int percents[] = {97, 96, 95, 92, 87};
-	int err = 0;
+	uint64_t most[INTERLEAVE_STRETCHES], bound = longest_stretch(&build->image);
+	bool again = true;
 
-	for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]) && !err; i++) {
+	bound = bound > RESIDENT_MAX_CYCLES ? bound : RESIDENT_MAX_CYCLES;
+	for (size_t s = 0; s < INTERLEAVE_STRETCHES; s++)
+		most[s] = RESIDENT_MAX_CYCLES;
+	for (int i = 0; i < INTERLEAVE_TRIES && again; i++) {
 		struct program_image image;
-		uint64_t most = RESIDENT_MAX_CYCLES;
+		int err = program_interleave(program, most, INTERLEAVE_STRETCHES);
 
-		err = program_interleave(program, most / 100 * percents[i]);
 		if (err)
 			return err;
 		err = finish_code(program, graph, region, build, &image);
-		if (!err && image.cycles < build->image.cycles && image.longest > most &&
-		    image.longest > build->image.longest) {
-			program_image_finish(&image);
-			program_restore(program);
-			continue;
-		}
-		if (!err && image.cycles < build->image.cycles) {
+		if (err && err != -ENOSPC)
+			return err;
+		again = !err && image.cycles < build->image.cycles;
+		if (again && !shorten(&image, bound, most)) {
 			program_image_finish(&build->image);
 			build->image = image;
 			return 0;
 		}
 		if (!err)
 			program_image_finish(&image);
-		else if (err != -ENOSPC)
-			return err;
-		build->failed = NULL;
-		build->error[0] = '\0';
 		program_restore(program);
-		break;
 	}
+	build->failed = NULL;
+	build->error[0] = '\0';
 	return place_and_order(program, graph, build); /* for the prints and statistics */
 }
 

@@ -207,5 +207,6 @@ void program_image_finish(struct program_image *image)
 	free(image->code);
 	free(image->weights);
 	free(image->node_cycles);
+	free(image->stretches);
 	memset(image, 0, sizeof(*image));
 }

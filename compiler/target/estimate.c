@@ -367,16 +367,18 @@ static int run(struct timeline *t)
 }
 
 /* From the end of what is before one preemption point to that of what is before the next. */
-static void find_longest(struct timeline *t)
+static void measure_stretches(struct timeline *t)
 {
 	uint64_t before = 0;
 
 	for (size_t s = 0; s < t->stretches; s++) {
-		if (t->done[s] <= before)
-			continue;
-		t->estimate->longest = axl_later(t->estimate->longest, t->done[s] - before);
-		before = t->done[s];
+		uint64_t done = axl_later(t->done[s], before);
+
+		t->done[s] = done - before;
+		before = done;
 	}
+	t->estimate->stretches = t->done;
+	t->estimate->num_stretches = t->stretches;
 }
 
 int estimate_run(const struct estimate_job *job, struct estimate *estimate)
@@ -398,8 +400,7 @@ int estimate_run(const struct estimate_job *job, struct estimate *estimate)
 			t->seq[k].cursor.bases[i] = t->memory.span[i].address;
 	}
 	err = run(t);
-	find_longest(t);
-	free(t->done);
+	measure_stretches(t);
 	for (unsigned int k = 0; k < AXL_MAX_TILES; k++)
 		for (int s = 0; s < AXL_LOCAL_SEMS; s++)
 			free(t->local[k][s].grants);
@@ -414,6 +415,8 @@ int estimate_run(const struct estimate_job *job, struct estimate *estimate)
 void estimate_finish(struct estimate *estimate)
 {
 	free(estimate->records);
+	free(estimate->stretches);
 	estimate->records = NULL;
+	estimate->stretches = NULL;
 	estimate->num_records = 0;
 }

@@ -38,12 +38,13 @@ struct estimate_job {
 /*
  * @records: one an instruction, in the order in which they begin, as the device would trace them; malloc'ed, the caller's
  * @cycles:  of the whole
- * @longest: from one preemption point to the next: what a higher priority may have to wait
+ * @stretches: from one preemption point to the next: what a higher priority may have to wait; malloc'ed like the records
  */
 struct estimate {
 	struct axl_trace_record *records;
 	size_t num_records;
-	uint64_t cycles, longest;
+	uint64_t cycles, *stretches;
+	size_t num_stretches;
 };
 
 /* 0; -ENOMEM; -EDEADLK: streams that wait for each other for ever, which the verifier refuses. */

@@ -63,8 +63,8 @@ struct room {
 
 struct list {
 	struct program *program;
-	uint64_t most;       /* cycles of a stretch */
-	size_t first, count; /* the stretch */
+	const uint64_t *most; /* cycles of this stretch */
+	size_t first, count;  /* the stretch */
 	struct step *steps;
 	struct queue *queues;
 	struct touch *touches;
@@ -413,12 +413,12 @@ static int list_longest(struct list *list, size_t *first, struct instruction *to
 		if (err)
 			break;
 		list_stretch(list, &cycles);
-		if (listed && cycles > list->most)
+		if (listed && cycles > *list->most)
 			break;
 		end = next;
 		for (listed = 0; listed < list->num_listed; listed++)
 			to[*count + listed] = program->instructions[list->first + list->order[listed]];
-		if (next == program->count || cycles > list->most)
+		if (next == program->count || cycles > *list->most)
 			break;
 	}
 	*count += listed;
@@ -444,7 +444,7 @@ static void find_lives(struct program *program)
 		}
 }
 
-int program_interleave(struct program *program, uint64_t most)
+int program_interleave(struct program *program, const uint64_t *most, size_t most_count)
 {
 	struct list list = {.program = program, .most = most};
 	struct instruction *to = calloc(program->count + 1, sizeof(*to));
@@ -457,8 +457,11 @@ int program_interleave(struct program *program, uint64_t most)
 	list.order = calloc(program->count + 1, sizeof(*list.order));
 	if (!to || !list.steps || !list.queues || !list.rooms || !list.order)
 		err = -ENOMEM;
-	for (size_t first = 0; first < program->count && !err;)
+	for (size_t first = 0; first < program->count && !err;) {
 		err = list_longest(&list, &first, to, &count);
+		list.most += most_count > 1;
+		most_count -= most_count > 1;
+	}
 	if (err) {
 		free(to);
 		program_fail(program, err, "out of memory");

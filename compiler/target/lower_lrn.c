@@ -258,6 +258,8 @@ static int lrn_lower(struct lower *lower, struct graph_node *node)
 	const int64_t ones[4] = {1, 1, 1, 1};
 	struct lrn lrn = {.node = node, .quantize = quantize_behind(node)};
 	struct graph_value *input = node->inputs[0];
+	const struct graph_value *output = lrn.quantize ? lrn.quantize->outputs[0] : node->outputs[0];
+	const int *order = input->rank == 4 ? order_2d : order_1d;
 	const struct dev_tensor *x, *y;
 	int64_t rows;
 	unsigned int tile = 0;
@@ -267,8 +269,9 @@ static int lrn_lower(struct lower *lower, struct graph_node *node)
 		input = input->producer->inputs[0];
 	}
 	x = lower_tensor(lower, input);
-	y = lower_output_resident(lower, lrn.quantize ? lrn.quantize->outputs[0] : node->outputs[0],
-				  node->inputs[0]->rank == 4 ? order_2d : order_1d);
+	/* A long one goes through memory: a preemption point can follow, and the node in front be interleaved with it. */
+	y = lower->estimates[lower->at] > RESIDENT_MAX_CYCLES / 2 ? lower_output(lower, output, order)
+								  : lower_output_resident(lower, output, order);
 	lrn.zero = tensor_of_floats(lower, 4, ones, &zero);
 	if (!x || !y || !lrn.zero.place.buf)
 		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");

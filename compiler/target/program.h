@@ -120,11 +120,12 @@ struct program_stats {
 };
 
 /*
- * Between preemption points, of which some are left out: about @most cycles may stay between two. What is then allocated
- * and ordered may turn out slower, or not fit: program_restore() brings back the order as it was written, before anything
- * else is tried. 0, or -ENOMEM.
+ * Between preemption points, of which some are left out. By an estimate that does not know what transfers do to each other,
+ * at most @most cycles stay between two: by stretch, in order, @count of them, the last one for those that follow. What is then
+ * allocated and ordered may turn out slower, or not fit: program_restore() brings back the order as it was written, before
+ * anything else is tried. 0, or -ENOMEM.
  */
-int program_interleave(struct program *program, uint64_t most);
+int program_interleave(struct program *program, const uint64_t *most, size_t count);
 void program_restore(struct program *program);
 
 /* The back end's passes, in this order. 0 or negative errno with program_error(). -ENOSPC: buffers do not fit. */
@@ -139,8 +140,8 @@ int program_order(struct program *program);
  * @code:    struct axl_cmdbuf and streams, @code_bytes
  * @weights: the WEIGHT region's contents, once program_emit_weights() has written them; @weight_bytes
  * @arena_bound, @spad_bytes, @spad_bound: as in struct program_stats
- * @cycles, @longest, @node_cycles: what the region is estimated to take, between two preemption points at most, and its
- *	     nodes in their order; region_compile() sets them
+ * @cycles, @node_cycles: what the region is estimated to take, and its nodes in their order; @stretches: the same from each of
+ *	     its preemption points to the next; region_compile() sets them
  * Base registers: 0 weights, 1 arena, then inputs in order of index, then outputs. All malloc'ed, the caller's.
  */
 struct program_image {
@@ -151,7 +152,8 @@ struct program_image {
 	uint64_t arena_bytes;
 	uint32_t num_inputs, num_outputs;
 	uint64_t arena_bound, spad_bytes, spad_bound;
-	uint64_t cycles, longest, *node_cycles;
+	uint64_t cycles, *node_cycles, *stretches;
+	size_t num_stretches;
 };
 int program_emit(struct program *program, struct program_image *image); /* all but the weights' contents */
 /* The contents, which the program then has no more: the last thing to be done with it. */

@@ -252,7 +252,9 @@ static void walk_init(struct walk *walk, const char *target, uint64_t seed, unsi
 	}
 	/* Half of them in another order, where that fits. */
 	if (draw(walk, 2)) {
-		assert_int_equal(program_interleave(walk->program, 5000), 0);
+		const uint64_t most = 5000;
+
+		assert_int_equal(program_interleave(walk->program, &most, 1), 0);
 		if (program_allocate(walk->program))
 			program_restore(walk->program);
 	}
