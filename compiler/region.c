@@ -201,6 +201,15 @@ static int verify_image(const struct region *region, struct region_build *build,
 	return err;
 }
 
+static uint64_t longest_stretch(const struct program_image *image)
+{
+	uint64_t longest = 0;
+
+	for (size_t s = 0; s < image->num_stretches; s++)
+		longest = image->stretches[s] > longest ? image->stretches[s] : longest;
+	return longest;
+}
+
 /* How long the verified code will take, and each of its nodes. */
 static int estimate_image(const struct region *region, struct region_build *build, struct program_image *image)
 {
@@ -225,6 +234,7 @@ static int estimate_image(const struct region *region, struct region_build *buil
 	image->cycles = estimate.cycles;
 	image->stretches = estimate.stretches;
 	image->num_stretches = estimate.num_stretches;
+	image->longest = longest_stretch(image);
 	estimate.stretches = NULL;
 	node_cycles_attribute(estimate.records, estimate.num_records, estimate.cycles, (uint32_t)region->first,
 			      (uint32_t)region->count, image->node_cycles);
@@ -273,15 +283,6 @@ static int finish_code(struct program *program, const struct graph *graph, const
 #define INTERLEAVE_TRIES 6
 #define INTERLEAVE_STRETCHES 64
 
-static uint64_t longest_stretch(const struct program_image *image)
-{
-	uint64_t longest = 0;
-
-	for (size_t s = 0; s < image->num_stretches; s++)
-		longest = image->stretches[s] > longest ? image->stretches[s] : longest;
-	return longest;
-}
-
 /* Ask for less of every stretch of @image that is longer than @bound. False: none is. */
 static bool shorten(const struct program_image *image, uint64_t bound, uint64_t *most)
 {
@@ -305,7 +306,7 @@ static bool shorten(const struct program_image *image, uint64_t bound, uint64_t 
 static int try_interleaved(struct program *program, const struct graph *graph, const struct region *region,
 			   struct region_build *build)
 {
-	uint64_t most[INTERLEAVE_STRETCHES], bound = longest_stretch(&build->image);
+	uint64_t most[INTERLEAVE_STRETCHES], bound = build->image.longest;
 	bool again = true;
 
 	bound = bound > RESIDENT_MAX_CYCLES ? bound : RESIDENT_MAX_CYCLES;
