@@ -11,19 +11,9 @@
 
 #include "compiler/graph/passes.h"
 #include "compiler/target/cost.h"
-#include "compiler/target/lower_loop.h"
+#include "compiler/target/lower_elementwise.h"
 
-#define IN0 LOOP_IN
-#define IN1 (LOOP_IN + 1)
-#define IN2 (LOOP_IN + 2)
-#define T0 LOOP_TEMP
-#define T1 (LOOP_TEMP + 1)
-#define OUT LOOP_OUT
-#define NONE LOOP_NONE
-#define MAX_STEPS 6
-
-/* What may be done in the 32-bit integer domain too, and what gives or takes booleans. */
-enum { FLOATS = 1, INTS = 2, BOOLS = 4, BOOL_OUT = 8, VARIADIC = 16, MEAN = 32 };
+#define MAX_STEPS 8
 
 /*
  * @attr0, @attr1: attributes that replace imm0 and imm1 of step @attr_step, with their defaults
@@ -112,6 +102,37 @@ static const struct elementwise table[] = {
 	 0,
 	 0,
 	 0},
+	{"", "IsNaN", FLOATS | BOOL_OUT, 1, 1, {{AXL_VEC_NE, OUT, IN0, IN0, 0, 0}}, NULL, NULL, 0, 0, 0},
+	{"",
+	 "Tan",
+	 FLOATS,
+	 1,
+	 3,
+	 {{AXL_VEC_SIN, T0, IN0, NONE, 0, 0}, {AXL_VEC_COS, T1, IN0, NONE, 0, 0}, {AXL_VEC_DIV, OUT, T0, T1, 0, 0}},
+	 NULL,
+	 NULL,
+	 0,
+	 0,
+	 0},
+	/* With e = exp(|x| / 2): e * e / 2 + 1 / (2 * e * e), of which no part is infinite before the sum is. */
+	{"",
+	 "Cosh",
+	 FLOATS,
+	 1,
+	 8,
+	 {{AXL_VEC_ABS, T0, IN0, NONE, 0, 0},
+	  {AXL_VEC_AFFINE, T0, T0, NONE, 0.5f, 0},
+	  {AXL_VEC_EXP, T0, T0, NONE, 0, 0},
+	  {AXL_VEC_AFFINE, T1, T0, NONE, 0.5f, 0},
+	  {AXL_VEC_MUL, T0, T0, T1, 0, 0},
+	  {AXL_VEC_RECIP, T1, T0, NONE, 0, 0},
+	  {AXL_VEC_AFFINE, T1, T1, NONE, 0.25f, 0},
+	  {AXL_VEC_ADD, OUT, T0, T1, 0, 0}},
+	 NULL,
+	 NULL,
+	 0,
+	 0,
+	 0},
 	{"", "LeakyRelu", FLOATS, 1, 1, {{AXL_VEC_LEAKY, OUT, IN0, NONE, 0, 0}}, "alpha", NULL, 0.01f, 0, 0},
 	{"",
 	 "HardSigmoid",
@@ -177,7 +198,7 @@ static const struct elementwise *find(const struct graph_node *node)
 
 /* ---- types ---- */
 
-static bool is_float(enum dtype type)
+bool elementwise_is_float(enum dtype type)
 {
 	return type == DTYPE_F32 || type == DTYPE_F16 || type == DTYPE_BF16;
 }
@@ -193,8 +214,7 @@ static int refuse_with(char *reason, size_t size, const char *text, const char *
 	return -ENOTSUP;
 }
 
-/* Shapes known, nothing empty, and types among @flags. */
-static int check_values(const struct graph_node *node, size_t num_inputs, unsigned int flags, char *reason, size_t size)
+int elementwise_check(const struct graph_node *node, size_t num_inputs, unsigned int flags, char *reason, size_t size)
 {
 	for (size_t i = 0; i < num_inputs + 1; i++) {
 		const struct graph_value *value = i < num_inputs ? node->inputs[i] : node->outputs[0];
@@ -208,7 +228,8 @@ static int check_values(const struct graph_node *node, size_t num_inputs, unsign
 					   "");
 		if (dims_count(value->rank, value->dims) <= 0)
 			return refuse_with(reason, size, "an empty tensor%s", "");
-		ok = (is_float(value->dtype) && flags & FLOATS) || (is_small_int(value->dtype) && flags & INTS) ||
+		ok = (elementwise_is_float(value->dtype) && flags & FLOATS) ||
+		     (is_small_int(value->dtype) && flags & INTS) ||
 		     (value->dtype == DTYPE_BOOL && (flags & BOOLS || (i == num_inputs && flags & BOOL_OUT)));
 		if (!ok)
 			return refuse_with(reason, size, "the device has no such operation on %s",
@@ -244,19 +265,17 @@ static int elementwise_supports(const struct graph_node *node, const struct targ
 		return refuse_with(reason, size, "FastGelu with a bias; split the addition off%s", "");
 	if (!strcmp(node->op_type, "Pow") && node->inputs[0]->dtype != node->inputs[1]->dtype)
 		return refuse_with(reason, size, "base and exponent of different types%s", "");
-	return check_values(node, count, op->flags, reason, size);
+	return elementwise_check(node, count, op->flags, reason, size);
 }
 
 /* ---- lowering ---- */
 
-/* A loop over @node's output with its first @count inputs broadcast against it; creates the output in the largest
- * input's order. */
-static int prepare(struct lower *lower, struct graph_node *node, size_t count, struct loop *loop)
+int elementwise_prepare(struct lower *lower, struct graph_node *node, size_t count, struct loop *loop)
 {
 	const struct graph_value *out = node->outputs[0];
 	int order[TENSOR_MAX_RANK];
 	int64_t most = -1;
-	bool integer = !is_float(node->inputs[0]->dtype);
+	bool integer = !elementwise_is_float(node->inputs[0]->dtype);
 	const struct dev_tensor *tensor;
 
 	memset(loop, 0, sizeof(*loop));
@@ -316,7 +335,8 @@ static int elementwise_lower(struct lower *lower, struct graph_node *node)
 	struct op_node attrs = graph_op_node(node);
 	struct loop_step steps[MAX_STEPS];
 	struct loop loop;
-	int err = prepare(lower, node, op->flags & VARIADIC ? node->num_inputs : (size_t)op->num_inputs, &loop);
+	int err = elementwise_prepare(lower, node, op->flags & VARIADIC ? node->num_inputs : (size_t)op->num_inputs,
+				      &loop);
 
 	if (err)
 		return err;
@@ -332,8 +352,7 @@ static int elementwise_lower(struct lower *lower, struct graph_node *node)
 	return loop_run(lower, &loop);
 }
 
-static uint64_t elementwise_cycles(const struct graph_node *node, const struct target *target,
-				   enum lower_precision precision)
+uint64_t elementwise_cycles(const struct graph_node *node, const struct target *target, enum lower_precision precision)
 {
 	const struct elementwise *op = find(node);
 	uint64_t points = (uint64_t)dims_count(node->outputs[0]->rank, node->outputs[0]->dims);
@@ -344,142 +363,6 @@ static uint64_t elementwise_cycles(const struct graph_node *node, const struct t
 		vector += cost_vec(op->steps[i].op, points, size, 1);
 	vector /= target->tiles;
 	return (vector > dram ? vector : dram) + 2 * target->dram_latency;
-}
-
-/* ---- those with a form of their own ---- */
-
-/* Limits are attributes before opset 11, inputs after; either may be missing. */
-static int clip_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
-			 char *reason, size_t size)
-{
-	(void)target;
-	(void)precision;
-	for (size_t i = 1; i < node->num_inputs && i < 3; i++)
-		if (node->inputs[i] && !node->inputs[i]->constant)
-			return refuse_with(reason, size, "its limits are computed at run time%s", "");
-	return check_values(node, 1, FLOATS, reason, size);
-}
-
-static int clip_lower(struct lower *lower, struct graph_node *node)
-{
-	struct op_node attrs = graph_op_node(node);
-	struct loop_step step = {AXL_VEC_CLIP, OUT, IN0, NONE, -INFINITY, INFINITY};
-	struct loop loop;
-	int err = prepare(lower, node, 1, &loop);
-
-	step.imm0 = op_attr_float(&attrs, "min", -INFINITY);
-	step.imm1 = op_attr_float(&attrs, "max", INFINITY);
-	if (node->num_inputs > 1 && node->inputs[1])
-		step.imm0 = (float)tensor_get_f64(node->inputs[1]->constant, 0);
-	if (node->num_inputs > 2 && node->inputs[2])
-		step.imm1 = (float)tensor_get_f64(node->inputs[2]->constant, 0);
-	loop.steps = &step;
-	loop.num_steps = 1;
-	return err ? err : loop_run(lower, &loop);
-}
-
-static int where_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
-			  char *reason, size_t size)
-{
-	(void)target;
-	(void)precision;
-	return check_values(node, 3, FLOATS | INTS | BOOLS, reason, size);
-}
-
-/* out = b; where c: out = a. SELECT keeps the destination where the mask is 0. */
-static int where_lower(struct lower *lower, struct graph_node *node)
-{
-	static const struct loop_step steps[] = {
-		{AXL_VEC_COPY, OUT, IN2, NONE, 0, 0},
-		{AXL_VEC_SELECT, OUT, IN1, IN0, 0, 0},
-	};
-	struct loop loop;
-	int err = prepare(lower, node, 3, &loop);
-
-	loop.steps = steps;
-	loop.num_steps = 2;
-	return err ? err : loop_run(lower, &loop);
-}
-
-static int gelu_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
-			 char *reason, size_t size)
-{
-	(void)target;
-	(void)precision;
-	return check_values(node, 1, FLOATS, reason, size);
-}
-
-static int gelu_lower(struct lower *lower, struct graph_node *node)
-{
-	struct op_node attrs = graph_op_node(node);
-	struct loop_step step = {AXL_VEC_GELU, OUT, IN0, NONE, 0, 0};
-	struct loop loop;
-	int err = prepare(lower, node, 1, &loop);
-
-	if (op_attr_is(&attrs, "approximate", "none", "tanh"))
-		step.op = AXL_VEC_GELU_TANH;
-	loop.steps = &step;
-	loop.num_steps = 1;
-	return err ? err : loop_run(lower, &loop);
-}
-
-/* gamma * elu(x; alpha), ONNX Selu-6. */
-static int selu_lower(struct lower *lower, struct graph_node *node)
-{
-	struct op_node attrs = graph_op_node(node);
-	struct loop_step steps[] = {
-		{AXL_VEC_ELU, T0, IN0, NONE, op_attr_float(&attrs, "alpha", 1.67326319217681884765625f), 0},
-		{AXL_VEC_AFFINE, OUT, T0, NONE, op_attr_float(&attrs, "gamma", 1.05070102214813232421875f), 0},
-	};
-	struct loop loop;
-	int err = prepare(lower, node, 1, &loop);
-
-	loop.steps = steps;
-	loop.num_steps = 2;
-	return err ? err : loop_run(lower, &loop);
-}
-
-/* x if x > alpha else 0: a comparison gives the mask that selects. */
-static int threshold_lower(struct lower *lower, struct graph_node *node)
-{
-	struct op_node attrs = graph_op_node(node);
-	struct loop_step steps[] = {
-		{AXL_VEC_AFFINE, T0, IN0, NONE, 1, -op_attr_float(&attrs, "alpha", 1.0f)},
-		{AXL_VEC_RELU, T0, T0, NONE, 0, 0},
-		{AXL_VEC_SIGN, T0, T0, NONE, 0, 0},
-		{AXL_VEC_MUL, OUT, IN0, T0, 0, 0},
-	};
-	struct loop loop;
-	int err = prepare(lower, node, 1, &loop);
-
-	loop.steps = steps;
-	loop.num_steps = 4;
-	return err ? err : loop_run(lower, &loop);
-}
-
-static int cast_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
-			 char *reason, size_t size)
-{
-	enum dtype from = node->inputs[0]->dtype, to = node->outputs[0]->dtype;
-
-	(void)target;
-	(void)precision;
-	/* ONNX leaves float to narrow integers open outside the range; the device saturates, so only what it defines is
-	 * taken. */
-	if (is_float(from) && to != DTYPE_S32 && !is_float(to) && to != DTYPE_BOOL)
-		return refuse_with(reason, size, "a cast from float to %s", dtype_name(to));
-	return check_values(node, 1, FLOATS | INTS | BOOLS, reason, size);
-}
-
-static int cast_lower(struct lower *lower, struct graph_node *node)
-{
-	static const struct loop_step step = {AXL_VEC_COPY, OUT, IN0, NONE, 0, 0};
-	struct loop loop;
-	int err = prepare(lower, node, 1, &loop);
-
-	loop.steps = &step;
-	loop.num_steps = 1;
-	return err ? err : loop_run(lower, &loop);
 }
 
 #define ELEMENTWISE(domain, name)                                                         \
@@ -527,11 +410,13 @@ const struct lower_op lower_ops_elementwise[] = {
 	ELEMENTWISE("", "Erf"),
 	ELEMENTWISE("", "Relu"),
 	ELEMENTWISE("", "Softplus"),
+	ELEMENTWISE("", "IsNaN"),
+	ELEMENTWISE("", "Tan"),
+	ELEMENTWISE("", "Cosh"),
 	ELEMENTWISE("", "LeakyRelu"),
 	ELEMENTWISE("", "HardSigmoid"),
 	ELEMENTWISE("", "HardSwish"),
 	ELEMENTWISE("", "Elu"),
-	{"", "Selu", gelu_supports, selu_lower, elementwise_cycles},
 	ELEMENTWISE("", "Softsign"),
 	ELEMENTWISE("", "Mish"),
 	ELEMENTWISE("", "Swish"),
@@ -539,10 +424,5 @@ const struct lower_op lower_ops_elementwise[] = {
 	ELEMENTWISE("com.microsoft", "QuickGelu"),
 	ELEMENTWISE("com.microsoft", "BiasGelu"),
 	ELEMENTWISE("com.microsoft", "FastGelu"),
-	{"", "Clip", clip_supports, clip_lower, elementwise_cycles},
-	{"", "Where", where_supports, where_lower, elementwise_cycles},
-	{"", "Gelu", gelu_supports, gelu_lower, elementwise_cycles},
-	{"", "ThresholdedRelu", gelu_supports, threshold_lower, elementwise_cycles},
-	{"", "Cast", cast_supports, cast_lower, elementwise_cycles},
 	{NULL, NULL, NULL, NULL, NULL},
 };

@@ -128,6 +128,7 @@ static const struct reduction reductions[] = {
 	{"ReduceLogSum", AXL_VEC_COPY, AXL_VEC_RSUM, AXL_VEC_LOG, false},
 	{"GlobalAveragePool", AXL_VEC_COPY, AXL_VEC_RSUM, AXL_VEC_COPY, true},
 	{"GlobalMaxPool", AXL_VEC_COPY, AXL_VEC_RMAX, AXL_VEC_COPY, false},
+	{"GlobalLpPool", AXL_VEC_COPY, AXL_VEC_RSUMSQ, AXL_VEC_SQRT, false},
 	{"ArgMax", AXL_VEC_COPY, AXL_VEC_ARGMAX, AXL_VEC_COPY, false},
 	{"ArgMin", AXL_VEC_COPY, AXL_VEC_ARGMIN, AXL_VEC_COPY, false},
 };
@@ -192,6 +193,9 @@ static int reduce_supports(const struct graph_node *node, const struct target *t
 		return refuse(reason, size, "its axes are computed at run time, or empty");
 	if (op_attr_int(&op, "select_last_index", 0))
 		return refuse(reason, size, "select_last_index: the device finds the first extreme");
+	if (!strcmp(node->op_type, "GlobalLpPool") &&
+	    (op_attr_int(&op, "p", 2) != 2 || op_attr_float(&op, "p", 2.0f) != 2.0f)) /* opset 1: a float */
+		return refuse(reason, size, "a norm that is not of order 2");
 	return check_input(node, target, whole, reason, size);
 }
 
@@ -558,6 +562,7 @@ const struct lower_op lower_ops_reduce[] = {
 	{"", "ReduceLogSumExp", reduce_supports, log_sum_exp_lower, estimate},
 	{"", "GlobalAveragePool", reduce_supports, reduce_lower, estimate},
 	{"", "GlobalMaxPool", reduce_supports, reduce_lower, estimate},
+	{"", "GlobalLpPool", reduce_supports, reduce_lower, estimate},
 	{"", "ArgMax", reduce_supports, reduce_lower, estimate},
 	{"", "ArgMin", reduce_supports, reduce_lower, estimate},
 	{"", "Softmax", softmax_supports, softmax_lower, estimate},

@@ -4,13 +4,14 @@
 
 #include "compiler/target/lower.h"
 
-extern const struct lower_op lower_ops_conv[], lower_ops_gemm[], lower_ops_elementwise[], lower_ops_reduce[],
-	lower_ops_pool[], lower_ops_average[], lower_ops_lrn[], lower_ops_movement[], lower_ops_quant[],
-	lower_ops_attention[];
+extern const struct lower_op lower_ops_conv[], lower_ops_gemm[], lower_ops_elementwise[], lower_ops_elementwise_forms[],
+	lower_ops_reduce[], lower_ops_pool[], lower_ops_average[], lower_ops_lrn[], lower_ops_movement[],
+	lower_ops_quant[], lower_ops_attention[];
 
 static const struct lower_op *const families[] = {
-	lower_ops_conv,    lower_ops_gemm, lower_ops_elementwise, lower_ops_reduce, lower_ops_pool,
-	lower_ops_average, lower_ops_lrn,  lower_ops_movement,    lower_ops_quant,  lower_ops_attention,
+	lower_ops_conv,     lower_ops_gemm,  lower_ops_elementwise, lower_ops_elementwise_forms,
+	lower_ops_reduce,   lower_ops_pool,  lower_ops_average,     lower_ops_lrn,
+	lower_ops_movement, lower_ops_quant, lower_ops_attention,
 };
 
 enum { FAMILIES = sizeof(families) / sizeof(families[0]) };
