@@ -101,11 +101,29 @@ static size_t ask_readers(const struct lower *lower, const struct graph_value *v
 	return readers;
 }
 
+#define MAX_PLANES 4
+
+/* Channels of a plane: a fourth, or as near to it as whole columns of the array are; all where a reader has groups. */
+static int64_t choose_plane(const struct graph_value *value)
+{
+	int64_t channels = value->dims[1], plane = AXL_ARRAY_N;
+
+	for (size_t i = 0; i < value->num_uses; i++) {
+		struct op_node op = graph_op_node(value->uses[i]);
+
+		if (op_attr_int(&op, "group", 1) != 1)
+			return channels;
+	}
+	while (plane < channels && (plane * MAX_PLANES < channels || channels % plane))
+		plane += AXL_ARRAY_N;
+	return MIN(plane, channels);
+}
+
 bool cut_take(struct lower *lower, const struct graph_value *value)
 {
 	const struct dev_tensor *tensor = &lower->tensors[value->id];
 	struct cut_grid grid;
-	struct cut cut = {.tiles = lower->target->tiles};
+	struct cut cut = {.tiles = lower->target->tiles, .plane = value->rank == 4 ? choose_plane(value) : 0};
 	uint64_t bytes = 0, position;
 
 	if (lower->target->tiles < 2 || value->rank != 4 || !value->num_uses || value->is_output ||
@@ -137,13 +155,20 @@ bool cut_take(struct lower *lower, const struct graph_value *value)
 
 /* ---- boxes ---- */
 
+int64_t cut_plane_bytes(const struct cut *cut, const struct dev_tensor *image, unsigned int tile)
+{
+	const struct cut_box *stored = &cut->parts[tile].stored;
+
+	return (stored->h1 - stored->h0) * (stored->w1 - stored->w0) * cut->plane * access_type_bytes(image->type);
+}
+
 struct spad_view cut_view(const struct cut *cut, const struct dev_tensor *image, unsigned int tile, int64_t n,
 			  struct cut_box box, int64_t c0, int64_t c)
 {
 	const struct cut_part *part = &cut->parts[tile];
-	int64_t size = access_type_bytes(image->type), pixel = size * image->dims[IMAGE_C];
-	int64_t row = pixel * (part->stored.w1 - part->stored.w0);
-	int64_t whole = row * (part->stored.h1 - part->stored.h0);
+	int64_t size = access_type_bytes(image->type), pixel = size * cut->plane;
+	int64_t row = pixel * (part->stored.w1 - part->stored.w0), plane = cut_plane_bytes(cut, image, tile);
+	int64_t whole = plane * (image->dims[IMAGE_C] / cut->plane);
 	struct spad_view view = {
 		.place = part->place,
 		.rank = 4,
@@ -153,8 +178,8 @@ struct spad_view cut_view(const struct cut *cut, const struct dev_tensor *image,
 		.tile = tile,
 	};
 
-	view.place.offset += (uint64_t)(n * whole + (box.h0 - part->stored.h0) * row +
-					(box.w0 - part->stored.w0) * pixel + c0 * size);
+	view.place.offset += (uint64_t)(n * whole + c0 / cut->plane * plane + (box.h0 - part->stored.h0) * row +
+					(box.w0 - part->stored.w0) * pixel + c0 % cut->plane * size);
 	return view;
 }
 
@@ -207,7 +232,7 @@ int cut_commit(struct lower *lower, const struct cut *cut, const struct dev_tens
 	return 0;
 }
 
-int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, int64_t n)
+int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, int64_t n, int64_t c0)
 {
 	for (unsigned int t = 0; t < cut->tiles && cut->shared; t++) {
 		struct cut_box o = cut->parts[t].owned, s = cut->parts[t].stored;
@@ -222,12 +247,12 @@ int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_te
 		}
 		for (size_t i = 0; i < sizeof(halo) / sizeof(halo[0]); i++) {
 			struct spad_view view;
-			struct lower_box box = image_box(n, halo[i], 0, image->dims[IMAGE_C]);
+			struct lower_box box = image_box(n, halo[i], c0, cut->plane);
 			int err;
 
 			if (cut_is_empty(halo[i]))
 				continue;
-			view = cut_view(cut, image, t, n, halo[i], 0, image->dims[IMAGE_C]);
+			view = cut_view(cut, image, t, n, halo[i], c0, cut->plane);
 			err = lower_load_view(lower, image, &box, &view);
 			if (err)
 				return err;
@@ -242,12 +267,13 @@ int cut_spill(struct lower *lower, const struct graph_value *value)
 	const struct dev_tensor image = matrix_image(&lower->tensors[value->id]);
 
 	for (unsigned int t = 0; t < cut->tiles && !cut->whole; t++)
-		for (int64_t n = 0; n < image.dims[IMAGE_N] && !cut_is_empty(cut->parts[t].owned); n++) {
-			int err = store(lower, cut, &image, t, n, cut->parts[t].owned, 0, image.dims[IMAGE_C]);
+		for (int64_t n = 0; n < image.dims[IMAGE_N] && !cut_is_empty(cut->parts[t].owned); n++)
+			for (int64_t c = 0; c < image.dims[IMAGE_C]; c += cut->plane) {
+				int err = store(lower, cut, &image, t, n, cut->parts[t].owned, c, cut->plane);
 
-			if (err)
-				return err;
-		}
+				if (err)
+					return err;
+			}
 	cut->whole = true;
 	return 0;
 }

@@ -3,7 +3,7 @@
  * Cut tensors: images whose parts stay in the scratchpads of several tiles, from the node that makes them to the last
  * that reads them. Every tile owns a rectangle of positions, all channels; producer and consumers cut alike, by one
  * grid. What a consumer's window needs beyond its own rectangle (the halo) is stored to local memory by its owner and
- * loaded by the others when all is stored.
+ * loaded by the others, plane of channels by plane, while the next is computed.
  *
  *	+-------+---+-------+        owned: the tile's own positions, written by its drain
  *	| tile 0    :tile 1 |        stored: with the halo that the readers of this tensor need
@@ -37,12 +37,15 @@ struct cut_part {
 /*
  * struct cut - a value that is cut
  * @tiles:  0: it is not
+ * @plane:  a part is a row of planes of so many channels, each with all positions, channels innermost: who reads the
+ *	    first does not wait for the last to be written and its halo to come
  * @shared: some tile stores more than it owns
  * @whole:  memory gets all of it
  */
 struct cut {
 	unsigned int tiles;
 	bool shared, whole;
+	int64_t plane;
 	struct cut_part parts[AXL_MAX_TILES];
 };
 
@@ -60,14 +63,16 @@ const struct cut *cut_find(const struct lower *lower, const struct graph_value *
  */
 bool cut_take(struct lower *lower, const struct graph_value *value);
 
-/* Positions @box of image @n, channels [c0, c0 + c) in @tile. @image: the tensor as [N][H][W][C]. */
+/* Positions @box of image @n, channels [c0, c0 + c) of one plane, in @tile. @image: the tensor as [N][H][W][C]. */
 struct spad_view cut_view(const struct cut *cut, const struct dev_tensor *image, unsigned int tile, int64_t n,
 			  struct cut_box box, int64_t c0, int64_t c);
 /* @box ([N][H][W][C]) of what @tile owns has been written: store what others, or readers from memory, need. */
 int cut_commit(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, unsigned int tile,
 	       const struct lower_box *box);
-/* All tiles have committed image @n: bring the halos. */
-int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, int64_t n);
+/* Bytes from one plane of an image in @tile to the next. */
+int64_t cut_plane_bytes(const struct cut *cut, const struct dev_tensor *image, unsigned int tile);
+/* All tiles have committed the plane of image @n that begins with channel @c0: bring its halos. */
+int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, int64_t n, int64_t c0);
 /* Have all of @value in memory for a reader that wants it there. */
 int cut_spill(struct lower *lower, const struct graph_value *value);
 

@@ -132,7 +132,16 @@ static size_t block_bytes(const struct matrix_work *work, int64_t n, int64_t k)
 	return table_bytes(work, n) + w;
 }
 
-/* Contiguous image of one block: tables (needed with the last K block; kept with each for simplicity), then W[k][n]. */
+/* Where the run of channels [@k, …) of [.., @end) ends that lie together in the input: one CONV's. */
+static int64_t run_end(const struct nest *nest, int64_t k, int64_t end)
+{
+	return nest->plane ? MIN((k / nest->plane + 1) * nest->plane, end) : end;
+}
+
+/*
+ * Contiguous image of one block: tables (needed with the last K block; kept with each for simplicity), then W[k][n], run
+ * of channels by run.
+ */
 static program_buf pack_block(struct nest *nest, int64_t n0, int64_t n, int64_t k0, int64_t k)
 {
 	const struct matrix_work *work = nest->work;
@@ -156,10 +165,12 @@ static program_buf pack_block(struct nest *nest, int64_t n0, int64_t n, int64_t 
 		pack_run(work, at, 0, 1);
 		return buf;
 	}
-	for (int64_t ky = 0; ky < work->kh; ky++)
-		for (int64_t kx = 0; kx < work->kw; kx++)
-			for (int64_t c = k0; c < k0 + (work->depthwise ? 1 : k); c++, at += (size_t)n * size)
-				pack_row(work, at, n0, n, c, ky, kx);
+	k = work->depthwise ? 1 : k;
+	for (int64_t run = k0; run < k0 + k; run = run_end(nest, run, k0 + k))
+		for (int64_t ky = 0; ky < work->kh; ky++)
+			for (int64_t kx = 0; kx < work->kw; kx++)
+				for (int64_t c = run; c < run_end(nest, run, k0 + k); c++, at += (size_t)n * size)
+					pack_row(work, at, n0, n, c, ky, kx);
 	return buf;
 }
 
@@ -294,45 +305,60 @@ static int64_t group_channel(const struct matrix_work *work, int64_t group)
 	return work->group_channel ? work->group_channel[group] : group * work->ic;
 }
 
-/* One CONV for each group that the block of output channels touches. */
+/*
+ * The CONV of @channels channels of the input, from @c on, to @count output channels from @n on. @row: of the weight
+ * block's, with which it begins; @first: nothing has been summed before.
+ */
+static int emit_conv(struct nest *nest, unsigned int tile, const struct stripe *stripe, const struct chunk *chunk,
+		     int64_t n, int64_t count, int64_t c, int64_t channels, int64_t row, bool first,
+		     const struct weight_block *block, program_buf acc)
+{
+	const struct matrix_work *work = nest->work;
+	int64_t skip = n - chunk->n0, plane = nest->plane ? c / nest->plane : 0;
+	union axl_insn insn = {.conv = conv_insn(work, stripe, chunk)};
+	struct program_place places[PROGRAM_MAX_PLACES] = {stripe->view.place, block->w, {acc, (uint64_t)skip * 4}};
+
+	places[0].offset += (uint64_t)(plane * stripe->plane_bytes);
+	places[0].offset += (uint64_t)(c - plane * nest->plane) * type_bytes(work->a_type);
+	places[1].offset += (uint64_t)skip * block->stride_n + (uint64_t)row * block->stride_k;
+	insn.conv.w_stride_k = block->stride_k;
+	insn.conv.w_stride_n = block->stride_n;
+	insn.conv.n = (uint32_t)count;
+	insn.conv.channels = (uint32_t)channels;
+	insn.conv.mx_flags = first ? 0 : AXL_MX_ACCUMULATE;
+	if (!work->depthwise)
+		insn.conv.split =
+			(uint8_t)cost_best_split((uint64_t)(chunk->h * chunk->w), (uint64_t)block_rows(work, channels),
+						 insn.conv.n, work->a_type);
+	return lower_append(nest->lower, tile, &insn, places);
+}
+
+/* One CONV for each group that the block of output channels touches, and each run of input channels. */
 int matrix_emit_convs(struct nest *nest, unsigned int tile, const struct stripe *stripe, const struct chunk *chunk,
 		      int64_t kb, const struct weight_block *block, program_buf acc)
 {
 	const struct matrix_work *work = nest->work;
 	int64_t per_group = work->depthwise ? work->oc : work->oc / work->groups;
-	int64_t k0 = kb * nest->plan.k, k = MIN(nest->plan.k, work->ic - k0);
-	size_t a_size = type_bytes(work->a_type);
+	int64_t k0 = kb * nest->plan.k, k = MIN(nest->plan.k, work->ic - k0), end;
 	struct stripe part = chunk_rows(work, stripe, chunk);
+	int err = 0;
 
-	for (int64_t n = chunk->n0; n < chunk->n0 + chunk->n;) {
-		int64_t group = work->depthwise ? 0 : n / per_group;
-		int64_t end = MIN((group + 1) * per_group, chunk->n0 + chunk->n);
-		int64_t channel = work->depthwise ? n - part.c0 : group_channel(work, group) + k0;
-		int64_t skip = n - chunk->n0;
-		union axl_insn insn = {.conv = conv_insn(work, &part, chunk)};
-		struct program_place places[PROGRAM_MAX_PLACES] = {
-			part.view.place, block->w, {acc, (uint64_t)skip * 4}};
-		int err;
+	for (int64_t n = chunk->n0; n < chunk->n0 + chunk->n && !err; n = end) {
+		int64_t group = work->depthwise ? 0 : n / per_group, next;
 
-		if (work->depthwise) /* what one instruction may do counts its channels */
+		end = MIN((group + 1) * per_group, chunk->n0 + chunk->n);
+		if (work->depthwise) { /* what one instruction may do counts its channels */
 			end = MIN(end, n + MAX(AXL_MAX_K / (work->kh * work->kw), 1));
-		places[0].offset += (uint64_t)channel * a_size;
-		places[1].offset += (uint64_t)skip * block->stride_n;
-		insn.conv.w_stride_k = block->stride_k;
-		insn.conv.w_stride_n = block->stride_n;
-		insn.conv.n = (uint32_t)(end - n);
-		insn.conv.channels = (uint32_t)(work->depthwise ? end - n : k);
-		insn.conv.mx_flags = kb ? AXL_MX_ACCUMULATE : 0;
-		if (!work->depthwise)
-			insn.conv.split =
-				(uint8_t)cost_best_split((uint64_t)(chunk->h * chunk->w), (uint64_t)block_rows(work, k),
-							 insn.conv.n, work->a_type);
-		err = lower_append(nest->lower, tile, &insn, places);
-		if (err)
-			return err;
-		n = end;
+			err = emit_conv(nest, tile, &part, chunk, n, end - n, n - part.c0, end - n, 0, !kb, block, acc);
+			continue;
+		}
+		for (int64_t at = k0; at < k0 + k && !err; at = next) {
+			next = run_end(nest, at, k0 + k);
+			err = emit_conv(nest, tile, &part, chunk, n, end - n, group_channel(work, group) + at,
+					next - at, block_rows(work, at - k0), !at, block, acc);
+		}
 	}
-	return 0;
+	return err;
 }
 
 /* Bits of what the sums of @chunk, in which all positions have as many elements, are multiplied by. */

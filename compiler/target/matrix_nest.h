@@ -21,6 +21,7 @@ struct nest {
 	const struct matrix_work *work;
 	struct matrix_plan plan;
 	int64_t n_blocks, k_blocks;
+	int64_t plane; /* channels of the input that lie together (cut.h), 0: all */
 	uint64_t block_cycles;     /* of one channel block over one stripe, about */
 	struct weight_block *kept; /* by channel block, when weights are kept */
 	program_buf *packed;       /* WEIGHT buffers by block, shared between stripes and images */
@@ -34,11 +35,11 @@ struct chunk {
 
 /*
  * Input in the scratchpad: row 0, column 0 of @view is row @row, column @col of the image; channels from @c0
- * (depthwise).
+ * (depthwise). @plane_bytes: from one plane of channels to the next, where the nest has planes.
  */
 struct stripe {
 	struct spad_view view;
-	int64_t row, rows, col, cols, c0;
+	int64_t row, rows, col, cols, c0, plane_bytes;
 };
 
 /* Block @nb of output channels, block @kb of K, to @tile or, when not 0, to all of @tiles. */

@@ -8,8 +8,7 @@
  *	    for block of output channels       its weights to all tiles
  *	      for K block, tile, chunk         CONV
  *	      for tile, chunk                  DRAIN to the part, what others need to memory
- *	  halos from memory		       of all channels at once: channels interleave, and a drain would have to wait
- *					       for halos of other channels that are loaded before it
+ *	      halos of the plane that is complete now from memory
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -117,6 +116,17 @@ static uint64_t price(const struct parts *parts, struct matrix_plan *plan, uint6
 	return plan->cycles;
 }
 
+/* A block of @n output channels lies in one plane of what it is written to, and of the residual. */
+static bool fits_planes(const struct matrix_work *work, int64_t n)
+{
+	const struct cut *cuts[] = {work->y_cut, work->z_cut};
+
+	for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++)
+		if (cuts[i] && cuts[i]->plane < work->oc && cuts[i]->plane % n)
+			return false;
+	return true;
+}
+
 static int choose(struct parts *parts)
 {
 	const struct matrix_work *work = parts->nest.work;
@@ -128,7 +138,8 @@ static int choose(struct parts *parts)
 	for (int64_t k = work->ic; best == UINT64_MAX && k >= 16; k = ceil_div(k, 2)) {
 		for (int64_t n = MIN(step, work->oc); n <= MIN(work->oc, 512);
 		     n = n == work->oc ? n + 1 : MIN(n + step, work->oc))
-			for (int64_t cuts = 1; cuts <= parts->h; cuts = work->x_cut ? parts->h + 1 : cuts * 2)
+			for (int64_t cuts = 1; cuts <= parts->h && fits_planes(work, n);
+			     cuts = work->x_cut ? parts->h + 1 : cuts * 2)
 				for (int keep = 0; keep < (cuts > 1 || images > 1 ? 2 : 1); keep++) {
 					struct matrix_plan plan = {.n = n,
 								   .k = work->depthwise ? work->ic : k,
@@ -160,7 +171,8 @@ static int input_of(struct parts *parts, unsigned int tile, int64_t n, struct cu
 	memset(stripe, 0, sizeof(*stripe));
 	if (work->x_cut) {
 		need = work->x_cut->parts[tile].stored;
-		stripe->view = cut_view(work->x_cut, &work->x, tile, n, need, 0, work->x.dims[WORK_C]);
+		stripe->view = cut_view(work->x_cut, &work->x, tile, n, need, 0, work->x_cut->plane);
+		stripe->plane_bytes = cut_plane_bytes(work->x_cut, &work->x, tile);
 	} else {
 		cut_window(box.h0, box.h1, work->sh, (work->kh - 1) * work->dh + 1, work->pt, work->ih, &need.h0,
 			   &need.h1);
@@ -218,6 +230,12 @@ static int tile_block(struct parts *parts, unsigned int tile, int64_t image, str
 	return err;
 }
 
+/* Whether output channels [n0, n0 + n) end a plane of the output. */
+static bool plane_ends(const struct matrix_work *work, int64_t n0, int64_t n)
+{
+	return (n0 + n) % work->y_cut->plane == 0;
+}
+
 /* Rows [s, s + rows) of all parts. */
 static int lower_stripe(struct parts *parts, int64_t image, int64_t s)
 {
@@ -236,6 +254,8 @@ static int lower_stripe(struct parts *parts, int64_t image, int64_t s)
 			err = input_of(parts, t, image, boxes[t], &stripes[t]);
 	}
 	for (int64_t nb = 0; nb < nest->n_blocks && !err; nb++) {
+		int64_t n0 = nb * nest->plan.n, n = MIN(nest->plan.n, work->oc - n0);
+
 		for (int64_t kb = 0; kb < nest->k_blocks && !err; kb++) {
 			struct weight_block fetched, *block = nest->plan.keep_weights ? nest->kept + nb : &fetched;
 
@@ -245,9 +265,10 @@ static int lower_stripe(struct parts *parts, int64_t image, int64_t s)
 				if (!cut_is_empty(boxes[t]))
 					err = tile_block(parts, t, image, boxes[t], &stripes[t], nb, kb, block, acc[t]);
 		}
+		if (!err && work->y_cut && s + nest->plan.rows >= parts->h && plane_ends(work, n0, n))
+			err = cut_exchange(nest->lower, work->y_cut, &work->y, image,
+					   n0 / work->y_cut->plane * work->y_cut->plane);
 	}
-	if (!err && work->y_cut && s + nest->plan.rows >= parts->h)
-		err = cut_exchange(nest->lower, work->y_cut, &work->y, image);
 	return err;
 }
 
@@ -264,6 +285,8 @@ int matrix_lower_parts(struct lower *lower, const struct matrix_work *work)
 		}
 	if (!(parts.mask & (parts.mask - 1)))
 		parts.mask = 0;
+	if (work->x_cut && work->x_cut->plane < work->ic)
+		nest->plane = work->x_cut->plane;
 	parts.h = owned(&parts, 0).h1;
 	parts.w = owned(&parts, 0).w1;
 	if ((work->x_cut && work->x.type != work->a_type) ||
