@@ -155,9 +155,11 @@ static int lower_nodes(struct lower *lower, const struct graph *graph, const str
 		struct graph_node *node = graph->nodes[n];
 		int err = 0;
 
-		if (node->data != LOWER_DONE) {
+		lower->at = n;
+		if (node->data == LOWER_DONE) {
+			lower->estimates[n] = 0; /* its work was that of an earlier node */
+		} else {
 			program_set_tag(lower->program, (uint16_t)n);
-			lower->at = n;
 			err = lower_find(node)->lower(lower, node);
 		}
 		if (!err && resident_end_node(lower, n))
