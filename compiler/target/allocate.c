@@ -3,8 +3,10 @@
  * Addresses for the buffers of a program.
  *
  * Scratchpad and accumulators: in program order, next-fit, so that consecutive buffers of a loop land in different
- * places and the pipes can run ahead; a buffer that lives long is put at the other end, where it does not split what is
- * left. Where accumulators of several sizes do not fit that way, they take the two ends in turn. The arena: all lifetimes are known, so the largest buffers go first, each at the lowest address that is free
+ * places and the pipes can run ahead; on several tiles rather what was idle for longest, where next-fit meets what was
+ * in use just before; a buffer that lives long is put at the other end, where it does not split what is left. Where
+ * accumulators of several sizes do not fit that way, they take the two ends in turn. The arena: all lifetimes are known,
+ * so the largest buffers go first, each at the lowest address that is free
  * for its whole life.
  */
 #include <errno.h>
@@ -21,11 +23,19 @@ struct span {
 	uint32_t buf;
 };
 
-/* Live buffers of one memory of one tile, by address. */
+/* Bytes that the same instruction used last. */
+struct past {
+	uint64_t lo, hi;
+	size_t last;
+};
+
+/* Live buffers of one memory of one tile, by address, and what was there before, in no order. */
 struct memory {
 	struct span *spans;
 	size_t count, capacity;
 	uint64_t live;
+	struct past *past;
+	size_t num_past, max_past;
 };
 
 struct local {
@@ -81,6 +91,56 @@ static bool find_up(struct local *local, const struct buffer *buffer, uint64_t f
 	return false;
 }
 
+/* The latest use of [lo, lo + size) in the buffer's tiles. */
+static size_t latest_use(struct local *local, const struct buffer *buffer, uint64_t lo, uint64_t size)
+{
+	size_t latest = 0;
+
+	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {
+		const struct memory *memory = memory_of(local, buffer, tile);
+
+		for (size_t i = 0; buffer->tiles >> tile & 1 && i < memory->num_past; i++)
+			if (memory->past[i].lo < lo + size && memory->past[i].hi > lo && memory->past[i].last > latest)
+				latest = memory->past[i].last;
+	}
+	return latest;
+}
+
+/*
+ * On several tiles: at @from or above, unless that was in use shortly before; then where the bytes have been idle for
+ * longest, so that weights are on their way before others are done. Tiles share memory: what one waits for comes later
+ * for all.
+ */
+static bool find_idle(struct local *local, const struct buffer *buffer, uint64_t from, uint64_t end, uint64_t size,
+		      uint64_t *address)
+{
+	size_t best = SIZE_MAX;
+	uint64_t below;
+
+	if (find_up(local, buffer, from, end, size, address))
+		best = latest_use(local, buffer, *address, size);
+	if (best != SIZE_MAX && best + LONG_LIFE / 2 * local->program->target.tiles < buffer->first)
+		return true;
+	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {
+		const struct memory *memory = memory_of(local, buffer, tile);
+
+		for (size_t i = 0; buffer->tiles >> tile & 1 && i < memory->num_past; i++) {
+			uint64_t lo = memory->past[i].lo;
+			size_t latest;
+
+			if (memory->past[i].last >= best || lo + size > end ||
+			    conflict(local, buffer, lo, size, &below))
+				continue;
+			latest = latest_use(local, buffer, lo, size);
+			if (latest < best) {
+				best = latest;
+				*address = lo;
+			}
+		}
+	}
+	return best != SIZE_MAX;
+}
+
 static bool find_down(struct local *local, const struct buffer *buffer, uint64_t end, uint64_t size, uint64_t *address)
 {
 	uint64_t lo, below;
@@ -131,16 +191,57 @@ static int insert(struct memory *memory, uint64_t lo, uint64_t size, uint32_t bu
 	return 0;
 }
 
-static void remove_span(struct memory *memory, uint32_t buf)
+static int add_past(struct memory *memory, struct past past)
+{
+	if (past.lo >= past.hi)
+		return 0;
+	if (memory->num_past == memory->max_past) {
+		size_t capacity = memory->max_past * 2 + 32;
+		struct past *grown = realloc(memory->past, capacity * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		memory->past = grown;
+		memory->max_past = capacity;
+	}
+	memory->past[memory->num_past++] = past;
+	return 0;
+}
+
+/* [lo, hi) was used by instruction @last: what was known of it before is forgotten. */
+static int remember(struct memory *memory, uint64_t lo, uint64_t hi, size_t last)
+{
+	for (size_t i = 0; i < memory->num_past;) {
+		struct past past = memory->past[i];
+		int err;
+
+		if (past.hi <= lo || past.lo >= hi) {
+			i++;
+			continue;
+		}
+		memory->past[i] = memory->past[--memory->num_past];
+		err = add_past(memory, (struct past){past.lo, lo, past.last});
+		if (!err)
+			err = add_past(memory, (struct past){hi, past.hi, past.last});
+		if (err)
+			return err;
+	}
+	return add_past(memory, (struct past){lo, hi, last});
+}
+
+static int remove_span(struct memory *memory, uint32_t buf, size_t last)
 {
 	for (size_t i = 0; i < memory->count; i++)
 		if (memory->spans[i].buf == buf) {
+			int err = remember(memory, memory->spans[i].lo, memory->spans[i].hi, last);
+
 			memory->live -= memory->spans[i].hi - memory->spans[i].lo;
 			memmove(&memory->spans[i], &memory->spans[i + 1],
 				(memory->count - i - 1) * sizeof(memory->spans[0]));
 			memory->count--;
-			return;
+			return err;
 		}
+	return 0;
 }
 
 static int place(struct local *local, uint32_t buf)
@@ -165,7 +266,8 @@ static int place(struct local *local, uint32_t buf)
 			find_end(local, buffer, capacity, size, &buffer->address) ||
 			find_up(local, buffer, 0, capacity, size, &buffer->address);
 	else
-		found = (!local->first_fit && find_up(local, buffer, from, capacity, size, &buffer->address)) ||
+		found = (!local->first_fit && (program->target.tiles > 1 ? find_idle : find_up)(
+						      local, buffer, from, capacity, size, &buffer->address)) ||
 			find_up(local, buffer, 0, capacity, size, &buffer->address);
 	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++)
 		if (buffer->tiles >> tile & 1 && memory_of(local, buffer, tile)->live > live)
@@ -230,20 +332,22 @@ static int place_new(struct local *local, size_t i)
 	return 0;
 }
 
-static void drop_old(struct local *local, size_t i)
+static int drop_old(struct local *local, size_t i)
 {
 	struct program *program = local->program;
 	const struct instruction *instruction = &program->instructions[i];
+	int err = 0;
 
 	for (int p = 0; p < PROGRAM_MAX_PLACES; p++) {
 		uint32_t buf = instruction->places[p].buf;
 
 		if (!buf || !is_local(&program->buffers[buf]) || program->buffers[buf].last != i)
 			continue;
-		for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++)
+		for (unsigned int tile = 0; tile < AXL_MAX_TILES && !err; tile++)
 			if (program->buffers[buf].tiles >> tile & 1)
-				remove_span(memory_of(local, &program->buffers[buf], tile), buf);
+				err = remove_span(memory_of(local, &program->buffers[buf], tile), buf, i);
 	}
+	return err;
 }
 
 /*
@@ -278,7 +382,8 @@ static int allocate_local(struct local *local)
 			program->failed_tag = program->instructions[i].insn.header.tag;
 			return err;
 		}
-		drop_old(local, i);
+		if (drop_old(local, i))
+			return program_fail(program, -ENOMEM, "out of memory");
 	}
 	return 0;
 }
@@ -393,6 +498,8 @@ int program_allocate(struct program *program)
 	for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++) {
 		free(local.spad[tile].spans);
 		free(local.acc[tile].spans);
+		free(local.spad[tile].past);
+		free(local.acc[tile].past);
 	}
 	if (!err)
 		err = allocate_arena(program);
