@@ -13,11 +13,16 @@
 
 enum { IMAGE_N, IMAGE_H, IMAGE_W, IMAGE_C };
 
-struct cut_grid cut_grid(const struct target *target, int64_t w)
+#define STRIP_ROWS 7 /* with fewer the halos are a large part */
+
+struct cut_grid cut_grid(const struct target *target, int64_t h, int64_t w)
 {
 	int64_t columns = 1;
 
-	/* As square as powers of two allow: the halo is shortest. */
+	/* Strips of rows: only the first and the last rows wait for halos, and those lie together. */
+	if (h % target->tiles == 0 && h / target->tiles >= STRIP_ROWS)
+		return (struct cut_grid){target->tiles, 1};
+	/* Else as square as powers of two allow: the halo is shortest. */
 	while (w > columns && columns * columns * 4 <= target->tiles && target->tiles % (columns * 2) == 0)
 		columns *= 2;
 	return (struct cut_grid){target->tiles / columns, columns};
@@ -103,20 +108,25 @@ static size_t ask_readers(const struct lower *lower, const struct graph_value *v
 
 #define MAX_PLANES 4
 
-/* Channels of a plane: a fourth, or as near to it as whole columns of the array are; all where a reader has groups. */
+int64_t cut_plane(int64_t channels)
+{
+	int64_t plane = AXL_ARRAY_N;
+
+	while (plane < channels && (plane * MAX_PLANES < channels || channels % plane))
+		plane += AXL_ARRAY_N;
+	return MIN(plane, channels);
+}
+
+/* Channels of a plane of @value: all where a reader has groups. */
 static int64_t choose_plane(const struct graph_value *value)
 {
-	int64_t channels = value->dims[1], plane = AXL_ARRAY_N;
-
 	for (size_t i = 0; i < value->num_uses; i++) {
 		struct op_node op = graph_op_node(value->uses[i]);
 
 		if (op_attr_int(&op, "group", 1) != 1)
-			return channels;
+			return value->dims[1];
 	}
-	while (plane < channels && (plane * MAX_PLANES < channels || channels % plane))
-		plane += AXL_ARRAY_N;
-	return MIN(plane, channels);
+	return cut_plane(value->dims[1]);
 }
 
 bool cut_take(struct lower *lower, const struct graph_value *value)
@@ -129,7 +139,7 @@ bool cut_take(struct lower *lower, const struct graph_value *value)
 	if (lower->target->tiles < 2 || value->rank != 4 || !value->num_uses || value->is_output ||
 	    program_buf_space(lower->program, tensor->place.buf) != PROGRAM_ARENA)
 		return false;
-	grid = cut_grid(lower->target, value->dims[3]);
+	grid = cut_grid(lower->target, value->dims[2], value->dims[3]);
 	for (unsigned int t = 0; t < cut.tiles; t++)
 		cut.parts[t].owned = cut.parts[t].stored = cut_owned(grid, value->dims[2], value->dims[3], t);
 	if (!ask_readers(lower, value, &cut))

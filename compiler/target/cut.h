@@ -49,11 +49,14 @@ struct cut {
 	struct cut_part parts[AXL_MAX_TILES];
 };
 
-/* The grid for images of width @w. */
-struct cut_grid cut_grid(const struct target *target, int64_t w);
+/* The grid for images of @h x @w. */
+struct cut_grid cut_grid(const struct target *target, int64_t h, int64_t w);
 /* What @tile owns of an image of @h x @w; empty (h1 <= h0 or w1 <= w0) for some tiles of small images. */
 struct cut_box cut_owned(struct cut_grid grid, int64_t h, int64_t w, unsigned int tile);
 bool cut_is_empty(struct cut_box box);
+
+/* Channels of a plane of an image: a fourth, or as near to it as whole columns of the array are. */
+int64_t cut_plane(int64_t channels);
 
 /* How @value is cut, or NULL. */
 const struct cut *cut_find(const struct lower *lower, const struct graph_value *value);

@@ -313,7 +313,7 @@ static bool geometry_cuts(const struct geometry *geo, const struct target *targe
 
 	if (target->tiles < 2 || geo->spatial != 2 || geo->transposed)
 		return false;
-	grid = cut_grid(target, geo->out[1]);
+	grid = cut_grid(target, geo->out[0], geo->out[1]);
 	first = cut_owned(grid, geo->out[0], geo->out[1], 0);
 	part = (first.h1 - first.h0) * (first.w1 - first.w0);
 	return part >= PART_MIN_POSITIONS && part * target->tiles * 3 <= geo->out[0] * geo->out[1] * 4;
@@ -329,12 +329,13 @@ bool lower_conv_reads_part(const struct graph_node *node, const struct graph_val
 
 	(void)precision;
 	if (!strcmp(node->op_type, "QLinearAdd") && node->outputs[0]->rank == 4) {
-		*box = cut_owned(cut_grid(target, value->dims[3]), value->dims[2], value->dims[3], tile);
+		*box = cut_owned(cut_grid(target, value->dims[2], value->dims[3]), value->dims[2], value->dims[3],
+				 tile);
 		return !memcmp(node->outputs[0]->dims, value->dims, 4 * sizeof(value->dims[0]));
 	}
 	if (!form || read_geometry(node, form, &geo, reason, sizeof(reason)) || !geometry_cuts(&geo, target))
 		return false;
-	out = cut_owned(cut_grid(target, geo.out[1]), geo.out[0], geo.out[1], tile);
+	out = cut_owned(cut_grid(target, geo.out[0], geo.out[1]), geo.out[0], geo.out[1], tile);
 	*box = (struct cut_box){0};
 	if (input(node, form->residual) == value) {
 		*box = out;

@@ -64,7 +64,10 @@ static uint64_t stripe_bytes(const struct parts *parts, int64_t rows)
 	return work->x_cut ? 0 : (uint64_t)(high * wide * work->ic * work->groups) * access_type_bytes(work->a_type);
 }
 
-/* Rows by columns of a chunk: at most @positions, at least two chunks where that leaves the array busy. */
+/*
+ * Rows by columns of a chunk: at most @positions, at least two chunks where that leaves the array busy, and four where
+ * the two inner ones then do not wait for halos.
+ */
 static void choose_chunk(const struct parts *parts, int64_t rows, int64_t positions, struct matrix_plan *plan)
 {
 	int64_t chunks;
@@ -74,12 +77,14 @@ static void choose_chunk(const struct parts *parts, int64_t rows, int64_t positi
 	chunks = ceil_div(rows, plan->chunk_h);
 	if (chunks == 1 && rows * plan->chunk_w >= 128)
 		chunks = 2;
+	if (chunks == 2 && rows * plan->chunk_w >= 256)
+		chunks = 4;
 	plan->chunk_h = ceil_div(rows, chunks);
 }
 
-static int64_t num_chunks(const struct parts *parts, const struct matrix_plan *plan, int64_t rows)
+static int64_t num_chunks(const struct matrix_plan *plan, int64_t rows, int64_t columns)
 {
-	return ceil_div(rows, plan->chunk_h) * ceil_div(parts->w, plan->chunk_w);
+	return ceil_div(rows, plan->chunk_h) * ceil_div(columns, plan->chunk_w);
 }
 
 /* Cycles of one tile, or UINT64_MAX where the tiling does not fit. */
@@ -96,7 +101,7 @@ static uint64_t price(const struct parts *parts, struct matrix_plan *plan, uint6
 	int64_t stripes = ceil_div(parts->h, plan->rows), chunks, m;
 
 	choose_chunk(parts, plan->rows, (int64_t)acc / n, plan);
-	chunks = num_chunks(parts, plan, plan->rows);
+	chunks = num_chunks(plan, plan->rows, parts->w);
 	m = plan->chunk_h * plan->chunk_w;
 	if (k_cut && (uint64_t)(chunks * m * n) > acc)
 		return UINT64_MAX;
@@ -110,8 +115,9 @@ static uint64_t price(const struct parts *parts, struct matrix_plan *plan, uint6
 	drain = matrix_drain_cycles(work, plan);
 	fetch = cost_dma(target, w * (uint64_t)(blocks * k_blocks), 256);
 	fetch *= plan->keep_weights ? 1 : (uint64_t)stripes;
-	plan->cycles = MAX(MAX(matrix, drain) * (uint64_t)(chunks * blocks * stripes), fetch) + drain +
-		       cost_dma(target, w, 256) / 2;
+	/* By positions: the last chunk of a stripe may be smaller than the others. */
+	plan->cycles = MAX(MAX(matrix, drain) * (uint64_t)(plan->rows * parts->w * blocks * stripes / m), fetch) +
+		       drain + cost_dma(target, w, 256) / 2;
 	plan->bytes = w * (uint64_t)(blocks * k_blocks) * (plan->keep_weights ? 1 : (uint64_t)stripes);
 	return plan->cycles;
 }
@@ -160,6 +166,25 @@ static int choose(struct parts *parts)
 
 /* ---- writing ---- */
 
+/* The input box @from plane by plane, laid out as cut images are: the first is summed while the others come. */
+static int fetch_planes(struct parts *parts, unsigned int tile, struct lower_box *from, struct stripe *stripe)
+{
+	const struct matrix_work *work = parts->nest.work;
+	static const int order[WORK_RANK] = {WORK_N, WORK_H, WORK_W, WORK_C};
+	int64_t plane = parts->nest.plane, dims[WORK_RANK] = {work->ic / plane, stripe->rows, stripe->cols, plane};
+	int err = lower_spad(parts->nest.lower, tile, work->a_type, WORK_RANK, dims, order, "in", &stripe->view);
+	struct spad_view view = stripe->view;
+
+	stripe->plane_bytes = view.stride[WORK_N];
+	view.dims[WORK_N] = 1;
+	from->size[WORK_C] = plane;
+	for (; from->start[WORK_C] < work->ic && !err; from->start[WORK_C] += plane) {
+		err = lower_load_view(parts->nest.lower, &work->x, from, &view);
+		view.place.offset += (uint64_t)stripe->plane_bytes;
+	}
+	return err;
+}
+
 /* What @tile needs for output @box of image @n: in its part, or fetched. */
 static int input_of(struct parts *parts, unsigned int tile, int64_t n, struct cut_box box, struct stripe *stripe)
 {
@@ -189,12 +214,14 @@ static int input_of(struct parts *parts, unsigned int tile, int64_t n, struct cu
 	from.size[WORK_H] = stripe->rows;
 	from.start[WORK_W] = need.w0;
 	from.size[WORK_W] = stripe->cols;
+	if (parts->nest.plane)
+		return fetch_planes(parts, tile, &from, stripe);
 	return lower_fetch(parts->nest.lower, &work->x, &from, tile, 0, work->a_type, order, 0, AXL_PIPE_LOAD,
 			   AXL_PURPOSE_ACTIVATION, &stripe->view);
 }
 
-/* Chunk @index of @box; false: there is none. */
-static bool chunk_at(const struct parts *parts, struct cut_box box, int64_t index, struct chunk *chunk)
+/* Chunk @index of @box. */
+static void chunk_at(const struct parts *parts, struct cut_box box, int64_t index, struct chunk *chunk)
 {
 	const struct matrix_plan *plan = &parts->nest.plan;
 	int64_t columns = ceil_div(box.w1 - box.w0, plan->chunk_w);
@@ -203,7 +230,19 @@ static bool chunk_at(const struct parts *parts, struct cut_box box, int64_t inde
 	chunk->w0 = box.w0 + index % columns * plan->chunk_w;
 	chunk->h = MIN(plan->chunk_h, box.h1 - chunk->h0);
 	chunk->w = MIN(plan->chunk_w, box.w1 - chunk->w0);
-	return chunk->h > 0;
+}
+
+/*
+ * The chunk that comes at turn @at of @count: those at the edges of the part last where they wait for halos, first where
+ * others wait for them.
+ */
+static int64_t chunk_turn(const struct matrix_work *work, int64_t at, int64_t count)
+{
+	if (count > 2 && work->x_cut && work->x_cut->shared)
+		return at < count - 2 ? at + 1 : at == count - 2 ? 0 : at;
+	if (count > 2 && work->y_cut && work->y_cut->shared)
+		return at == 0 ? 0 : at == 1 ? count - 1 : at - 1;
+	return at;
 }
 
 /* One block of output channels for @box of one tile; with K in blocks, block @kb of it. */
@@ -213,10 +252,14 @@ static int tile_block(struct parts *parts, unsigned int tile, int64_t image, str
 {
 	struct nest *nest = &parts->nest;
 	struct chunk chunk = {.n0 = nb * nest->plan.n};
+	int64_t count = num_chunks(&nest->plan, box.h1 - box.h0, box.w1 - box.w0);
 	int err = 0;
 
 	chunk.n = MIN(nest->plan.n, nest->work->oc - chunk.n0);
-	for (int64_t i = 0; !err && chunk_at(parts, box, i, &chunk); i++) {
+	for (int64_t at = 0; !err && at < count; at++) {
+		int64_t i = chunk_turn(nest->work, at, count);
+
+		chunk_at(parts, box, i, &chunk);
 		if (kb == 0)
 			acc[i] = program_acc(nest->lower->program, tile, (uint64_t)(chunk.h * chunk.w * chunk.n) * 4,
 					     "acc");
@@ -274,7 +317,8 @@ static int lower_stripe(struct parts *parts, int64_t image, int64_t s)
 
 int matrix_lower_parts(struct lower *lower, const struct matrix_work *work)
 {
-	struct parts parts = {.nest = {.lower = lower, .work = work}, .grid = cut_grid(lower->target, work->ow)};
+	struct parts parts = {.nest = {.lower = lower, .work = work},
+			      .grid = cut_grid(lower->target, work->oh, work->ow)};
 	struct nest *nest = &parts.nest;
 	int err;
 
@@ -285,8 +329,9 @@ int matrix_lower_parts(struct lower *lower, const struct matrix_work *work)
 		}
 	if (!(parts.mask & (parts.mask - 1)))
 		parts.mask = 0;
-	if (work->x_cut && work->x_cut->plane < work->ic)
-		nest->plane = work->x_cut->plane;
+	nest->plane = work->x_cut ? work->x_cut->plane : work->groups == 1 ? cut_plane(work->ic) : work->ic;
+	if (nest->plane >= work->ic)
+		nest->plane = 0;
 	parts.h = owned(&parts, 0).h1;
 	parts.w = owned(&parts, 0).w1;
 	if ((work->x_cut && work->x.type != work->a_type) ||
