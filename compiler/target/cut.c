@@ -77,17 +77,8 @@ const struct cut *cut_find(const struct lower *lower, const struct graph_value *
 
 /* ---- taking ---- */
 
-static size_t last_reader(const struct graph_value *value)
-{
-	size_t last = 0;
-
-	for (size_t i = 0; i < value->num_uses; i++)
-		last = MAX(last, (size_t)value->uses[i]->id);
-	return last;
-}
-
-/* Add what the readers need to the parts. Returns how many read parts; @cut->whole if not all do. */
-static size_t ask_readers(const struct lower *lower, const struct graph_value *value, struct cut *cut)
+/* Add what the readers need to the parts. Returns how many read parts, *@last of them; @cut->whole if not all do. */
+static size_t ask_readers(const struct lower *lower, const struct graph_value *value, struct cut *cut, size_t *last)
 {
 	size_t readers = 0;
 
@@ -100,6 +91,8 @@ static size_t ask_readers(const struct lower *lower, const struct graph_value *v
 			if (reads)
 				cut->parts[t].stored = span(cut->parts[t].stored, box);
 		}
+		if (reads)
+			*last = MAX(*last, (size_t)value->uses[i]->id);
 		readers += reads;
 		cut->whole |= !reads;
 	}
@@ -135,6 +128,7 @@ bool cut_take(struct lower *lower, const struct graph_value *value)
 	struct cut_grid grid;
 	struct cut cut = {.tiles = lower->target->tiles, .plane = value->rank == 4 ? choose_plane(value) : 0};
 	uint64_t bytes = 0, position;
+	size_t last = 0;
 
 	if (lower->target->tiles < 2 || value->rank != 4 || !value->num_uses || value->is_output ||
 	    program_buf_space(lower->program, tensor->place.buf) != PROGRAM_ARENA)
@@ -142,7 +136,7 @@ bool cut_take(struct lower *lower, const struct graph_value *value)
 	grid = cut_grid(lower->target, value->dims[2], value->dims[3]);
 	for (unsigned int t = 0; t < cut.tiles; t++)
 		cut.parts[t].owned = cut.parts[t].stored = cut_owned(grid, value->dims[2], value->dims[3], t);
-	if (!ask_readers(lower, value, &cut))
+	if (!ask_readers(lower, value, &cut, &last))
 		return false;
 	position = (uint64_t)(value->dims[0] * value->dims[1]) * access_type_bytes(tensor->type);
 	for (unsigned int t = 0; t < cut.tiles; t++) {
@@ -151,7 +145,7 @@ bool cut_take(struct lower *lower, const struct graph_value *value)
 		cut.shared |= !is_inside(box, cut.parts[t].owned);
 		bytes = MAX(bytes, (uint64_t)((box.h1 - box.h0) * (box.w1 - box.w0)) * position);
 	}
-	if (!bytes || !resident_hold(lower, (size_t)value->producer->id, last_reader(value), bytes))
+	if (!bytes || !resident_hold(lower, (size_t)value->producer->id, last, bytes))
 		return false;
 	for (unsigned int t = 0; t < cut.tiles; t++) {
 		cut.parts[t].place.buf = program_spad(lower->program, t, bytes, value->name);
