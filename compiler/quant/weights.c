@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/cpu/cpu_clones.h"
+
 #define HIGHEST 127.0
 /* Largest distance of a byte from its zero point. */
 #define INPUT_SPAN 255.0
@@ -31,29 +33,38 @@ static double bias_of(const struct tensor *bias, int64_t c, float factor)
 	return bias ? tensor_get_f64(bias, tensor_count(bias) == 1 ? 0 : c) * (double)factor : 0;
 }
 
-/* Sum of the absolute values and the largest one of channel @c. */
-static void channel_sizes(const struct tensor *w, const struct layout *l, int64_t c, double *sum, double *largest)
+/* Of each channel: the sum of the absolute values and the largest one; then the mean error of rounding. */
+struct sizes {
+	double *sum, *largest, *error;
+};
+
+/* The channels' sums in the order of memory: each adds its own elements in the same order. */
+static void measure(const struct tensor *w, const struct layout *l, struct sizes *sizes)
 {
 	const float *data = w->data;
 
-	*sum = *largest = 0;
 	for (int64_t o = 0; o < l->outer; o++)
-		for (int64_t i = 0; i < l->inner; i++) {
-			double a = fabs((double)data[(o * l->channels + c) * l->inner + i]);
+		for (int64_t c = 0; c < l->channels; c++, data += l->inner) {
+			double sum = sizes->sum[c], largest = sizes->largest[c];
 
-			*sum += a;
-			*largest = a > *largest ? a : *largest;
+			for (int64_t i = 0; i < l->inner; i++) {
+				double a = fabs((double)data[i]);
+
+				sum += a;
+				largest = a > largest ? a : largest;
+			}
+			sizes->sum[c] = sum;
+			sizes->largest[c] = largest;
 		}
 }
 
-/* The scale of channel @c: the largest weight at 127, or so wide that no sum leaves 32 bits. */
-static float channel_scale(const struct tensor *w, const struct layout *l, int64_t c, double bias, float x_scale)
+/* The scale of a channel: the largest weight at 127, or so wide that no sum leaves 32 bits. */
+static float channel_scale(const struct layout *l, double sum, double largest, double bias, float x_scale)
 {
-	double sum, largest, scale, least;
+	double scale, least;
 	const double room =
 		(double)INT32_MAX - INPUT_SPAN * (double)(l->outer * l->inner); /* each weight rounds by up to 1/2 */
 
-	channel_sizes(w, l, c, &sum, &largest);
 	scale = largest > 1e-30 ? largest / HIGHEST : 1;
 	if (room <= 0) /* more weights than any scale helps; the sums of such a channel can not all be bounded */
 		return (float)scale;
@@ -61,29 +72,61 @@ static float channel_scale(const struct tensor *w, const struct layout *l, int64
 	return (float)(scale > least ? scale : least);
 }
 
+static inline int8_t round_weight(float x)
+{
+	float rounded = rintf(x);
+
+	return (int8_t)(rounded > 127 ? 127 : rounded < -127 ? -127 : rounded);
+}
+
+CPU_CLONES static void round_run(int64_t n, const float *w, float scale, int8_t *q)
+{
+	for (int64_t i = 0; i < n; i++)
+		q[i] = round_weight(w[i] / scale);
+}
+
+/* A channel each. */
+CPU_CLONES static void round_row(int64_t n, const float *w, const float *scales, int8_t *q)
+{
+	for (int64_t i = 0; i < n; i++)
+		q[i] = round_weight(w[i] / scales[i]);
+}
+
+static void round_weights(const struct tensor *w, const struct layout *l, const float *scales, int8_t *q)
+{
+	const float *data = w->data;
+
+	for (int64_t o = 0; o < l->outer && l->inner == 1; o++)
+		round_row(l->channels, data + o * l->channels, scales, q + o * l->channels);
+	for (int64_t r = 0; r < l->outer * l->channels && l->inner > 1; r++)
+		round_run(l->inner, data + r * l->inner, scales[r % l->channels], q + r * l->inner);
+}
+
 /*
- * What rounding the weights of channel @c adds to its output on average: the errors by the mean of what they multiply. Convolutions
+ * What rounding the weights adds to each channel's output on average: the errors by the mean of what they multiply. Convolutions
  * sum over input channel and taps of a group, products over the rows of the matrix.
  */
-static double mean_error(const struct quant_weights *weights, const struct graph_node *node, const struct layout *l,
-			 int64_t c, const struct quant_stats *input)
+static void measure_errors(const struct quant_weights *weights, const struct graph_node *node, const struct layout *l,
+			   const struct quant_stats *input, double *errors)
 {
 	const struct tensor *w = node->inputs[1]->constant;
+	const float *data = w->data;
+	const int8_t *q = weights->q.data;
 	bool conv = !strcmp(node->op_type, "Conv");
 	int64_t group_inputs = conv ? w->dims[1] : 0, taps = conv ? l->inner / group_inputs : 1;
-	int64_t first = conv ? c / (l->channels / (input->channels / group_inputs)) * group_inputs : 0;
-	double sum = 0;
 
 	for (int64_t o = 0; o < l->outer; o++)
-		for (int64_t i = 0; i < l->inner; i++) {
-			int64_t at = (o * l->channels + c) * l->inner + i;
-			double error = (double)((const int8_t *)weights->q.data)[at] * (double)weights->scales[c] -
-				       (double)((const float *)w->data)[at];
-			int64_t channel = conv ? first + i / taps : l->outer > 1 ? o : i;
+		for (int64_t c = 0; c < l->channels; c++) {
+			int64_t first = conv ? c / (l->channels / (input->channels / group_inputs)) * group_inputs : 0;
+			double scale = (double)weights->scales[c], sum = errors[c];
 
-			sum += error * input->sum[channel] / input->count;
+			for (int64_t i = 0; i < l->inner; i++) {
+				int64_t channel = conv ? first + i / taps : l->outer > 1 ? o : i;
+
+				sum += ((double)*q++ * scale - (double)*data++) * input->sum[channel] / input->count;
+			}
+			errors[c] = sum;
 		}
-	return sum;
 }
 
 static bool correctable(const struct graph_node *node, const struct layout *l, const struct quant_stats *input)
@@ -103,7 +146,7 @@ int quant_weights_make(struct quant_weights *weights, const struct graph_node *n
 {
 	const struct tensor *w = node->inputs[1]->constant;
 	struct layout l = layout_of(w, axis);
-	int8_t *q;
+	struct sizes sizes;
 	int err;
 
 	if (weights->q.data && weights->x_scale == x->scale)
@@ -117,26 +160,25 @@ int quant_weights_make(struct quant_weights *weights, const struct graph_node *n
 	weights->x_scale = x->scale;
 	if (err || !weights->scales || (bias && !weights->bias))
 		return err ? err : -ENOMEM;
-	q = weights->q.data;
-	for (int64_t c = 0; c < l.channels; c++) {
-		double number = bias_of(bias, c, factor), sums;
-		float scale = channel_scale(w, &l, c, number, x->scale);
+	sizes.sum = calloc((size_t)(3 * l.channels) + 1, sizeof(*sizes.sum));
+	if (!sizes.sum)
+		return -ENOMEM;
+	sizes.largest = sizes.sum + l.channels;
+	sizes.error = sizes.largest + l.channels;
+	measure(w, &l, &sizes);
+	for (int64_t c = 0; c < l.channels; c++)
+		weights->scales[c] =
+			channel_scale(&l, sizes.sum[c], sizes.largest[c], bias_of(bias, c, factor), x->scale);
+	round_weights(w, &l, weights->scales, weights->q.data);
+	if (bias && correctable(node, &l, input))
+		measure_errors(weights, node, &l, input, sizes.error);
+	for (int64_t c = 0; bias && c < l.channels; c++) {
+		double number = bias_of(bias, c, factor) - sizes.error[c];
+		double sums = nearbyint(number / ((double)x->scale * (double)weights->scales[c]));
 
-		weights->scales[c] = scale;
-		for (int64_t o = 0; o < l.outer; o++)
-			for (int64_t i = 0; i < l.inner; i++) {
-				int64_t at = (o * l.channels + c) * l.inner + i;
-				float rounded = nearbyintf(((const float *)w->data)[at] / scale);
-
-				q[at] = (int8_t)(rounded > 127 ? 127 : rounded < -127 ? -127 : rounded);
-			}
-		if (!bias)
-			continue;
-		if (correctable(node, &l, input))
-			number -= mean_error(weights, node, &l, c, input);
-		sums = nearbyint(number / ((double)x->scale * (double)scale));
 		weights->bias[c] = (int32_t)(sums > INT32_MAX ? INT32_MAX : sums < INT32_MIN ? INT32_MIN : sums);
 	}
+	free(sizes.sum);
 	return 0;
 }
 
