@@ -249,10 +249,11 @@ static void count_room(struct list *list, uint32_t insn, uint64_t more[2][AXL_MA
 	const struct step *step = &list->steps[insn];
 
 	for (int p = 0; p < PROGRAM_MAX_PLACES; p++) {
-		const struct buffer *buffer = &list->program->buffers[instruction->places[p].buf];
-		struct room *room = &list->rooms[instruction->places[p].buf];
+		uint32_t buf = operand(instruction, p);
+		const struct buffer *buffer = &list->program->buffers[buf];
+		struct room *room = &list->rooms[buf];
 
-		if (!is_local(buffer) || room->alive || room->mark == list->mark)
+		if (!buf || !is_local(buffer) || room->alive || room->mark == list->mark)
 			continue;
 		room->mark = list->mark;
 		for (unsigned int tile = 0; tile < AXL_MAX_TILES; tile++)

@@ -78,6 +78,8 @@ static program_buf add_buffer(struct program *program, enum program_space space,
 
 		if (!grown)
 			return program_fail(program, 0, "out of memory");
+		if (!program->buffers)
+			memset(&grown[0], 0, sizeof(grown[0])); /* "no buffer" is nothing anywhere */
 		program->buffers = grown;
 		program->max_buffers = capacity;
 	}
