@@ -200,7 +200,8 @@ void device_attend(struct device *device)
 
 	if (!wants)
 		return;
-	wants = atomic_exchange(&device->attention, wants & ATTENTION_QUIT);
+	/* In one step: an exchange would lose a QUIT that comes after the look. */
+	wants = atomic_fetch_and(&device->attention, ATTENTION_QUIT);
 	/* The engine is inside one of the queues that go: it comes back first. */
 	if (wants & (ATTENTION_RESET | ATTENTION_REVOKE) && device->running) {
 		device->verdict = VERDICT_DROP;
