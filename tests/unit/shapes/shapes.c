@@ -266,7 +266,7 @@ static void make_reduction(struct shape_case *c)
 
 static void make_movement(struct shape_case *c)
 {
-	int64_t dims[5], perm[5], pads[10], repeats[5], least = 1;
+	int64_t dims[5], perm[5], pads[10], repeats[5];
 	size_t rank = any_dims(c, dims, 2, 5, MOST_ELEMENTS / 4);
 	Onnx__NodeProto *n;
 	uint32_t axis = below(c, (uint32_t)rank);
@@ -304,7 +304,7 @@ static void make_movement(struct shape_case *c)
 		break;
 	default:
 		for (size_t d = 0; d < rank; d++)
-			least *= repeats[d] = d == axis ? 1 + below(c, 4) : 1;
+			repeats[d] = d == axis ? 1 + below(c, 4) : 1;
 		model_initializer(&c->model, model_ints(&c->model, "repeats", 1, DIMS((int64_t)rank), rank, repeats));
 		say_dims(c, "repeats", rank, repeats);
 		node(c, "Tile", NAMES("x", "repeats"));
