@@ -322,6 +322,8 @@ void exec_conv(const struct axl_conv *conv, const struct exec_memory *memory, si
 		first = 0;
 		last = m;
 	}
+	if (first == last || n_first == n_last) /* more parts than positions: nothing is left for this one */
+		return;
 	if (ints && chosen.bytes && exec_bytes_will_do(conv)) {
 		exec_bytes_conv(conv, memory, first, last, n_first, n_last);
 		return;
