@@ -76,6 +76,17 @@ int compile_file(const char *path, const struct compile_options *options, struct
 		 size_t error_size);
 void compile_result_finish(struct compile_result *result);
 
+/*
+ * The key of the package that compile_file() makes of @path with @options: SHA-256 over the compiler's own object code, the target's
+ * description, every option that can change the package, and the bytes of all files that it reads: the model, external data, samples.
+ * Equal keys mean equal packages; names of folders and what is only printed are no part of it. Every file is read once.
+ *
+ * -EINVAL: no model, an unknown target, pass or method; a file's errno; -ENOMEM. @error says which.
+ */
+#define COMPILE_KEY_BYTES 32
+int compile_key(const char *path, const struct compile_options *options, uint8_t key[COMPILE_KEY_BYTES], char *error,
+		size_t error_size);
+
 /* Names of the stages in order, NULL-terminated. */
 extern const char *const compile_stages[];
 

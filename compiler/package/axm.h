@@ -200,7 +200,8 @@ struct axm {
 	uint64_t string_bytes, data_bytes;
 	uint32_t num_values, num_nodes, num_attrs, num_ids, num_regions, num_graphs, num_dims;
 	uint32_t num_region_nodes; /* the others are in bodies */
-	void *mapping;             /* not NULL: to be unmapped */
+	void *mapping;             /* not NULL: to be unmapped, @mapping_size bytes; @bytes lie in it */
+	uint64_t mapping_size;
 };
 
 /*

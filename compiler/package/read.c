@@ -577,8 +577,10 @@ int axm_open(const char *path, struct axm *axm, char *error, size_t error_size)
 	err = axm_open_bytes(mapping, (size_t)status.st_size, axm, error, error_size);
 	if (err)
 		munmap(mapping, (size_t)status.st_size);
-	else
+	if (!err) {
 		axm->mapping = mapping;
+		axm->mapping_size = (uint64_t)status.st_size;
+	}
 out:
 	if (fd >= 0)
 		close(fd);
@@ -588,7 +590,7 @@ out:
 void axm_close(struct axm *axm)
 {
 	if (axm && axm->mapping)
-		munmap(axm->mapping, axm->size);
+		munmap(axm->mapping, axm->mapping_size);
 	if (axm)
 		memset(axm, 0, sizeof(*axm));
 }

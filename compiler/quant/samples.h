@@ -26,4 +26,11 @@ void quant_samples_free(struct quant_sample *samples, size_t count, size_t num_i
 int quant_load_samples(const struct graph *graph, const char *path, struct quant_sample **samples, size_t *count,
 		       char *error, size_t error_size);
 
+/*
+ * Calls @visit for each file at @path that quant_load_samples() may read, in an order that depends on their names only; @name is relative
+ * to @path, "" for @path itself. 0, the first other value that @visit gives, or the errno of a folder with a text in @error.
+ */
+int quant_sample_files(const char *path, int (*visit)(void *context, const char *name, const char *file), void *context,
+		       char *error, size_t error_size);
+
 #endif
