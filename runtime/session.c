@@ -12,6 +12,7 @@
 
 #include "compiler/compiler.h"
 #include "compiler/package/axm.h"
+#include "runtime/cache.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/device.h"
 #include "runtime/fail.h"
@@ -29,6 +30,7 @@ struct specialisation {
  * @plans:   the first is that of accel_session_create(), @current ran last
  * @views:   what accel_session_run_values() gives: views of the plan's outputs
  * @note:    what the compiler said of the precision
+ * @cache:   packages of earlier sessions; @cached: how many came from it
  * @lock:    one run at a time
  */
 struct accel_session {
@@ -37,10 +39,11 @@ struct accel_session {
 	struct runtime_device *device;
 	struct cpu_pool *pool;
 	struct runtime_trace *trace;
+	struct cache *cache;
 	struct specialisation plans[ACCEL_MAX_SPECIALISATIONS];
 	size_t num_plans;
 	struct plan *current;
-	uint64_t clock, compilations;
+	uint64_t clock, compilations, cached;
 	struct accel_value *views;
 	char note[sizeof(((struct compile_result *)0)->note)];
 	pthread_mutex_t lock;
@@ -99,20 +102,20 @@ static int compile_plan(struct accel_session *session, const struct compile_dim 
 		.seed = session->options.seed,
 		.disable = session->disable,
 	};
-	struct compile_result result;
-	struct axm axm;
-	int err = compile_file(session->path, &compile, &result, error, size);
+	struct cache_package package;
+	int err = cache_compile(session->cache, session->path, &compile, &package, error, size);
 
 	if (err)
 		return err;
-	session->compilations++;
-	memcpy(session->note, result.note, sizeof(session->note));
-	err = axm_open_bytes(result.bytes, result.size, &axm, error, size);
-	if (err) {
-		compile_result_finish(&result);
-		return err;
-	}
-	return add_plan(session, &axm, result.bytes, error, size);
+	session->compilations += package.compiled;
+	session->cached += !package.compiled;
+	memcpy(session->note, package.note, sizeof(session->note));
+	return add_plan(session, &package.axm, package.bytes, error, size);
+}
+
+static bool is_package(const struct accel_session *session)
+{
+	return has_suffix(session->path, ".axm");
 }
 
 static int load_first(struct accel_session *session, const struct accel_session_options *options, char *error,
@@ -122,7 +125,7 @@ static int load_first(struct accel_session *session, const struct accel_session_
 	struct axm axm;
 	int err;
 
-	if (has_suffix(session->path, ".axm")) {
+	if (is_package(session)) {
 		err = axm_open(session->path, &axm, error, size);
 		return err ? err : add_plan(session, &axm, NULL, error, size);
 	}
@@ -188,7 +191,7 @@ static int specialise(struct accel_session *session, const struct tensor *inputs
 	size_t count;
 	int err;
 
-	if (!session->compilations)
+	if (is_package(session))
 		return fail(error, size, -EINVAL,
 			    "%s was compiled for other sizes of its symbolic dimensions; give the ONNX file to compile "
 			    "for these",
@@ -226,6 +229,15 @@ static int copy_text(const char *from, char **to)
 {
 	*to = from ? strdup(from) : NULL;
 	return from && !*to ? -ENOMEM : 0;
+}
+
+static int open_cache(struct accel_session *session, char *error, size_t size)
+{
+	int err = cache_create(session->options.cache, session->options.cache_bytes, &session->cache);
+
+	return err == -EINVAL ? fail(error, size, err, "ACCEL_CACHE_SIZE: '%s' is no size", getenv("ACCEL_CACHE_SIZE"))
+	       : err          ? fail(error, size, err, "cache: %s", strerror(-err))
+			      : 0;
 }
 
 int accel_session_create(const char *path, const struct accel_session_options *options, struct accel_session **session,
@@ -266,6 +278,8 @@ int accel_session_create(const char *path, const struct accel_session_options *o
 			fail(error, error_size, err, "out of memory");
 	}
 	if (!err)
+		err = open_cache(s, error, error_size);
+	if (!err)
 		err = load_first(s, &defaults, error, error_size);
 	if (err) {
 		accel_session_destroy(s);
@@ -284,6 +298,7 @@ void accel_session_destroy(struct accel_session *session)
 	runtime_device_close(session->device);
 	cpu_pool_destroy(session->pool);
 	runtime_trace_destroy(session->trace);
+	cache_destroy(session->cache);
 	free(session->views);
 	free(session->path);
 	free(session->calibration);
@@ -471,6 +486,8 @@ int accel_session_stats(const struct accel_session *session, struct accel_run_st
 {
 	*stats = *plan_stats(session->current);
 	stats->compilations = session->compilations;
+	stats->cached = session->cached;
+	stats->cache_note = cache_message(session->cache);
 	stats->note = session->note;
 	return 0;
 }

@@ -12,6 +12,9 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top" || exit 1
 werror=$([ -n "${CI:-}" ] && echo true || echo false)
 passed=0 failed=0 skipped=0
+# As in tests/meson.build: the user's cache is no part of any test.
+ACCEL_CACHE=off
+export ACCEL_CACHE
 
 # configure DIR OPTION…: set up a build directory once; meson re-reads changed build files by itself.
 configure() {

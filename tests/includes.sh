@@ -17,7 +17,7 @@ libaccel        axl/ drm/ accel/ libaccel/ sim/inproc/inproc.h
 runtime/cpu     runtime/cpu/
 compiler        axl/ runtime/cpu/ runtime/fail.h compiler/ onnx.pb-c.h
 runtime/cli     axl/ accel/ runtime/ compiler/ sim/replay/
-runtime         axl/ accel/ runtime/ compiler/compiler.h compiler/package/axm.h compiler/report/
+runtime         axl/ accel/ runtime/ compiler/compiler.h compiler/package/axm.h compiler/package/checksum.h compiler/report/
 '
 
 git ls-files '*.c' '*.h' | grep -v '^tests/' | xargs awk -v rules="$rules" '

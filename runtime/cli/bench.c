@@ -7,6 +7,7 @@
 #include <accel/runtime.h>
 
 #include "runtime/cli/inputs.h"
+#include "runtime/cli/report.h"
 #include "runtime/cli/session_options.h"
 
 static int by_value(const void *a, const void *b)
@@ -46,6 +47,8 @@ static int measure(struct accel_session *session, const struct options *options,
 		if (n)
 			times[n - 1] = stats.ns;
 	}
+	if (!err)
+		report_cache(&stats, options);
 	if (err) {
 		complain(0, "%s", error);
 	} else {
@@ -71,7 +74,7 @@ int command_bench(int argc, char **argv)
 	char error[512];
 	int code, err;
 
-	if (options_parse(argc, argv, "bench", "Measure how long a model takes.", "dpiDnRsmcMzq", &options))
+	if (options_parse(argc, argv, "bench", "Measure how long a model takes.", "dpiDnRsmcMzKNvq", &options))
 		return EXIT_USAGE;
 	if (options.help)
 		return EXIT_GOOD;

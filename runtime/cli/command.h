@@ -42,6 +42,7 @@ struct options {
 	const char *json, *profile, *save;
 	const char *print_after;
 	const char *root;
+	const char *cache; /* as accel_session_options.cache */
 	char disable[256];
 	const char *inputs[64];
 	size_t num_inputs;
@@ -51,7 +52,7 @@ struct options {
 	unsigned int threads;
 	unsigned int repeat;
 	uint64_t seed;
-	bool plain, explain, rules, operators, quiet, help;
+	bool plain, explain, rules, operators, clear, verbose, quiet, help;
 };
 
 /*
@@ -71,5 +72,6 @@ int command_info(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_quantize(int argc, char **argv);
 int command_replay(int argc, char **argv);
+int command_cache(int argc, char **argv);
 
 #endif

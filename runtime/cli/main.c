@@ -17,6 +17,7 @@ static const struct {
 	{"graph", command_graph, "draw a compiled model"},
 	{"info", command_info, "show devices, targets and operators"},
 	{"bench", command_bench, "measure how long a model takes"},
+	{"cache", command_cache, "list what was compiled and kept, or remove it"},
 	{"replay", command_replay, "run what faulted in a driver's core dump again, on the in-process device"},
 };
 

@@ -53,6 +53,11 @@ static const struct {
 	{'l', "rules", NULL, "list the rules, and where the standard has them"},
 	{'w', "operators", NULL, "list the operators: where they run, in which versions, with which types"},
 	{'O', "root", "DIR", "look for PCI devices in DIR/sys and DIR/dev (a container's view of its host)"},
+	{'K', "cache", "DIR",
+	 "keep compiled packages in DIR (default: $ACCEL_CACHE, else $XDG_CACHE_HOME/accel, else ~/.cache/accel)"},
+	{'N', "no-cache", NULL, "compile, and keep nothing"},
+	{'C', "clear", NULL, "remove all packages"},
+	{'v', "verbose", NULL, "say what was compiled and what came from the cache"},
 	{'q', "quiet", NULL, "print nothing but errors"},
 	{'h', "help", NULL, "this text"},
 };
@@ -90,7 +95,7 @@ int exit_code(int err)
 /* What a subcommand works on; NULL: nothing. */
 static const char *operand_of(const char *name)
 {
-	if (!strcmp(name, "info"))
+	if (!strcmp(name, "info") || !strcmp(name, "cache"))
 		return NULL;
 	return strcmp(name, "replay") ? "model" : "file";
 }
@@ -142,7 +147,7 @@ static bool store(struct options *options, char letter, const char *text)
 		['c'] = &options->calibration, ['j'] = &options->json,        ['P'] = &options->profile,
 		['S'] = &options->save,        ['o'] = &options->output,      ['f'] = &options->format,
 		['M'] = &options->method,      ['B'] = &options->activations, ['A'] = &options->print_after,
-		['O'] = &options->root,        ['G'] = &options->report};
+		['O'] = &options->root,        ['G'] = &options->report,      ['K'] = &options->cache};
 	uint64_t number = 0;
 	bool ok = true;
 
@@ -190,6 +195,15 @@ static bool store(struct options *options, char letter, const char *text)
 		return true;
 	case 'w':
 		options->operators = true;
+		return true;
+	case 'N':
+		options->cache = "off";
+		return true;
+	case 'C':
+		options->clear = true;
+		return true;
+	case 'v':
+		options->verbose = true;
 		return true;
 	case 'q':
 		options->quiet = true;

@@ -272,6 +272,7 @@ static int run_session(struct accel_session *session, const struct options *opti
 	if (code != EXIT_GOOD && code != EXIT_DIFFERS)
 		return code;
 	accel_session_stats(session, &stats);
+	report_cache(&stats, options);
 	if (*stats.note && options->calibration) /* what made-up samples say is not worth a word */
 		complain(0, "%s", stats.note);
 	if (!options->quiet) {
@@ -303,7 +304,7 @@ int command_run(int argc, char **argv)
 	char error[512];
 	int code, err;
 
-	if (options_parse(argc, argv, "run", "Run a model and show where the time went.", "dpiDSraxynRsmcMzjPeq",
+	if (options_parse(argc, argv, "run", "Run a model and show where the time went.", "dpiDSraxynRsmcMzjPeKNvq",
 			  &options))
 		return EXIT_USAGE;
 	if (options.help)

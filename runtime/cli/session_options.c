@@ -56,6 +56,7 @@ int session_setup(const struct options *options, struct session_setup *setup)
 		.calibration_method = options->method,
 		.seed = options->seed,
 		.disable = options->disable,
+		.cache = options->cache,
 	};
 	setup->compile = (struct compile_options){
 		.target = options->target,

@@ -10,7 +10,7 @@
  *	accel_session_run(session, &input, 1, &output, 1, error, sizeof(error));
  *	accel_session_destroy(session);
  *
- * A model is an ONNX file, compiled on the fly, or an .axm file. Its regions run in order, each on the device or on the CPU; what
+ * A model is an ONNX file, compiled on the fly and kept in a cache, or an .axm file. Its regions run in order, each on the device or on the CPU; what
  * the device can not do, the CPU does. Every function returns 0 or a negative errno; where there is an @error, it gets a text
  * that names what and where (at most @error_size bytes with the NUL; may be NULL with size 0).
  *
@@ -66,6 +66,10 @@ enum accel_precision { ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8 };
  * @calibration_method: "minmax" (or NULL), "percentile", "entropy" or "mse": how ranges follow from the samples
  * @trace:	 record a trace of each run (accel_session_trace())
  * @disable:	 compiler passes to leave out, separated by commas, or NULL ('accel compile --help' lists them)
+ * @cache:	 folder that keeps compiled packages for later sessions, of any process; "off": none is kept; NULL: what ACCEL_CACHE says (a
+ *		 folder or "off"), else $XDG_CACHE_HOME/accel, else $HOME/.cache/accel. Only accel_session_create() reads it
+ * @cache_bytes: most bytes of that folder; what was used longest ago goes first. 0: what ACCEL_CACHE_SIZE says (a number, with K, M or G
+ *		 behind it for 2^10, 2^20, 2^30), else 2 GiB
  */
 #define ACCEL_MAX_SPECIALISATIONS 8
 
@@ -81,6 +85,8 @@ struct accel_session_options {
 	uint64_t seed;
 	bool trace;
 	const char *disable;
+	const char *cache;
+	uint64_t cache_bytes;
 };
 
 struct accel_session;
@@ -225,12 +231,17 @@ struct accel_run_stats {
 	uint64_t cycles; /* device */
 	uint64_t macs, macs_device;
 	uint64_t ns;
-	uint64_t compilations; /* of this session so far: 1, and one for each new set of sizes; 0 for an .axm file */
+	uint64_t
+		compilations; /* of this session so far: one for each set of sizes that was not in the cache; 0 for an .axm file */
+	uint64_t cached; /* packages of this session that came from the cache */
 	double roofline_cycles; /* below which no program of this target gets: compiler/report/roofline.h; 0 without a device */
 	bool has_ledger;
 	double causes[ACCEL_NUM_CAUSES];
 	double peak_macs; /* of the device, per cycle, at the model's precision; 0 without a device */
-	const char *note; /* of the compiler: which layer has numbers that fp16 can not hold, and what was done; or "" */
+	const char *
+		cache_note; /* what was wrong with the cache when a package was last needed, and what was done; or "" */
+	const char
+		*note; /* of the compiler: which layer has numbers that fp16 can not hold, and what was done; or "" */
 };
 int accel_session_stats(const struct accel_session *session, struct accel_run_stats *stats);
 
