@@ -6,6 +6,7 @@
 
 #include <axl/axl_access.h>
 #include "compiler/target/lower_matrix.h"
+#include "compiler/target/lower_pool.h"
 #include "compiler/target/resident.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
@@ -40,6 +41,28 @@ struct cut_box cut_owned(struct cut_grid grid, int64_t h, int64_t w, unsigned in
 bool cut_is_empty(struct cut_box box)
 {
 	return box.h1 <= box.h0 || box.w1 <= box.w0;
+}
+
+/* Positions of a part below which the array waits for weights; the largest has at most a third more than its share. */
+#define PART_MIN_POSITIONS 32
+
+bool cut_pays(const struct target *target, int64_t h, int64_t w)
+{
+	struct cut_box first;
+	int64_t part;
+
+	if (target->tiles < 2)
+		return false;
+	first = cut_owned(cut_grid(target, h, w), h, w, 0);
+	part = (first.h1 - first.h0) * (first.w1 - first.w0);
+	return part >= PART_MIN_POSITIONS && part * target->tiles * 3 <= h * w * 4;
+}
+
+int64_t cut_edges_first(int64_t at, int64_t count)
+{
+	if (count <= 2)
+		return at;
+	return at == 0 ? 0 : at == 1 ? count - 1 : at - 1;
 }
 
 static bool is_inside(struct cut_box inner, struct cut_box outer)
@@ -87,7 +110,9 @@ static size_t ask_readers(const struct lower *lower, const struct graph_value *v
 		bool reads = value->uses[i]->region == value->producer->region;
 
 		for (unsigned int t = 0; t < cut->tiles && reads; t++) {
-			reads = lower_conv_reads_part(value->uses[i], value, lower->target, lower->precision, t, &box);
+			reads = lower_conv_reads_part(value->uses[i], value, lower->target, lower->precision, t,
+						      &box) ||
+				max_reads_part(value->uses[i], lower->target, t, &box);
 			if (reads)
 				cut->parts[t].stored = span(cut->parts[t].stored, box);
 		}
@@ -122,7 +147,20 @@ static int64_t choose_plane(const struct graph_value *value)
 	return cut_plane(value->dims[1]);
 }
 
-bool cut_take(struct lower *lower, const struct graph_value *value)
+/*
+ * Who makes an image is the first to be cut by its own grid; but where every tile makes all that it stores, by the grid of
+ * what is made of it: else tiles would make their share of both.
+ */
+static struct cut_grid choose_grid(const struct lower *lower, const struct graph_value *value, enum cut_halo halo)
+{
+	const struct graph_value *image = halo == CUT_MADE ? value->uses[0]->outputs[0] : value;
+
+	if (image->rank != 4)
+		image = value;
+	return cut_grid(lower->target, image->dims[2], image->dims[3]);
+}
+
+bool cut_take(struct lower *lower, const struct graph_value *value, enum cut_halo halo)
 {
 	const struct dev_tensor *tensor = &lower->tensors[value->id];
 	struct cut_grid grid;
@@ -133,7 +171,7 @@ bool cut_take(struct lower *lower, const struct graph_value *value)
 	if (lower->target->tiles < 2 || value->rank != 4 || !value->num_uses || value->is_output ||
 	    program_buf_space(lower->program, tensor->place.buf) != PROGRAM_ARENA)
 		return false;
-	grid = cut_grid(lower->target, value->dims[2], value->dims[3]);
+	grid = choose_grid(lower, value, halo);
 	for (unsigned int t = 0; t < cut.tiles; t++)
 		cut.parts[t].owned = cut.parts[t].stored = cut_owned(grid, value->dims[2], value->dims[3], t);
 	if (!ask_readers(lower, value, &cut, &last))
@@ -142,7 +180,7 @@ bool cut_take(struct lower *lower, const struct graph_value *value)
 	for (unsigned int t = 0; t < cut.tiles; t++) {
 		struct cut_box box = cut.parts[t].stored;
 
-		cut.shared |= !is_inside(box, cut.parts[t].owned);
+		cut.shared |= halo == CUT_EXCHANGED && !is_inside(box, cut.parts[t].owned);
 		bytes = MAX(bytes, (uint64_t)((box.h1 - box.h0) * (box.w1 - box.w0)) * position);
 	}
 	if (!bytes || !resident_hold(lower, (size_t)value->producer->id, last, bytes))
@@ -209,8 +247,10 @@ int cut_commit(struct lower *lower, const struct cut *cut, const struct dev_tens
 		       wanted[AXL_MAX_TILES];
 	unsigned int count = 0;
 
-	if (cut->whole)
-		wanted[count++] = made;
+	if (cut->whole) {
+		wanted[count] = intersect(made, cut->parts[tile].owned);
+		count += !cut_is_empty(wanted[count]);
+	}
 	for (unsigned int t = 0; t < cut->tiles && !cut->whole && cut->shared; t++) {
 		struct cut_box part = intersect(made, cut->parts[t].stored);
 		unsigned int kept = 0;

@@ -54,22 +54,31 @@ struct cut_grid cut_grid(const struct target *target, int64_t h, int64_t w);
 /* What @tile owns of an image of @h x @w; empty (h1 <= h0 or w1 <= w0) for some tiles of small images. */
 struct cut_box cut_owned(struct cut_grid grid, int64_t h, int64_t w, unsigned int tile);
 bool cut_is_empty(struct cut_box box);
+/* Is making an image of @h x @w in parts worth it? Their positions have to keep the array busy, and to be about as many. */
+bool cut_pays(const struct target *target, int64_t h, int64_t w);
 
 /* Channels of a plane of an image: a fourth, or as near to it as whole columns of the array are. */
 int64_t cut_plane(int64_t channels);
 
 /* How @value is cut, or NULL. */
 const struct cut *cut_find(const struct lower *lower, const struct graph_value *value);
+/* How a tile gets what it stores and does not own: by cut_exchange(), or the producer makes it in every tile itself. */
+enum cut_halo { CUT_EXCHANGED, CUT_MADE };
 /*
  * Cut @value, an image [N][C][H][W] whose tensor lies in memory with channels innermost, if a reader gains by it and
  * there is room. The caller is its producer and then writes parts.
  */
-bool cut_take(struct lower *lower, const struct graph_value *value);
+bool cut_take(struct lower *lower, const struct graph_value *value, enum cut_halo halo);
 
 /* Positions @box of image @n, channels [c0, c0 + c) of one plane, in @tile. @image: the tensor as [N][H][W][C]. */
 struct spad_view cut_view(const struct cut *cut, const struct dev_tensor *image, unsigned int tile, int64_t n,
 			  struct cut_box box, int64_t c0, int64_t c);
-/* @box ([N][H][W][C]) of what @tile owns has been written: store what others, or readers from memory, need. */
+/*
+ * The turn @at of @count in which the stripes of a part are made: those at its edges come first where other tiles wait
+ * for them.
+ */
+int64_t cut_edges_first(int64_t at, int64_t count);
+/* @box ([N][H][W][C]) of what @tile stores has been written: store what others, or readers from memory, need. */
 int cut_commit(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, unsigned int tile,
 	       const struct lower_box *box);
 /* Bytes from one plane of an image in @tile to the next. */

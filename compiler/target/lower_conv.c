@@ -302,21 +302,9 @@ static bool read_by_vector(const struct graph_value *value)
 
 /* ---- cut over tiles ---- */
 
-/* Positions of a part below which the array waits for weights, and how much more than its share a tile may have. */
-#define PART_MIN_POSITIONS 32
-
 static bool geometry_cuts(const struct geometry *geo, const struct target *target)
 {
-	struct cut_grid grid;
-	struct cut_box first;
-	int64_t part;
-
-	if (target->tiles < 2 || geo->spatial != 2 || geo->transposed)
-		return false;
-	grid = cut_grid(target, geo->out[0], geo->out[1]);
-	first = cut_owned(grid, geo->out[0], geo->out[1], 0);
-	part = (first.h1 - first.h0) * (first.w1 - first.w0);
-	return part >= PART_MIN_POSITIONS && part * target->tiles * 3 <= geo->out[0] * geo->out[1] * 4;
+	return geo->spatial == 2 && !geo->transposed && cut_pays(target, geo->out[0], geo->out[1]);
 }
 
 bool lower_conv_reads_part(const struct graph_node *node, const struct graph_value *value, const struct target *target,
@@ -385,7 +373,7 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	y = lower_output_resident(lower, (add ? add : node)->outputs[0], geo.spatial == 2 ? order : order_1d);
 	if (!x || !y || (residual && !z))
 		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
-	if (parts && cut_take(lower, (add ? add : node)->outputs[0]))
+	if (parts && cut_take(lower, (add ? add : node)->outputs[0], CUT_EXCHANGED))
 		work.y_cut = cut_find(lower, (add ? add : node)->outputs[0]);
 	parts = work.x_cut || work.y_cut || work.z_cut;
 	work.x = matrix_image(x);

@@ -403,8 +403,8 @@ static int fetch_table(struct lower *lower, const struct loop *loop, unsigned in
 	return err;
 }
 
-static int run_box(struct lower *lower, const struct loop *loop, unsigned int tile, const int64_t *start,
-		   const int64_t *size, struct spad_view *table)
+int loop_box(struct lower *lower, const struct loop *loop, unsigned int tile, const int64_t *start, const int64_t *size,
+	     struct spad_view *table)
 {
 	struct spad_view regs[LOOP_REGS];
 	struct lower_box box;
@@ -426,7 +426,10 @@ static int run_box(struct lower *lower, const struct loop *loop, unsigned int ti
 		if (err)
 			return err;
 	}
-	err = write_in_place(lower, loop, loop->out, start, size, &regs[LOOP_OUT]);
+	if (loop->cut)
+		regs[LOOP_OUT] = loop_part_view(loop, tile, start, size);
+	else
+		err = write_in_place(lower, loop, loop->out, start, size, &regs[LOOP_OUT]);
 	if (!err && loop->also)
 		err = write_in_place(lower, loop, loop->also, start, size, &regs[LOOP_ALSO]);
 	if (!err)
@@ -439,6 +442,8 @@ static int run_box(struct lower *lower, const struct loop *loop, unsigned int ti
 		box.start[d] = one ? 0 : start[d];
 		box.size[d] = one ? 1 : size[d];
 	}
+	if (loop->cut)
+		return loop_part_commit(lower, loop, tile, start, size);
 	err = lower_commit(lower, loop->out, &box, &regs[loop->num_steps ? LOOP_OUT : LOOP_IN]);
 	return err || !loop->also ? err : lower_commit(lower, loop->also, &box, &regs[LOOP_ALSO]);
 }
@@ -451,6 +456,8 @@ int loop_run(struct lower *lower, const struct loop *loop)
 	unsigned int tile = 0;
 	int d = 0;
 
+	if (loop->cut)
+		return loop_run_parts(lower, loop);
 	memset(tables, 0, sizeof(tables));
 	if (choose_box(lower, loop, step))
 		return lower_fail(lower, loop->node, -ENOSPC,
@@ -467,7 +474,7 @@ int loop_run(struct lower *lower, const struct loop *loop)
 			memset(tables, 0, sizeof(tables));
 		for (int i = 0; i < loop->rank; i++)
 			size[i] = MIN(step[i], loop->dims[i] - start[i]);
-		err = run_box(lower, loop, tile, start, size, &tables[tile]);
+		err = loop_box(lower, loop, tile, start, size, &tables[tile]);
 		if (err)
 			return err;
 		tile = (tile + 1) % lower->target->tiles;

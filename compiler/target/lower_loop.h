@@ -45,6 +45,7 @@ struct loop_step {
  * @reg_type:  types of temporaries and reduced registers that differ from @temp_type, by register, or NULL
  * @table:     LOOP_TABLE_SIZE bytes or floats, one dimension, which each tile has beside its boxes; NULL: no step needs it
  * @also:      a second output of the whole space (LOOP_ALSO), or NULL
+ * @cut:       NULL, or how @out, an image, is cut over tiles (cut.h)
  * @integer_imm: imm0, imm1 are integers (integer domain steps)
  */
 struct loop {
@@ -60,6 +61,7 @@ struct loop {
 	const enum axl_type *reg_type;
 	const struct dev_tensor *table;
 	const struct dev_tensor *out, *also;
+	const struct cut *cut;
 	bool out_reduced;
 	bool integer_imm;
 	const struct loop_step *steps;
@@ -68,6 +70,16 @@ struct loop {
 
 /* Run. -ENOSPC when the whole dimensions do not fit, with lower->error. */
 int loop_run(struct lower *lower, const struct loop *loop);
+
+/* One box on @tile. @table: the loop's table there, or nothing yet. */
+int loop_box(struct lower *lower, const struct loop *loop, unsigned int tile, const int64_t *start, const int64_t *size,
+	     struct spad_view *table);
+/* loop_run() where @loop->cut is: every tile makes all that it stores, halos too, so that none has to be brought. */
+int loop_run_parts(struct lower *lower, const struct loop *loop);
+/* Where a box of the cut output lies in @tile, and what is to be done when it is there. */
+struct spad_view loop_part_view(const struct loop *loop, unsigned int tile, const int64_t *start, const int64_t *size);
+int loop_part_commit(struct lower *lower, const struct loop *loop, unsigned int tile, const int64_t *start,
+		     const int64_t *size);
 
 /* Would it fit? For supports(): @points per box of the whole dimensions, @bytes a point for all operands. */
 bool loop_fits(const struct target *target, int64_t points, int64_t bytes);

@@ -21,8 +21,6 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
-enum { N, H, W, C };
-
 static void spatial_ints(const struct op_node *node, const char *name, int spatial, int64_t *out)
 {
 	const int64_t *values;
@@ -164,7 +162,7 @@ static struct spad_view window_view(const struct pool *pool, const struct spad_v
 }
 
 /* An [1][rows][ow][channels] view as the five dimensions of the window, kernel ones of size 1. */
-static struct spad_view flat_view(const struct spad_view *out)
+struct spad_view pool_flat_view(const struct spad_view *out)
 {
 	struct spad_view view = *out;
 
@@ -179,14 +177,6 @@ static struct spad_view flat_view(const struct spad_view *out)
 	view.stride[4] = out->stride[C];
 	return view;
 }
-
-struct pool_run {
-	const struct graph_node *node;
-	struct pool pool;
-	struct dev_tensor x, y, table;
-	enum axl_type type; /* of the input in the scratchpad */
-	uint32_t fill;
-};
 
 static int pool_stripe(struct lower *lower, const struct pool_run *run, unsigned int tile, int64_t image, int64_t h0,
 		       int64_t rows, int64_t c0, int64_t channels)
@@ -207,7 +197,7 @@ static int pool_stripe(struct lower *lower, const struct pool_run *run, unsigned
 		return err;
 	windows = window_view(pool, &stripe, rows, channels);
 	memcpy(window, windows.dims, sizeof(window));
-	flat_out = flat_view(&out);
+	flat_out = pool_flat_view(&out);
 	if (!pool->average) {
 		err = vec_append(lower, tile, &args, 5, window, flat, &flat_out, &windows, NULL);
 	} else {
@@ -221,92 +211,14 @@ static int pool_stripe(struct lower *lower, const struct pool_run *run, unsigned
 					  AXL_PURPOSE_WEIGHT, &divisor);
 		if (err)
 			return err;
-		flat_sum = flat_view(&sum);
-		flat_divisor = flat_view(&divisor);
+		flat_sum = pool_flat_view(&sum);
+		flat_divisor = pool_flat_view(&divisor);
 		err = vec_append(lower, tile, &args, 5, window, flat, &flat_sum, &windows, NULL);
 		if (!err)
 			err = vec_append(lower, tile, &divide, 5, flat_out.dims, flat, &flat_out, &flat_sum,
 					 &flat_divisor);
 	}
 	box = (struct lower_box){.start = {image, h0, 0, c0}, .size = {1, rows, pool->out[1], channels}};
-	return err ? err : lower_commit(lower, &run->y, &box, &out);
-}
-
-/* Taps [first, last) of the window of output @at that lie in the image, along @axis. */
-static void valid_taps(const struct pool *pool, int axis, int64_t at, int64_t *first, int64_t *last)
-{
-	int64_t begin = at * pool->stride[axis] - pool->begin[axis];
-
-	for (*first = 0; *first < pool->kernel[axis] && begin + *first * pool->dilation[axis] < 0; ++*first)
-		;
-	for (*last = pool->kernel[axis]; *last > *first && begin + (*last - 1) * pool->dilation[axis] >= pool->in[axis];
-	     --*last)
-		;
-}
-
-/* How many of @count outputs from @at on have windows with the same valid taps. */
-static int64_t same_taps(const struct pool *pool, int axis, int64_t at, int64_t count)
-{
-	int64_t first, last, other_first, other_last, n = 1;
-
-	valid_taps(pool, axis, at, &first, &last);
-	for (; n < count; n++) {
-		valid_taps(pool, axis, at + n, &other_first, &other_last);
-		if (other_first != first || other_last != last)
-			break;
-	}
-	return n;
-}
-
-/* The maximum over a rectangle of outputs whose windows have the same taps, of an image that lies in the scratchpad. */
-static int max_rectangle(struct lower *lower, const struct pool_run *run, int64_t image, const struct spad_view *out,
-			 const int64_t *at, const int64_t *count, int64_t row)
-{
-	static const int flat[5] = {0, 1, 2, 3, 4};
-	struct vec_args args = {.op = AXL_VEC_RMAX, .reduce = 1u << 2 | 1u << 3};
-	struct spad_view windows = {.rank = 5, .type = run->x.type, .place = run->x.place}, result = flat_view(out);
-	static const int dim_of[2] = {H, W};
-	int64_t offset = image * run->x.stride[N];
-
-	for (int i = 0; i < 2; i++) {
-		int64_t first, last, stride = run->x.stride[dim_of[i]];
-
-		valid_taps(&run->pool, i, at[i], &first, &last);
-		if (first == last)
-			return lower_fail(lower, run->node, -ENOTSUP, "a window lies wholly in the padding");
-		offset += (at[i] * run->pool.stride[i] - run->pool.begin[i] + first * run->pool.dilation[i]) * stride;
-		windows.dims[i] = result.dims[i] = count[i];
-		windows.stride[i] = stride * run->pool.stride[i];
-		windows.dims[2 + i] = last - first;
-		windows.stride[2 + i] = stride * run->pool.dilation[i];
-	}
-	windows.dims[4] = run->x.dims[C];
-	windows.stride[4] = run->x.stride[C];
-	windows.place.offset += (uint64_t)offset;
-	result.place.offset += (uint64_t)((at[0] - row) * out->stride[H] + at[1] * out->stride[W]);
-	return vec_append(lower, 0, &args, 5, windows.dims, flat, &result, &windows, NULL);
-}
-
-/* A stripe of the maximum of a resident image: no padding is loaded, windows at the border are smaller instead. */
-static int max_in_place(struct lower *lower, const struct pool_run *run, int64_t image, int64_t h0, int64_t rows)
-{
-	static const int order[4] = {N, H, W, C};
-	const struct pool *pool = &run->pool;
-	struct lower_box box = {.start = {image, h0, 0, 0}, .size = {1, rows, pool->out[1], run->x.dims[C]}};
-	struct spad_view out;
-	int64_t at[2], count[2];
-	int err = tensor_is_resident(lower, &run->y)
-			  ? lower_fetch(lower, &run->y, &box, 0, 0, run->y.type, order, 0, AXL_PIPE_LOAD,
-					AXL_PURPOSE_ACTIVATION, &out) /* where it stays */
-			  : lower_spad(lower, 0, run->y.type, 4, box.size, order, "pooled", &out);
-
-	for (at[0] = h0; at[0] < h0 + rows && !err; at[0] += count[0]) {
-		count[0] = same_taps(pool, 0, at[0], h0 + rows - at[0]);
-		for (at[1] = 0; at[1] < pool->out[1] && !err; at[1] += count[1]) {
-			count[1] = same_taps(pool, 1, at[1], pool->out[1] - at[1]);
-			err = max_rectangle(lower, run, image, &out, at, count, h0);
-		}
-	}
 	return err ? err : lower_commit(lower, &run->y, &box, &out);
 }
 
@@ -360,34 +272,46 @@ static int run_pool(struct lower *lower, const struct pool_run *run)
 	return 0;
 }
 
+/* Largest elements: what the load pipe pads with has to be less than all of them. */
+static uint32_t lowest(enum axl_type type)
+{
+	static const uint32_t bits[AXL_NUM_TYPES] = {
+		[AXL_TYPE_S8] = 0x80, [AXL_TYPE_F16] = 0xfc00, [AXL_TYPE_BF16] = 0xff80, [AXL_TYPE_F32] = 0xff800000};
+
+	return bits[type];
+}
+
 static int pool_lower(struct lower *lower, struct graph_node *node)
 {
 	static const int order_2d[4] = {0, 2, 3, 1}, order_1d[3] = {0, 2, 1};
 	struct pool_run run = {.node = node};
-	const struct dev_tensor *x = lower_tensor(lower, node->inputs[0]), *y;
+	const struct dev_tensor *x, *y;
 	int err = pool_read(node, &run.pool, lower->error, sizeof(lower->error));
 
 	if (err)
 		return err;
 	if (run.pool.average && average_takes(lower, node))
-		return average_lower(lower, node);
+		return lower_tensor(lower, node->inputs[0])
+			       ? average_lower(lower, node)
+			       : lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
 	y = lower_output_resident(lower, node->outputs[0], run.pool.spatial == 2 ? order_2d : order_1d);
+	if (y && max_cuts(&run.pool, lower->target)) {
+		run.x_cut = cut_find(lower, node->inputs[0]);
+		run.y_cut = cut_take(lower, node->outputs[0], CUT_EXCHANGED) ? cut_find(lower, node->outputs[0]) : NULL;
+	}
+	x = run.x_cut ? &lower->tensors[node->inputs[0]->id] : lower_tensor(lower, node->inputs[0]);
 	if (!x || !y)
 		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
 	run.x = matrix_image(x);
 	run.y = matrix_image(y);
 	run.type = lower_type(lower, node->inputs[0]->dtype);
-	if (!run.pool.average) {
-		static const uint32_t lowest[AXL_NUM_TYPES] = {[AXL_TYPE_S8] = 0x80,
-							       [AXL_TYPE_F16] = 0xfc00,
-							       [AXL_TYPE_BF16] = 0xff80,
-							       [AXL_TYPE_F32] = 0xff800000};
-
-		run.fill = lowest[run.type];
-	} else {
+	if (!run.pool.average)
+		run.fill = lowest(run.type);
+	else
 		err = divisors(lower, &run.pool, &run.table);
-	}
-	return err ? lower_fail(lower, node, err, "out of memory") : run_pool(lower, &run);
+	if (err)
+		return lower_fail(lower, node, err, "out of memory");
+	return run.x_cut || run.y_cut ? max_parts(lower, &run) : run_pool(lower, &run);
 }
 
 static uint64_t pool_cycles(const struct graph_node *node, const struct target *target, enum lower_precision precision)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "compiler/target/cost.h"
+#include "compiler/target/cut.h"
 #include "compiler/target/lower_loop.h"
 #include "compiler/target/lower_lrn.h"
 #include "compiler/target/lower_pool.h"
@@ -173,6 +174,8 @@ static int linear_lower(struct lower *lower, struct graph_node *node)
 		loop.in_type[0] = AXL_TYPE_F32;
 	if (!err)
 		err = add_output(lower, &loop, node->outputs[0]);
+	if (!err && quantize && cut_take(lower, node->outputs[0], CUT_MADE))
+		loop.cut = cut_find(lower, node->outputs[0]);
 	loop.steps = &step;
 	loop.num_steps = 1;
 	return err ? err : loop_run(lower, &loop);

@@ -141,7 +141,7 @@ static int choose(struct parts *parts)
 	int64_t images = work->x.dims[WORK_N], step = 64;
 
 	room = room > work->spad_taken ? room - work->spad_taken : 0;
-	for (int64_t k = work->ic; best == UINT64_MAX && k >= 16; k = ceil_div(k, 2)) {
+	for (int64_t k = work->ic; best == UINT64_MAX && k; k = k >= 32 ? ceil_div(k, 2) : 0) {
 		for (int64_t n = MIN(step, work->oc); n <= MIN(work->oc, 512);
 		     n = n == work->oc ? n + 1 : MIN(n + step, work->oc))
 			for (int64_t cuts = 1; cuts <= parts->h && fits_planes(work, n);
@@ -240,9 +240,7 @@ static int64_t chunk_turn(const struct matrix_work *work, int64_t at, int64_t co
 {
 	if (count > 2 && work->x_cut && work->x_cut->shared)
 		return at < count - 2 ? at + 1 : at == count - 2 ? 0 : at;
-	if (count > 2 && work->y_cut && work->y_cut->shared)
-		return at == 0 ? 0 : at == 1 ? count - 1 : at - 1;
-	return at;
+	return work->y_cut && work->y_cut->shared ? cut_edges_first(at, count) : at;
 }
 
 /* One block of output channels for @box of one tile; with K in blocks, block @kb of it. */
