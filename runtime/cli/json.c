@@ -6,13 +6,19 @@
 #include <math.h>
 #include <string.h>
 
-static void put_string(struct json *json, const char *text)
+#include "runtime/cpu/utf8.h"
+
+static void put_string(struct json *json, const char *text, size_t size)
 {
+	size_t used;
+
 	fputc('"', json->out);
-	for (; *text; text++) {
+	for (; size; text += used, size -= used) {
 		unsigned char c = (unsigned char)*text;
 
-		if (c == '"' || c == '\\')
+		if (utf8_decode(text, size, &used) >= 0x80)
+			fwrite(text, 1, used, json->out);
+		else if (c == '"' || c == '\\')
 			fprintf(json->out, "\\%c", c);
 		else if (c < 0x20 || c >= 0x7f)
 			fprintf(json->out, "\\u%04x", c);
@@ -22,15 +28,25 @@ static void put_string(struct json *json, const char *text)
 	fputc('"', json->out);
 }
 
-static void member(struct json *json, const char *key)
+/* A new line, up to the innermost member. */
+static void new_line(struct json *json)
 {
-	fputs(json->filled[json->depth] ? ",\n" : "\n", json->out);
+	if (json->compact)
+		return;
+	fputc('\n', json->out);
 	for (int i = 0; i <= json->depth; i++)
 		fputc('\t', json->out);
+}
+
+static void member(struct json *json, const char *key)
+{
+	if (json->filled[json->depth])
+		fputc(',', json->out);
+	new_line(json);
 	json->filled[json->depth] = true;
 	if (key) {
-		put_string(json, key);
-		fputs(": ", json->out);
+		put_string(json, key, strlen(key));
+		fputs(json->compact ? ":" : ": ", json->out);
 	}
 }
 
@@ -70,24 +86,26 @@ void json_close(struct json *json)
 
 	if (json->depth > 0)
 		json->depth--;
-	if (filled) {
-		fputc('\n', json->out);
-		for (int i = 0; i <= json->depth; i++)
-			fputc('\t', json->out);
-	}
+	if (filled)
+		new_line(json);
 	fputc(bracket, json->out);
 }
 
 int json_end(struct json *json)
 {
-	fputs("\n}\n", json->out);
+	fputs(json->compact ? "}" : "\n}\n", json->out);
 	return fflush(json->out) || ferror(json->out) ? -EIO : 0;
 }
 
 void json_text(struct json *json, const char *key, const char *value)
 {
+	json_bytes(json, key, value, strlen(value));
+}
+
+void json_bytes(struct json *json, const char *key, const char *value, size_t size)
+{
 	member(json, key);
-	put_string(json, value);
+	put_string(json, value, size);
 }
 
 void json_unsigned(struct json *json, const char *key, uint64_t value)
@@ -96,13 +114,29 @@ void json_unsigned(struct json *json, const char *key, uint64_t value)
 	fprintf(json->out, "%llu", (unsigned long long)value);
 }
 
-void json_number(struct json *json, const char *key, double value)
+void json_signed(struct json *json, const char *key, int64_t value)
+{
+	member(json, key);
+	fprintf(json->out, "%lld", (long long)value);
+}
+
+static void put_number(struct json *json, const char *key, double value, int digits)
 {
 	member(json, key);
 	if (isfinite(value))
-		fprintf(json->out, "%.9g", value);
+		fprintf(json->out, "%.*g", digits, value);
 	else
 		fputs("null", json->out);
+}
+
+void json_number(struct json *json, const char *key, double value)
+{
+	put_number(json, key, value, 9);
+}
+
+void json_double(struct json *json, const char *key, double value)
+{
+	put_number(json, key, value, 17);
 }
 
 void json_bool(struct json *json, const char *key, bool value)

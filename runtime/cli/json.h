@@ -17,6 +17,7 @@ struct json {
 	int depth;
 	bool filled[JSON_MAX_DEPTH]; /* something was written at this depth */
 	char closing[JSON_MAX_DEPTH];
+	bool compact; /* no space; to be set after json_begin() */
 };
 
 void json_begin(struct json *json, FILE *out); /* the outermost object */
@@ -28,8 +29,11 @@ void json_object(struct json *json, const char *key);
 void json_array(struct json *json, const char *key);
 void json_close(struct json *json); /* the innermost object or array */
 void json_text(struct json *json, const char *key, const char *value);
+void json_bytes(struct json *json, const char *key, const char *value, size_t size); /* may hold NUL */
 void json_unsigned(struct json *json, const char *key, uint64_t value);
-void json_number(struct json *json, const char *key, double value);
+void json_signed(struct json *json, const char *key, int64_t value);
+void json_number(struct json *json, const char *key, double value); /* nine digits: a float comes back the same */
+void json_double(struct json *json, const char *key, double value); /* all of a double's digits */
 void json_bool(struct json *json, const char *key, bool value);
 
 #endif
