@@ -13,6 +13,7 @@
 
 #include "compiler/report/node_cycles.h"
 #include "compiler/report/preemption.h"
+#include "compiler/report/in_order.h"
 #include "compiler/report/roofline.h"
 #include "runtime/cpu/op.h"
 #include "runtime/cpu/pool.h"
@@ -277,6 +278,7 @@ static void describe_nodes(struct plan *plan)
 			(double)AXL_ARRAY_K * AXL_ARRAY_N * axm->model->tiles * share[axm->model->precision];
 		roofline_of_package(axm, &plan->roofline);
 		plan->stats.roofline_cycles = roofline_cycles(&plan->roofline, NULL);
+		plan->stats.in_order_cycles = in_order_of_package(axm);
 	}
 }
 

@@ -183,6 +183,8 @@ static void write_totals(const struct report *report, struct json *json)
 	json_number(json, "vector_cycles", total->cycles[ROOFLINE_VECTOR]);
 	json_unsigned(json, "compulsory_bytes", total->bytes);
 	json_number(json, "memory_cycles", total->cycles[ROOFLINE_MEMORY]);
+	json_number(json, "in_order_cycles", report->in_order);
+	json_number(json, "in_order_share", share(report->in_order, (double)cycles));
 	json_close(json);
 	json_number(json, "mac_utilisation", share(total->cycles[ROOFLINE_MATRIX], (double)cycles));
 	json_unsigned(json, "bytes_moved", bytes);
@@ -324,6 +326,7 @@ int compile_report(const struct options *options, const struct package_input *in
 		if (input->axm.regions[r].device)
 			node_work_of_region(&input->axm, r, &report.work[input->axm.regions[r].first_node]);
 	roofline_of_package(&input->axm, &report.total);
+	report.in_order = in_order_of_package(&input->axm);
 	run_package(&report, &session);
 	page = length > 5 && !strcmp(options->report + length - 5, ".html");
 	if ((page ? report_page(&report, file) : write_json(&report, file)) || fclose(file))

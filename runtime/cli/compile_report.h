@@ -5,19 +5,21 @@
 
 #include <accel/runtime.h>
 
+#include "compiler/report/in_order.h"
 #include "compiler/report/node_work.h"
 #include "compiler/report/roofline.h"
 #include "runtime/cli/package_input.h"
 
 /*
  * What a report is made of.
- * @total: of all device nodes; @work: by node of the regions
+ * @total: of all device nodes; @in_order: the bound of layers one after the other; @work: by node of the regions
  * @stats: of the run; num_nodes is 0 when there was none, and why is @not_run
  */
 struct report {
 	const struct options *options;
 	const struct axm *axm;
 	struct roofline total;
+	double in_order;
 	struct node_work *work;
 	struct accel_run_stats stats;
 	char not_run[600];

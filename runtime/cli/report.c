@@ -12,6 +12,12 @@ static double utilisation(uint64_t macs, uint64_t cycles, double peak)
 	return cycles && peak > 0 ? 100.0 * (double)macs / ((double)cycles * peak) : 0;
 }
 
+/* Of @cycles what a bound of @least allows; 0 where nothing ran on a device. */
+static double share(double least, uint64_t cycles)
+{
+	return cycles ? least / (double)cycles : 0;
+}
+
 void report_regions(const struct accel_run_stats *stats, FILE *out)
 {
 	fprintf(out, "%-6s %-4s %6s %12s %8s %12s %12s %10s %10s\n", "region", "on", "nodes", "cycles", "util %",
@@ -29,10 +35,11 @@ void report_regions(const struct accel_run_stats *stats, FILE *out)
 		fprintf(out, " %10.3f\n", (double)region->ns / 1e6);
 	}
 	fprintf(out,
-		"total: %" PRIu64
-		" device cycles, %.1f %% of the roofline, %.1f %% of peak, %.2f %% of the MACs on the device, "
+		"total: %" PRIu64 " device cycles, %.1f %% of the roofline, %.1f %% with layers in order, %.1f %% of "
+				  "peak, %.2f %% of the MACs on the device, "
 		"%.3f ms\n",
-		stats->cycles, stats->cycles ? 100.0 * stats->roofline_cycles / (double)stats->cycles : 0,
+		stats->cycles, 100.0 * share(stats->roofline_cycles, stats->cycles),
+		100.0 * share(stats->in_order_cycles, stats->cycles),
 		utilisation(stats->macs_device, stats->cycles, stats->peak_macs),
 		stats->macs ? 100.0 * (double)stats->macs_device / (double)stats->macs : 100.0,
 		(double)stats->ns / 1e6);
@@ -93,6 +100,9 @@ void report_json(const struct accel_run_stats *stats, struct json *json)
 	json_text(json, "cache_note", stats->cache_note);
 	json_unsigned(json, "device_cycles", stats->cycles);
 	json_number(json, "roofline_cycles", stats->roofline_cycles);
+	json_number(json, "roofline_share", share(stats->roofline_cycles, stats->cycles));
+	json_number(json, "in_order_cycles", stats->in_order_cycles);
+	json_number(json, "in_order_share", share(stats->in_order_cycles, stats->cycles));
 	json_unsigned(json, "macs", stats->macs);
 	json_unsigned(json, "macs_on_device", stats->macs_device);
 	json_number(json, "utilisation", utilisation(stats->macs_device, stats->cycles, stats->peak_macs) / 100);

@@ -86,10 +86,12 @@ static void write_head(const struct report *report, FILE *out)
 		" MACs at the array's peak, %.0f cycles; %" PRIu64
 		" operations that only the vector unit can do, %.0f cycles; %" PRIu64
 		" compulsory bytes (constants, inputs, outputs) at the memory's rate, %.0f cycles. Here it is the "
-		"%s's: %.0f.</p>\n",
+		"%s's: %.0f. A program that runs the layers one after the other, with weights fetched ahead only as "
+		"far as the scratchpad has room, needs at least %.0f; that is <b>%.1f %%</b> of what "
+		"the code takes.</p>\n",
 		report->total.macs, report->total.cycles[ROOFLINE_MATRIX], report->total.vector_ops,
 		report->total.cycles[ROOFLINE_VECTOR], report->total.bytes, report->total.cycles[ROOFLINE_MEMORY],
-		roofline_bound_name(bound), r);
+		roofline_bound_name(bound), r, report->in_order, percent(report->in_order, cycles));
 }
 
 /* ---- the roofline plot: MACs a byte against MACs a cycle, both logarithmic ---- */

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Device cycles of networks against their roofline R (compiler/report/roofline.h): one line a network, target and precision.
+# Device cycles of networks against their roofline R (compiler/report/roofline.h), and against the bound of layers one after the other
+# (compiler/report/in_order.h): one line a network, target and precision.
 #	roofline.sh BUILD MODEL|FOLDER…		a model, a folder with model.onnx, or a folder of such folders
 # TARGETS and PRECISIONS (of the environment) choose less: TARGETS="axl-edge" PRECISIONS="int8 fp16" are the defaults' parts.
 set -u
@@ -30,9 +31,10 @@ line() {
 	fi
 	awk -v name="$2" -v target="$3" -v precision="$4" -v cycles="$(figure '	' cycles)" -v r="$(figure '		' cycles)" \
 		-v bound="$(figure '		' bound)" -v mac="$(figure '	' mac_utilisation)" \
+		-v order="$(figure '		' in_order_share)" \
 		-v traffic="$(figure '	' traffic)" -v estimate="$(figure '	' estimated_cycles)" 'BEGIN {
-		printf "%-16s %-8s %-4s %11d %11d %6.1f %-6s %6.1f %8.2f %11d %+7.1f\n", name, target, precision, cycles, r,
-			100 * r / cycles, bound, 100 * mac, traffic, estimate, 100 * (estimate - cycles) / cycles
+		printf "%-16s %-8s %-4s %11d %11d %6.1f %-6s %8.1f %6.1f %8.2f %11d %+7.1f\n", name, target, precision, cycles, r,
+			100 * r / cycles, bound, 100 * order, 100 * mac, traffic, estimate, 100 * (estimate - cycles) / cycles
 	}'
 }
 
@@ -44,7 +46,7 @@ network() {
 	done
 }
 
-printf "%-16s %-8s %-4s %11s %11s %6s %-6s %6s %8s %11s %7s\n" network target prec cycles R "% of R" bound "MAC %" traffic \
+printf "%-16s %-8s %-4s %11s %11s %6s %-6s %8s %6s %8s %11s %7s\n" network target prec cycles R "% of R" bound "in order" "MAC %" traffic \
 	estimate "est. %"
 for model in "$@"; do
 	[ -f "$model" ] && network "$model" "$(basename "$model" .onnx)"

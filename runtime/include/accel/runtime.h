@@ -235,6 +235,7 @@ struct accel_run_stats {
 		compilations; /* of this session so far: one for each set of sizes that was not in the cache; 0 for an .axm file */
 	uint64_t cached; /* packages of this session that came from the cache */
 	double roofline_cycles; /* below which no program of this target gets: compiler/report/roofline.h; 0 without a device */
+	double in_order_cycles; /* the same for programs that run layers one after the other: compiler/report/in_order.h */
 	bool has_ledger;
 	double causes[ACCEL_NUM_CAUSES];
 	double peak_macs; /* of the device, per cycle, at the model's precision; 0 without a device */

@@ -115,6 +115,8 @@ static void nodes_share_the_cycles_of_the_run(void **state)
 		for (int cause = 0; cause < ACCEL_NUM_CAUSES; cause++)
 			gap += stats.causes[cause];
 		assert_true(stats.roofline_cycles > 0 && gap > 0);
+		assert_true(stats.in_order_cycles >= stats.roofline_cycles);
+		assert_true(stats.in_order_cycles <= (double)stats.cycles);
 		assert_true(fabs(stats.roofline_cycles + gap - (double)stats.cycles) < 1e-6 * (double)stats.cycles);
 		accel_session_destroy(session);
 	}
