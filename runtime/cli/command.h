@@ -29,7 +29,10 @@ int complain(int code, const char *format, ...) __attribute__((format(printf, 2,
  * Options that several subcommands share; --help is made from the table in options.c.
  */
 struct options {
-	const char *model;
+	const char *model;        /* the first operand */
+	const char *operands[32]; /* of subcommands that take several, all of them */
+	size_t num_operands;
+	const char *listen;
 	const char *device;
 	const char *precision;
 	const char *target;
@@ -51,13 +54,14 @@ struct options {
 	double rtol, atol, target_loss;
 	unsigned int threads;
 	unsigned int repeat;
+	unsigned int max_requests, max_body; /* MiB */
 	uint64_t seed;
 	bool plain, explain, rules, operators, clear, verbose, quiet, help;
 };
 
 /*
- * Parse @argv for subcommand @name, which understands the letters of @accepted (see options.c). 0, or -1 after a
- * complaint; with
+ * Parse @argv for subcommand @name, which understands the letters of @accepted (see options.c; '+': several operands). 0, or -1
+ * after a complaint; with
  * --help it prints the help and sets options->help.
  */
 int options_parse(int argc, char **argv, const char *name, const char *summary, const char *accepted,
@@ -73,5 +77,6 @@ int command_bench(int argc, char **argv);
 int command_quantize(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_cache(int argc, char **argv);
+int command_serve(int argc, char **argv);
 
 #endif

@@ -58,6 +58,9 @@ static const struct {
 	{'N', "no-cache", NULL, "compile, and keep nothing"},
 	{'C', "clear", NULL, "remove all packages"},
 	{'v', "verbose", NULL, "say what was compiled and what came from the cache"},
+	{'L', "listen", "HOST:PORT", "where to serve (default 127.0.0.1:8000); port 0: one that is free"},
+	{'X', "max-requests", "N", "inference requests at a time, further ones are answered with 503 (default 32)"},
+	{'Y', "max-body", "MIB", "size of a request's body in MiB (default 64)"},
 	{'q', "quiet", NULL, "print nothing but errors"},
 	{'h', "help", NULL, "this text"},
 };
@@ -104,11 +107,11 @@ static void print_help(const char *name, const char *summary, const char *accept
 {
 	const char *operand = operand_of(name);
 
-	printf("Usage: accel %s [OPTION…]%s\n%s\n\n", name,
+	printf("Usage: accel %s [OPTION…]%s%s\n%s\n\n", name,
 	       !operand                   ? ""
 	       : !strcmp(operand, "file") ? " FILE"
 					  : " MODEL",
-	       summary);
+	       strchr(accepted, '+') ? "…" : "", summary);
 	for (int i = 0; i < TABLE_SIZE; i++) {
 		char left[48];
 
@@ -147,7 +150,8 @@ static bool store(struct options *options, char letter, const char *text)
 		['c'] = &options->calibration, ['j'] = &options->json,        ['P'] = &options->profile,
 		['S'] = &options->save,        ['o'] = &options->output,      ['f'] = &options->format,
 		['M'] = &options->method,      ['B'] = &options->activations, ['A'] = &options->print_after,
-		['O'] = &options->root,        ['G'] = &options->report,      ['K'] = &options->cache};
+		['O'] = &options->root,        ['G'] = &options->report,      ['K'] = &options->cache,
+		['L'] = &options->listen};
 	uint64_t number = 0;
 	bool ok = true;
 
@@ -185,6 +189,14 @@ static bool store(struct options *options, char letter, const char *text)
 		ok = parse_unsigned(text, 1000000000, &number) && number > 0;
 		options->repeat = (unsigned int)number;
 		return ok;
+	case 'X':
+		ok = parse_unsigned(text, 4096, &number) && number > 0;
+		options->max_requests = (unsigned int)number;
+		return ok;
+	case 'Y':
+		ok = parse_unsigned(text, 16384, &number) && number > 0;
+		options->max_body = (unsigned int)number;
+		return ok;
 	case 's':
 		return parse_unsigned(text, UINT64_MAX, &options->seed);
 	case 'e':
@@ -220,6 +232,8 @@ static bool store(struct options *options, char letter, const char *text)
 int options_parse(int argc, char **argv, const char *name, const char *summary, const char *accepted,
 		  struct options *options)
 {
+	const size_t most = sizeof(options->operands) / sizeof(options->operands[0]);
+	bool several = strchr(accepted, '+');
 	struct option longs[TABLE_SIZE + 1] = {0};
 	int count = 0, at;
 
@@ -230,6 +244,8 @@ int options_parse(int argc, char **argv, const char *name, const char *summary, 
 				    .rtol = 1e-3,
 				    .atol = 1e-5,
 				    .repeat = 1,
+				    .max_requests = 32,
+				    .max_body = 64,
 				    .seed = 1};
 	for (int i = 0; i < TABLE_SIZE; i++)
 		if (table[i].letter == 'h' || strchr(accepted, table[i].letter))
@@ -252,8 +268,13 @@ int options_parse(int argc, char **argv, const char *name, const char *summary, 
 		print_help(name, summary, accepted);
 		return 0;
 	}
-	if (optind < argc)
-		options->model = argv[optind++];
+	while (optind < argc && options->num_operands < (several ? most : 1))
+		options->operands[options->num_operands++] = argv[optind++];
+	options->model = options->operands[0];
+	if (optind < argc && several) {
+		complain(0, "%s: at most %zu %ss at a time", name, most, operand_of(name));
+		return -1;
+	}
 	if (optind < argc) {
 		complain(0, "%s: one %s at a time, '%s' is too much", name,
 			 operand_of(name) ? operand_of(name) : "thing", argv[optind]);

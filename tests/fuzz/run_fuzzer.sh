@@ -30,6 +30,14 @@ dump)
 	head -c 1536 /dev/zero >"$work/seeds/good"
 	longest=4096
 	;;
+infer)
+	# The type, the size of the JSON, the JSON, bytes.
+	json='{"id":"i","inputs":[{"name":"a","shape":[2],"datatype":"FP32","data":[1,[2]]}],"outputs":[{"name":"a"}]}'
+	printf '\001\377\377%s' "$json" >"$work/seeds/json"
+	json='{"parameters":{"binary_data_output":true},"inputs":[{"name":"a","shape":[1],"datatype":"BYTES","parameters":{"binary_data_size":5}}]}'
+	printf "\\010\\$(printf %o ${#json})\\000%s\\001\\000\\000\\000x" "$json" >"$work/seeds/binary"
+	longest=4096
+	;;
 package | engine)
 	for precision in fp32 int8; do
 		"$AXL_ACCEL" compile "$here/../models/digits/digits.onnx" --precision $precision --output "$work/seeds/$precision" --quiet

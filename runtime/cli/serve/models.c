@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* See models.h. */
+#include "runtime/cli/serve/models.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/cli/command.h"
+#include "runtime/cli/inputs.h"
+#include "runtime/cli/serve/datatype.h"
+#include "runtime/fail.h"
+
+/* The name and the path in @operand; the name is the caller's to free. */
+static char *split_operand(const char *operand, const char **path)
+{
+	const char *equals = strchr(operand, '='), *slash, *point;
+
+	*path = equals ? equals + 1 : operand;
+	if (equals)
+		return strndup(operand, (size_t)(equals - operand));
+	slash = strrchr(operand, '/');
+	slash = slash ? slash + 1 : operand;
+	point = strrchr(slash, '.');
+	return point && point > slash ? strndup(slash, (size_t)(point - slash)) : strdup(slash);
+}
+
+static int check_value(const struct serve_model *model, const char *what, const struct accel_value_info *info)
+{
+	if (!*info->type && datatype_name((enum dtype)info->dtype))
+		return 0;
+	return complain(-ENOTSUP, "model '%s': %s '%s' is %s, which the protocol has not", model->name, what,
+			info->name, *info->type ? info->type : dtype_name((enum dtype)info->dtype));
+}
+
+static int read_interface(struct serve_model *model)
+{
+	struct infer_model *interface = &model->interface;
+	int err = 0;
+
+	*interface = (struct infer_model){.name = model->name,
+					  .num_inputs = accel_session_num_inputs(model->session),
+					  .num_outputs = accel_session_num_outputs(model->session)};
+	interface->inputs = model->inputs = calloc(interface->num_inputs + 1, sizeof(*model->inputs));
+	interface->outputs = model->outputs = calloc(interface->num_outputs + 1, sizeof(*model->outputs));
+	if (!model->inputs || !model->outputs)
+		return complain(-ENOMEM, "out of memory");
+	for (size_t i = 0; i < interface->num_inputs && !err; i++) {
+		accel_session_input(model->session, i, &model->inputs[i]);
+		err = check_value(model, "input", &model->inputs[i]);
+	}
+	for (size_t i = 0; i < interface->num_outputs && !err; i++) {
+		accel_session_output(model->session, i, &model->outputs[i]);
+		err = check_value(model, "output", &model->outputs[i]);
+	}
+	return err;
+}
+
+static int load(struct serve_models *models, const char *operand, const struct accel_session_options *options)
+{
+	struct serve_model *model = &models->models[models->count];
+	const char *path;
+	char error[512];
+	int err;
+
+	model->name = split_operand(operand, &path);
+	if (!model->name)
+		return complain(-ENOMEM, "out of memory");
+	pthread_mutex_init(&model->lock, NULL);
+	models->count++;
+	if (!*model->name || strchr(model->name, '/'))
+		return complain(-EINVAL, "'%s': '%s' is no name for a model", operand, model->name);
+	if (serve_models_find(models, model->name, strlen(model->name)) != model)
+		return complain(-EINVAL, "two models are called '%s'; NAME=FILE gives another name", model->name);
+	model->is_package = strlen(path) > 4 && !strcmp(path + strlen(path) - 4, ".axm");
+	err = accel_session_create(path, options, &model->session, error, sizeof(error));
+	return err ? complain(err, "%s", error) : read_interface(model);
+}
+
+int serve_models_load(struct serve_models *models, const char *const *operands, size_t count,
+		      const struct accel_session_options *options)
+{
+	int err = 0;
+
+	*models = (struct serve_models){.models = calloc(count, sizeof(*models->models))};
+	if (!models->models)
+		return complain(-ENOMEM, "out of memory");
+	for (size_t i = 0; i < count && !err; i++)
+		err = load(models, operands[i], options);
+	if (err)
+		serve_models_finish(models);
+	return err;
+}
+
+void serve_models_finish(struct serve_models *models)
+{
+	for (size_t i = 0; i < models->count; i++) {
+		struct serve_model *model = &models->models[i];
+
+		accel_session_destroy(model->session);
+		free(model->inputs);
+		free(model->outputs);
+		free(model->name);
+		pthread_mutex_destroy(&model->lock);
+	}
+	free(models->models);
+	*models = (struct serve_models){0};
+}
+
+struct serve_model *serve_models_find(const struct serve_models *models, const char *name, size_t length)
+{
+	for (size_t i = 0; i < models->count; i++)
+		if (strlen(models->models[i].name) == length && !memcmp(models->models[i].name, name, length))
+			return &models->models[i];
+	return NULL;
+}
+
+/* Copies of what @request asks for. */
+static int copy_outputs(const struct infer_request *request, const struct accel_tensor *all, struct tensor *outputs)
+{
+	int err = 0;
+	size_t i;
+
+	for (i = 0; i < request->num_outputs && !err; i++) {
+		const struct accel_tensor *from = &all[request->outputs[i].index];
+		struct tensor view;
+
+		err = tensor_init_view(&view, (enum dtype)from->dtype, from->rank, from->dims, from->data, from->size);
+		if (!err)
+			err = tensor_copy(&outputs[i], &view);
+	}
+	while (err && i--)
+		tensor_finish(&outputs[i]);
+	return err;
+}
+
+int serve_model_run(struct serve_model *model, const struct infer_request *request, struct tensor *outputs,
+		    uint64_t *cycles, char *error, size_t error_size)
+{
+	size_t num_inputs = model->interface.num_inputs, num_outputs = model->interface.num_outputs;
+	struct accel_tensor *inputs = calloc(num_inputs + num_outputs + 1, sizeof(*inputs));
+	struct accel_run_stats stats;
+	int err;
+
+	if (!inputs)
+		return fail(error, error_size, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < num_inputs; i++)
+		inputs[i] = inputs_view(&request->inputs[i]);
+	memset(outputs, 0, request->num_outputs * sizeof(*outputs));
+	pthread_mutex_lock(&model->lock);
+	err = accel_session_run(model->session, inputs, num_inputs, inputs + num_inputs, num_outputs, error,
+				error_size);
+	if (!err) {
+		accel_session_stats(model->session, &stats);
+		*cycles = stats.cycles;
+		err = copy_outputs(request, inputs + num_inputs, outputs);
+		if (err)
+			fail(error, error_size, err, "out of memory");
+	}
+	pthread_mutex_unlock(&model->lock);
+	free(inputs);
+	return err;
+}
