@@ -1,23 +1,42 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# make install into an empty folder, then a C and a C++ program against what lies there, found by pkg-config, linked to the shared
-# library. Also runs the installed command.
+# make install into an empty folder, then what lies there is used as a stranger would: the examples, in C and C++, found by pkg-config
+# and linked to the shared libraries; the command; the manual.
 #	install.sh BUILD
 set -eu
 build=$1
-here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$(dirname "$0")/../.." && pwd)
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
+fail() {
+	echo "$*"
+	exit 1
+}
+
 DESTDIR=$root meson install -C "$build" --no-rebuild --quiet
 config=$(find "$root" -name accel.pc)
-[ -n "$config" ] || { echo "no accel.pc is installed"; exit 1; }
+[ -n "$config" ] || fail "no accel.pc is installed"
 libraries=$(dirname "$(dirname "$config")")
-export PKG_CONFIG_PATH="$(dirname "$config")" PKG_CONFIG_SYSROOT_DIR="$root" LD_LIBRARY_PATH="$libraries"
-flags=$(pkg-config --cflags --libs accel)
-for compiler in "cc -std=c11" "c++ -std=c++17 -x c++"; do
-	$compiler -Wall -Wextra -Werror "$here/example.c" -x none $flags -o "$root/example"
-	"$root/example"
-	ldd "$root/example" | grep -q 'libaccel.so.0 => ' || { echo "it is not linked to the shared library"; exit 1; }
-done
-"$(find "$root" -name accel -type f -path '*/bin/*')" info >/dev/null
+prefix=$(dirname "$(dirname "$(find "$root" -path '*/bin/accel')")")
+export PKG_CONFIG_PATH="$(dirname "$config")" PKG_CONFIG_SYSROOT_DIR="$root" LD_LIBRARY_PATH="$libraries" ACCEL_CACHE=off
+
+# example NAME PACKAGE ARGUMENT…: as C and as C++.
+example() {
+	name=$1 package=$2
+	shift 2
+	flags=$(pkg-config --cflags --libs "$package")
+	for compiler in "cc -std=c11 -xc" "c++ -std=c++17 -xc++ -Wno-missing-field-initializers"; do
+		$compiler -Wall -Wextra -Werror "$prefix/share/doc/accel/examples/$name.c" -x none $flags -o "$root/$name"
+		"$root/$name" "$@"
+		ldd "$root/$name" | grep -q "lib$package.so.0 => $libraries" || fail "$name is not linked to the shared library"
+	done
+}
+
+example fill accel
+example run_model accel-runtime "$top/tests/models/digits/digits.onnx"
+if "$root/run_model" /nonexistent.onnx 2>"$root/said"; then fail "no model is no error"; fi
+grep -q nonexistent "$root/said" || fail "the error does not name the file: $(cat "$root/said")"
+
+[ -f "$prefix/lib/udev/rules.d/60-axl.rules" ] || fail "no udev rule"
+"$prefix/bin/accel" info >/dev/null

@@ -6,8 +6,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -172,6 +174,41 @@ static void bad_calls_are_answered(void **state)
 	assert_null(none);
 }
 
+/* A list of events of both kinds of pipe, closed as JSON is; and none where none was asked for. */
+static void a_trace_is_written_when_it_was_asked_for(void **state)
+{
+	struct accel_session_options options = {.device = "sim:"};
+	struct accel_session *session = open_session("sim:", ACCEL_F32), *untraced;
+	char path[] = "/tmp/axl_trace_XXXXXX", text[1 << 16];
+	float image[PIXELS], scores[10];
+	size_t length;
+	FILE *file;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	make_image(image, 1);
+	run(session, image, scores);
+	assert_int_equal(accel_session_trace(session, path), 0);
+	file = fopen(path, "r");
+	length = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	text[length] = '\0';
+	assert_true(length > 1000 && length < sizeof(text) - 1);
+	assert_non_null(strstr(text, "traceEvents"));
+	assert_non_null(strstr(text, "\"ph\""));
+	assert_int_equal(text[length - 2], '}');
+	assert_true(accel_session_trace(session, "/nonexistent/trace.json") < 0);
+	accel_session_destroy(session);
+
+	assert_int_equal(accel_session_create(getenv("AXL_TEST_MODEL"), &options, &untraced, NULL, 0), 0);
+	run(untraced, image, scores);
+	assert_int_equal(accel_session_trace(untraced, path), -ENODATA);
+	accel_session_destroy(untraced);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +217,7 @@ int main(void)
 		cmocka_unit_test(nodes_share_the_cycles_of_the_run),
 		cmocka_unit_test(the_estimate_is_what_the_device_takes),
 		cmocka_unit_test(bad_calls_are_answered),
+		cmocka_unit_test(a_trace_is_written_when_it_was_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
