@@ -60,7 +60,8 @@ struct options {
 };
 
 /*
- * Parse @argv for subcommand @name, which understands the letters of @accepted (see options.c; '+': several operands). 0, or -1
+ * Parse @argv for subcommand @name, which understands the letters of @accepted (see options.c; '+': several operands; '3': two and
+ * the model). 0, or -1
  * after a complaint; with
  * --help it prints the help and sets options->help.
  */
@@ -78,5 +79,6 @@ int command_quantize(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_cache(int argc, char **argv);
 int command_serve(int argc, char **argv);
+int command_compare(int argc, char **argv);
 
 #endif

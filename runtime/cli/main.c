@@ -18,6 +18,7 @@ static const struct {
 	{"info", command_info, "show devices, targets and operators"},
 	{"bench", command_bench, "measure how long a model takes"},
 	{"cache", command_cache, "list what was compiled and kept, or remove it"},
+	{"compare", command_compare, "run a model in two ways and find the first layer that differs"},
 	{"serve", command_serve, "serve models over HTTP by the Open Inference Protocol"},
 	{"replay", command_replay, "run what faulted in a driver's core dump again, on the in-process device"},
 };

@@ -107,7 +107,7 @@ static void print_help(const char *name, const char *summary, const char *accept
 {
 	const char *operand = operand_of(name);
 
-	printf("Usage: accel %s [OPTION…]%s%s\n%s\n\n", name,
+	printf("Usage: accel %s [OPTION…]%s%s%s\n%s\n\n", name, strchr(accepted, '3') ? " A B" : "",
 	       !operand                   ? ""
 	       : !strcmp(operand, "file") ? " FILE"
 					  : " MODEL",
@@ -229,11 +229,33 @@ static bool store(struct options *options, char letter, const char *text)
 	}
 }
 
+/* What is not an option: the model is the last of three, else the first. 0, or -1 after a complaint. */
+static int take_operands(int argc, char **argv, const char *name, const char *accepted, struct options *options)
+{
+	bool several = strchr(accepted, '+'), three = strchr(accepted, '3');
+	size_t most = several ? sizeof(options->operands) / sizeof(options->operands[0]) : three ? 3 : 1;
+	const char *what = operand_of(name) ? operand_of(name) : "thing";
+
+	while (optind < argc && options->num_operands < most)
+		options->operands[options->num_operands++] = argv[optind++];
+	options->model = options->operands[three ? 2 : 0];
+	if (optind < argc) {
+		if (most == 1)
+			complain(0, "%s: one %s at a time, '%s' is too much", name, what, argv[optind]);
+		else
+			complain(0, "%s: at most %zu operands, '%s' is too much", name, most, argv[optind]);
+		return -1;
+	}
+	if (!options->model && operand_of(name) && !options->rules) {
+		complain(0, "%s: which %s? Try 'accel %s --help'", name, what, name);
+		return -1;
+	}
+	return 0;
+}
+
 int options_parse(int argc, char **argv, const char *name, const char *summary, const char *accepted,
 		  struct options *options)
 {
-	const size_t most = sizeof(options->operands) / sizeof(options->operands[0]);
-	bool several = strchr(accepted, '+');
 	struct option longs[TABLE_SIZE + 1] = {0};
 	int count = 0, at;
 
@@ -268,21 +290,5 @@ int options_parse(int argc, char **argv, const char *name, const char *summary, 
 		print_help(name, summary, accepted);
 		return 0;
 	}
-	while (optind < argc && options->num_operands < (several ? most : 1))
-		options->operands[options->num_operands++] = argv[optind++];
-	options->model = options->operands[0];
-	if (optind < argc && several) {
-		complain(0, "%s: at most %zu %ss at a time", name, most, operand_of(name));
-		return -1;
-	}
-	if (optind < argc) {
-		complain(0, "%s: one %s at a time, '%s' is too much", name,
-			 operand_of(name) ? operand_of(name) : "thing", argv[optind]);
-		return -1;
-	}
-	if (!options->model && operand_of(name) && !options->rules) {
-		complain(0, "%s: which %s? Try 'accel %s --help'", name, operand_of(name), name);
-		return -1;
-	}
-	return 0;
+	return take_operands(argc, argv, name, accepted, options);
 }

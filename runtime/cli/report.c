@@ -36,7 +36,7 @@ void report_regions(const struct accel_run_stats *stats, FILE *out)
 	}
 	fprintf(out,
 		"total: %" PRIu64 " device cycles, %.1f %% of the roofline, %.1f %% with layers in order, %.1f %% of "
-				  "peak, %.2f %% of the MACs on the device, "
+		"peak, %.2f %% of the MACs on the device, "
 		"%.3f ms\n",
 		stats->cycles, 100.0 * share(stats->roofline_cycles, stats->cycles),
 		100.0 * share(stats->in_order_cycles, stats->cycles),
