@@ -17,6 +17,7 @@
 #include "runtime/device.h"
 #include "runtime/fail.h"
 #include "runtime/plan.h"
+#include "runtime/session.h"
 #include "runtime/trace.h"
 #include "runtime/value.h"
 
@@ -314,6 +315,11 @@ void accel_session_destroy(struct accel_session *session)
 static const struct axm *package_of(const struct accel_session *session)
 {
 	return plan_package(session->plans[0].plan);
+}
+
+const struct axm *session_package(const struct accel_session *session)
+{
+	return package_of(session);
 }
 
 size_t accel_session_num_inputs(const struct accel_session *session)

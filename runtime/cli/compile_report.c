@@ -165,10 +165,11 @@ static void write_totals(const struct report *report, struct json *json)
 	enum roofline_bound bound;
 	double r = roofline_cycles(total, &bound);
 	uint64_t bytes = report_bytes(report), cycles = report_cycles(report);
+	char from[300];
 
 	json_text(json, "target", axm_string(report->axm, model->target_name));
-	json_text(json, "cycles_from",
-		  report->stats.num_nodes ? "a run on the in-process device" : "the compiler's estimate");
+	snprintf(from, sizeof(from), "a run on %s", report->ran_on);
+	json_text(json, "cycles_from", report->stats.num_nodes ? from : "the compiler's estimate");
 	if (!report->stats.num_nodes)
 		json_text(json, "not_run", report->not_run);
 	json_unsigned(json, "cycles", cycles);
@@ -304,34 +305,86 @@ static int write_json(const struct report *report, FILE *file)
 
 /* ---- the whole ---- */
 
+/* What is known without a run. -ENOMEM after a complaint. */
+static int prepare(struct report *report)
+{
+	const struct axm *axm = report->axm;
+
+	report->work = calloc(axm->num_region_nodes + 1, sizeof(*report->work));
+	if (!report->work)
+		return complain(-ENOMEM, "out of memory");
+	for (uint32_t r = 0; r < axm->num_regions; r++)
+		if (axm->regions[r].device)
+			node_work_of_region(axm, r, &report->work[axm->regions[r].first_node]);
+	roofline_of_package(axm, &report->total);
+	report->in_order = in_order_of_package(axm);
+	return 0;
+}
+
+bool report_is_page(const char *path)
+{
+	size_t length = strlen(path);
+
+	return length > 5 && !strcmp(path + length - 5, ".html");
+}
+
+/* Into @file, which is at @path and gets closed. */
+static int write_report(const struct report *report, FILE *file, const char *path)
+{
+	int err = report_is_page(path) ? report_page(report, file) : write_json(report, file);
+
+	if (fclose(file) || err)
+		return complain(EXIT_USAGE, "%s: can not be written", path);
+	return EXIT_GOOD;
+}
+
+static FILE *open_report(const char *path)
+{
+	FILE *file = fopen(path, "w");
+
+	if (!file)
+		complain(0, "%s: %s", path, strerror(errno));
+	return file;
+}
+
 int compile_report(const struct options *options, const struct package_input *input)
 {
-	struct report report = {.options = options, .axm = &input->axm};
+	struct report report = {.options = options, .axm = &input->axm, .ran_on = "the in-process device"};
 	struct accel_session *session = NULL;
-	size_t length = strlen(options->report);
-	FILE *file;
-	int code = EXIT_GOOD;
-	bool page;
+	FILE *file = open_report(options->report); /* before the run, which may take long */
+	int code;
 
-	report.work = calloc(input->axm.num_region_nodes + 1, sizeof(*report.work));
-	if (!report.work)
-		return complain(EXIT_USAGE, "out of memory");
-	file = fopen(options->report, "w");
-	if (!file) {
-		code = complain(EXIT_USAGE, "%s: %s", options->report, strerror(errno));
-		free(report.work);
-		return code;
+	if (!file)
+		return EXIT_USAGE;
+	if (prepare(&report)) {
+		fclose(file);
+		return EXIT_USAGE;
 	}
-	for (uint32_t r = 0; r < input->axm.num_regions; r++)
-		if (input->axm.regions[r].device)
-			node_work_of_region(&input->axm, r, &report.work[input->axm.regions[r].first_node]);
-	roofline_of_package(&input->axm, &report.total);
-	report.in_order = in_order_of_package(&input->axm);
 	run_package(&report, &session);
-	page = length > 5 && !strcmp(options->report + length - 5, ".html");
-	if ((page ? report_page(&report, file) : write_json(&report, file)) || fclose(file))
-		code = complain(EXIT_USAGE, "%s: can not be written", options->report);
+	code = write_report(&report, file, options->report);
 	accel_session_destroy(session);
+	free(report.work);
+	return code;
+}
+
+int run_report(const struct options *options, const struct axm *axm, const struct accel_run_stats *stats,
+	       const char *path)
+{
+	struct report report = {.options = options, .axm = axm, .ran_on = options->device};
+	FILE *file = open_report(path);
+	int code;
+
+	if (!file)
+		return EXIT_USAGE;
+	if (prepare(&report)) {
+		fclose(file);
+		return EXIT_USAGE;
+	}
+	if (axm->model->tiles)
+		report.stats = *stats;
+	else
+		snprintf(report.not_run, sizeof(report.not_run), "the package has no code for a device");
+	code = write_report(&report, file, path);
 	free(report.work);
 	return code;
 }

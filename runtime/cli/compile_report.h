@@ -14,6 +14,7 @@
  * What a report is made of.
  * @total: of all device nodes; @in_order: the bound of layers one after the other; @work: by node of the regions
  * @stats: of the run; num_nodes is 0 when there was none, and why is @not_run
+ * @ran_on: the device
  */
 struct report {
 	const struct options *options;
@@ -22,6 +23,7 @@ struct report {
 	double in_order;
 	struct node_work *work;
 	struct accel_run_stats stats;
+	const char *ran_on;
 	char not_run[600];
 };
 
@@ -31,6 +33,16 @@ struct report {
  * An exit code, after a complaint.
  */
 int compile_report(const struct options *options, const struct package_input *input);
+
+/*
+ * The same report of a run that has been: @stats are those of a session that ran @axm, traced, on options->device. To @path. An exit code,
+ * after a complaint.
+ */
+int run_report(const struct options *options, const struct axm *axm, const struct accel_run_stats *stats,
+	       const char *path);
+
+/* Does the name ask for a page? */
+bool report_is_page(const char *path);
 
 /* Cycles of a node, or of all: of the run, else of the compiler's estimate. */
 uint64_t report_node_cycles(const struct report *report, uint32_t node);

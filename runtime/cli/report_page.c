@@ -67,9 +67,11 @@ static void write_head(const struct report *report, FILE *out)
 	fprintf(out, "</h1><p>For %s (%u tile%s at %.3g GHz) in %s: <b>%.0f cycles</b>, ",
 		axm_string(report->axm, model->target_name), model->tiles, model->tiles == 1 ? "" : "s",
 		model->clock_khz / 1e6, report->options->precision, cycles);
-	if (report->stats.num_nodes)
-		fputs("from a run on the in-process device.", out);
-	else {
+	if (report->stats.num_nodes) {
+		fputs("from a run on ", out);
+		report_text(out, report->ran_on);
+		fputs(".", out);
+	} else {
 		fputs("the compiler's estimate; there was no run: ", out);
 		report_text(out, report->not_run);
 		fputc('.', out);

@@ -8,12 +8,14 @@
 #include <accel/runtime.h>
 
 #include "runtime/cli/command.h"
+#include "runtime/cli/compile_report.h"
 #include "runtime/cli/inputs.h"
 #include "compiler/onnx/npy.h"
 #include "runtime/cli/overflow.h"
 #include "runtime/cli/print_value.h"
 #include "runtime/cli/report.h"
 #include "runtime/cli/session_options.h"
+#include "runtime/session.h"
 #include "runtime/value.h"
 
 /*
@@ -264,6 +266,29 @@ static int run_once(struct accel_session *session, const struct options *options
 	return code;
 }
 
+/* A page, or the trace. */
+static int write_profile(const struct accel_session *session, const struct options *options,
+			 const struct accel_run_stats *stats)
+{
+	bool page = report_is_page(options->profile);
+	int err;
+
+	if (page && stats->compilations + stats->cached > 1)
+		return complain(EXIT_USAGE,
+				"%s: the inputs have other sizes than the session started with: give them with --dim",
+				options->profile);
+	if (page) {
+		err = run_report(options, session_package(session), stats, options->profile);
+	} else {
+		err = accel_session_trace(session, options->profile);
+		if (err)
+			complain(0, "%s: %s", options->profile, strerror(-err));
+	}
+	if (!err && !options->quiet)
+		printf("%s: %s\n", page ? "report" : "trace", options->profile);
+	return err;
+}
+
 static int run_session(struct accel_session *session, const struct options *options, struct json *json)
 {
 	struct accel_run_stats stats;
@@ -283,14 +308,8 @@ static int run_session(struct accel_session *session, const struct options *opti
 		report_reasons(&stats, stdout);
 	if (json)
 		report_json(&stats, json);
-	if (options->profile) {
-		int err = accel_session_trace(session, options->profile);
-
-		if (err)
-			return complain(exit_code(err), "%s: %s", options->profile, strerror(-err));
-		if (!options->quiet)
-			printf("trace: %s\n", options->profile);
-	}
+	if (options->profile && write_profile(session, options, &stats))
+		return EXIT_USAGE;
 	return code;
 }
 
