@@ -3,61 +3,118 @@
 #include "runtime/device.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <accel/accel.h>
 
 #include "compiler/report/region_estimate.h"
+#include "runtime/fail.h"
+
+/*
+ * How long to look at the device before sleeping: waking up costs some 10 us, in a virtual machine 50, and the launches of small
+ * networks take less.
+ */
+#define LOOKS 2000
+
+/*
+ * The device stops a launch that takes WATCHDOG_FACTOR times the compiler's estimate, which knows everything but the other queues, and
+ * WATCHDOG_BASE units of 1024 cycles.
+ */
+#define WATCHDOG_FACTOR 4
+#define WATCHDOG_BASE 256
+#define WATCHDOG_UNIT 1024
 
 struct runtime_device {
+	char *name;
 	struct accel_device *device;
+	struct accel_context *context;
 	struct accel_device_info info;
 };
 
-/*
- * @buffers: weights, arena, then inputs and outputs, in the order of the base registers; NULL where a region has no
- * bytes
- */
 struct runtime_program {
 	struct runtime_device *device;
-	struct accel_buffer *code, *buffers[AXL_NUM_BASES];
-	uint64_t bases[AXL_NUM_BASES];
-	uint32_t code_bytes, num_inputs, num_outputs;
-	struct axl_trace_record *trace;
-	size_t max_trace;
+	struct accel_buffer *code, *weights;
+	uint32_t code_bytes;
 };
+
+/* @lock: of @queue, which a reset replaces while others may kill; NULL when that failed. */
+struct runtime_lane {
+	struct runtime_device *device;
+	struct accel_queue_options options;
+	pthread_mutex_t lock;
+	struct accel_queue *queue;
+};
+
+/*
+ * @buffers:  arena, then inputs and outputs; NULL where a region has no bytes
+ * @exchange: base registers, in the order weights, then @buffers; statistics behind them
+ * @lane, @index: where it was started last, and of its packet
+ */
+struct runtime_launch {
+	struct runtime_program *program;
+	struct runtime_lane *lane;
+	struct accel_buffer *buffers[AXL_NUM_BASES - 1], *exchange, *trace;
+	uint32_t num_inputs, num_outputs;
+	uint64_t index;
+};
+
+#define STATS_OFFSET (AXL_NUM_BASES * sizeof(uint64_t))
+
+/* ---- devices ---- */
 
 int runtime_device_open(const char *name, unsigned int threads, struct runtime_device **device, char *error,
 			size_t error_size)
 {
 	struct runtime_device *d = calloc(1, sizeof(*d));
 	char full[256];
-	int err;
+	int err = -ENOMEM;
 
-	if (!d) {
-		snprintf(error, error_size, "out of memory");
-		return -ENOMEM;
+	*device = NULL;
+	if (d)
+		d->name = strdup(name);
+	if (!d || !d->name) {
+		fail(error, error_size, err, "out of memory");
+		goto err_free;
 	}
 	snprintf(full, sizeof(full), "%s", name);
 	if (threads && !strncmp(name, "sim:", 4) && !strstr(name, "threads="))
 		snprintf(full, sizeof(full), "%s%sthreads=%u", name, name[4] ? "," : "", threads);
 	err = accel_open(full, &d->device, error, error_size);
+	if (err)
+		goto err_free;
+	err = accel_context_create(accel_device_vm(d->device), &d->context);
 	if (err) {
-		free(d);
-		return err;
+		fail(error, error_size, err, "device %s: no context: %s", name, strerror(-err));
+		goto err_close;
 	}
 	accel_device_info(d->device, &d->info);
 	*device = d;
 	return 0;
+
+err_close:
+	accel_close(d->device);
+err_free:
+	if (d)
+		free(d->name);
+	free(d);
+	return err;
 }
 
 void runtime_device_close(struct runtime_device *device)
 {
-	if (device)
-		accel_close(device->device);
+	if (!device)
+		return;
+	accel_context_destroy(device->context);
+	accel_close(device->device);
+	free(device->name);
 	free(device);
+}
+
+const char *runtime_device_name(const struct runtime_device *device)
+{
+	return device->name;
 }
 
 const char *runtime_device_target(const struct runtime_device *device)
@@ -66,70 +123,51 @@ const char *runtime_device_target(const struct runtime_device *device)
 }
 
 /* A buffer with a copy of @data, or zeroed. Empty ones are none. */
-static int make_buffer(struct runtime_program *program, const void *data, uint64_t size, unsigned int flags,
+static int make_buffer(struct runtime_device *device, const void *data, uint64_t size, unsigned int flags,
 		       struct accel_buffer **buffer)
 {
 	uint64_t mask = size >= ESTIMATE_LARGE_PAGES_FROM ? AXL_LARGE_PAGE_BYTES - 1 : 0;
-	int err = size ? accel_buffer_create(program->device->device, (size + mask) & ~mask, flags, buffer) : 0;
+	int err = size ? accel_buffer_create(device->device, (size + mask) & ~mask, flags, buffer) : 0;
 
 	if (!err && size && data)
 		memcpy(accel_buffer_data(*buffer), data, size);
 	return err;
 }
 
-static int make_buffers(struct runtime_program *program, const struct axm *axm, const struct axm_region *region)
+static uint64_t address_of(const struct accel_buffer *buffer)
 {
-	int err = make_buffer(program, axm->data + region->code, region->code_bytes,
-			      ACCEL_BUFFER_LOCAL | ACCEL_BUFFER_EXEC, &program->code);
-
-	if (!err)
-		err = make_buffer(program, axm->data + region->weights, region->weight_bytes, ACCEL_BUFFER_LOCAL,
-				  &program->buffers[0]);
-	if (!err)
-		err = make_buffer(program, NULL, region->arena_bytes, ACCEL_BUFFER_LOCAL | ACCEL_BUFFER_WRITE,
-				  &program->buffers[1]);
-	for (uint32_t i = 0; i < region->num_inputs + region->num_outputs && !err; i++) {
-		bool output = i >= region->num_inputs;
-		uint32_t id = output ? axm->ids[region->outputs_first + i - region->num_inputs]
-				     : axm->ids[region->inputs_first + i];
-
-		err = make_buffer(program, NULL, axm_value_bytes(&axm->values[id]),
-				  ACCEL_BUFFER_LOCAL | (output ? ACCEL_BUFFER_WRITE : 0), &program->buffers[2 + i]);
-	}
-	for (uint32_t i = 0; i < AXL_NUM_BASES && !err; i++)
-		program->bases[i] = program->buffers[i] ? accel_buffer_address(program->buffers[i]) : 0;
-	return err;
+	return buffer ? accel_buffer_address(buffer) : 0;
 }
 
-int runtime_program_create(struct runtime_device *device, const struct axm *axm, uint32_t index, size_t trace_records,
+/* ---- programs ---- */
+
+int runtime_program_create(struct runtime_device *device, const struct axm *axm, uint32_t index,
 			   struct runtime_program **program, char *error, size_t error_size)
 {
 	const struct axm_region *region = &axm->regions[index];
-	struct runtime_program *p = calloc(1, sizeof(*p));
-	int err = p ? 0 : -ENOMEM;
+	struct runtime_program *p;
+	int err;
 
-	if (!err && (axm->model->tiles > device->info.tiles || axm->model->spad_bytes > device->info.spad_bytes ||
-		     axm->model->acc_bytes > device->info.acc_bytes)) {
-		free(p);
-		snprintf(error, error_size,
-			 "the package is for %u tiles with %u bytes of scratchpad, the device (%s) has %u with %u",
-			 axm->model->tiles, axm->model->spad_bytes, device->info.target, device->info.tiles,
-			 device->info.spad_bytes);
-		return -EINVAL;
-	}
-	if (!err) {
-		p->device = device;
-		p->code_bytes = (uint32_t)region->code_bytes;
-		p->num_inputs = region->num_inputs;
-		p->num_outputs = region->num_outputs;
-		p->max_trace = trace_records;
-		p->trace = trace_records ? malloc(trace_records * sizeof(*p->trace)) : NULL;
-		err = trace_records && !p->trace ? -ENOMEM : make_buffers(p, axm, region);
-	}
+	*program = NULL;
+	if (axm->model->tiles > device->info.tiles || axm->model->spad_bytes > device->info.spad_bytes ||
+	    axm->model->acc_bytes > device->info.acc_bytes)
+		return fail(error, error_size, -EINVAL,
+			    "the package is for %u tiles with %u bytes of scratchpad, the device (%s) has %u with %u",
+			    axm->model->tiles, axm->model->spad_bytes, device->info.target, device->info.tiles,
+			    device->info.spad_bytes);
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return fail(error, error_size, -ENOMEM, "out of memory");
+	p->device = device;
+	p->code_bytes = (uint32_t)region->code_bytes;
+	err = make_buffer(device, axm->data + region->code, region->code_bytes, ACCEL_BUFFER_LOCAL | ACCEL_BUFFER_EXEC,
+			  &p->code);
+	if (!err)
+		err = make_buffer(device, axm->data + region->weights, region->weight_bytes, ACCEL_BUFFER_LOCAL,
+				  &p->weights);
 	if (err) {
 		runtime_program_destroy(p);
-		snprintf(error, error_size, "region %u: %s", index, strerror(-err));
-		return err;
+		return fail(error, error_size, err, "region %u: %s", index, strerror(-err));
 	}
 	*program = p;
 	return 0;
@@ -140,38 +178,194 @@ void runtime_program_destroy(struct runtime_program *program)
 	if (!program)
 		return;
 	accel_buffer_destroy(program->code);
-	for (int i = 0; i < AXL_NUM_BASES; i++)
-		accel_buffer_destroy(program->buffers[i]);
-	free(program->trace);
+	accel_buffer_destroy(program->weights);
 	free(program);
 }
 
-int runtime_program_run(struct runtime_program *program, const struct tensor *const *inputs,
-			struct tensor *const *outputs, struct axl_exec_stats *stats,
-			const struct axl_trace_record **trace, size_t *num_trace, char *error, size_t error_size)
+/* ---- lanes ---- */
+
+int runtime_lane_create(struct runtime_device *device, struct runtime_lane **lane)
 {
-	struct axl_fault_record fault;
+	*lane = calloc(1, sizeof(**lane));
+	if (!*lane)
+		return -ENOMEM;
+	(*lane)->device = device;
+	(*lane)->options = (struct accel_queue_options){.slots = AXL_RING_MIN_SLOTS, .priority = 1};
+	pthread_mutex_init(&(*lane)->lock, NULL);
+	return 0;
+}
+
+int runtime_lane_fit(struct runtime_lane *lane, size_t launches, uint64_t cycles)
+{
+	uint64_t watchdog = cycles / WATCHDOG_UNIT * WATCHDOG_FACTOR + WATCHDOG_BASE;
+	struct accel_queue_options *options = &lane->options;
+
+	watchdog = watchdog < UINT32_MAX ? watchdog : UINT32_MAX;
+	if (lane->queue && options->slots >= launches && options->watchdog >= watchdog)
+		return 0;
+	while (options->slots < launches && options->slots < AXL_RING_MAX_SLOTS)
+		options->slots *= 2;
+	if (options->watchdog < watchdog)
+		options->watchdog = (uint32_t)watchdog;
+	return runtime_lane_reset(lane);
+}
+
+void runtime_lane_destroy(struct runtime_lane *lane)
+{
+	if (!lane)
+		return;
+	accel_queue_destroy(lane->queue);
+	pthread_mutex_destroy(&lane->lock);
+	free(lane);
+}
+
+/* A new queue: whatever state the old one was in, and whatever was in its ring, goes with it. */
+int runtime_lane_reset(struct runtime_lane *lane)
+{
 	int err;
 
-	for (uint32_t i = 0; i < program->num_inputs; i++)
-		memcpy(accel_buffer_data(program->buffers[2 + i]), inputs[i]->data, tensor_bytes(inputs[i]));
-	err = accel_execute(program->device->device, program->code, program->code_bytes, program->bases,
-			    2 + program->num_inputs + program->num_outputs, stats, program->trace, program->max_trace,
-			    &fault);
-	if (err == -EFAULT) {
-		char text[200];
+	pthread_mutex_lock(&lane->lock);
+	accel_queue_destroy(lane->queue);
+	err = accel_queue_create(lane->device->context, &lane->options, &lane->queue);
+	pthread_mutex_unlock(&lane->lock);
+	return err;
+}
 
-		snprintf(error, error_size, "device fault: %s", accel_fault_text(&fault, text, sizeof(text)));
-		return -EIO;
+void runtime_lane_kill(struct runtime_lane *lane)
+{
+	pthread_mutex_lock(&lane->lock);
+	if (lane->queue)
+		accel_queue_reset(lane->queue);
+	pthread_mutex_unlock(&lane->lock);
+}
+
+/* ---- launches ---- */
+
+static int make_buffers(struct runtime_launch *launch, const struct axm *axm, const struct axm_region *region,
+			size_t trace_records)
+{
+	struct runtime_device *device = launch->program->device;
+	uint64_t *bases;
+	int err = make_buffer(device, NULL, region->arena_bytes, ACCEL_BUFFER_LOCAL | ACCEL_BUFFER_WRITE,
+			      &launch->buffers[0]);
+
+	for (uint32_t i = 0; i < region->num_inputs + region->num_outputs && !err; i++) {
+		bool output = i >= region->num_inputs;
+		uint32_t id = output ? axm->ids[region->outputs_first + i - region->num_inputs]
+				     : axm->ids[region->inputs_first + i];
+
+		err = make_buffer(device, NULL, axm_value_bytes(&axm->values[id]),
+				  ACCEL_BUFFER_LOCAL | (output ? ACCEL_BUFFER_WRITE : 0), &launch->buffers[1 + i]);
 	}
-	if (err) {
-		snprintf(error, error_size, "device: %s", strerror(-err));
+	if (!err)
+		err = make_buffer(device, NULL, STATS_OFFSET + sizeof(struct axl_exec_stats), ACCEL_BUFFER_WRITE,
+				  &launch->exchange);
+	if (!err)
+		err = make_buffer(device, NULL, trace_records * sizeof(struct axl_trace_record), ACCEL_BUFFER_WRITE,
+				  &launch->trace);
+	if (err)
 		return err;
-	}
-	for (uint32_t i = 0; i < program->num_outputs; i++)
-		memcpy(outputs[i]->data, accel_buffer_data(program->buffers[2 + program->num_inputs + i]),
-		       tensor_bytes(outputs[i]));
-	*trace = program->trace;
-	*num_trace = stats->trace_records;
+	bases = accel_buffer_data(launch->exchange);
+	bases[0] = address_of(launch->program->weights);
+	for (uint32_t i = 0; i < AXL_NUM_BASES - 1; i++)
+		bases[1 + i] = address_of(launch->buffers[i]);
 	return 0;
+}
+
+int runtime_launch_create(struct runtime_program *program, const struct axm *axm, uint32_t index, size_t trace_records,
+			  struct runtime_launch **launch, char *error, size_t error_size)
+{
+	const struct axm_region *region = &axm->regions[index];
+	struct runtime_launch *l = calloc(1, sizeof(*l));
+	int err;
+
+	*launch = NULL;
+	if (!l)
+		return fail(error, error_size, -ENOMEM, "out of memory");
+	l->program = program;
+	l->num_inputs = region->num_inputs;
+	l->num_outputs = region->num_outputs;
+	err = make_buffers(l, axm, region, trace_records);
+	if (err) {
+		runtime_launch_destroy(l);
+		return fail(error, error_size, err, "region %u: %s", index, strerror(-err));
+	}
+	*launch = l;
+	return 0;
+}
+
+void runtime_launch_destroy(struct runtime_launch *launch)
+{
+	if (!launch)
+		return;
+	for (int i = 0; i < AXL_NUM_BASES - 1; i++)
+		accel_buffer_destroy(launch->buffers[i]);
+	accel_buffer_destroy(launch->exchange);
+	accel_buffer_destroy(launch->trace);
+	free(launch);
+}
+
+int runtime_launch_start(struct runtime_launch *launch, struct runtime_lane *lane, const struct tensor *const *inputs)
+{
+	uint64_t exchange = accel_buffer_address(launch->exchange);
+	union axl_packet *packet = lane->queue ? accel_queue_next(lane->queue) : NULL;
+
+	if (!packet)
+		return -EIO;
+	for (uint32_t i = 0; i < launch->num_inputs; i++)
+		if (launch->buffers[1 + i])
+			memcpy(accel_buffer_data(launch->buffers[1 + i]), inputs[i]->data, tensor_bytes(inputs[i]));
+	memset((uint8_t *)accel_buffer_data(launch->exchange) + STATS_OFFSET, 0, sizeof(struct axl_exec_stats));
+	accel_packet_execute(packet, accel_buffer_address(launch->program->code), launch->program->code_bytes, exchange,
+			     exchange + STATS_OFFSET);
+	packet->execute.trace = address_of(launch->trace);
+	packet->execute.trace_size = launch->trace ? (uint32_t)accel_buffer_size(launch->trace) : 0;
+	launch->lane = lane;
+	launch->index = accel_queue_submit(lane->queue);
+	return 0;
+}
+
+bool runtime_launch_done(const struct runtime_launch *launch)
+{
+	return accel_queue_done(launch->lane->queue, launch->index);
+}
+
+static int describe_fault(struct accel_queue *queue, char *error, size_t error_size)
+{
+	struct axl_fault_record fault;
+	char text[200];
+
+	if (accel_queue_fault(queue, &fault))
+		return fail(error, error_size, -EIO, "device: stopped without a fault record");
+	return fail(error, error_size, -EIO, "device fault: %s", accel_fault_text(&fault, text, sizeof(text)));
+}
+
+int runtime_launch_wait(struct runtime_launch *launch, int64_t deadline_ns, char *error, size_t error_size)
+{
+	struct accel_queue *queue = launch->lane->queue;
+	int err;
+
+	for (int i = 0; i < LOOKS && !accel_queue_done(queue, launch->index); i++)
+#if defined(__x86_64__)
+		__builtin_ia32_pause();
+#else
+		;
+#endif
+	err = accel_queue_wait(queue, launch->index, deadline_ns);
+	if (err == -EIO)
+		return describe_fault(queue, error, error_size);
+	return err ? fail(error, error_size, err, "device: %s", strerror(-err)) : 0;
+}
+
+void runtime_launch_finish(const struct runtime_launch *launch, struct tensor *const *outputs,
+			   const struct axl_exec_stats **stats, const struct axl_trace_record **trace)
+{
+	const uint8_t *exchange = accel_buffer_data(launch->exchange);
+
+	for (uint32_t i = 0; i < launch->num_outputs; i++)
+		if (launch->buffers[1 + launch->num_inputs + i])
+			memcpy(outputs[i]->data, accel_buffer_data(launch->buffers[1 + launch->num_inputs + i]),
+			       tensor_bytes(outputs[i]));
+	*stats = (const void *)(exchange + STATS_OFFSET);
+	*trace = launch->trace ? accel_buffer_data(launch->trace) : NULL;
 }

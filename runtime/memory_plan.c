@@ -14,10 +14,11 @@
 
 #include "runtime/cpu/large_memory.h"
 #include "runtime/cpu/op.h"
+#include "runtime/region_order.h"
 
 /*
  * struct block - memory for a value and those that lie on it
- * @first, @last: steps from the one that writes it to the last that reads it
+ * @first, @last: steps from the one that writes it to the last that reads it, and all that may run in their place meanwhile
  */
 struct block {
 	uint64_t size, offset;
@@ -29,23 +30,18 @@ struct block {
  * @block_of: by value: its block, or AXM_NO_ID
  * @within:   by value: where it begins in its block
  * @whole_of: by value: the value that it is joined into (Concat), of which it begins @part_at bytes behind the start, or AXM_NO_ID
+ * @regions:  which of them may run at the same time; @begins: by region: its first step, and behind them the number of steps
  * @order:    blocks by size; @placed: those that have their place, by offset
  */
 struct planner {
 	const struct axm *axm;
 	uint32_t *block_of, *whole_of;
 	uint64_t *within, *part_at;
+	struct region_order regions;
+	uint32_t *begins;
 	struct block *blocks, **order, **placed;
 	uint32_t num_blocks;
 };
-
-static bool has_bodies(const struct axm *axm)
-{
-	for (uint32_t i = 0; i < axm->num_attrs; i++)
-		if (axm->attrs[i].type == ATTR_GRAPH || axm->attrs[i].type == ATTR_GRAPHS)
-			return true;
-	return false;
-}
 
 uint64_t memory_plan_value_bytes(const struct axm_value *value)
 {
@@ -149,8 +145,22 @@ static bool passes_through(const struct axm *axm, const struct axm_node *node)
 	return false;
 }
 
+/*
+ * Regions that wait for nothing of each other run in any order, or at the same time. What one of them touches lives as long as all of
+ * them: bytes get another owner only where everybody who read the old one is done by then.
+ */
+static void live(struct planner *p, uint32_t region, uint32_t step, struct block *block)
+{
+	uint32_t earliest = p->regions.earliest[region], latest = p->regions.latest[region];
+	uint32_t first = earliest == region ? step : p->begins[earliest];
+	uint32_t last = latest == region ? step : p->begins[latest + 1] - 1;
+
+	block->first = first < block->first ? first : block->first;
+	block->last = last > block->last ? last : block->last;
+}
+
 /* @node: the CPU node that writes it; NULL for a device region. */
-static void write_value(struct planner *p, const struct axm_node *node, uint32_t step, uint32_t id)
+static void write_value(struct planner *p, const struct axm_node *node, uint32_t region, uint32_t step, uint32_t id)
 {
 	uint32_t source = passes_through(p->axm, node) ? p->axm->ids[node->inputs_first] : AXM_NO_ID, whole = id;
 	uint64_t size = memory_plan_value_bytes(&p->axm->values[id]), within = 0;
@@ -173,45 +183,57 @@ static void write_value(struct planner *p, const struct axm_node *node, uint32_t
 		p->block_of[id] = p->block_of[whole];
 		p->within[id] = within;
 	}
-	p->blocks[p->block_of[id]].last = step;
+	live(p, region, step, &p->blocks[p->block_of[id]]);
 }
 
-static void read_values(struct planner *p, uint32_t step, uint32_t first, uint32_t count)
+static void read_values(struct planner *p, uint32_t region, uint32_t step, uint32_t first, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t id = p->axm->ids[first + i];
 
 		if (id != AXM_NO_ID && p->block_of[id] != AXM_NO_ID)
-			p->blocks[p->block_of[id]].last = step;
+			live(p, region, step, &p->blocks[p->block_of[id]]);
 	}
 }
 
-static void write_values(struct planner *p, const struct axm_node *node, uint32_t step, uint32_t first, uint32_t count)
+static void write_values(struct planner *p, const struct axm_node *node, uint32_t region, uint32_t step, uint32_t first,
+			 uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
 		if (p->axm->ids[first + i] != AXM_NO_ID)
-			write_value(p, node, step, p->axm->ids[first + i]);
+			write_value(p, node, region, step, p->axm->ids[first + i]);
+}
+
+static void count_steps(struct planner *p)
+{
+	uint32_t step = 0;
+
+	for (uint32_t r = 0; r < p->axm->num_regions; r++) {
+		p->begins[r] = step;
+		step += p->axm->regions[r].device ? 1 : p->axm->regions[r].num_nodes;
+	}
+	p->begins[p->axm->num_regions] = step;
 }
 
 /* In the order of execution, so that what is read has been written. The device runs a region's nodes together. */
 static void find_lives(struct planner *p)
 {
 	const struct axm *axm = p->axm;
-	uint32_t step = 0;
 
 	for (uint32_t r = 0; r < axm->num_regions; r++) {
 		const struct axm_region *region = &axm->regions[r];
+		uint32_t step = p->begins[r];
 
 		if (region->device) {
-			read_values(p, step, region->inputs_first, region->num_inputs);
-			write_values(p, NULL, step++, region->outputs_first, region->num_outputs);
+			read_values(p, r, step, region->inputs_first, region->num_inputs);
+			write_values(p, NULL, r, step, region->outputs_first, region->num_outputs);
 			continue;
 		}
-		for (uint32_t n = region->first_node; n < region->first_node + region->num_nodes; n++) {
+		for (uint32_t n = region->first_node; n < region->first_node + region->num_nodes; n++, step++) {
 			const struct axm_node *node = &axm->nodes[n];
 
-			read_values(p, step, node->inputs_first, node->num_inputs);
-			write_values(p, node, step++, node->outputs_first, node->num_outputs);
+			read_values(p, r, step, node->inputs_first, node->num_inputs);
+			write_values(p, node, r, step, node->outputs_first, node->num_outputs);
 		}
 	}
 }
@@ -278,13 +300,15 @@ int memory_plan_make(const struct axm *axm, struct memory_plan *plan)
 	p.whole_of = malloc(count * sizeof(*p.whole_of));
 	p.within = calloc(count, sizeof(*p.within));
 	p.part_at = calloc(count, sizeof(*p.part_at));
-	if (!plan->offsets || !p.block_of || !p.blocks || !p.order || !p.placed || !p.whole_of || !p.within ||
-	    !p.part_at)
+	p.begins = calloc((size_t)axm->num_regions + 1, sizeof(*p.begins));
+	if (region_order_make(axm, &p.regions) || !p.begins || !plan->offsets || !p.block_of || !p.blocks || !p.order ||
+	    !p.placed || !p.whole_of || !p.within || !p.part_at)
 		goto out_free;
 	memset(p.block_of, 0xff, count * sizeof(*p.block_of)); /* AXM_NO_ID */
 	memset(p.whole_of, 0xff, count * sizeof(*p.whole_of));
-	if (!has_bodies(axm)) {
+	if (!region_order_has_bodies(axm)) {
 		find_parts(&p);
+		count_steps(&p);
 		find_lives(&p);
 	}
 	plan->bytes = place_blocks(&p);
@@ -300,6 +324,8 @@ out_free:
 	free(p.whole_of);
 	free(p.within);
 	free(p.part_at);
+	free(p.begins);
+	region_order_finish(&p.regions);
 	return err;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A package made ready to run: its values' memory, its CPU nodes prepared, its device code uploaded. A session has one for each set of
- * input shapes that it compiled for. Not thread-safe: the session runs one request at a time.
+ * A package made ready to run: its CPU nodes prepared, its code and weights on every device of the session. A session has one for each
+ * set of input shapes that it compiled for. It does not change after it was made: any number of requests run it at once, each with an
+ * instance (instance.h) for what it writes.
  */
 #ifndef RUNTIME_PLAN_H
 #define RUNTIME_PLAN_H
@@ -9,43 +10,65 @@
 #include <accel/runtime.h>
 
 #include "compiler/package/axm.h"
+#include "compiler/report/roofline.h"
+#include "runtime/cpu/op.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/tensor.h"
 #include "runtime/device.h"
-#include "runtime/trace.h"
+#include "runtime/region_order.h"
 
-struct plan;
-
-/* What all plans of a session share; outlives them. @device is NULL for "cpu"; @trace may be NULL. */
+/* What all plans of a session share; outlives them. No device: "cpu". */
 struct plan_host {
-	struct runtime_device *device;
+	struct runtime_device **devices;
+	size_t num_devices;
 	struct cpu_pool *pool;
-	struct runtime_trace *trace;
+	bool trace;
+};
+
+/* A CPU node, prepared. */
+struct plan_node {
+	const struct op_kernel *kernel;
+	struct op_node node;
+	struct attr *attrs;
+	void *state;
+};
+
+/*
+ * struct plan
+ * @bytes:     the package when it was made here, else NULL: it is mapped
+ * @constants: by value id: views of the package; the others are empty
+ * @strings:   memory of the elements of string constants and attributes, one piece each
+ * @nodes:     by node id, those of bodies too; kernel NULL for device nodes
+ * @programs:  by device, then by region; NULL for CPU regions
+ * @launches:  how many regions are the device's; @longest: the compiler's estimate of the longest, cycles
+ */
+struct plan {
+	struct plan_host host;
+	struct axm axm;
+	uint8_t *bytes;
+	struct tensor *constants;
+	struct tensor_string **strings;
+	size_t num_strings;
+	struct plan_node *nodes;
+	struct runtime_program **programs;
+	struct region_order order;
+	struct roofline roofline;
+	size_t launches;
+	uint64_t longest;
 };
 
 /*
  * Takes over @axm and, when it is not NULL, @bytes, the malloc'ed package that @axm looks into (both also on failure). -ENOTSUP: a
  * CPU node without a kernel; -ENODEV: device code and no device; what uploading gives; -ENOMEM. The reason is in @error.
  */
-int plan_create(const struct plan_host *host, struct axm *axm, uint8_t *bytes, bool trace, struct plan **plan,
-		char *error, size_t size);
-void plan_destroy(struct plan *plan);
-
-const struct axm *plan_package(const struct plan *plan);
+int plan_create(const struct plan_host *host, struct axm *axm, uint8_t *bytes, struct plan **plan, char *error,
+		size_t size);
+void plan_destroy(struct plan *plan); /* NULL is fine; its instances are gone before */
 
 /*
  * Does @input fit input @index? 0; 1: all but symbolic dimensions fit, so that a plan for its shape is possible; -EINVAL with what is
  * wrong in @error.
  */
 int plan_check_input(const struct plan *plan, size_t index, const struct tensor *input, char *error, size_t size);
-
-/* Run once. @inputs: checked with plan_check_input(), borrowed for the call. Errors as accel_session_run(). */
-int plan_run(struct plan *plan, const struct tensor *inputs, char *error, size_t size);
-
-/* Output @index of the last run; the plan's, until its next run. */
-const struct tensor *plan_output(const struct plan *plan, size_t index);
-
-/* Figures of the last run. */
-const struct accel_run_stats *plan_stats(const struct plan *plan);
 
 #endif

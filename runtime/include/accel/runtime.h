@@ -10,12 +10,14 @@
  *	accel_session_run(session, &input, 1, &output, 1, error, sizeof(error));
  *	accel_session_destroy(session);
  *
- * A model is an ONNX file, compiled on the fly and kept in a cache, or an .axm file. Its regions run in order, each on the device or on the CPU; what
- * the device can not do, the CPU does. Every function returns 0 or a negative errno; where there is an @error, it gets a text
+ * A model is an ONNX file, compiled on the fly and kept in a cache, or an .axm file. Its regions run on the device or on the CPU, each when
+ * its inputs are there, on both at the same time where the model allows; what the device can not do, the CPU does. Every function
+ * returns 0 or a negative errno; where there is an @error, it gets a text
  * that names what and where (at most @error_size bytes with the NUL; may be NULL with size 0).
  *
- * Threads: different sessions may be used by different threads at the same time. One session runs one request at a time; a
- * second accel_session_run() from another thread waits for the first.
+ * Threads: sessions and their functions may be used by any number of threads at the same time, but for accel_session_create() and
+ * accel_session_destroy(). One session runs up to options.depth requests at once, from accel_session_run() in several threads or from
+ * accel_session_run_async(); others wait, first come, first served. While one request is on the device another's nodes run on the CPU.
  */
 #ifndef ACCEL_RUNTIME_H
 #define ACCEL_RUNTIME_H
@@ -36,8 +38,8 @@ extern "C" {
  *         elements of type string (8) are struct accel_string
  * @dims:  sizes, @rank of them
  * @data, @size: memory and its bytes. As an input: the caller's, not written. As an output: the caller's memory when @data is
- *         not NULL on entry (-ENOSPC when it is too small), else memory that the session owns, valid until the next run or the
- *         end of the session.
+ *         not NULL on entry (-ENOSPC when it is too small), else memory that the session owns, valid until the next run in any
+ *         thread or the end of the session.
  */
 struct accel_tensor {
 	int32_t dtype;
@@ -56,8 +58,21 @@ struct accel_string {
 enum accel_precision { ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8 };
 
 /*
+ * What to do when the device faults, hangs, is reset by somebody else, or goes.
+ *	REPORT	the run ends with the error
+ *	RETRY	it is done again on the device after its reset, up to three times, and on another of the session's when it is gone
+ *	CPU	the request is done on the CPU from its beginning (ONNX files only: -ENOTSUP for others, when the session is made);
+ *		also when the device has no memory for it
+ */
+enum accel_on_fault { ACCEL_FAULT_REPORT, ACCEL_FAULT_RETRY, ACCEL_FAULT_CPU };
+
+#define ACCEL_MAX_DEPTH 32
+#define ACCEL_MAX_DEVICES 8
+
+/*
  * Options; a zeroed struct means the defaults.
- * @device:	 "sim:" (default) and its options, "cpu", /dev/accel/accelN …; see accel_open() of libaccel
+ * @device:	 "sim:" (default) and its options, "cpu", /dev/accel/accelN …; see accel_open() of libaccel. Several of one target,
+ *		 separated by commas ("sim:,sim:", "accel0,accel1"): each request goes to the one that has the least to do
  * @precision:	 how floats are held on the device (ONNX files; an .axm has its own)
  * @threads:	 of the CPU backend and of an in-process device; 0: one per processor
  * @num_dims, @dim_names, @dim_sizes: sizes of symbolic dimensions that the session starts with; others start as 1. A run whose inputs
@@ -70,6 +85,11 @@ enum accel_precision { ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8 };
  *		 folder or "off"), else $XDG_CACHE_HOME/accel, else $HOME/.cache/accel. Only accel_session_create() reads it
  * @cache_bytes: most bytes of that folder; what was used longest ago goes first. 0: what ACCEL_CACHE_SIZE says (a number, with K, M or G
  *		 behind it for 2^10, 2^20, 2^30), else 2 GiB
+ * @depth:	 requests that run at the same time, at most ACCEL_MAX_DEPTH; 0: four, or two a device where that is more. Each of them
+ *		 has memory for values of its own, made when it is needed first
+ * @queue:	 requests of accel_session_run_async() that wait behind those; 0: as many as @depth
+ * @on_fault:	 when the device fails
+ * @timeout_ns: of every run without a deadline of its own, from its begin on; 0: none
  */
 #define ACCEL_MAX_SPECIALISATIONS 8
 
@@ -87,6 +107,9 @@ struct accel_session_options {
 	const char *disable;
 	const char *cache;
 	uint64_t cache_bytes;
+	unsigned int depth, queue;
+	enum accel_on_fault on_fault;
+	uint64_t timeout_ns;
 };
 
 struct accel_session;
@@ -97,7 +120,7 @@ struct accel_session;
  */
 int accel_session_create(const char *path, const struct accel_session_options *options, struct accel_session **session,
 			 char *error, size_t error_size);
-/* No run may be in flight. NULL is fine. */
+/* No run may be in flight, and its requests have been destroyed. NULL is fine. */
 void accel_session_destroy(struct accel_session *session);
 
 /*
@@ -118,11 +141,75 @@ int accel_session_input(const struct accel_session *session, size_t index, struc
 int accel_session_output(const struct accel_session *session, size_t index, struct accel_value_info *info);
 
 /*
- * Run once. @inputs and @outputs in the model's order, all of them. Blocks. -EINVAL: type or shape of an input; -ENOSPC: an
- * output's memory; -EIO: the device faulted (the text says how); -ETIMEDOUT; -ENODEV: it is gone.
+ * Run once. @inputs and @outputs in the model's order, all of them. Blocks; the work is done on the calling thread. -EINVAL: type or
+ * shape of an input; -ENOSPC: an output's memory, or the device's; -EIO: the device faulted (the text says how); -ETIMEDOUT:
+ * options.timeout_ns; -ENODEV: it is gone.
  */
 int accel_session_run(struct accel_session *session, const struct accel_tensor *inputs, size_t num_inputs,
 		      struct accel_tensor *outputs, size_t num_outputs, char *error, size_t error_size);
+
+/*
+ * Requests: runs that go on by themselves.
+ *
+ *	accel_request_create(session, &request);
+ *	accel_session_run_async(session, request, &input, 1, &output, 1, NULL);
+ *	…
+ *	err = accel_request_wait(request, INT64_MAX);
+ *	accel_session_run_async(session, request, …);		again
+ *	accel_request_destroy(request);
+ *
+ * A request is one run at a time, and is used again for the next, which then allocates nothing. Its end can be waited for, looked at,
+ * told to a callback and read from a file descriptor; every request that was accepted ends exactly once. The work is done by threads of
+ * the session, which it starts at the first call, as many as options.depth.
+ */
+struct accel_request;
+
+/* -ENOMEM. @request belongs to the caller, who destroys it before the session. */
+int accel_request_create(struct accel_session *session, struct accel_request **request);
+/* Cancels it and waits for its end when it is under way. Not from its own callback. NULL is fine. */
+void accel_request_destroy(struct accel_request *request);
+
+/*
+ * @deadline_ns: CLOCK_MONOTONIC, after which the run ends with -ETIMEDOUT; 0: as options.timeout_ns says. A run that waits for its turn
+ *		 ends when it would begin, or earlier, when somebody waits for it with accel_request_wait()
+ * @nonblock:	 -EAGAIN when depth + queue requests are under way, instead of waiting until one ends
+ * @done:	 called once on a thread of the session, or on that of accel_request_cancel() or accel_request_wait(), with the run's
+ *		 result, before anybody else sees that it has ended. It may start other requests, with @nonblock, but not wait for one
+ */
+struct accel_run_options {
+	int64_t deadline_ns;
+	bool nonblock;
+	void (*done)(void *context, struct accel_request *request, int result);
+	void *context;
+};
+
+/*
+ * Begin a run. @inputs as accel_session_run(): the struct is copied, what it points to is the caller's and stays as it is until the end.
+ * @outputs: the caller's until the end, when it is filled; where its data is NULL it gets memory of the request, valid until its next
+ * run or its end. @options may be NULL. Errors of the call: -EBUSY: @request is under way; -EINVAL: counts; -EAGAIN; -ENOMEM. All others
+ * are the run's result.
+ */
+int accel_session_run_async(struct accel_session *session, struct accel_request *request,
+			    const struct accel_tensor *inputs, size_t num_inputs, struct accel_tensor *outputs,
+			    size_t num_outputs, const struct accel_run_options *options);
+
+/*
+ * Sleep until the run has ended, or until @deadline_ns of CLOCK_MONOTONIC (INT64_MAX: for ever; 0: only look). The run's result: 0, an
+ * error of accel_session_run(), or -ECANCELED; -EINPROGRESS: it has not ended. -EINVAL: there was none. Any thread.
+ */
+int accel_request_wait(struct accel_request *request, int64_t deadline_ns);
+/* The reason of a result that is not 0; the request's, until its next run. "" after a good one. */
+const char *accel_request_error(const struct accel_request *request);
+/*
+ * An eventfd that becomes readable when a run ends, and stays so until it is read or the next run begins; the request's, made at the
+ * first call. -EBUSY: a run is under way and there is none yet; -EMFILE and the like.
+ */
+int accel_request_fd(struct accel_request *request);
+/*
+ * Let the run end with -ECANCELED if it has not ended. Returns at once; the end comes as any other. What the device has just been given
+ * and not begun runs on to its end. Any thread; nothing happens when no run is under way.
+ */
+void accel_request_cancel(struct accel_request *request);
 
 /*
  * Values that are no tensors: sequences, optionals and maps. A value is made by the caller, copies what it is made of, and is never
@@ -160,7 +247,8 @@ int accel_session_run_values(struct accel_session *session, const struct accel_v
 			     const struct accel_value **outputs, size_t num_outputs, char *error, size_t error_size);
 
 /*
- * Figures of the last run. Arrays belong to the session and stay until the next run.
+ * Figures of the last run that ended well. Arrays belong to the session and stay until the next run in any thread: while others run only
+ * the numbers mean something.
  * Nodes: @cycles of the device, each given to one node: on each tile to the one on the matrix unit, else to the one whose
  * instruction is the oldest, else to the one that waits; over the tiles the mean. They add up to the region's.
  * @cpu_ns on the CPU.
@@ -245,6 +333,26 @@ struct accel_run_stats {
 		*note; /* of the compiler: which layer has numbers that fp16 can not hold, and what was done; or "" */
 };
 int accel_session_stats(const struct accel_session *session, struct accel_run_stats *stats);
+/* The same of a request's last run, numbers only: @regions and @nodes are NULL. -EINPROGRESS; -EINVAL: there was none that ended well. */
+int accel_request_stats(struct accel_request *request, struct accel_run_stats *stats);
+
+/*
+ * What a device of the session did since its creation. Any thread.
+ * @name:     as options.device has it; the session's
+ * @requests: that it ended well, and the @cycles that they took there
+ * @faults:   launches that failed on it
+ * @under_way: requests that are on it now
+ * @gone:     it is not used any more
+ */
+struct accel_device_stats {
+	const char *name;
+	uint64_t requests, cycles, faults;
+	unsigned int under_way;
+	bool gone;
+};
+size_t accel_session_num_devices(const struct accel_session *session); /* 0: "cpu" */
+/* -EINVAL: there are not so many. */
+int accel_session_device_stats(struct accel_session *session, size_t index, struct accel_device_stats *stats);
 
 /* Write the trace of the last run as a Chrome trace (JSON), device pipes and CPU on one clock. Needs options.trace: -ENODATA. */
 int accel_session_trace(const struct accel_session *session, const char *path);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a session is, for the files that make it: session.c (life, what the model is), specialise.c (plans and instances), admission.c
+ * (whose turn it is), run.c (a run from its claim to its end), request.c (runs on threads of the session).
+ *
+ * Locks, outermost first: @compiling, @lock. Neither is held while anything runs.
+ */
+#ifndef RUNTIME_SESSION_INTERNAL_H
+#define RUNTIME_SESSION_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <accel/runtime.h>
+
+#include "compiler/compiler.h"
+#include "runtime/cache.h"
+#include "runtime/instance.h"
+#include "runtime/plan.h"
+
+/*
+ * A plan and its instances.
+ * @cpu:       for the CPU alone, of a session with devices
+ * @used:      when, by the session's clock of requests
+ * @users:     requests that have it; it stays while there are any
+ * @instances: how many there are, of which @idle are not in use; @limit: no more of them fit into the device's memory
+ */
+struct specialisation {
+	struct plan *plan;
+	bool cpu;
+	uint64_t used;
+	size_t users, instances, limit;
+	struct instance *idle;
+};
+
+/*
+ * A device of the session. @idle: lanes; @lanes of them exist
+ * @committed: the compiler's estimate of all that it was ever given, cycles: who has got less is next
+ */
+struct session_device {
+	struct runtime_device *device;
+	struct runtime_lane *idle[ACCEL_MAX_DEPTH];
+	size_t num_idle;
+	uint64_t committed;
+	struct accel_device_stats stats;
+};
+
+/* Waits for its turn. @request: NULL for a thread that runs by itself, which sleeps on @turn. */
+struct ticket {
+	struct ticket *next;
+	struct accel_request *request;
+	bool admitted;
+	pthread_cond_t turn;
+};
+
+/*
+ * @plans:     the first is that of accel_session_create()
+ * @host:      what all plans share; @cpu_host: the same without devices
+ * @cache:     packages of earlier sessions, under the compiling lock; @cached: how many came from it
+ * @note:      what the compiler said of the precision
+ * @cpu_only:  the device has no memory for the model
+ * @last:      the instance that ran last, and its figures
+ * @running:   requests that have their turn; @waiting: those that have not, in their order
+ * @ready:     requests that have their turn and no thread yet; @accepted: requests that have not ended
+ * @work, @room, @released: with @lock: a request is ready or the session ends; one ended; an instance became idle
+ */
+struct accel_session {
+	struct accel_session_options options;
+	char *path, *calibration, *method, *disable;
+	struct session_device devices[ACCEL_MAX_DEVICES];
+	struct runtime_device *opened[ACCEL_MAX_DEVICES];
+	struct plan_host host, cpu_host;
+	bool cpu_only;
+	pthread_mutex_t compiling;
+	struct cache *cache;
+
+	pthread_mutex_t lock;
+	struct specialisation *plans[ACCEL_MAX_SPECIALISATIONS + ACCEL_MAX_DEPTH];
+	size_t num_plans;
+	uint64_t clock, compilations, cached;
+	char note[sizeof(((struct compile_result *)0)->note)];
+	struct instance *last;
+	struct accel_run_stats last_stats;
+
+	unsigned int running;
+	struct ticket *waiting, **waiting_end;
+	struct ticket *ready, **ready_end;
+	unsigned int accepted, workers;
+	pthread_t threads[ACCEL_MAX_DEPTH];
+	pthread_cond_t work, room, released;
+	bool quit;
+};
+
+/* ---- specialise.c ---- */
+
+/* The first plan, for the sizes that the options name. */
+int specialise_first(struct accel_session *session, char *error, size_t size);
+void specialise_finish(struct accel_session *session);
+
+/*
+ * What a run has while it runs. @device: an index, @lane: of it; NULL when the plan has no device regions
+ */
+struct claim {
+	struct specialisation *plan;
+	struct instance *instance;
+	struct session_device *device;
+	struct runtime_lane *lane;
+};
+
+/*
+ * An idle instance for the shapes of @inputs, with a device and a lane; compiles and allocates what is not there. @cpu: of a plan for
+ * the CPU alone. -EINVAL: an input does not fit; -ENODEV: every device is gone; -ENOSPC: the device's memory is full; what compiling
+ * gives. The caller has its turn.
+ */
+int claim_take(struct accel_session *session, const struct tensor *inputs, bool cpu, struct claim *claim, char *error,
+	       size_t size);
+/* The other way round; does nothing for an empty one. @result: of the run. */
+void claim_give(struct accel_session *session, struct claim *claim, int result);
+
+/* ---- admission.c ---- */
+
+/* Wait for a turn, until @deadline_ns. -ETIMEDOUT. */
+int admission_enter(struct accel_session *session, int64_t deadline_ns);
+/* With the lock held: put @ticket at the end of those that wait; give turns to those at the front while there is room. */
+void admission_queue(struct accel_session *session, struct ticket *ticket);
+/* With the lock held: take @ticket, which has no turn yet, out again. False: it has one. */
+bool admission_withdraw(struct accel_session *session, struct ticket *ticket);
+/* The turn is over. */
+void admission_leave(struct accel_session *session);
+
+/* ---- run.c ---- */
+
+/* A run: until when, whether it was cancelled (or NULL), whose it is (or NULL), whether it has its turn, and what it has claimed. */
+struct run {
+	int64_t deadline_ns;
+	const atomic_bool *cancelled;
+	struct accel_request *request;
+	bool admitted;
+	struct claim claim;
+};
+
+/* Inputs as tensors: views. */
+int run_view_inputs(const struct accel_session *session, const struct accel_tensor *inputs, struct tensor *views,
+		    char *error, size_t size);
+int run_check_counts(const struct accel_session *session, size_t num_inputs, size_t num_outputs, char *error,
+		     size_t size);
+/* Run @inputs. The claim is the caller's to give back, after he has taken the outputs, in good and in bad. */
+int run_claimed(struct accel_session *session, struct run *run, const struct tensor *inputs, char *error, size_t size);
+/* Output @index as a tensor that points into the instance. -EINVAL: it is none. */
+int run_describe_output(const struct accel_session *session, const struct instance *instance, size_t index,
+			struct accel_tensor *output, char *error, size_t size);
+/* The same, copied into the caller's memory where there is some. -ENOSPC: too little. */
+int run_give_output(const struct accel_session *session, const struct instance *instance, size_t index,
+		    struct accel_tensor *output, char *error, size_t size);
+/* When a run that begins now has to be done. */
+int64_t run_deadline(const struct accel_session *session);
+
+/* ---- request.c ---- */
+
+/* With the lock held: @claim is what @request has now; NULL: nothing any more. */
+void request_has(struct accel_request *request, const struct claim *claim);
+/* Stop the threads. */
+void request_finish(struct accel_session *session);
+
+/* ---- session.c ---- */
+
+const char *session_output_name(const struct accel_session *session, size_t index);
+
+#endif

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests of a session: several at once, from several threads; their ends, by waiting, callback and file descriptor; what happens when
+ * there are too many, when they are cancelled, and when they are late.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/runtime/digits.h"
+
+#define IMAGES 16
+
+/* A request and all that it needs. */
+struct job {
+	struct accel_request *request;
+	struct accel_tensor input, output;
+	float image[DIGITS_PIXELS], scores[DIGITS_CLASSES];
+	unsigned int seed;
+};
+
+static void job_create(struct accel_session *session, struct job *job)
+{
+	assert_int_equal(accel_request_create(session, &job->request), 0);
+	job->input = digits_input(job->image);
+}
+
+static int job_start(struct accel_session *session, struct job *job, unsigned int seed,
+		     const struct accel_run_options *options)
+{
+	job->seed = seed;
+	digits_image(job->image, seed);
+	job->output = digits_output(job->scores);
+	return accel_session_run_async(session, job->request, &job->input, 1, &job->output, 1, options);
+}
+
+static void job_check(const struct job *job, float (*expected)[DIGITS_CLASSES])
+{
+	assert_int_equal(accel_request_wait(job->request, INT64_MAX), 0);
+	assert_string_equal(accel_request_error(job->request), "");
+	assert_memory_equal(job->scores, expected[job->seed % IMAGES], sizeof(job->scores));
+	assert_int_equal(job->output.rank, 2);
+}
+
+static void requests_give_what_calls_give(void **state)
+{
+	static const char *const devices[] = {"sim:", "cpu", "sim:,sim:"};
+
+	(void)state;
+	for (size_t d = 0; d < 3; d++) {
+		const struct accel_session_options options = {.device = devices[d], .threads = 2, .depth = 3};
+		float(*expected)[DIGITS_CLASSES] = digits_expected(d == 1 ? "cpu" : "sim:", IMAGES);
+		struct accel_session *session = digits_session(&options);
+		struct job jobs[6] = {0};
+		struct accel_run_stats stats;
+
+		for (int i = 0; i < 6; i++) {
+			job_create(session, &jobs[i]);
+			assert_int_equal(accel_request_wait(jobs[i].request, 0), -EINVAL);
+			assert_int_equal(accel_request_stats(jobs[i].request, &stats), -EINVAL);
+		}
+		for (unsigned int n = 0; n < 60; n++) {
+			struct job *job = &jobs[n % 6];
+
+			if (n >= 6)
+				job_check(job, expected);
+			assert_int_equal(job_start(session, job, n % IMAGES, NULL), 0);
+		}
+		for (int i = 0; i < 6; i++) {
+			job_check(&jobs[i], expected);
+			assert_int_equal(accel_request_stats(jobs[i].request, &stats), 0);
+			assert_true(stats.ns > 0);
+			assert_int_equal(stats.cycles > 0, d != 1);
+			assert_null(stats.nodes);
+			accel_request_destroy(jobs[i].request);
+		}
+		accel_session_destroy(session);
+		free(expected);
+	}
+}
+
+static void outputs_without_memory_get_some(void **state)
+{
+	const struct accel_session_options options = {.threads = 1};
+	float(*expected)[DIGITS_CLASSES] = digits_expected("sim:", 2);
+	struct accel_session *session = digits_session(&options);
+	struct job first = {0}, second = {0};
+
+	(void)state;
+	job_create(session, &first);
+	job_create(session, &second);
+	digits_image(first.image, 0);
+	digits_image(second.image, 1);
+	assert_int_equal(accel_session_run_async(session, first.request, &first.input, 1, &first.output, 1, NULL), 0);
+	assert_int_equal(accel_request_wait(first.request, INT64_MAX), 0);
+	assert_int_equal(accel_session_run_async(session, second.request, &second.input, 1, &second.output, 1, NULL),
+			 0);
+	assert_int_equal(accel_request_wait(second.request, INT64_MAX), 0);
+	/* Of each request, whatever ran since. */
+	assert_memory_equal(first.output.data, expected[0], sizeof(expected[0]));
+	assert_memory_equal(second.output.data, expected[1], sizeof(expected[1]));
+	assert_int_equal(first.output.size, sizeof(expected[0]));
+	accel_request_destroy(first.request);
+	accel_request_destroy(second.request);
+	accel_session_destroy(session);
+	free(expected);
+}
+
+static void bad_requests_are_answered(void **state)
+{
+	const struct accel_session_options options = {.threads = 1};
+	struct accel_session *session = digits_session(&options);
+	struct job job = {0};
+
+	(void)state;
+	job_create(session, &job);
+	assert_int_equal(accel_session_run_async(session, job.request, &job.input, 2, &job.output, 1, NULL), -EINVAL);
+	assert_int_equal(job_start(session, &job, 0, NULL), 0);
+	assert_int_equal(accel_request_wait(job.request, INT64_MAX), 0);
+	job.input.dims[2] = 9;
+	assert_int_equal(job_start(session, &job, 0, NULL), 0);
+	assert_int_equal(accel_request_wait(job.request, INT64_MAX), -EINVAL);
+	assert_non_null(strstr(accel_request_error(job.request), "dimension 2"));
+	job.input.dims[2] = 8;
+	job.output = digits_output(job.scores);
+	job.output.size = 4;
+	assert_int_equal(accel_session_run_async(session, job.request, &job.input, 1, &job.output, 1, NULL), 0);
+	assert_int_equal(accel_request_wait(job.request, INT64_MAX), -ENOSPC);
+	accel_request_destroy(job.request);
+	accel_request_destroy(NULL);
+	accel_session_destroy(session);
+}
+
+/* ---- callbacks and file descriptors ---- */
+
+/* A callback that holds the thread that called it until somebody lets it go. */
+struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool reached, open;
+	int calls, result;
+};
+
+static void pass_gate(void *context, struct accel_request *request, int result)
+{
+	struct gate *gate = context;
+
+	(void)request;
+	pthread_mutex_lock(&gate->lock);
+	gate->calls++;
+	gate->result = result;
+	gate->reached = true;
+	pthread_cond_broadcast(&gate->changed);
+	while (!gate->open)
+		pthread_cond_wait(&gate->changed, &gate->lock);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+static void gate_init(struct gate *gate)
+{
+	*gate = (struct gate){0};
+	pthread_mutex_init(&gate->lock, NULL);
+	pthread_cond_init(&gate->changed, NULL);
+}
+
+static void gate_await(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->lock);
+	while (!gate->reached)
+		pthread_cond_wait(&gate->changed, &gate->lock);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+static void gate_open(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->lock);
+	gate->open = true;
+	pthread_cond_broadcast(&gate->changed);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+static void the_end_is_told_once_and_before_it_is_seen(void **state)
+{
+	const struct accel_session_options options = {.threads = 1};
+	struct accel_session *session = digits_session(&options);
+	struct pollfd poll_fd = {.events = POLLIN};
+	struct job job = {0};
+	struct gate gate;
+	struct accel_run_options run = {.done = pass_gate, .context = &gate};
+
+	(void)state;
+	gate_init(&gate);
+	job_create(session, &job);
+	poll_fd.fd = accel_request_fd(job.request);
+	assert_true(poll_fd.fd >= 0);
+	assert_int_equal(accel_request_fd(job.request), poll_fd.fd);
+	assert_int_equal(job_start(session, &job, 0, &run), 0);
+	gate_await(&gate);
+	assert_int_equal(accel_request_wait(job.request, 0), -EINPROGRESS);
+	assert_int_equal(job_start(session, &job, 0, &run), -EBUSY);
+	assert_int_equal(poll(&poll_fd, 1, 0), 0);
+	gate_open(&gate);
+	assert_int_equal(poll(&poll_fd, 1, -1), 1);
+	assert_int_equal(accel_request_wait(job.request, 0), 0);
+	assert_int_equal(gate.calls, 1);
+	assert_int_equal(gate.result, 0);
+	/* A new run makes it unreadable. */
+	gate.open = gate.reached = false;
+	assert_int_equal(job_start(session, &job, 1, &run), 0);
+	gate_await(&gate);
+	assert_int_equal(poll(&poll_fd, 1, 0), 0);
+	gate_open(&gate);
+	accel_request_destroy(job.request);
+	accel_session_destroy(session);
+}
+
+/* ---- too many, cancelled, late ---- */
+
+/* One thread, and it stands in a callback: what comes then stays where it is. */
+static void what_waits_can_be_refused_cancelled_and_late(void **state)
+{
+	const struct accel_session_options options = {.threads = 1, .depth = 1, .queue = 2};
+	float(*expected)[DIGITS_CLASSES] = digits_expected("sim:", IMAGES);
+	struct accel_session *session = digits_session(&options);
+	const struct accel_run_options nonblock = {.nonblock = true}, late = {.deadline_ns = 1};
+	struct job held = {0}, turn = {0}, cancelled = {0}, overdue = {0}, refused = {0};
+	struct gate gate;
+	struct accel_run_options hold = {.done = pass_gate, .context = &gate};
+
+	(void)state;
+	gate_init(&gate);
+	job_create(session, &held);
+	job_create(session, &turn);
+	job_create(session, &cancelled);
+	job_create(session, &overdue);
+	job_create(session, &refused);
+	assert_int_equal(job_start(session, &held, 0, &hold), 0);
+	gate_await(&gate);
+	assert_int_equal(job_start(session, &turn, 1, &nonblock), 0);
+	assert_int_equal(job_start(session, &cancelled, 2, &nonblock), 0);
+	assert_int_equal(job_start(session, &overdue, 3, &late), 0);
+	assert_int_equal(job_start(session, &refused, 4, &nonblock), -EAGAIN);
+	assert_int_equal(accel_request_wait(refused.request, 0), -EINVAL);
+	accel_request_cancel(cancelled.request);
+	assert_int_equal(accel_request_wait(cancelled.request, 0), -ECANCELED);
+	assert_non_null(strstr(accel_request_error(cancelled.request), "cancelled"));
+	assert_int_equal(accel_request_wait(overdue.request, INT64_MAX), -ETIMEDOUT);
+	/* There is room again. */
+	assert_int_equal(job_start(session, &refused, 4, &nonblock), 0);
+	assert_int_equal(accel_request_wait(turn.request, 0), -EINPROGRESS);
+	gate_open(&gate);
+	job_check(&held, expected);
+	job_check(&turn, expected);
+	job_check(&refused, expected);
+	/* Nothing to cancel: nothing happens. */
+	accel_request_cancel(held.request);
+	assert_int_equal(accel_request_wait(held.request, 0), 0);
+	accel_request_destroy(held.request);
+	accel_request_destroy(turn.request);
+	accel_request_destroy(cancelled.request);
+	accel_request_destroy(overdue.request);
+	accel_request_destroy(refused.request);
+	accel_session_destroy(session);
+	free(expected);
+}
+
+static void a_request_that_has_its_turn_can_be_late_and_cancelled(void **state)
+{
+	const struct accel_session_options options = {.threads = 1, .depth = 1, .queue = 1};
+	const struct accel_run_options late = {.deadline_ns = 1};
+	struct accel_session *session = digits_session(&options);
+	struct job held = {0}, next = {0};
+	struct gate gate;
+	struct accel_run_options hold = {.done = pass_gate, .context = &gate};
+
+	(void)state;
+	gate_init(&gate);
+	job_create(session, &held);
+	job_create(session, &next);
+	/* It began, or it did not: it is late. */
+	assert_int_equal(job_start(session, &next, 0, &late), 0);
+	assert_int_equal(accel_request_wait(next.request, INT64_MAX), -ETIMEDOUT);
+	assert_int_equal(job_start(session, &held, 0, &hold), 0);
+	gate_await(&gate);
+	assert_int_equal(job_start(session, &next, 0, NULL), 0);
+	accel_request_cancel(next.request);
+	gate_open(&gate);
+	assert_int_equal(accel_request_wait(next.request, INT64_MAX), -ECANCELED);
+	accel_request_destroy(held.request);
+	accel_request_destroy(next.request);
+	accel_session_destroy(session);
+}
+
+static void requests_cancelled_at_any_time_end_once(void **state)
+{
+	const struct accel_session_options options = {.threads = 1, .depth = 2, .queue = 4};
+	float(*expected)[DIGITS_CLASSES] = digits_expected("sim:", IMAGES);
+	struct accel_session *session = digits_session(&options);
+	struct job jobs[6] = {0};
+	unsigned int cancelled = 0, good = 0;
+
+	(void)state;
+	for (int i = 0; i < 6; i++)
+		job_create(session, &jobs[i]);
+	for (unsigned int n = 0; n < 600; n++) {
+		struct job *job = &jobs[n % 6], *other = &jobs[(n * 7 + n / 6) % 6];
+
+		if (n >= 6) {
+			int result = accel_request_wait(job->request, INT64_MAX);
+
+			if (result)
+				assert_int_equal(result, -ECANCELED);
+			else
+				assert_memory_equal(job->scores, expected[job->seed], sizeof(job->scores));
+			cancelled += result != 0;
+			good += result == 0;
+		}
+		assert_int_equal(job_start(session, job, n % IMAGES, NULL), 0);
+		if (n % 3 == 0)
+			accel_request_cancel(other->request);
+	}
+	assert_true(cancelled > 0 && good > 0);
+	/* Under way: destroying ends them. */
+	for (int i = 0; i < 6; i++)
+		accel_request_destroy(jobs[i].request);
+	accel_session_destroy(session);
+	free(expected);
+}
+
+/* ---- threads ---- */
+
+struct caller {
+	struct accel_session *session;
+	float (*expected)[DIGITS_CLASSES];
+	unsigned int first;
+	int wrong;
+};
+
+static void *call_many_times(void *arg)
+{
+	struct caller *caller = arg;
+
+	for (unsigned int n = 0; n < 40; n++) {
+		float scores[DIGITS_CLASSES];
+		unsigned int seed = (caller->first + n) % IMAGES;
+
+		caller->wrong += digits_run(caller->session, seed, scores, NULL, 0) != 0 ||
+				 memcmp(scores, caller->expected[seed], sizeof(scores)) != 0;
+	}
+	return NULL;
+}
+
+static void eight_threads_share_two_devices(void **state)
+{
+	const struct accel_session_options options = {.device = "sim:,sim:", .threads = 1, .depth = 8};
+	float(*expected)[DIGITS_CLASSES] = digits_expected("sim:", IMAGES);
+	struct accel_session *session = digits_session(&options);
+	struct accel_device_stats device[2], none;
+	struct caller callers[8];
+	pthread_t threads[8];
+
+	(void)state;
+	for (unsigned int i = 0; i < 8; i++) {
+		callers[i] = (struct caller){session, expected, i, 0};
+		assert_int_equal(pthread_create(&threads[i], NULL, call_many_times, &callers[i]), 0);
+	}
+	for (int i = 0; i < 8; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(callers[i].wrong, 0);
+	}
+	assert_int_equal(accel_session_num_devices(session), 2);
+	for (size_t d = 0; d < 2; d++) {
+		assert_int_equal(accel_session_device_stats(session, d, &device[d]), 0);
+		assert_string_equal(device[d].name, "sim:");
+		assert_int_equal(device[d].under_way, 0);
+		assert_int_equal(device[d].faults, 0);
+	}
+	assert_int_equal(accel_session_device_stats(session, 2, &none), -EINVAL);
+	assert_int_equal(device[0].requests + device[1].requests, 320);
+	/* On one device the cycles of all; on two, those of the one that had more. At least 1.8 times the throughput. */
+	for (size_t d = 0; d < 2; d++)
+		assert_true((double)(device[0].cycles + device[1].cycles) >= 1.8 * (double)device[d].cycles);
+	accel_session_destroy(session);
+	free(expected);
+}
+
+static void bad_options_are_answered(void **state)
+{
+	static const struct {
+		struct accel_session_options options;
+		int error;
+		const char *text;
+	} cases[] = {
+		{{.depth = ACCEL_MAX_DEPTH + 1}, -EINVAL, "depth"},
+		{{.device = "sim:,sim:target=axl-pro"}, -EINVAL, "target"},
+		{{.device = "sim:,sim:nonsense=1"}, -EINVAL, "nonsense"},
+		{{.device = "sim:,sim:,sim:,sim:,sim:,sim:,sim:,sim:,sim:", .threads = 1}, -EINVAL, "devices"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct accel_session *session;
+		char error[512];
+
+		assert_int_equal(accel_session_create(getenv("AXL_TEST_MODEL"), &cases[i].options, &session, error,
+						      sizeof(error)),
+				 cases[i].error);
+		assert_null(session);
+		assert_non_null(strstr(error, cases[i].text));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(requests_give_what_calls_give),
+		cmocka_unit_test(outputs_without_memory_get_some),
+		cmocka_unit_test(bad_requests_are_answered),
+		cmocka_unit_test(the_end_is_told_once_and_before_it_is_seen),
+		cmocka_unit_test(what_waits_can_be_refused_cancelled_and_late),
+		cmocka_unit_test(a_request_that_has_its_turn_can_be_late_and_cancelled),
+		cmocka_unit_test(requests_cancelled_at_any_time_end_once),
+		cmocka_unit_test(eight_threads_share_two_devices),
+		cmocka_unit_test(bad_options_are_answered),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
