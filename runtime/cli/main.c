@@ -45,6 +45,11 @@ int main(int argc, char **argv)
 		usage(stdout);
 		return EXIT_GOOD;
 	}
+	if (!strcmp(argv[1], "--describe")) {
+		for (int i = 0; i < COMMANDS; i++)
+			printf("%s\t%s\n", commands[i].name, commands[i].summary);
+		return EXIT_GOOD;
+	}
 	for (int i = 0; i < COMMANDS; i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].run(argc - 1, argv + 1);

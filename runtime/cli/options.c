@@ -10,15 +10,16 @@
 #include "compiler/pass.h"
 #include "runtime/cli/command.h"
 
-/* @letter: what a subcommand names to accept the option */
+/* @letter: what a subcommand names to accept the option; @values: all that @argument may be, NULL where that is no list */
 static const struct {
 	char letter;
-	const char *name, *argument, *help;
+	const char *name, *argument, *help, *values;
 } table[] = {
 	{'d', "device", "NAME",
 	 "sim: (default), sim:OPTION=VALUE,…, cpu, /dev/accel/accelN, or pci:DDDD:BB:DD.F ('accel info' lists them)"},
-	{'p', "precision", "P", "fp32 (default), fp16, bf16 or int8: how the device holds floats"},
-	{'t', "target", "NAME", "axl-edge (default) or axl-pro"},
+	{'p', "precision", "P", "fp32 (default), fp16, bf16 or int8: how the device holds floats",
+	 "fp32 fp16 bf16 int8"},
+	{'t', "target", "NAME", "axl-edge (default) or axl-pro", "axl-edge axl-pro"},
 	{'i', "input", "NAME=FILE", "an input from .npy, .pb (TensorProto) or .raw; may be repeated"},
 	{'D', "data-set", "DIR", "folder with input_N.pb and output_N.pb; all outputs are compared"},
 	{'S', "save", "DIR", "write the outputs of the run to DIR/output_N.npy"},
@@ -34,11 +35,12 @@ static const struct {
 	 "samples for int8: test_data_set_N/input_I.pb, input_I.pb, or .npy (also a file) with a sample a row"},
 	{'M', "method", "M",
 	 "ranges from the samples: minmax (default), percentile (99.99 %), entropy (least divergence), mse (least "
-	 "error)"},
+	 "error)",
+	 "minmax percentile entropy mse"},
 	{'T', "target-loss", "X",
 	 "keep the noisiest layers float until the relative error of the outputs (root of noise over signal) is at "
 	 "most X"},
-	{'B', "activations", "TYPE", "uint8 (default) or int8"},
+	{'B', "activations", "TYPE", "uint8 (default) or int8", "uint8 int8"},
 	{'E', "plain", NULL, "no equalization of channels, no correction of biases"},
 	{'j', "json", "FILE", "write every figure of the tables as JSON"},
 	{'P', "profile", "FILE",
@@ -46,9 +48,10 @@ static const struct {
 	{'o', "output", "FILE", "where to write"},
 	{'G', "report", "FILE",
 	 "run the package on the model of its target and write where the cycles go: JSON, or a page (.html)"},
-	{'f', "format", "F", "dot, mermaid or svg (default: by the output's name, else svg)"},
+	{'f', "format", "F", "dot, mermaid or svg (default: by the output's name, else svg)", "dot mermaid svg"},
 	{'A', "print-after", "STAGE",
-	 "print what a compiler stage made: import, graph, quantize, fuse, partition, lower, schedule"},
+	 "print what a compiler stage made: import, graph, quantize, fuse, partition, lower, schedule",
+	 "import graph quantize fuse partition lower schedule"},
 	{'z', "disable", "PASS", "leave out a pass of the compiler; may be repeated, or several separated by commas:"},
 	{'e', "explain", NULL, "say for every region, and every node on the CPU, why; info: list the operators"},
 	{'l', "rules", NULL, "list the rules, and where the standard has them"},
@@ -123,6 +126,32 @@ static void print_help(const char *name, const char *summary, const char *accept
 		printf("  %-22s %s\n", left, table[i].help);
 		for (size_t pass = 0; table[i].letter == 'z' && compile_pass_name(pass); pass++)
 			printf("  %-22s   %-14s %s\n", "", compile_pass_name(pass), compile_pass_text(pass));
+	}
+}
+
+/*
+ * The same for programs: the manual and the completion of shells are made of it (runtime/manual). A line a fact, its parts separated by
+ * tabs: "command" NAME OPERAND SENTENCE, "option" NAME ARGUMENT VALUES HELP, "pass" NAME TEXT; "-" is nothing.
+ */
+static void print_description(const char *name, const char *summary, const char *accepted)
+{
+	const char *operand = operand_of(name);
+
+	printf("command\t%s\t%s%s\t", name,
+	       !operand                   ? "-"
+	       : !strcmp(operand, "file") ? "FILE"
+					  : "MODEL",
+	       operand && strchr(accepted, '+') ? "…" : "");
+	for (; *summary; summary++)
+		putchar(*summary == '\n' ? ' ' : *summary);
+	putchar('\n');
+	for (int i = 0; i < TABLE_SIZE; i++) {
+		if (table[i].letter != 'h' && !strchr(accepted, table[i].letter))
+			continue;
+		printf("option\t%s\t%s\t%s\t%s\n", table[i].name, table[i].argument ? table[i].argument : "-",
+		       table[i].values ? table[i].values : "-", table[i].help);
+		for (size_t pass = 0; table[i].letter == 'z' && compile_pass_name(pass); pass++)
+			printf("pass\t%s\t%s\n", compile_pass_name(pass), compile_pass_text(pass));
 	}
 }
 
@@ -275,6 +304,11 @@ int options_parse(int argc, char **argv, const char *name, const char *summary, 
 			longs[count++] =
 				(struct option){table[i].name, table[i].argument ? required_argument : no_argument,
 						NULL, table[i].letter};
+	if (argc == 2 && !strcmp(argv[1], "--describe")) {
+		print_description(name, summary, accepted);
+		options->help = true;
+		return 0;
+	}
 	optind = 1;
 	while ((at = getopt_long(argc, argv, strchr(accepted, 'o') ? "o:" : "", longs, NULL)) != -1) {
 		if (at == '?')

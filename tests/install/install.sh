@@ -40,3 +40,7 @@ grep -q nonexistent "$root/said" || fail "the error does not name the file: $(ca
 
 [ -f "$prefix/lib/udev/rules.d/60-axl.rules" ] || fail "no udev rule"
 "$prefix/bin/accel" info >/dev/null
+for page in man1/accel.1 man1/accel-run.1 man3/accel_open.3 man3/accel_session_create.3 man3/accel_queue.h.3; do
+	[ -s "$prefix/share/man/$page" ] || fail "no $page"
+done
+[ -s "$prefix/share/bash-completion/completions/accel" ] || fail "no completion"

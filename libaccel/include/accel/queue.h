@@ -129,6 +129,7 @@ static inline bool accel_queue_done(const struct accel_queue *queue, uint64_t in
 	return accel_queue_retired(queue) >= index;
 }
 
+/* What the device says of the queue: running, suspended, faulted …, as of now. */
 static inline enum axl_queue_state accel_queue_state(const struct accel_queue *queue)
 {
 	return (enum axl_queue_state)__atomic_load_n(&queue->status->state, __ATOMIC_ACQUIRE);
@@ -172,6 +173,7 @@ static inline void accel_packet_execute(union axl_packet *packet, uint64_t cmdbu
 	*packet = filled;
 }
 
+/* Copy @size bytes from @src to @dst, device addresses; the ranges do not overlap. */
 static inline void accel_packet_copy(union axl_packet *packet, uint64_t dst, uint64_t src, uint64_t size)
 {
 	union axl_packet filled = accel_packet_empty(AXL_PKT_COPY);
@@ -182,6 +184,7 @@ static inline void accel_packet_copy(union axl_packet *packet, uint64_t dst, uin
 	*packet = filled;
 }
 
+/* Write the 32-bit @pattern over @size bytes at @dst, a device address. */
 static inline void accel_packet_fill(union axl_packet *packet, uint64_t dst, uint32_t pattern, uint64_t size)
 {
 	union axl_packet filled = accel_packet_empty(AXL_PKT_FILL);
@@ -192,6 +195,7 @@ static inline void accel_packet_fill(union axl_packet *packet, uint64_t dst, uin
 	*packet = filled;
 }
 
+/* Hold the queue until the 64-bit word at @address and @value are as @op says. */
 static inline void accel_packet_wait(union axl_packet *packet, uint64_t address, enum axl_wait_op op, uint64_t value)
 {
 	union axl_packet filled = accel_packet_empty(AXL_PKT_WAIT);
@@ -202,6 +206,7 @@ static inline void accel_packet_wait(union axl_packet *packet, uint64_t address,
 	*packet = filled;
 }
 
+/* Write @value to the 64-bit word at @address, behind everything before it in the queue, and wake who waits for it. */
 static inline void accel_packet_signal(union axl_packet *packet, uint64_t address, uint64_t value)
 {
 	union axl_packet filled = accel_packet_empty(AXL_PKT_SIGNAL);
@@ -211,6 +216,7 @@ static inline void accel_packet_signal(union axl_packet *packet, uint64_t addres
 	*packet = filled;
 }
 
+/* Write the device's cycle counter to the 64-bit word at @address, behind everything before it in the queue. */
 static inline void accel_packet_timestamp(union axl_packet *packet, uint64_t address)
 {
 	union axl_packet filled = accel_packet_empty(AXL_PKT_TIMESTAMP);
