@@ -56,7 +56,7 @@ struct options {
 	unsigned int repeat;
 	unsigned int max_requests, max_body; /* MiB */
 	uint64_t seed;
-	bool plain, explain, rules, operators, clear, verbose, quiet, help;
+	bool plain, explain, rules, operators, clear, verbose, once, quiet, help;
 };
 
 /*
@@ -80,5 +80,6 @@ int command_replay(int argc, char **argv);
 int command_cache(int argc, char **argv);
 int command_serve(int argc, char **argv);
 int command_compare(int argc, char **argv);
+int command_top(int argc, char **argv);
 
 #endif

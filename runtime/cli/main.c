@@ -15,6 +15,7 @@ static const struct {
 	{"check", command_check, "check a model and say what is wrong with it and where"},
 	{"disasm", command_disasm, "print the command buffers of a package or model"},
 	{"graph", command_graph, "draw a compiled model"},
+	{"top", command_top, "watch devices, queues and the processes that use them"},
 	{"info", command_info, "show devices, targets and operators"},
 	{"bench", command_bench, "measure how long a model takes"},
 	{"cache", command_cache, "list what was compiled and kept, or remove it"},

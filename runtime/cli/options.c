@@ -65,6 +65,7 @@ static const struct {
 	{'L', "listen", "HOST:PORT", "where to serve (default 127.0.0.1:8000); port 0: one that is free"},
 	{'X', "max-requests", "N", "inference requests at a time, further ones are answered with 503 (default 32)"},
 	{'Y', "max-body", "MIB", "size of a request's body in MiB (default 64)"},
+	{'1', "once", NULL, "print what there is, and end"},
 	{'q', "quiet", NULL, "print nothing but errors"},
 	{'h', "help", NULL, "this text"},
 };
@@ -102,7 +103,7 @@ int exit_code(int err)
 /* What a subcommand works on; NULL: nothing. */
 static const char *operand_of(const char *name)
 {
-	if (!strcmp(name, "info") || !strcmp(name, "cache"))
+	if (!strcmp(name, "info") || !strcmp(name, "cache") || !strcmp(name, "top"))
 		return NULL;
 	return strcmp(name, "replay") ? "model" : "file";
 }
@@ -246,6 +247,9 @@ static bool store(struct options *options, char letter, const char *text)
 		return true;
 	case 'v':
 		options->verbose = true;
+		return true;
+	case '1':
+		options->once = true;
 		return true;
 	case 'q':
 		options->quiet = true;

@@ -35,4 +35,5 @@ grep -qF "<b>$cycles cycles</b>, from a run on the in-process device." "$folder/
 grep -qF 'the package has no code for a device' "$folder/cpu.html"
 code=0
 "$accel" run "$model" --profile "$folder/none/run.html" --quiet 2>"$folder/err" || code=$?
-[ $code = 2 ] && grep -q 'none/run.html' "$folder/err"
+[ $code = 2 ]
+grep -q 'none/run.html' "$folder/err"
