@@ -138,7 +138,7 @@ static void print_description(const char *name, const char *summary, const char 
 {
 	const char *operand = operand_of(name);
 
-	printf("command\t%s\t%s%s\t", name,
+	printf("command\t%s\t%s%s%s\t", name, strchr(accepted, '3') ? "A B " : "",
 	       !operand                   ? "-"
 	       : !strcmp(operand, "file") ? "FILE"
 					  : "MODEL",

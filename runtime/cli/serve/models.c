@@ -97,6 +97,8 @@ void serve_models_finish(struct serve_models *models)
 	for (size_t i = 0; i < models->count; i++) {
 		struct serve_model *model = &models->models[i];
 
+		while (model->num_free)
+			accel_request_destroy(model->free[--model->num_free]);
 		accel_session_destroy(model->session);
 		free(model->inputs);
 		free(model->outputs);
@@ -134,30 +136,71 @@ static int copy_outputs(const struct infer_request *request, const struct accel_
 	return err;
 }
 
+/* A request that nobody uses; a new one where there is none. NULL: no memory. */
+static struct accel_request *take_request(struct serve_model *model)
+{
+	struct accel_request *request = NULL;
+
+	pthread_mutex_lock(&model->lock);
+	if (model->num_free)
+		request = model->free[--model->num_free];
+	pthread_mutex_unlock(&model->lock);
+	if (!request && accel_request_create(model->session, &request))
+		return NULL;
+	return request;
+}
+
+static void give_request(struct serve_model *model, struct accel_request *request)
+{
+	pthread_mutex_lock(&model->lock);
+	if (model->num_free < ACCEL_MAX_DEPTH) {
+		model->free[model->num_free++] = request;
+		request = NULL;
+	}
+	pthread_mutex_unlock(&model->lock);
+	accel_request_destroy(request);
+}
+
+/* Begin, wait, and what it cost. */
+static int run_request(struct serve_model *model, struct accel_request *run, const struct accel_tensor *inputs,
+		       struct accel_tensor *outputs, uint64_t *cycles, char *error, size_t error_size)
+{
+	struct accel_run_stats stats;
+	int err = accel_session_run_async(model->session, run, inputs, model->interface.num_inputs, outputs,
+					  model->interface.num_outputs, NULL);
+
+	if (err)
+		return fail(error, error_size, err, "the run does not begin: %s", strerror(-err));
+	err = accel_request_wait(run, INT64_MAX);
+	if (err)
+		return fail(error, error_size, err, "%s", accel_request_error(run));
+	if (!accel_request_stats(run, &stats))
+		*cycles = stats.cycles;
+	return 0;
+}
+
 int serve_model_run(struct serve_model *model, const struct infer_request *request, struct tensor *outputs,
 		    uint64_t *cycles, char *error, size_t error_size)
 {
 	size_t num_inputs = model->interface.num_inputs, num_outputs = model->interface.num_outputs;
 	struct accel_tensor *inputs = calloc(num_inputs + num_outputs + 1, sizeof(*inputs));
-	struct accel_run_stats stats;
+	struct accel_request *run = inputs ? take_request(model) : NULL;
 	int err;
 
-	if (!inputs)
+	if (!run) {
+		free(inputs);
 		return fail(error, error_size, -ENOMEM, "out of memory");
+	}
 	for (size_t i = 0; i < num_inputs; i++)
 		inputs[i] = inputs_view(&request->inputs[i]);
 	memset(outputs, 0, request->num_outputs * sizeof(*outputs));
-	pthread_mutex_lock(&model->lock);
-	err = accel_session_run(model->session, inputs, num_inputs, inputs + num_inputs, num_outputs, error,
-				error_size);
+	err = run_request(model, run, inputs, inputs + num_inputs, cycles, error, error_size);
 	if (!err) {
-		accel_session_stats(model->session, &stats);
-		*cycles = stats.cycles;
 		err = copy_outputs(request, inputs + num_inputs, outputs);
 		if (err)
 			fail(error, error_size, err, "out of memory");
 	}
-	pthread_mutex_unlock(&model->lock);
+	give_request(model, run);
 	free(inputs);
 	return err;
 }

@@ -10,7 +10,7 @@
 #include "runtime/cli/serve/infer.h"
 
 /*
- * @lock: of the run and of what the session owns until the next one: outputs and figures
+ * @free: requests of the session that nobody uses now, @num_free of them; @lock is theirs
  * @is_package: an .axm file, whose symbolic dimensions have the sizes that it was compiled for
  */
 struct serve_model {
@@ -20,6 +20,8 @@ struct serve_model {
 	struct accel_value_info *inputs, *outputs;
 	bool is_package;
 	pthread_mutex_t lock;
+	struct accel_request *free[ACCEL_MAX_DEPTH];
+	size_t num_free;
 };
 
 struct serve_models {
@@ -41,7 +43,7 @@ struct serve_model *serve_models_find(const struct serve_models *models, const c
 
 /*
  * Run @request; @outputs[i] gets a copy of what request->outputs[i] names, to be finished by the caller. *cycles: of the device.
- * Any thread may call it. What accel_session_run() says; on error there is nothing to finish.
+ * Any thread may call it; runs of several go on at the same time. What accel_session_run() says; on error there is nothing to finish.
  */
 int serve_model_run(struct serve_model *model, const struct infer_request *request, struct tensor *outputs,
 		    uint64_t *cycles, char *error, size_t error_size);
