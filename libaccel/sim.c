@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Backend "sim:": the in-process device. Options of the name, and a table over sim/inproc/inproc.h. */
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,16 @@ static int parse_option(const char *option, struct inproc_options *options, char
 {
 	const char *value = strchr(option, '=');
 	size_t key = value ? (size_t)(value++ - option) : 0;
+	const struct {
+		const char *name;
+		uint64_t *count;
+		unsigned long most;
+	} counts[] = {
+		{"fault-packet", &options->faults.packet, ULONG_MAX},
+		{"fault-hang", &options->faults.hang, ULONG_MAX},
+		{"fault-gone", &options->faults.gone, ULONG_MAX},
+		{"memory", &options->mem_bytes, 1ul << 40},
+	};
 	unsigned long number;
 
 	if (key == 6 && !strncmp(option, "target", key)) {
@@ -47,6 +58,14 @@ static int parse_option(const char *option, struct inproc_options *options, char
 		options->threads = (unsigned int)number;
 		return 0;
 	}
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+		if (key == strlen(counts[i].name) && !strncmp(option, counts[i].name, key)) {
+			if (!parse_number(value, 1, counts[i].most, &number))
+				return fail(error, error_size, -EINVAL, "device option '%s': 1 to %lu", option,
+					    counts[i].most);
+			*counts[i].count = number;
+			return 0;
+		}
 	if (key == 4 && !strncmp(option, "spin", key)) {
 		if (!parse_number(value, 0, 1000000, &number))
 			return fail(error, error_size, -EINVAL, "device option '%s': 0 to 1000000 microseconds",
@@ -61,8 +80,8 @@ static int parse_option(const char *option, struct inproc_options *options, char
 		return 0;
 	}
 	return fail(error, error_size, -EINVAL,
-		    "device option '%s': there are target=NAME, threads=N, timing=0|1, race-check=0|1 and "
-		    "spin=MICROSECONDS",
+		    "device option '%s': there are target=NAME, threads=N, timing=0|1, race-check=0|1, "
+		    "spin=MICROSECONDS, memory=BYTES, fault-packet=N, fault-hang=N and fault-gone=N",
 		    option);
 }
 

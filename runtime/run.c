@@ -118,8 +118,9 @@ static void note_device(struct accel_session *session, struct run *run, const st
 	pthread_mutex_unlock(&session->lock);
 }
 
-static int run_once(struct accel_session *session, struct run *run, const struct tensor *inputs, bool *device_failed,
-		    char *error, size_t size)
+/* @failed: it was the device; @gone: and that is not there any more. */
+static int run_once(struct accel_session *session, struct run *run, const struct tensor *inputs, bool *failed,
+		    bool *gone, char *error, size_t size)
 {
 	struct scheduler_run done = {
 		.instance = run->claim.instance,
@@ -140,7 +141,8 @@ static int run_once(struct accel_session *session, struct run *run, const struct
 	err = scheduler_run(&done, inputs);
 	if (run->request || done.faults || done.gone)
 		note_device(session, run, &done);
-	*device_failed = err == -ENODEV || err == -EIO;
+	*failed = done.gone || err == -EIO;
+	*gone = done.gone;
 	return err;
 }
 
@@ -150,17 +152,17 @@ int run_claimed(struct accel_session *session, struct run *run, const struct ten
 	bool cpu = session->cpu_only;
 
 	for (;;) {
-		bool failed = false;
+		bool failed = false, gone = false;
 		int err = claim_take(session, inputs, cpu, &run->claim, error, size);
 
 		if (!err)
-			err = run_once(session, run, inputs, &failed, error, size);
+			err = run_once(session, run, inputs, &failed, &gone, error, size);
 		else
 			failed = err == -ENODEV || err == -ENOSPC;
 		if (!err || !failed || cpu || policy == ACCEL_FAULT_REPORT)
 			return err;
 		/* Another device can do it when this one is gone; when none is left the claim says so. */
-		if (policy == ACCEL_FAULT_RETRY && (!run->claim.device || !run->claim.device->stats.gone))
+		if (policy == ACCEL_FAULT_RETRY && !gone)
 			return err;
 		claim_give(session, &run->claim, err);
 		cpu = policy == ACCEL_FAULT_CPU;

@@ -324,16 +324,43 @@ static int take(struct accel_session *session, const struct tensor *inputs, bool
 	return 0;
 }
 
+/*
+ * Give the claimed instance its launches, or make one. One at a time: of several that share the last memory none might get enough. Without
+ * an instance after an error.
+ */
+static int place_instance(struct accel_session *session, struct claim *claim, char *error, size_t size)
+{
+	size_t device = claim->device ? (size_t)(claim->device - session->devices) : 0;
+	int err = 0;
+
+	if (claim->instance && (!claim->device || claim->instance->placed[device])) {
+		claim->instance->device = device;
+		return 0;
+	}
+	pthread_mutex_lock(&session->compiling);
+	if (!claim->instance)
+		err = instance_create(claim->plan->plan, &claim->instance, error, size);
+	if (!err && claim->device)
+		err = instance_place(claim->instance, device, error, size);
+	if (err) {
+		pthread_mutex_lock(&session->lock);
+		if (session->last == claim->instance)
+			session->last = NULL;
+		pthread_mutex_unlock(&session->lock);
+		instance_destroy(claim->instance);
+		claim->instance = NULL;
+	}
+	pthread_mutex_unlock(&session->compiling);
+	return err;
+}
+
 /* Make what was not there. */
 static int complete(struct accel_session *session, struct claim *claim, char *error, size_t size)
 {
 	const struct plan *plan = claim->plan->plan;
-	int err = claim->instance ? 0 : instance_create(plan, &claim->instance, error, size);
+	int err = place_instance(session, claim, error, size);
 
 	if (err || !claim->device)
-		return err;
-	err = instance_place(claim->instance, (size_t)(claim->device - session->devices), error, size);
-	if (err)
 		return err;
 	if (!claim->lane)
 		err = runtime_lane_create(claim->device->device, &claim->lane);
@@ -352,51 +379,55 @@ static void give_rest(struct claim *claim)
 	claim->plan->users--;
 }
 
-/* There is no room for another instance. True: for some there is, and one of them may do. */
-static bool shrink(struct accel_session *session, struct claim *claim)
+/*
+ * What was wanted could not be made. True: it is worth another look. There are other instances, one of which will do when there is no
+ * room for this one; or the device is gone, and another one is not.
+ */
+static bool withdraw(struct accel_session *session, struct claim *claim, int err)
 {
 	struct specialisation *s = claim->plan;
-	bool others;
+	bool again = err == -ENODEV;
 
-	instance_destroy(claim->instance);
 	pthread_mutex_lock(&session->lock);
-	if (session->last == claim->instance)
-		session->last = NULL;
-	others = --s->instances > 0;
-	if (others)
+	if (claim->instance) {
+		claim->instance->next = s->idle;
+		s->idle = claim->instance;
+	} else if (--s->instances && (err == -ENOSPC || err == -ENOMEM)) {
 		s->limit = s->instances;
+		again = true;
+	}
+	if (err == -ENODEV)
+		claim->device->stats.gone = true;
 	give_rest(claim);
 	pthread_cond_broadcast(&session->released);
 	pthread_mutex_unlock(&session->lock);
-	return others;
+	return again;
 }
 
 int claim_take(struct accel_session *session, const struct tensor *inputs, bool cpu, struct claim *claim, char *error,
 	       size_t size)
 {
-	int err;
-
 	for (;;) {
+		int err;
+
 		*claim = (struct claim){0};
 		pthread_mutex_lock(&session->lock);
 		err = take(session, inputs, cpu, claim, error, size);
 		pthread_mutex_unlock(&session->lock);
-		if (err == OTHER_SIZES) {
+		if (!err) {
+			err = complete(session, claim, error, size);
+			if (!err)
+				return 0;
+			if (withdraw(session, claim, err))
+				continue;
+		} else if (err == OTHER_SIZES) {
 			err = specialise(session, inputs, cpu, error, size);
-			if (err)
-				break;
-			continue;
+			if (!err)
+				continue;
 		}
-		if (err)
-			break;
-		err = complete(session, claim, error, size);
-		if (!err)
-			return 0;
-		if (!shrink(session, claim) || (err != -ENOSPC && err != -ENOMEM))
-			break;
+		*claim = (struct claim){0};
+		return err;
 	}
-	*claim = (struct claim){0};
-	return err;
 }
 
 void claim_give(struct accel_session *session, struct claim *claim, int result)

@@ -130,7 +130,7 @@ static void drain_faults(struct inproc *device)
 		const struct axl_fault_record *record = &device->fault_ring[device->fault_read & (FAULT_RECORDS - 1)];
 
 		if (record->queue < DEVICE_NUM_QUEUES)
-			device->faults[record->queue] = (struct fault_slot){true, *record};
+			device->records[record->queue] = (struct fault_slot){true, *record};
 	}
 	device_reg_write(device->device, AXL_REG_FAULT_READ, device->fault_read, 4);
 }
@@ -150,7 +150,45 @@ static void on_irq(void *opaque, unsigned int vector)
 	pthread_mutex_unlock(&device->irq_lock);
 }
 
-static const struct device_host_ops host_ops = {.map = bus_map, .irq = on_irq};
+/* ---- what goes wrong ---- */
+
+/* An opcode that there is not: byte 0 of the packet, its upper bit. */
+#define REFUSED_PACKET (UINT64_C(0x7f) * AXL_PACKET_BYTES)
+
+/* The device does nothing any more, and says so to all that wait for it. */
+static void take_out(struct inproc *device)
+{
+	pthread_mutex_lock(&device->irq_lock);
+	device->gone = true;
+	pthread_cond_broadcast(&device->irq);
+	pthread_mutex_unlock(&device->irq_lock);
+}
+
+static bool on_fault(void *opaque, enum device_fault_site site, unsigned int queue, uint64_t *value)
+{
+	struct inproc *device = opaque;
+	const struct inproc_faults *faults = &device->faults;
+
+	(void)queue;
+	switch (site) {
+	case DEVICE_SITE_FETCH:
+		device->packets++;
+		if (faults->gone && device->packets == faults->gone + 1)
+			take_out(device);
+		*value = REFUSED_PACKET;
+		return faults->packet && device->packets % faults->packet == 0;
+	case DEVICE_SITE_PACKET:
+		return faults->gone && device->packets > faults->gone;
+	case DEVICE_SITE_PIPE:
+		device->executions++;
+		return (faults->gone && device->packets > faults->gone) ||
+		       (faults->hang && device->executions % faults->hang == 0);
+	default:
+		return false;
+	}
+}
+
+static const struct device_host_ops host_ops = {.map = bus_map, .irq = on_irq, .fault = on_fault};
 
 /* ---- mailbox ---- */
 
@@ -229,6 +267,7 @@ int inproc_create(const struct inproc_options *options, struct inproc **device)
 	if (!d)
 		return -ENOMEM;
 	d->config = *config;
+	d->faults = options->faults;
 	if (options->tiles)
 		d->config.tiles = options->tiles;
 	if (options->mem_bytes)

@@ -27,10 +27,20 @@ struct inproc_context;
 struct inproc_queue;
 
 /*
+ * @packet: every so many packets one is refused (AXL_CAUSE_PACKET)
+ * @hang:   every so many command buffers one never ends; the watchdog sees it
+ * @gone:   behind so many packets the device is taken out: who waits for it, or wants a queue, gets -ENODEV
+ */
+struct inproc_faults {
+	uint64_t packet, hang, gone;
+};
+
+/*
  * @target:  "axl-edge" or "axl-pro"
  * @threads: host threads that compute, 0: one per processor
  * @spin_us: how long the device polls before it sleeps and wants a doorbell
  * @timing:  false: no cycles, same results
+ * @faults:  what goes wrong, for tests of those who have to live with it; 0: nothing
  * @tiles, @mem_bytes: 0: the target's own; else at most AXL_MAX_TILES, and a power of two of at least 2 MiB
  */
 struct inproc_options {
@@ -39,6 +49,7 @@ struct inproc_options {
 	unsigned int spin_us;
 	bool timing;
 	bool race_check;
+	struct inproc_faults faults;
 	uint32_t tiles;
 	uint64_t mem_bytes;
 };
@@ -108,7 +119,10 @@ struct inproc_queue_args {
 	uint64_t retired;
 };
 
-/* -EINVAL: the device refused the descriptor; -EEXIST: slot taken; -ENOSPC: no more queues. Running when it returns. */
+/*
+ * -EINVAL: the device refused the descriptor; -EEXIST: slot taken; -ENOSPC: no more queues; -ENODEV: it was taken out. Running when it
+ * returns.
+ */
 int inproc_queue_create(struct inproc_context *context, const struct inproc_queue_args *args,
 			struct inproc_queue **queue);
 /* Kills what it runs, then frees it. */
@@ -131,7 +145,7 @@ struct inproc_wait {
 
 /*
  * Sleep until any, or all, of @count entries of this device ended. @deadline_ns: CLOCK_MONOTONIC; INT64_MAX: for ever.
- * Returns how many ended, or -ETIMEDOUT. Results: 0; -ETIMEDOUT: not yet; -EIO: the queue is FAULTED and will not get
+ * Returns how many ended, -ETIMEDOUT, or -ENODEV: the device was taken out. Results: 0; -ETIMEDOUT: not yet; -EIO: the queue is FAULTED and will not get
  * there; -ECANCELED: the last reset dropped that packet (status.dropped == @retired).
  */
 int inproc_wait_many(struct inproc *device, struct inproc_wait *waits, size_t count, bool all, int64_t deadline_ns);

@@ -42,6 +42,10 @@ struct inproc {
 	pthread_mutex_t lock, bus_lock, irq_lock;
 	pthread_cond_t irq; /* with @irq_lock: an interrupt came */
 
+	/* What goes wrong: counts of the device's thread. */
+	struct inproc_faults faults;
+	uint64_t packets, executions;
+
 	/* Under bus_lock: host memory that the device may reach; what of it is the caller's own, a list that may overlap. */
 	struct spans bus;
 	struct inproc_memory *imported;
@@ -56,7 +60,8 @@ struct inproc {
 	/* Under irq_lock. */
 	struct axl_fault_record *fault_ring;
 	uint32_t fault_read;
-	struct fault_slot faults[DEVICE_NUM_QUEUES];
+	bool gone;
+	struct fault_slot records[DEVICE_NUM_QUEUES];
 };
 
 /* Page-aligned, zeroed memory that the device may reach. NULL: out of memory. */

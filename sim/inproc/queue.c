@@ -113,9 +113,11 @@ static int create_locked(struct inproc_context *context, const struct inproc_que
 	context->status->queue[args->slot] = (struct axl_queue_status){.retired = args->retired};
 	/* Before it starts: what its ring already holds may fault at once. */
 	pthread_mutex_lock(&device->irq_lock);
-	device->faults[queue->number].valid = false;
+	device->records[queue->number].valid = false;
+	err = device->gone ? -ENODEV : 0;
 	pthread_mutex_unlock(&device->irq_lock);
-	err = mailbox_command(device, AXL_CMD_QUEUE_START, queue->number);
+	if (!err)
+		err = mailbox_command(device, AXL_CMD_QUEUE_START, queue->number);
 	if (err) {
 		device->queues[queue->number].valid = 0;
 		return err;
@@ -265,13 +267,15 @@ int inproc_wait_many(struct inproc *device, struct inproc_wait *waits, size_t co
 	struct timespec until = {.tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000};
 	size_t enough = all ? count : 1, ended;
 	int late = 0;
+	bool gone;
 
 	pthread_mutex_lock(&device->irq_lock);
-	while ((ended = look(waits, count)) < enough && late != ETIMEDOUT)
+	while ((ended = look(waits, count)) < enough && late != ETIMEDOUT && !device->gone)
 		late = deadline_ns == INT64_MAX ? pthread_cond_wait(&device->irq, &device->irq_lock)
 						: pthread_cond_timedwait(&device->irq, &device->irq_lock, &until);
+	gone = device->gone;
 	pthread_mutex_unlock(&device->irq_lock);
-	return ended < enough ? -ETIMEDOUT : (int)ended;
+	return ended >= enough ? (int)ended : gone ? -ENODEV : -ETIMEDOUT;
 }
 
 int inproc_queue_wait(struct inproc_queue *queue, uint64_t retired, int64_t deadline_ns)
@@ -285,7 +289,7 @@ int inproc_queue_wait(struct inproc_queue *queue, uint64_t retired, int64_t dead
 bool inproc_queue_fault(struct inproc_queue *queue, struct axl_fault_record *record)
 {
 	struct inproc *device = device_of(queue);
-	const struct fault_slot *slot = &device->faults[queue->number];
+	const struct fault_slot *slot = &device->records[queue->number];
 	bool valid;
 
 	pthread_mutex_lock(&device->irq_lock);

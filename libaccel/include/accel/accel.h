@@ -26,6 +26,12 @@
  *	race-check=1	unordered accesses fault (AXL_CAUSE_RACE)	0
  *	spin=N		microseconds that the device polls its rings	50
  *			before it sleeps and wants a doorbell
+ *	memory=BYTES	local memory, a power of two from 2 MiB on	the target's
+ *	fault-packet=N	every N-th packet is refused			never
+ *	fault-hang=N	every N-th command buffer never ends; a		never
+ *			watchdog sees it
+ *	fault-gone=N	behind N packets the device is taken out:	never
+ *			waiting and new queues give -ENODEV
  *
  * "/dev/accel/accelN" is a device behind the kernel driver axl.ko; "pci:0000:01:00.0" is the same by its address on
  * the bus, "pci:01:00.0" in domain 0, "pci:" the only one there is. What differs behind the driver is said where it

@@ -254,7 +254,7 @@ struct accel_wait {
  * Sleep until any (or all, by @all) of @count entries ended, in good or with an error; queues of one device. Returns
  * the number of entries that ended, or -ETIMEDOUT; the results of entries that did not end are -ETIMEDOUT. -EINVAL: no
  * entry, more than ACCEL_WAIT_MAX, or queues of several devices; -ENOMEM, with more than eight entries only; after
- * both no result is written. -ENODEV: the device behind the kernel driver is gone. Any thread.
+ * both no result is written. -ENODEV: the device is gone. Any thread.
  */
 int accel_wait_many(struct accel_wait *waits, size_t count, bool all, int64_t deadline_ns);
 

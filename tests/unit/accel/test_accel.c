@@ -38,6 +38,10 @@ static void bad_names_are_refused_with_a_reason(void **state)
 		{"sim:timing=2", "0 or 1", -EINVAL},
 		{"sim:race-check=yes", "0 or 1", -EINVAL},
 		{"sim:colour=red", "colour=red", -EINVAL},
+		{"sim:fault-hang=0", "fault-hang=0", -EINVAL},
+		{"sim:fault-packet=x", "fault-packet=x", -EINVAL},
+		{"sim:fault-gone=-1", "fault-gone=-1", -EINVAL},
+		{"sim:memory=3000000", "memory=3000000", -EINVAL},
 		{"sim:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 		 "too long", -EINVAL},
 	};

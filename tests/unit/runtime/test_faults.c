@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Devices that fail: packets that are refused, command buffers that never end, devices that are taken out, memory that is full. What
+ * the caller wanted in that case happens, every request ends, and the next one finds the session as it was.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "compiler/compiler.h"
+#include "tests/unit/control/body.h"
+#include "tests/unit/runtime/digits.h"
+
+#define IMAGES 16
+
+static float (*on_device)[DIGITS_CLASSES], (*on_cpu)[DIGITS_CLASSES];
+
+static int make_expected(void **state)
+{
+	(void)state;
+	on_device = digits_expected("sim:", IMAGES);
+	on_cpu = digits_expected("cpu", IMAGES);
+	return 0;
+}
+
+static int free_expected(void **state)
+{
+	(void)state;
+	free(on_device);
+	free(on_cpu);
+	return 0;
+}
+
+static struct accel_device_stats stats_of(struct accel_session *session, size_t index)
+{
+	struct accel_device_stats stats;
+
+	assert_int_equal(accel_session_device_stats(session, index, &stats), 0);
+	return stats;
+}
+
+static void expect_run(struct accel_session *session, unsigned int seed, float (*expected)[DIGITS_CLASSES])
+{
+	float scores[DIGITS_CLASSES];
+	char error[256] = "";
+
+	if (digits_run(session, seed % IMAGES, scores, error, sizeof(error)))
+		fail_msg("%s", error);
+	assert_memory_equal(scores, expected[seed % IMAGES], sizeof(scores));
+}
+
+/* ---- one at a time ---- */
+
+static void a_fault_is_reported_and_the_next_run_is_good(void **state)
+{
+	const struct accel_session_options options = {.device = "sim:fault-packet=3", .threads = 1};
+	struct accel_session *session = digits_session(&options);
+
+	(void)state;
+	for (unsigned int n = 1; n <= 30; n++) {
+		float scores[DIGITS_CLASSES];
+		char error[256];
+
+		if (n % 3) {
+			expect_run(session, n, on_device);
+			continue;
+		}
+		assert_int_equal(digits_run(session, n % IMAGES, scores, error, sizeof(error)), -EIO);
+		assert_non_null(strstr(error, "malformed packet"));
+	}
+	assert_int_equal(stats_of(session, 0).faults, 10);
+	assert_int_equal(stats_of(session, 0).requests, 20);
+	accel_session_destroy(session);
+}
+
+static void a_run_is_done_again_after_a_fault(void **state)
+{
+	static const char *const devices[] = {"sim:fault-packet=2", "sim:fault-hang=2"};
+
+	(void)state;
+	for (size_t d = 0; d < 2; d++) {
+		const struct accel_session_options options = {
+			.device = devices[d], .threads = 1, .on_fault = ACCEL_FAULT_RETRY};
+		struct accel_session *session = digits_session(&options);
+
+		for (unsigned int n = 0; n < 20; n++)
+			expect_run(session, n, on_device);
+		assert_true(stats_of(session, 0).faults >= 19);
+		assert_false(stats_of(session, 0).gone);
+		accel_session_destroy(session);
+	}
+}
+
+static void a_run_is_not_done_again_for_ever(void **state)
+{
+	const struct accel_session_options options = {
+		.device = "sim:fault-packet=1", .threads = 1, .on_fault = ACCEL_FAULT_RETRY};
+	struct accel_session *session = digits_session(&options);
+	float scores[DIGITS_CLASSES];
+
+	(void)state;
+	assert_int_equal(digits_run(session, 0, scores, NULL, 0), -EIO);
+	assert_int_equal(stats_of(session, 0).faults, 4);
+	accel_session_destroy(session);
+}
+
+static void the_cpu_does_what_the_device_can_not(void **state)
+{
+	static const char *const devices[] = {"sim:fault-packet=1", "sim:fault-hang=1", "sim:fault-gone=1"};
+
+	(void)state;
+	for (size_t d = 0; d < 3; d++) {
+		const struct accel_session_options options = {
+			.device = devices[d], .threads = 1, .on_fault = ACCEL_FAULT_CPU};
+		struct accel_session *session = digits_session(&options);
+
+		if (d == 2)
+			expect_run(session, 0, on_device);
+		for (unsigned int n = 0; n < 5; n++)
+			expect_run(session, n, on_cpu);
+		assert_int_equal(stats_of(session, 0).gone, d == 2);
+		accel_session_destroy(session);
+	}
+}
+
+static void a_device_that_is_gone_is_left_alone(void **state)
+{
+	const struct accel_session_options two = {
+		.device = "sim:fault-gone=5,sim:", .threads = 1, .on_fault = ACCEL_FAULT_RETRY};
+	const struct accel_session_options one = {
+		.device = "sim:fault-gone=2", .threads = 1, .on_fault = ACCEL_FAULT_RETRY};
+	struct accel_session *session = digits_session(&two);
+	float scores[DIGITS_CLASSES];
+	char error[256];
+
+	(void)state;
+	for (unsigned int n = 0; n < 30; n++)
+		expect_run(session, n, on_device);
+	assert_true(stats_of(session, 0).gone);
+	assert_false(stats_of(session, 1).gone);
+	assert_int_equal(stats_of(session, 0).requests, 5);
+	assert_int_equal(stats_of(session, 1).requests, 25);
+	accel_session_destroy(session);
+
+	session = digits_session(&one);
+	expect_run(session, 0, on_device);
+	expect_run(session, 1, on_device);
+	for (int n = 0; n < 3; n++) {
+		assert_int_equal(digits_run(session, 0, scores, error, sizeof(error)), -ENODEV);
+		assert_non_null(strstr(error, "gone"));
+	}
+	accel_session_destroy(session);
+}
+
+static void a_package_has_no_other_way(void **state)
+{
+	const struct compile_options compile = {.target = "axl-edge"};
+	const struct accel_session_options options = {.threads = 1, .on_fault = ACCEL_FAULT_CPU};
+	char path[] = "/tmp/axl-faults-XXXXXX.axm", error[256];
+	struct accel_session *session;
+	struct compile_result result;
+	int fd = mkstemps(path, 4);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(compile_file(getenv("AXL_TEST_MODEL"), &compile, &result, error, sizeof(error)), 0);
+	assert_int_equal(write(fd, result.bytes, result.size), result.size);
+	close(fd);
+	compile_result_finish(&result);
+	assert_int_equal(accel_session_create(path, &options, &session, error, sizeof(error)), -ENOTSUP);
+	assert_non_null(strstr(error, "ONNX"));
+	unlink(path);
+}
+
+static int64_t in_microseconds(int64_t us)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec + us * 1000;
+}
+
+/* The watchdog ends what hangs if neither deadline nor cancelling comes first. */
+static void a_run_that_hangs_can_be_late_and_cancelled(void **state)
+{
+	const struct accel_session_options options = {.device = "sim:fault-hang=1", .threads = 1, .depth = 1};
+	struct accel_session *session = digits_session(&options);
+	struct accel_request *request;
+	float image[DIGITS_PIXELS], scores[DIGITS_CLASSES];
+	struct accel_tensor input = digits_input(image), output = digits_output(scores);
+	unsigned int late = 0, cancelled = 0;
+
+	(void)state;
+	digits_image(image, 0);
+	assert_int_equal(accel_request_create(session, &request), 0);
+	for (unsigned int n = 0; n < 40; n++) {
+		const struct accel_run_options run = {.deadline_ns = n % 4 < 2 ? in_microseconds(1000) : 0};
+		int result;
+
+		assert_int_equal(accel_session_run_async(session, request, &input, 1, &output, 1, &run), 0);
+		if (n % 4 >= 2) {
+			accel_request_wait(request, in_microseconds(500));
+			accel_request_cancel(request);
+		}
+		result = accel_request_wait(request, INT64_MAX);
+		late += result == -ETIMEDOUT;
+		cancelled += result == -ECANCELED;
+		assert_true(result == -ETIMEDOUT || result == -ECANCELED || result == -EIO);
+	}
+	assert_true(late > 0);
+	assert_true(cancelled > 0);
+	accel_request_destroy(request);
+	accel_session_destroy(session);
+}
+
+/* ---- memory ---- */
+
+/* Input and output of a request are large pages of 2 MiB each: in 16 MiB there is room for some, not for eight. */
+#define ELEMENTS (128 * 1024)
+
+struct reader {
+	struct accel_session *session;
+	unsigned int seed;
+	bool good;
+};
+
+static void *read_much(void *arg)
+{
+	struct reader *reader = arg;
+	float *in = malloc(ELEMENTS * sizeof(*in)), *out = malloc(ELEMENTS * sizeof(*out));
+
+	reader->good = in && out;
+	for (unsigned int n = 0; n < 5 && reader->good; n++) {
+		struct accel_tensor input = floats_of(in, 2, DIMS(128, ELEMENTS / 128));
+		struct accel_tensor output = {.data = out, .size = ELEMENTS * sizeof(*out)};
+
+		for (int i = 0; i < ELEMENTS; i++)
+			in[i] = (float)((i * 7 + (int)(reader->seed + n)) % 101 - 50);
+		reader->good = !accel_session_run(reader->session, &input, 1, &output, 1, NULL, 0);
+		for (int i = 0; i < ELEMENTS; i++)
+			reader->good &= out[i] == (in[i] > 0 ? in[i] : 0);
+	}
+	free(in);
+	free(out);
+	return NULL;
+}
+
+static void requests_share_what_memory_there_is(void **state)
+{
+	struct accel_session_options options = {.device = "sim:memory=16777216", .threads = 1, .depth = 8};
+	struct reader readers[8];
+	pthread_t threads[8];
+	struct model model;
+	struct accel_session *session;
+	float *in = calloc(ELEMENTS, sizeof(*in));
+	struct accel_tensor input = floats_of(in, 2, DIMS(128, ELEMENTS / 128));
+	char error[256];
+
+	(void)state;
+	assert_non_null(in);
+	model_init(&model);
+	model_input(&model, "x", FLOAT, 2, DIMS(128, ELEMENTS / 128));
+	model_node(&model, "Relu", NAMES("x"), NAMES("y"));
+	model_output(&model, "y");
+	assert_int_equal(accel_session_create(body_file(&model), &options, &session, error, sizeof(error)), 0);
+	for (unsigned int i = 0; i < 8; i++) {
+		readers[i] = (struct reader){session, i, false};
+		assert_int_equal(pthread_create(&threads[i], NULL, read_much, &readers[i]), 0);
+	}
+	for (int i = 0; i < 8; i++) {
+		pthread_join(threads[i], NULL);
+		assert_true(readers[i].good);
+	}
+	assert_int_equal(stats_of(session, 0).requests, 40);
+	accel_session_destroy(session);
+
+	/* Not enough for one: said, or done on the CPU. */
+	options.device = "sim:memory=2097152";
+	model_finish(&model);
+	model_init(&model);
+	model_input(&model, "x", FLOAT, 2, DIMS(128, ELEMENTS / 128));
+	model_node(&model, "Relu", NAMES("x"), NAMES("y"));
+	model_node(&model, "Transpose", NAMES("y"), NAMES("z"));
+	model_node(&model, "Transpose", NAMES("x"), NAMES("u"));
+	model_output(&model, "y");
+	model_output(&model, "z");
+	model_output(&model, "u");
+	for (int cpu = 0; cpu < 2; cpu++) {
+		struct accel_tensor outputs[3] = {0};
+		int err;
+
+		options.on_fault = cpu ? ACCEL_FAULT_CPU : ACCEL_FAULT_RETRY;
+		err = accel_session_create(body_file(&model), &options, &session, error, sizeof(error));
+		assert_int_equal(err, 0);
+		err = accel_session_run(session, &input, 1, outputs, 3, error, sizeof(error));
+		assert_int_equal(err, cpu ? 0 : -ENOSPC);
+		assert_int_equal(stats_of(session, 0).requests, 0);
+		accel_session_destroy(session);
+	}
+	free(in);
+	model_finish(&model);
+}
+
+/* ---- all at once ---- */
+
+/*
+ * @wanted: errors that a request may end with, by the options
+ * @good, @failed: how many ended how; @wrong: answers that are not what they should be, or ends that may not be
+ */
+struct campaign {
+	struct accel_session *session;
+	bool may_fail;
+	unsigned int runs;
+	atomic_uint good, failed, wrong, ended, callbacks;
+};
+
+static void count_end(void *context, struct accel_request *request, int result)
+{
+	struct campaign *campaign = context;
+
+	(void)request;
+	(void)result;
+	atomic_fetch_add(&campaign->callbacks, 1);
+}
+
+static void judge(struct campaign *campaign, int result, bool may_fail, unsigned int seed, const float *scores)
+{
+	bool right = !memcmp(scores, on_device[seed], sizeof(on_device[seed])) ||
+		     !memcmp(scores, on_cpu[seed], sizeof(on_cpu[seed]));
+
+	atomic_fetch_add(&campaign->ended, 1);
+	if (result)
+		atomic_fetch_add(may_fail || campaign->may_fail ? &campaign->failed : &campaign->wrong, 1);
+	else
+		atomic_fetch_add(right ? &campaign->good : &campaign->wrong, 1);
+}
+
+static void *attack(void *arg)
+{
+	struct campaign *campaign = arg;
+	struct accel_request *request;
+	unsigned int random = (unsigned int)(uintptr_t)&request;
+
+	if (accel_request_create(campaign->session, &request))
+		return NULL;
+	for (unsigned int n = 0; n < campaign->runs; n++) {
+		float image[DIGITS_PIXELS], scores[DIGITS_CLASSES] = {0};
+		struct accel_tensor input = digits_input(image), output = digits_output(scores);
+		struct accel_run_options run = {.done = count_end, .context = campaign};
+		unsigned int seed = n % IMAGES, kind;
+
+		random = random * 1664525u + 1013904223u;
+		kind = random >> 24;
+		digits_image(image, seed);
+		if (kind < 100) {
+			judge(campaign, digits_run(campaign->session, seed, scores, NULL, 0), false, seed, scores);
+			atomic_fetch_add(&campaign->callbacks, 1);
+			continue;
+		}
+		if (kind >= 240)
+			run.deadline_ns = in_microseconds(200);
+		if (accel_session_run_async(campaign->session, request, &input, 1, &output, 1, &run)) {
+			atomic_fetch_add(&campaign->wrong, 1);
+			continue;
+		}
+		if (kind < 116)
+			accel_request_cancel(request);
+		judge(campaign, accel_request_wait(request, INT64_MAX), kind < 116 || kind >= 240, seed, scores);
+	}
+	accel_request_destroy(request);
+	return NULL;
+}
+
+static void run_campaign(const char *device, enum accel_on_fault on_fault, unsigned int runs)
+{
+	const struct accel_session_options options = {.device = device, .threads = 1, .depth = 8, .on_fault = on_fault};
+	struct campaign campaign = {
+		.session = digits_session(&options), .may_fail = on_fault == ACCEL_FAULT_REPORT, .runs = runs};
+	struct accel_device_stats stats;
+	uint64_t faults = 0;
+	pthread_t threads[8];
+
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, attack, &campaign), 0);
+	for (int i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+	for (size_t d = 0; d < accel_session_num_devices(campaign.session); d++) {
+		stats = stats_of(campaign.session, d);
+		faults += stats.faults + stats.gone;
+		assert_int_equal(stats.under_way, 0);
+	}
+	print_message("%s: %u good, %u failed, %llu faults\n", device, campaign.good, campaign.failed,
+		      (unsigned long long)faults);
+	assert_int_equal(campaign.wrong, 0);
+	assert_int_equal(campaign.ended, 8 * runs);
+	assert_int_equal(campaign.callbacks, 8 * runs);
+	assert_true(campaign.good > 0);
+	assert_true(faults > 0);
+	accel_session_destroy(campaign.session);
+}
+
+static void none_is_wrong_lost_or_hung(void **state)
+{
+	(void)state;
+	run_campaign("sim:fault-packet=50,fault-hang=211,sim:fault-packet=37", ACCEL_FAULT_RETRY, 400);
+	run_campaign("sim:fault-packet=7,fault-hang=101,sim:fault-packet=5", ACCEL_FAULT_CPU, 200);
+	run_campaign("sim:fault-packet=7,fault-hang=101", ACCEL_FAULT_REPORT, 200);
+	run_campaign("sim:fault-gone=300,sim:", ACCEL_FAULT_RETRY, 100);
+	run_campaign("sim:fault-gone=100", ACCEL_FAULT_CPU, 100);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_fault_is_reported_and_the_next_run_is_good),
+		cmocka_unit_test(a_run_is_done_again_after_a_fault),
+		cmocka_unit_test(a_run_is_not_done_again_for_ever),
+		cmocka_unit_test(the_cpu_does_what_the_device_can_not),
+		cmocka_unit_test(a_device_that_is_gone_is_left_alone),
+		cmocka_unit_test(a_package_has_no_other_way),
+		cmocka_unit_test(a_run_that_hangs_can_be_late_and_cancelled),
+		cmocka_unit_test(requests_share_what_memory_there_is),
+		cmocka_unit_test(none_is_wrong_lost_or_hung),
+	};
+
+	return cmocka_run_group_tests(tests, make_expected, free_expected);
+}
