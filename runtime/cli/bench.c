@@ -7,6 +7,7 @@
 #include <accel/runtime.h>
 
 #include "runtime/cli/inputs.h"
+#include "runtime/cli/json_file.h"
 #include "runtime/cli/report.h"
 #include "runtime/cli/session_options.h"
 
@@ -17,6 +18,29 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* @times: sorted */
+static int write_json(const struct options *options, const struct accel_run_stats *stats, const uint64_t *times,
+		      unsigned int runs)
+{
+	struct json json;
+
+	if (json_open(&json, options->json))
+		return EXIT_USAGE;
+	json_text(&json, "model", options->model);
+	json_text(&json, "device", options->device);
+	json_text(&json, "precision", options->precision);
+	json_unsigned(&json, "device_cycles", stats->cycles);
+	json_unsigned(&json, "macs", stats->macs);
+	json_unsigned(&json, "min_ns", times[0]);
+	json_unsigned(&json, "median_ns", times[runs / 2]);
+	json_unsigned(&json, "max_ns", times[runs - 1]);
+	json_array(&json, "ns");
+	for (unsigned int i = 0; i < runs; i++)
+		json_unsigned(&json, NULL, times[i]);
+	json_close(&json);
+	return json_finish(&json, options->json) ? EXIT_USAGE : EXIT_GOOD;
+}
+
 static int measure(struct accel_session *session, const struct options *options, unsigned int runs)
 {
 	size_t num_outputs = accel_session_num_outputs(session);
@@ -25,7 +49,7 @@ static int measure(struct accel_session *session, const struct options *options,
 	struct inputs inputs;
 	uint64_t *times;
 	char error[512];
-	int err = inputs_load(session, options, &inputs);
+	int code = EXIT_GOOD, err = inputs_load(session, options, &inputs);
 
 	if (err)
 		return exit_code(err);
@@ -53,17 +77,19 @@ static int measure(struct accel_session *session, const struct options *options,
 		complain(0, "%s", error);
 	} else {
 		qsort(times, runs, sizeof(*times), by_value);
+		code = options->json ? write_json(options, &stats, times, runs) : EXIT_GOOD;
+	}
+	if (!err && !(options->json && options->quiet))
 		printf("%s on %s in %s: %u runs, ms: min %.3f, median %.3f, max %.3f; %" PRIu64
 		       " device cycles, %.3f GMAC/s\n",
 		       options->model, options->device, options->precision, runs, (double)times[0] / 1e6,
 		       (double)times[runs / 2] / 1e6, (double)times[runs - 1] / 1e6, stats.cycles,
 		       times[runs / 2] ? (double)stats.macs / (double)times[runs / 2] : 0);
-	}
 	free(views);
 	free(outputs);
 	free(times);
 	inputs_finish(&inputs);
-	return exit_code(err);
+	return err ? exit_code(err) : code;
 }
 
 int command_bench(int argc, char **argv)
@@ -74,7 +100,7 @@ int command_bench(int argc, char **argv)
 	char error[512];
 	int code, err;
 
-	if (options_parse(argc, argv, "bench", "Measure how long a model takes.", "dpiDnRsmcMzKNvq", &options))
+	if (options_parse(argc, argv, "bench", "Measure how long a model takes.", "dpiDnRsmcMzjKNvq", &options))
 		return EXIT_USAGE;
 	if (options.help)
 		return EXIT_GOOD;

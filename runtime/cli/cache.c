@@ -7,7 +7,7 @@
 
 #include "runtime/cache.h"
 #include "runtime/cli/command.h"
-#include "runtime/cli/json.h"
+#include "runtime/cli/json_file.h"
 
 static const char *precision_name(uint32_t precision)
 {
@@ -48,13 +48,10 @@ static void print_entries(const struct cache *cache, const struct cache_entry *e
 
 static int write_json(const struct cache *cache, const struct cache_entry *entries, size_t count, const char *path)
 {
-	FILE *file = fopen(path, "w");
 	struct json json;
-	int err;
 
-	if (!file)
-		return complain(EXIT_USAGE, "%s: can not be written", path);
-	json_begin(&json, file);
+	if (json_open(&json, path))
+		return EXIT_USAGE;
 	json_text(&json, "folder", cache_folder(cache));
 	json_unsigned(&json, "bytes", total(entries, count));
 	json_unsigned(&json, "most_bytes", cache_limit(cache));
@@ -70,10 +67,7 @@ static int write_json(const struct cache *cache, const struct cache_entry *entri
 		json_close(&json);
 	}
 	json_close(&json);
-	err = json_end(&json);
-	if (fclose(file) || err)
-		return complain(EXIT_USAGE, "%s: can not be written", path);
-	return EXIT_GOOD;
+	return json_finish(&json, path) ? EXIT_USAGE : EXIT_GOOD;
 }
 
 static int show(const struct cache *cache, const struct options *options)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "compiler/onnx/check/check.h"
-#include "runtime/cli/json.h"
+#include "runtime/cli/json_file.h"
 #include "runtime/cli/package_input.h"
 #include "runtime/cli/session_options.h"
 
@@ -30,17 +30,12 @@ static void print_findings(const char *path, const struct check_report *report)
 		       report->count + report->omitted == 1 ? "" : "s");
 }
 
-/* @path "-": standard output. */
 static int write_json(const char *path, const char *model, const struct check_report *report)
 {
-	bool standard = !strcmp(path, "-");
-	FILE *out = standard ? stdout : fopen(path, "w");
 	struct json json;
-	int err;
 
-	if (!out)
-		return complain(EXIT_USAGE, "%s: %s", path, strerror(errno));
-	json_begin(&json, out);
+	if (json_open(&json, path))
+		return EXIT_USAGE;
 	json_text(&json, "model", model);
 	json_unsigned(&json, "omitted", report->omitted);
 	json_array(&json, "findings");
@@ -61,10 +56,7 @@ static int write_json(const char *path, const char *model, const struct check_re
 		json_close(&json);
 	}
 	json_close(&json);
-	err = json_end(&json);
-	if ((standard ? fflush(out) : fclose(out)) || err)
-		return complain(EXIT_USAGE, "%s: it can not be written", path);
-	return EXIT_GOOD;
+	return json_finish(&json, path) ? EXIT_USAGE : EXIT_GOOD;
 }
 
 /* A model without findings: can it be compiled, and what is it. */
@@ -81,7 +73,7 @@ static int compile(const struct options *options)
 	err = compile_file(options->model, &setup.compile, &result, error, sizeof(error));
 	if (err)
 		return complain(exit_code(err), "%s", error);
-	if (!options->quiet && !(options->json && !strcmp(options->json, "-")))
+	if (!options->quiet)
 		printf("%s: good, %zu nodes, %.3f GMAC\n", options->model, result.nodes, (double)result.macs / 1e9);
 	compile_result_finish(&result);
 	return EXIT_GOOD;
@@ -107,7 +99,7 @@ int command_check(int argc, char **argv)
 	err = check_file(options.model, &report, error, sizeof(error));
 	if (err)
 		return complain(exit_code(err), "%s", error);
-	if (!options.quiet && !(options.json && !strcmp(options.json, "-")))
+	if (!options.quiet)
 		print_findings(options.model, &report);
 	code = options.json ? write_json(options.json, options.model, &report) : EXIT_GOOD;
 	if (!code)

@@ -303,8 +303,6 @@ int command_compare(int argc, char **argv)
 		return complain(EXIT_USAGE, "out of memory");
 	if (side_init(&sides[0], options.operands[0], &options) || side_init(&sides[1], options.operands[1], &options))
 		goto out;
-	if (options.json && !strcmp(options.json, "-"))
-		options.quiet = true;
 	if (options.json && json_open(&json, options.json))
 		goto out;
 	if (options.json) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/cli/compile_report.h"
+#include "runtime/cli/json_file.h"
 
 static int write_package(const char *path, const struct compile_result *result)
 {
@@ -102,13 +103,58 @@ static void print_reasons(const struct axm *axm)
 			       axm_string(axm, axm->nodes[n].op_type), axm_string(axm, axm->nodes[n].reason));
 }
 
+static int write_json(const struct options *options, const struct package_input *input)
+{
+	const struct axm *axm = &input->axm;
+	struct json json;
+
+	if (json_open(&json, options->json))
+		return EXIT_USAGE;
+	json_text(&json, "model", options->model);
+	json_text(&json, "target", axm_string(axm, axm->model->target_name));
+	json_text(&json, "precision", options->precision);
+	json_unsigned(&json, "package_bytes", axm->size);
+	if (input->compiled.bytes) {
+		json_number(&json, "seconds", input->compiled.seconds);
+		json_unsigned(&json, "macs", input->compiled.macs);
+		json_unsigned(&json, "macs_on_device", input->compiled.macs_npu);
+		json_text(&json, "note", input->compiled.note);
+	}
+	json_array(&json, "regions");
+	for (uint32_t r = 0; r < axm->num_regions; r++) {
+		const struct axm_region *region = &axm->regions[r];
+
+		json_object(&json, NULL);
+		json_text(&json, "on", region->device ? "npu" : "cpu");
+		json_unsigned(&json, "nodes", region->num_nodes);
+		json_unsigned(&json, "estimated_cycles", region->cycles);
+		json_unsigned(&json, "code_bytes", region->code_bytes);
+		json_unsigned(&json, "weight_bytes", region->weight_bytes);
+		json_unsigned(&json, "arena_bytes", region->arena_bytes);
+		json_close(&json);
+	}
+	json_close(&json);
+	json_array(&json, "nodes");
+	for (uint32_t n = 0; n < axm->num_nodes; n++) {
+		json_object(&json, NULL);
+		json_text(&json, "name", axm_string(axm, axm->nodes[n].name));
+		json_text(&json, "op_type", axm_string(axm, axm->nodes[n].op_type));
+		json_unsigned(&json, "region", axm->nodes[n].region);
+		if (!axm->regions[axm->nodes[n].region].device)
+			json_text(&json, "reason", axm_string(axm, axm->nodes[n].reason));
+		json_close(&json);
+	}
+	json_close(&json);
+	return json_finish(&json, options->json) ? EXIT_USAGE : EXIT_GOOD;
+}
+
 int command_compile(int argc, char **argv)
 {
 	struct package_input input;
 	struct options options;
 	int code;
 
-	if (options_parse(argc, argv, "compile", "Compile an ONNX model to an .axm package.", "ptmcMszoAenGq",
+	if (options_parse(argc, argv, "compile", "Compile an ONNX model to an .axm package.", "ptmcMszoAenGjq",
 			  &options))
 		return EXIT_USAGE;
 	if (options.help)
@@ -126,6 +172,8 @@ int command_compile(int argc, char **argv)
 	if (options.output)
 		code = input.compiled.bytes ? write_package(options.output, &input.compiled)
 					    : complain(EXIT_USAGE, "%s: is compiled already", options.model);
+	if (options.json && code == EXIT_GOOD)
+		code = write_json(&options, &input);
 	if (options.report && code == EXIT_GOOD)
 		code = compile_report(&options, &input);
 	package_input_close(&input);

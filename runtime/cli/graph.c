@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/cli/draw.h"
+#include "runtime/cli/json_file.h"
 #include "runtime/cli/package_input.h"
 
 static const struct {
@@ -16,6 +17,44 @@ static bool ends_with(const char *text, const char *suffix)
 	return text && strlen(text) >= strlen(suffix) && !strcmp(text + strlen(text) - strlen(suffix), suffix);
 }
 
+static void put_ids(struct json *json, const char *key, const struct axm *axm, uint32_t first, uint32_t count)
+{
+	json_array(json, key);
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t id = axm->ids[first + i];
+
+		/* An input that is left out has no value. */
+		json_text(json, NULL, id < axm->num_values ? axm_string(axm, axm->values[id].name) : "");
+	}
+	json_close(json);
+}
+
+/* The nodes, where they run, and the names of the values between them. */
+static int write_json(const struct axm *axm, const char *path)
+{
+	struct json json;
+
+	if (json_open(&json, path))
+		return EXIT_USAGE;
+	put_ids(&json, "inputs", axm, axm->model->inputs_first, axm->model->num_inputs);
+	put_ids(&json, "outputs", axm, axm->model->outputs_first, axm->model->num_outputs);
+	json_array(&json, "nodes");
+	for (uint32_t n = 0; n < axm->num_nodes; n++) {
+		const struct axm_node *node = &axm->nodes[n];
+
+		json_object(&json, NULL);
+		json_text(&json, "name", axm_string(axm, node->name));
+		json_text(&json, "op_type", axm_string(axm, node->op_type));
+		json_unsigned(&json, "region", node->region);
+		json_text(&json, "on", axm->regions[node->region].device ? "npu" : "cpu");
+		put_ids(&json, "inputs", axm, node->inputs_first, node->num_inputs);
+		put_ids(&json, "outputs", axm, node->outputs_first, node->num_outputs);
+		json_close(&json);
+	}
+	json_close(&json);
+	return json_finish(&json, path) ? EXIT_USAGE : EXIT_GOOD;
+}
+
 int command_graph(int argc, char **argv)
 {
 	struct package_input input;
@@ -23,7 +62,7 @@ int command_graph(int argc, char **argv)
 	FILE *out = stdout;
 	int format = -1, code, err;
 
-	if (options_parse(argc, argv, "graph", "Draw a compiled model, device and CPU regions coloured.", "ptmcMszofq",
+	if (options_parse(argc, argv, "graph", "Draw a compiled model, device and CPU regions coloured.", "ptmcMszofjq",
 			  &options))
 		return EXIT_USAGE;
 	if (options.help)
@@ -37,6 +76,12 @@ int command_graph(int argc, char **argv)
 	code = package_input_open(&options, &input);
 	if (code != EXIT_GOOD)
 		return code;
+	if (options.json)
+		code = write_json(&input.axm, options.json);
+	if (code != EXIT_GOOD || (options.json && !options.output)) {
+		package_input_close(&input);
+		return code;
+	}
 	if (options.output)
 		out = fopen(options.output, "w");
 	if (!out) {

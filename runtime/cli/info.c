@@ -9,7 +9,7 @@
 
 #include "compiler/target/lower.h"
 #include "runtime/cli/command.h"
-#include "runtime/cli/json.h"
+#include "runtime/cli/json_file.h"
 #include "runtime/cli/operators.h"
 #include "runtime/cpu/op.h"
 
@@ -228,14 +228,11 @@ static void json_function(struct json *json, const struct accel_pci_function *fu
 
 static int write_json(const struct inventory *inventory, const char *path)
 {
-	FILE *out = fopen(path, "w");
 	const struct target *target;
 	struct json json;
-	int err;
 
-	if (!out)
-		return complain(EXIT_USAGE, "%s: %s", path, strerror(errno));
-	json_begin(&json, out);
+	if (json_open(&json, path))
+		return EXIT_USAGE;
 	json_array(&json, "devices");
 	for (size_t i = 0; i < inventory->num_devices; i++) {
 		json_object(&json, NULL);
@@ -261,10 +258,7 @@ static int write_json(const struct inventory *inventory, const char *path)
 		json_close(&json);
 	}
 	json_close(&json);
-	err = json_end(&json);
-	if (fclose(out) || err)
-		return complain(EXIT_USAGE, "%s: it can not be written", path);
-	return EXIT_GOOD;
+	return json_finish(&json, path) ? EXIT_USAGE : EXIT_GOOD;
 }
 
 int command_info(int argc, char **argv)

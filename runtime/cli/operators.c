@@ -12,7 +12,7 @@
 #include "compiler/onnx/schema/probe.h"
 #include "compiler/target/lower.h"
 #include "runtime/cli/command.h"
-#include "runtime/cli/json.h"
+#include "runtime/cli/json_file.h"
 #include "runtime/cpu/op.h"
 
 /*
@@ -182,23 +182,16 @@ static void json_row(struct json *json, const struct row *row)
 
 static int write_json(const char *path)
 {
-	bool standard = !strcmp(path, "-");
-	FILE *out = standard ? stdout : fopen(path, "w");
 	struct row row = {0};
 	struct json json;
-	int err;
 
-	if (!out)
-		return complain(EXIT_USAGE, "%s: %s", path, strerror(errno));
-	json_begin(&json, out);
+	if (json_open(&json, path))
+		return EXIT_USAGE;
 	json_array(&json, "operators");
 	while (next_row(&row))
 		json_row(&json, &row);
 	json_close(&json);
-	err = json_end(&json);
-	if ((standard ? fflush(out) : fclose(out)) || err)
-		return complain(EXIT_USAGE, "%s: it can not be written", path);
-	return EXIT_GOOD;
+	return json_finish(&json, path) ? EXIT_USAGE : EXIT_GOOD;
 }
 
 int operators_list(const char *json)

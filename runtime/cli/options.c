@@ -42,7 +42,7 @@ static const struct {
 	 "most X"},
 	{'B', "activations", "TYPE", "uint8 (default) or int8", "uint8 int8"},
 	{'E', "plain", NULL, "no equalization of channels, no correction of biases"},
-	{'j', "json", "FILE", "write every figure of the tables as JSON"},
+	{'j', "json", "FILE", "write all of it as JSON; '-': to the standard output, in the place of the text"},
 	{'P', "profile", "FILE",
 	 "write a trace of the run for Perfetto or chrome://tracing, or a page on where its cycles went (.html)"},
 	{'o', "output", "FILE", "where to write"},
@@ -328,6 +328,11 @@ int options_parse(int argc, char **argv, const char *name, const char *summary, 
 	if (options->help) {
 		print_help(name, summary, accepted);
 		return 0;
+	}
+	/* On the standard output there is nothing but the JSON, which has all of the rest. */
+	if (options->json && !strcmp(options->json, "-")) {
+		options->quiet = true;
+		options->explain = false;
 	}
 	return take_operands(argc, argv, name, accepted, options);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "compiler/quantize_file.h"
-#include "runtime/cli/json.h"
+#include "runtime/cli/json_file.h"
 #include "runtime/cli/session_options.h"
 
 static void print_db(double db)
@@ -48,14 +48,10 @@ static void print_summary(const struct options *options, const struct quantize_r
 static int write_json(const struct options *options, const struct quantize_result *result)
 {
 	const struct quant_report *report = &result->report;
-	bool standard = !strcmp(options->json, "-");
-	FILE *out = standard ? stdout : fopen(options->json, "w");
 	struct json json;
-	int err;
 
-	if (!out)
-		return complain(EXIT_USAGE, "%s: %s", options->json, strerror(errno));
-	json_begin(&json, out);
+	if (json_open(&json, options->json))
+		return EXIT_USAGE;
 	json_text(&json, "model", options->model);
 	json_text(&json, "method", options->method ? options->method : quant_methods[0]);
 	json_unsigned(&json, "samples", report->num_samples);
@@ -81,10 +77,7 @@ static int write_json(const struct options *options, const struct quantize_resul
 		json_close(&json);
 	}
 	json_close(&json);
-	err = json_end(&json);
-	if ((standard ? fflush(out) : fclose(out)) || err)
-		return complain(EXIT_USAGE, "%s: it can not be written", options->json);
-	return EXIT_GOOD;
+	return json_finish(&json, options->json) ? EXIT_USAGE : EXIT_GOOD;
 }
 
 static int read_request(const struct options *options, struct session_setup *setup, struct quantize_request *request)

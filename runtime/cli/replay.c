@@ -9,7 +9,7 @@
 #include <accel/accel.h>
 
 #include "runtime/cli/command.h"
-#include "runtime/cli/json.h"
+#include "runtime/cli/json_file.h"
 #include "sim/replay/replay.h"
 
 #define MOST_BYTES (1u << 30)
@@ -91,14 +91,11 @@ static void json_fault(struct json *json, const char *key, const struct axl_faul
 static int write_json(const char *path, const struct dump *dump, const struct replay_result *result,
 		      const char *difference)
 {
-	FILE *file = fopen(path, "w");
 	struct json json;
 	char text[256];
-	int err;
 
-	if (!file)
-		return -errno;
-	json_begin(&json, file);
+	if (json_open(&json, path))
+		return EXIT_USAGE;
 	json_bool(&json, "equal", !difference);
 	json_text(&json, "difference", difference ? difference : "");
 	json_text(&json, "target", result->target);
@@ -111,8 +108,7 @@ static int write_json(const char *path, const struct dump *dump, const struct re
 	json_text(&json, "end", end_text(result, text, sizeof(text)));
 	if (result->end == REPLAY_FAULTED)
 		json_fault(&json, "replayed", &result->record);
-	err = json_end(&json);
-	return fclose(file) && !err ? -EIO : err;
+	return json_finish(&json, path) ? EXIT_USAGE : EXIT_GOOD;
 }
 
 static void print(const struct dump *dump, const struct replay_result *result, const char *difference)
@@ -141,7 +137,7 @@ static int replay(const struct options *options, const char *target, const uint8
 	struct timespec now;
 	char error[256] = "";
 	struct dump dump;
-	int err = dump_open(bytes, size, &dump, error, sizeof(error));
+	int code, err = dump_open(bytes, size, &dump, error, sizeof(error));
 
 	if (err)
 		return complain(EXIT_USAGE, "%s: %s", options->model, error);
@@ -156,10 +152,10 @@ static int replay(const struct options *options, const char *target, const uint8
 		difference = replay_difference(&dump.fault.record, &result.record);
 	if (!options->quiet)
 		print(&dump, &result, difference);
-	err = options->json ? write_json(options->json, &dump, &result, difference) : 0;
+	code = options->json ? write_json(options->json, &dump, &result, difference) : EXIT_GOOD;
 	dump_finish(&dump);
-	if (err)
-		return complain(EXIT_USAGE, "%s: %s", options->json, strerror(-err));
+	if (code != EXIT_GOOD)
+		return code;
 	return difference ? EXIT_DIFFERS : EXIT_GOOD;
 }
 

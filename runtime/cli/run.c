@@ -10,6 +10,7 @@
 #include "runtime/cli/command.h"
 #include "runtime/cli/compile_report.h"
 #include "runtime/cli/inputs.h"
+#include "runtime/cli/json_file.h"
 #include "compiler/onnx/npy.h"
 #include "runtime/cli/overflow.h"
 #include "runtime/cli/print_value.h"
@@ -319,7 +320,6 @@ int command_run(int argc, char **argv)
 	struct session_setup setup;
 	struct options options;
 	struct json json;
-	FILE *file = NULL;
 	char error[512];
 	int code, err;
 
@@ -336,21 +336,17 @@ int command_run(int argc, char **argv)
 	if (err)
 		return complain(exit_code(err), "%s", error);
 	if (options.json) {
-		file = fopen(options.json, "w");
-		if (!file) {
+		if (json_open(&json, options.json)) {
 			accel_session_destroy(session);
-			return complain(EXIT_USAGE, "%s: %s", options.json, strerror(errno));
+			return EXIT_USAGE;
 		}
-		json_begin(&json, file);
 		json_text(&json, "model", options.model);
 		json_text(&json, "device", options.device);
 		json_text(&json, "precision", options.precision);
 	}
-	code = run_session(session, &options, file ? &json : NULL);
-	if (file && json_end(&json))
-		code = complain(EXIT_USAGE, "%s: can not be written", options.json);
-	if (file)
-		fclose(file);
+	code = run_session(session, &options, options.json ? &json : NULL);
+	if (options.json && json_finish(&json, options.json))
+		code = EXIT_USAGE;
 	accel_session_destroy(session);
 	return code;
 }
