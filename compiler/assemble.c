@@ -215,7 +215,7 @@ static void add_node(struct assembler *to, const struct graph_node *node, uint32
 		.op_type = axm_add_string(builder, node->op_type),
 		.domain = axm_add_string(builder, node->domain),
 		.origin = axm_add_string(builder, node->origin),
-		.reason = axm_add_string(builder, device ? "" : node->reason),
+		.reason = axm_add_string(builder, node->reason),
 		.opset = (uint32_t)node->opset,
 		.region = region,
 		.num_inputs = (uint32_t)(node->num_inputs - node->num_captures),

@@ -18,8 +18,8 @@
 #include "compiler/quant/wide.h"
 #include "compiler/region.h"
 
-/* A device region below this many cycles is not worth its transfers (unless it is the only one). */
-#define MIN_REGION_CYCLES 2000
+/* How often a placement is chosen again because compiled code takes another time than was expected. */
+#define PLACEMENT_ROUNDS 3
 #define MAX_REFUSALS 256
 #define CALIBRATION_SAMPLES 2
 
@@ -29,6 +29,7 @@ const char *const compile_stages[] = {"import", "graph",    "quantize", "fuse", 
 /*
  * One compilation.
  * @images: by region, of the device regions
+ * @known:  device cycles of nodes plus one, by value (struct partition_options)
  */
 struct compilation {
 	const struct compile_options *options;
@@ -39,6 +40,8 @@ struct compilation {
 	struct region *regions;
 	int num_regions;
 	struct program_image *images;
+	uint64_t *known;
+	struct partition partition;      /* but for @device, which is gone */
 	struct assembly_symbol *symbols; /* symbolic dimensions of the inputs */
 	size_t num_symbols;
 	uint32_t disabled; /* passes */
@@ -285,27 +288,71 @@ static int compile_regions(struct compilation *c)
 	return 0;
 }
 
-static int run_partition(struct compilation *c)
+/* Where the nodes go, by what is known of them; @all: to the device, if it can do them. */
+static int place_nodes(struct compilation *c, bool all)
 {
 	struct partition_options options = {
-		.target = c->target, .precision = float_precision(c), .min_cycles = MIN_REGION_CYCLES};
+		.target = c->target,
+		.precision = float_precision(c),
+		.threads = c->options->threads,
+		.all = all,
+		.known = c->known,
+		.num_known = c->graph->num_values,
+	};
 	int err;
 
-	do {
-		bool *device = NULL;
+	free(c->partition.device);
+	err = partition_graph(c->graph, &options, c->refusals, c->num_refusals, &c->partition);
+	return err ? fail(c, err, "partition: %s", strerror(-err)) : 0;
+}
 
-		drop_regions(c);
-		err = partition_graph(c->graph, &options, c->refusals, c->num_refusals, &c->num_regions, &device);
-		if (!err)
-			err = regions_find(c->graph, c->num_regions, device, &c->regions);
-		free(device);
-		if (err)
-			return fail(c, err, "partition: %s", strerror(-err));
-		c->images = calloc((size_t)c->num_regions + 1, sizeof(*c->images));
-		if (!c->images)
-			return fail(c, -ENOMEM, "out of memory");
-		err = compile_regions(c);
-	} while (err == 1);
+static int make_regions(struct compilation *c)
+{
+	int err;
+
+	drop_regions(c);
+	c->num_regions = c->partition.num_regions;
+	err = regions_find(c->graph, c->num_regions, c->partition.device, &c->regions);
+	c->images = calloc((size_t)c->num_regions + 1, sizeof(*c->images));
+	if (err || !c->images)
+		return fail(c, -ENOMEM, "out of memory");
+	return compile_regions(c);
+}
+
+/* What the nodes take in the code that was made. Nodes that left the device keep what they took there. */
+static void learn_cycles(struct compilation *c)
+{
+	for (int r = 0; r < c->num_regions; r++)
+		for (size_t n = 0; n < c->regions[r].count && c->regions[r].device; n++) {
+			const struct graph_node *node = c->graph->nodes[c->regions[r].first + n];
+
+			if (node->num_outputs && node->outputs[0])
+				c->known[node->outputs[0]->id] = c->images[r].node_cycles[n] + 1;
+		}
+}
+
+/*
+ * Compiled code says better than the lowerings expect what its nodes take. So all that the device can do is compiled for it first; then the
+ * choice is made by the cycles of that code, and as long as it changes, again by those of the code that it led to, a few times.
+ */
+static int run_partition(struct compilation *c)
+{
+	bool all = !pass_runs(c->disabled, PASS_PLACEMENT);
+	int rounds = 0, err;
+
+	c->known = calloc(c->graph->num_values + 1, sizeof(*c->known));
+	if (!c->known)
+		return fail(c, -ENOMEM, "out of memory");
+	do {
+		err = place_nodes(c, all || !rounds);
+		if (err || !c->partition.changed)
+			return err;
+		err = make_regions(c);
+		if (!err) {
+			learn_cycles(c);
+			rounds++;
+		}
+	} while (err == 1 || (!err && rounds < PLACEMENT_ROUNDS));
 	return err;
 }
 
@@ -356,6 +403,9 @@ static int run_stages(struct compilation *c, const char *path, struct compile_re
 	if (err)
 		return err;
 	print_stage(c, "partition");
+	result->ns = partition_cost_ns(&c->partition.chosen);
+	result->ns_cpu = partition_cost_ns(&c->partition.cpu_only);
+	result->ns_device = partition_cost_ns(&c->partition.all_able);
 	return run_package(c, result);
 }
 
@@ -387,6 +437,8 @@ int compile_file(const char *path, const struct compile_options *options, struct
 		write_note(&c, result);
 	result->seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
 	drop_regions(&c);
+	free(c.partition.device);
+	free(c.known);
 	free(c.symbols);
 	graph_destroy(c.graph);
 	if (err)

@@ -39,6 +39,7 @@ struct compile_dim {
  *		 they tell which layers it can not hold (compile_result.note); with int8 such float parts are held in bf16
  * @method:	 how ranges follow from them: "minmax" (the default), "percentile", "entropy" or "mse"
  * @print_after: name of a stage after which its result is printed to @print; NULL: none
+ * @threads:	 of the CPU backend that nodes on the CPU will have, for the choice of where they run; 0: two
  * @disable:	 names of passes to leave out, separated by commas, or NULL: none (compiler/pass.h lists them)
  */
 struct compile_options {
@@ -49,6 +50,7 @@ struct compile_options {
 	const char *calibration;
 	const char *method;
 	uint64_t seed;
+	unsigned int threads;
 	const char *print_after;
 	FILE *print;
 	const char *disable;
@@ -58,12 +60,15 @@ struct compile_options {
  * The package. @bytes is 64-byte aligned, malloc'ed, the caller's: compile_result_finish() frees it.
  * @note: what is to be known of the precision, a sentence, or "": which layer needs more than fp16 has.
  * @cpu_nodes of @nodes are on the CPU; @macs_npu of @macs multiply-accumulates on the device.
+ * @ns: how long a run is expected to take, in nanoseconds of the reference host and of the device's clock (compiler/partition);
+ *	@ns_cpu with everything on the CPU, @ns_device with all on the device that it can do.
  */
 struct compile_result {
 	uint8_t *bytes;
 	size_t size;
 	size_t nodes, cpu_nodes;
 	uint64_t macs, macs_npu;
+	uint64_t ns, ns_cpu, ns_device;
 	double seconds;
 	char note[256];
 };

@@ -14,6 +14,7 @@
 #include "compiler/build_id.h"
 #include "compiler/onnx/external_data.h"
 #include "compiler/onnx/external_files.h"
+#include "compiler/partition/partition.h"
 #include "compiler/pass.h"
 #include "compiler/quant/quantize.h"
 #include "compiler/quant/samples.h"
@@ -160,6 +161,8 @@ static int add_options(struct key *key, const struct compile_options *options)
 		err = add_number(key, "precision", options->precision);
 	if (!err)
 		err = add_passes(key, options->disable);
+	if (!err)
+		err = add_number(key, "threads", options->threads ? options->threads : PARTITION_THREADS);
 	for (size_t i = 0; i < options->num_dims && !err; i++) {
 		err = add_text(key, "dim", options->dims[i].name);
 		if (!err)

@@ -26,6 +26,7 @@
 	X(CONCAT_PLACE, "concat-place", "let producers write into the result of a concatenation")        \
 	X(SHUFFLE, "shuffle", "let convolutions read shuffled channels from where they lie")             \
 	X(POOL_MATRIX, "pool-matrix", "do average pools on the matrix unit")                             \
+	X(PLACEMENT, "placement", "leave on the CPU what is faster there")                               \
 	X(RESIDENT, "resident", "keep tensors in the scratchpad between nodes")                          \
 	X(INTERLEAVE, "interleave", "list instructions of neighbouring nodes in the order in which they can start")
 

@@ -91,6 +91,7 @@ static int compile_plan(struct accel_session *session, bool cpu, const struct co
 		.calibration = session->calibration,
 		.method = session->method,
 		.seed = session->options.seed,
+		.threads = session->options.threads,
 		.disable = session->disable,
 	};
 	struct cache_package package;

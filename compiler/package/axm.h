@@ -119,7 +119,7 @@ struct axm_value {
 struct axm_node {
 	uint32_t name, op_type, domain;
 	uint32_t origin; /* ONNX nodes it came from */
-	uint32_t reason; /* why it is on the CPU; "" on the device */
+	uint32_t reason; /* why it is on the CPU; on the device: what its region costs there and on the CPU */
 	uint32_t opset;
 	uint32_t region;
 	uint32_t inputs_first, num_inputs;

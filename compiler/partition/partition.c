@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/partition/choose.h"
+#include "compiler/partition/cpu_cost.h"
+
 /* Does the node read or write only integers of 64 bits: arithmetic on shapes, which belongs where shapes are known. */
 static bool shape_arithmetic(const struct graph_node *node)
 {
@@ -28,7 +31,8 @@ static const char *refusal_reason(const struct graph_node *node, const struct pa
 static const struct graph_value *unknown_operand(const struct graph_node *node)
 {
 	for (size_t i = 0; i < node->num_inputs + node->num_outputs; i++) {
-		const struct graph_value *value = i < node->num_inputs ? node->inputs[i] : node->outputs[i - node->num_inputs];
+		const struct graph_value *value =
+			i < node->num_inputs ? node->inputs[i] : node->outputs[i - node->num_inputs];
 
 		if (value && (!value->dtype || !graph_value_is_static(value)))
 			return value;
@@ -36,156 +40,239 @@ static const struct graph_value *unknown_operand(const struct graph_node *node)
 	return NULL;
 }
 
-/* Where one node goes; the reason for the CPU in @reason. */
-static enum graph_placement place(const struct graph_node *node, const struct partition_options *options, char *reason, size_t size)
+/* Can the device do the node? Why not is in @reason. */
+static bool able(const struct graph_node *node, const struct partition_options *options, char *reason, size_t size)
 {
 	const struct graph_value *unknown;
 	const struct lower_op *op;
 
 	if (!options->target) {
 		snprintf(reason, size, "the CPU was asked for");
-		return GRAPH_PLACE_CPU;
+		return false;
 	}
 	for (size_t i = 0; i < node->num_attrs; i++)
 		if (node->attrs[i].type == ATTR_GRAPH || node->attrs[i].type == ATTR_GRAPHS) {
 			snprintf(reason, size, "control flow runs on the CPU");
-			return GRAPH_PLACE_CPU;
+			return false;
 		}
 	unknown = unknown_operand(node);
 	op = lower_find(node);
 	if (op && unknown) {
 		snprintf(reason, size, "the shape of %.100s is known only when it runs", unknown->name);
-		return GRAPH_PLACE_CPU;
+		return false;
 	}
 	if (!op) {
-		snprintf(reason, size, "no lowering for %s%s%s", node->domain, *node->domain ? "::" : "", node->op_type);
-		return GRAPH_PLACE_CPU;
+		snprintf(reason, size, "no lowering for %s%s%s", node->domain, *node->domain ? "::" : "",
+			 node->op_type);
+		return false;
 	}
 	if (shape_arithmetic(node) && strncmp(node->op_type, "Arg", 3)) {
 		snprintf(reason, size, "arithmetic on shapes (int64) stays on the CPU");
-		return GRAPH_PLACE_CPU;
+		return false;
 	}
 	reason[0] = '\0';
-	return op->supports(node, options->target, options->precision, reason, size) ? GRAPH_PLACE_CPU : GRAPH_PLACE_NPU;
+	return !op->supports(node, options->target, options->precision, reason, size);
 }
 
-static int place_all(struct graph *graph, const struct partition_options *options, const struct partition_refusal *refusals,
-		     size_t num_refusals)
+/* Of compiled code, where there was some; else as the lowering expects. */
+static uint64_t device_ns(const struct graph_node *node, const struct partition_options *options)
 {
+	const struct lower_op *op = lower_find(node);
+	size_t id = node->num_outputs && node->outputs[0] ? (size_t)node->outputs[0]->id : SIZE_MAX;
+	uint64_t cycles;
+
+	if (options->known && id < options->num_known && options->known[id])
+		cycles = options->known[id] - 1;
+	else
+		cycles = op->cycles ? op->cycles(node, options->target, options->precision) : 0;
+	return cycles * 1000000 / options->target->clock_khz;
+}
+
+/* Of every node, whether the device can do it and what either side takes. What it can not do gets its reason. */
+static int survey(struct placement *placement, struct graph *graph, const struct partition_options *options,
+		  const struct partition_refusal *refusals, size_t num_refusals)
+{
+	unsigned int threads = options->threads ? options->threads : PARTITION_THREADS;
+
 	for (size_t i = 0; i < graph->num_nodes; i++) {
 		struct graph_node *node = graph->nodes[i];
 		const char *refused = refusal_reason(node, refusals, num_refusals);
 		char reason[256];
 
-		node->placement = place(node, options, reason, sizeof(reason));
-		if (node->placement == GRAPH_PLACE_NPU && refused) {
-			node->placement = GRAPH_PLACE_CPU;
+		placement->able[i] = able(node, options, reason, sizeof(reason));
+		if (placement->able[i] && refused) {
+			placement->able[i] = false;
 			snprintf(reason, sizeof(reason), "%s", refused);
 		}
-		node->reason = node->placement == GRAPH_PLACE_NPU ? "" : graph_intern(graph, reason);
+		placement->cpu_ns[i] = cpu_cost_ns(node, threads);
+		if (placement->able[i])
+			placement->device_ns[i] = device_ns(node, options);
+		node->reason = placement->able[i] ? "" : graph_intern(graph, reason);
 		if (!node->reason)
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-/* Level of every node: even on the NPU, odd on the CPU, rising along every edge between the two. */
-static int assign_levels(struct graph *graph)
+static void all_sides(struct placement *placement, bool device, struct partition_cost *cost)
 {
-	int highest = 0;
-
-	for (size_t i = 0; i < graph->num_nodes; i++) {
-		struct graph_node *node = graph->nodes[i];
-		int side = node->placement == GRAPH_PLACE_CPU, level = side;
-
-		for (size_t k = 0; k < node->num_inputs; k++) {
-			const struct graph_node *producer = node->inputs[k] ? node->inputs[k]->producer : NULL;
-
-			if (!producer)
-				continue;
-			if (producer->region >= level)
-				level = producer->placement == node->placement ? producer->region : producer->region + 1;
-		}
-		node->region = level;
-		highest = level > highest ? level : highest;
-	}
-	return highest + 1;
+	for (size_t i = 0; i < placement->graph->num_nodes; i++)
+		placement->device[i] = device && placement->able[i];
+	placement_update(placement);
+	placement_cost(placement, -1, cost);
 }
 
-static uint64_t node_cycles(const struct graph_node *node, const struct partition_options *options)
+/* Leaves the placement that was chosen, up to date. */
+static int choose(struct placement *placement, const struct partition_options *options, struct choice *choices,
+		  struct partition *partition)
 {
-	const struct lower_op *op = lower_find(node);
+	int err;
 
-	return op && op->cycles ? op->cycles(node, options->target, options->precision) : 0;
+	all_sides(placement, false, &partition->cpu_only);
+	all_sides(placement, true, &partition->all_able);
+	partition->chosen = partition->all_able;
+	if (options->all || !partition->all_able.calls)
+		return 0;
+	err = choose_placement(placement, choices);
+	if (err)
+		return err;
+	placement_update(placement);
+	placement_cost(placement, -1, &partition->chosen);
+	if (partition_cost_ns(&partition->chosen) >
+	    partition_cost_ns(&partition->cpu_only) + PARTITION_ERROR_NS(partition_cost_ns(&partition->cpu_only)))
+		all_sides(placement, false, &partition->chosen);
+	return 0;
 }
 
-/* Move small device regions to the CPU. Returns true when something moved. */
-static bool move_small(struct graph *graph, const struct partition_options *options, int levels)
-{
-	uint64_t *cycles = calloc((size_t)levels, sizeof(*cycles)), most = 0;
-	int largest = -1;
-	bool moved = false;
+/* ---- reasons ---- */
 
-	if (!cycles)
-		return false;
+static double micro(uint64_t ns)
+{
+	return (double)ns / 1e3;
+}
+
+/* Why the nodes of device region @level are there. */
+static const char *region_reason(struct placement *placement, struct graph *graph, int level, bool all)
+{
+	struct partition_cost here;
+	uint64_t cpu = 0;
+	size_t nodes = 0;
+	char text[256];
+
 	for (size_t i = 0; i < graph->num_nodes; i++)
-		if (graph->nodes[i]->placement == GRAPH_PLACE_NPU)
-			cycles[graph->nodes[i]->region] += node_cycles(graph->nodes[i], options);
-	for (int l = 0; l < levels; l++)
-		if (cycles[l] > most) {
-			most = cycles[l];
-			largest = l;
+		if (placement->level[i] == level) {
+			cpu += placement->cpu_ns[i];
+			nodes++;
 		}
-	for (size_t i = 0; i < graph->num_nodes; i++) {
-		struct graph_node *node = graph->nodes[i];
-		char reason[160];
-
-		if (node->placement != GRAPH_PLACE_NPU || node->region == largest || cycles[node->region] >= options->min_cycles)
-			continue;
-		snprintf(reason, sizeof(reason), "its region of about %llu cycles is too small to pay for two transfers",
-			 (unsigned long long)cycles[node->region]);
-		node->placement = GRAPH_PLACE_CPU;
-		node->reason = graph_intern(graph, reason);
-		moved = true;
-	}
-	free(cycles);
-	return moved;
+	placement_cost(placement, level, &here);
+	snprintf(text, sizeof(text),
+		 "%s%zu node%s: %.1f us here (%.1f computing, %.1f the call, %.1f copies), %.1f us on the CPU",
+		 all ? "all that the device can do was asked for; " : "", nodes, nodes == 1 ? "" : "s",
+		 micro(partition_cost_ns(&here)), micro(here.device_ns), micro(here.launch_ns), micro(here.copy_ns),
+		 micro(cpu));
+	return graph_intern(graph, text);
 }
+
+/* Why a node that the device can do is on the CPU. */
+static const char *moved_reason(struct graph *graph, const struct choice *choice, const struct partition *partition)
+{
+	char text[256];
+
+	if (choice->nodes && partition->chosen.calls)
+		snprintf(text, sizeof(text),
+			 "does not pay on the device: its %zu node%s would take %.1f us there with call and copies, "
+			 "%.1f us here",
+			 choice->nodes, choice->nodes == 1 ? "" : "s", micro(choice->device_ns), micro(choice->cpu_ns));
+	else
+		snprintf(text, sizeof(text),
+			 "does not pay on the device: the whole would take %.1f us with what it can do there, %.1f us "
+			 "all on the CPU",
+			 micro(partition_cost_ns(&partition->all_able)),
+			 micro(partition_cost_ns(&partition->cpu_only)));
+	return graph_intern(graph, text);
+}
+
+static int explain(struct placement *placement, struct graph *graph, const struct partition_options *options,
+		   const struct choice *choices, struct partition *partition)
+{
+	const char **regions = calloc((size_t)placement->levels + 1, sizeof(*regions));
+	int err = regions ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < graph->num_nodes && !err; i++) {
+		struct graph_node *node = graph->nodes[i];
+		int level = placement->level[i];
+		enum graph_placement side = placement->device[i] ? GRAPH_PLACE_NPU : GRAPH_PLACE_CPU;
+
+		partition->changed |= node->placement != side;
+		node->placement = side;
+		node->region = level;
+		if (placement->device[i]) {
+			if (!regions[level])
+				regions[level] = region_reason(placement, graph, level, options->all);
+			node->reason = regions[level];
+		} else if (placement->able[i]) {
+			node->reason = moved_reason(graph, &choices[i], partition);
+		}
+		err = node->reason ? 0 : -ENOMEM;
+	}
+	free(regions);
+	return err;
+}
+
+/* ---- regions ---- */
 
 static int by_region(const void *a, const void *b)
 {
 	const struct graph_node *x = *(struct graph_node *const *)a, *y = *(struct graph_node *const *)b;
 
-	return x->region != y->region ? (x->region > y->region) - (x->region < y->region) : (x->id > y->id) - (x->id < y->id);
+	return x->region != y->region ? (x->region > y->region) - (x->region < y->region)
+				      : (x->id > y->id) - (x->id < y->id);
 }
 
-int partition_graph(struct graph *graph, const struct partition_options *options, const struct partition_refusal *refusals,
-		    size_t num_refusals, int *num_regions, bool **device)
+/* Regions are numbered without gaps, nodes ordered by them. */
+static int number_regions(struct graph *graph, int levels, struct partition *partition)
 {
-	int levels, err = place_all(graph, options, refusals, num_refusals), regions = 0, last = -1;
-	bool *sides;
+	int last = -1;
 
-	if (err)
-		return err;
-	levels = assign_levels(graph);
-	if (options->target)
-		while (move_small(graph, options, levels))
-			levels = assign_levels(graph);
-	qsort(graph->nodes, graph->num_nodes, sizeof(graph->nodes[0]), by_region);
-	sides = calloc((size_t)levels + 1, sizeof(*sides));
-	if (!sides)
+	partition->device = calloc((size_t)levels + 1, sizeof(*partition->device));
+	if (!partition->device)
 		return -ENOMEM;
+	qsort(graph->nodes, graph->num_nodes, sizeof(graph->nodes[0]), by_region);
 	for (size_t i = 0; i < graph->num_nodes; i++) {
 		struct graph_node *node = graph->nodes[i];
 
 		if (node->region != last) {
 			last = node->region;
-			sides[regions++] = node->placement == GRAPH_PLACE_NPU;
+			partition->device[partition->num_regions++] = node->placement == GRAPH_PLACE_NPU;
 		}
 		node->id = (int)i;
-		node->region = regions - 1;
+		node->region = partition->num_regions - 1;
 	}
-	*num_regions = regions;
-	*device = sides;
 	return 0;
+}
+
+int partition_graph(struct graph *graph, const struct partition_options *options,
+		    const struct partition_refusal *refusals, size_t num_refusals, struct partition *partition)
+{
+	struct choice *choices = calloc(graph->num_nodes + 1, sizeof(*choices));
+	struct placement placement;
+	int err = choices ? placement_init(&placement, graph, options->target) : -ENOMEM;
+
+	*partition = (struct partition){0};
+	if (err) {
+		free(choices);
+		return err;
+	}
+	err = survey(&placement, graph, options, refusals, num_refusals);
+	if (!err)
+		err = choose(&placement, options, choices, partition);
+	if (!err)
+		err = explain(&placement, graph, options, choices, partition);
+	if (!err)
+		err = number_regions(graph, placement.levels, partition);
+	if (err)
+		*partition = (struct partition){0};
+	placement_finish(&placement);
+	free(choices);
+	return err;
 }

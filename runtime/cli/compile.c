@@ -67,6 +67,7 @@ static void explain_device(const struct axm *axm, uint32_t r)
 	printf("          %" PRIu64 " bytes in and %" PRIu64 " out between CPU and device, %" PRIu64
 	       " cycles at the rate of PCIe\n",
 	       in, out, axm->model->host_rate ? (in + out) / axm->model->host_rate : 0);
+	printf("          %s\n", axm_string(axm, axm->nodes[region->first_node].reason));
 }
 
 /* On the CPU: each reason once, with the nodes that have it. */
@@ -87,6 +88,13 @@ static void explain_cpu(const struct axm *axm, uint32_t r)
 		if (first == n)
 			printf("          %u: %s\n", count, axm_string(axm, reason));
 	}
+}
+
+/* What a run is expected to take, and what it would with everything on one side. */
+static void print_costs(const struct compile_result *result)
+{
+	printf("expected: %.1f us; all on the CPU %.1f us, all on the device that it can do %.1f us\n",
+	       (double)result->ns / 1e3, (double)result->ns_cpu / 1e3, (double)result->ns_device / 1e3);
 }
 
 static void print_reasons(const struct axm *axm)
@@ -167,6 +175,8 @@ int command_compile(int argc, char **argv)
 		       options.precision, input.compiled.nodes, input.compiled.cpu_nodes, input.compiled.seconds);
 		print_regions(&input.axm);
 	}
+	if (options.explain && input.compiled.bytes)
+		print_costs(&input.compiled);
 	if (options.explain)
 		print_reasons(&input.axm);
 	if (options.output)

@@ -66,6 +66,7 @@ int session_setup(const struct options *options, struct session_setup *setup)
 		.calibration = options->calibration,
 		.method = options->method,
 		.seed = options->seed,
+		.threads = options->threads,
 		.print_after = options->print_after,
 		.print = stdout,
 		.disable = options->disable,

@@ -65,6 +65,7 @@ static void options_that_change_the_package_change_the_key(void **state)
 	take(&keys, model, &(struct compile_options){.precision = COMPILE_INT8});
 	take(&keys, model, &(struct compile_options){.precision = COMPILE_INT8, .seed = 2});
 	take(&keys, model, &(struct compile_options){.precision = COMPILE_INT8, .method = "entropy"});
+	take(&keys, model, &(struct compile_options){.threads = 3});
 	take(&keys, model, &(struct compile_options){.disable = "resident"});
 	take(&keys, model, &(struct compile_options){.disable = "resident,interleave"});
 	take(&keys, model, &(struct compile_options){.num_dims = 1, .dims = one});
@@ -87,6 +88,7 @@ static void what_changes_nothing_does_not_change_the_key(void **state)
 	same(model, (struct compile_options){0}, (struct compile_options){.seed = 7});
 	same(model, (struct compile_options){0}, (struct compile_options){.print_after = "graph", .print = stdout});
 	same(model, (struct compile_options){0}, (struct compile_options){.disable = ""});
+	same(model, (struct compile_options){0}, (struct compile_options){.threads = 2});
 	same(model, (struct compile_options){.disable = "resident,interleave"},
 	     (struct compile_options){.disable = "interleave,resident"});
 	same(model, (struct compile_options){.precision = COMPILE_INT8},

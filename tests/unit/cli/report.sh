@@ -60,6 +60,8 @@ grep -q '"not_run": "the package has no code for a device"' "$folder/report.json
 # --explain names every region.
 "$accel" compile "$model" --precision int8 --explain >"$folder/explain"
 grep -Eq '^region 0: NPU: the device has code for all of its [0-9]+ nodes; [1-9][0-9]* cycles' "$folder/explain"
+grep -Eq '^expected: [1-9][0-9.]* us; all on the CPU [1-9][0-9.]* us, all on the device that it can do [1-9][0-9.]* us$' "$folder/explain"
+grep -Eq '^  *[0-9]+ nodes: [1-9][0-9.]* us here \([0-9.]+ computing, [1-9][0-9.]* the call, [0-9.]+ copies\), [1-9][0-9.]* us on the CPU$' "$folder/explain"
 "$accel" compile "$model" --target cpu --explain >"$folder/explain"
 grep -q '^region 0: CPU: ' "$folder/explain"
 grep -q '^  *[1-9][0-9]*: the CPU was asked for$' "$folder/explain"

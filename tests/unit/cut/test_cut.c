@@ -147,7 +147,7 @@ static void random_chain(struct chain *chain, uint32_t seed, int64_t batch)
 static uint8_t *run(const char *path, const char *device, enum accel_precision precision, const struct accel_tensor *x,
 		    size_t *size, uint64_t *bytes)
 {
-	struct accel_session_options options = {.device = device, .threads = 2, .precision = precision};
+	struct accel_session_options options = {.device = device, .threads = 2, .precision = precision, .disable = "placement"};
 	struct accel_session *session = NULL;
 	struct accel_run_stats stats;
 	struct accel_tensor output = {0};

@@ -114,7 +114,7 @@ static void begin(struct trial *trial, uint32_t seed)
 /* The output, malloc'ed, of @device. */
 static uint8_t *run(struct trial *trial, const char *path, const char *device, size_t *size)
 {
-	struct accel_session_options options = {.device = device, .threads = 1, .precision = ACCEL_F32};
+	struct accel_session_options options = {.device = device, .threads = 1, .precision = ACCEL_F32, .disable = "placement"};
 	struct accel_session *session = NULL;
 	struct accel_run_stats stats;
 	struct accel_tensor output = {0};

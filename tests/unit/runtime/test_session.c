@@ -27,7 +27,7 @@ static void make_image(float *image, unsigned int seed)
 
 static struct accel_session *open_session(const char *device, enum accel_precision precision)
 {
-	struct accel_session_options options = {.device = device, .precision = precision, .seed = 1, .trace = true};
+	struct accel_session_options options = {.device = device, .precision = precision, .seed = 1, .trace = true, .disable = "placement"};
 	struct accel_session *session;
 	char error[512] = "";
 

@@ -358,6 +358,7 @@ void shape_case_make(struct shape_case *c, uint32_t seed)
 	model_init(&c->model);
 	c->options.target = targets[below(c, 2)];
 	c->options.precision = (enum compile_precision)below(c, 4);
+	c->options.disable = "placement"; /* what is asked is whether the device can */
 	say(c, "%s %s", c->options.target, precisions[c->options.precision]);
 	switch (below(c, 12)) {
 	case 0:

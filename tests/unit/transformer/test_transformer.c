@@ -400,7 +400,7 @@ static void only_the_fused(struct accel_session *session, const struct trial *tr
 
 static float *run(struct trial *trial, const char *device, enum accel_precision precision, bool fused)
 {
-	struct accel_session_options options = {.device = device, .precision = precision, .threads = 2, .seed = 3};
+	struct accel_session_options options = {.device = device, .precision = precision, .threads = 2, .seed = 3, .disable = "placement"};
 	struct accel_session *session;
 	struct accel_tensor output = {0};
 	char error[ERROR_SIZE] = "";
