@@ -62,7 +62,8 @@ def main(accel, path):
     text += "\tcase $command in\n"
     for command in commands:
         names = " ".join("--" + option.name for option in command.options)
-        text += f"\t{command.name})\n\t\toptions='{names}' operand='{command.operand or ""}'\n\t\t;;\n"
+        operand = command.operand or ""
+        text += f"\t{command.name})\n\t\toptions='{names}' operand='{operand}'\n\t\t;;\n"
     text += "\t*)\n\t\treturn\n\t\t;;\n\tesac\n"
     # One option means the same in all commands.
     options = {}
