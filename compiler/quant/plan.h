@@ -62,6 +62,7 @@ struct quant_weights {
  * @floats_out: it is an integer node whose result is not rounded to 8 bits
  * @signal, @noise: sums of squares of the result and of what quantization adds, in the whole network
  * @own_noise: what it adds by itself
+ * @noise_without: of the outputs, when it alone stays float; of layers that were ranked
  */
 struct quant_node {
 	enum quant_kind kind;
@@ -69,7 +70,7 @@ struct quant_node {
 	const char *reason;
 	struct graph_value *result;
 	struct quant_weights weights;
-	double signal, noise, own_signal, own_noise;
+	double signal, noise, own_signal, own_noise, noise_without;
 };
 
 struct quant_plan {

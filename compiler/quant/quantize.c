@@ -134,12 +134,30 @@ static int choose_equalized(struct work *work)
 
 /* ---- mixed precision ---- */
 
+/* Layers whose effect is measured, and samples that it is measured on: a run of the network for each pair. */
+#define MOST_RANKED 64
+#define RANK_SAMPLES 8
+
+static double loss_of(const struct work *work)
+{
+	return relative(work->loss.noise, work->loss.signal);
+}
+
 static int by_noise(const void *a, const void *b)
 {
 	const struct quant_node *x = *(struct quant_node *const *)a, *y = *(struct quant_node *const *)b;
 	double p = relative(x->own_noise, x->own_signal), q = relative(y->own_noise, y->own_signal);
 
 	return p != q ? (p < q) - (p > q) : (x > y) - (x < y);
+}
+
+static int by_effect(const void *a, const void *b)
+{
+	const struct quant_node *x = *(struct quant_node *const *)a, *y = *(struct quant_node *const *)b;
+
+	return x->noise_without != y->noise_without
+		       ? (x->noise_without > y->noise_without) - (x->noise_without < y->noise_without)
+		       : (x > y) - (x < y);
 }
 
 /* The first @kept of @order stay float. */
@@ -150,45 +168,98 @@ static int measure_with(struct work *work, struct quant_node **order, size_t cou
 	return measure(work);
 }
 
-/* The fewest of the noisiest layers that have to stay float. More of them is not worse, as good as always. */
-static int meet_target(struct work *work)
+/*
+ * Order the layers by the noise of the outputs that is left when one alone stays float, least first: a layer's own noise says nothing of
+ * what the network makes of it. @order comes sorted by that, the rest of it behind MOST_RANKED stays.
+ */
+static int rank(struct work *work, struct quant_node **order, size_t count)
 {
-	struct quant_node **order = malloc((work->plan.num_nodes + 1) * sizeof(*order));
-	double target = work->options->target_loss;
-	size_t count = 0, low = 0, high = 1;
+	size_t ranked = count < MOST_RANKED ? count : MOST_RANKED, all = work->count;
 	int err = 0;
 
+	work->count = all < RANK_SAMPLES ? all : RANK_SAMPLES;
+	for (size_t i = 0; i < ranked && !err; i++) {
+		order[i]->keep_float = true;
+		err = measure(work);
+		order[i]->noise_without = work->loss.noise;
+		order[i]->keep_float = false;
+	}
+	work->count = all;
+	qsort(order, ranked, sizeof(*order), by_effect);
+	return err;
+}
+
+/*
+ * How few of the first of @order have to stay float, at most *@kept, which is left as it was when those do not do. More of them is
+ * not worse, as good as always.
+ */
+static int search(struct work *work, struct quant_node **order, size_t count, size_t *kept)
+{
+	double target = work->options->target_loss;
+	size_t low = 0, high = 1;
+	int err = measure_with(work, order, count, high < *kept ? high : *kept);
+
+	/* low: too few; high: enough, or all that may be. */
+	while (!err && loss_of(work) > target && high < *kept) {
+		low = high;
+		high = 2 * high < *kept ? 2 * high : *kept;
+		err = measure_with(work, order, count, high);
+	}
+	if (err || loss_of(work) > target)
+		return err;
+	while (!err && high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		err = measure_with(work, order, count, middle);
+		if (loss_of(work) > target)
+			low = middle;
+		else
+			high = middle;
+	}
+	*kept = high;
+	return err;
+}
+
+/* The fewest layers that have to stay float, of two orders: by effect, and by own noise where that takes fewer. */
+static int meet_target(struct work *work)
+{
+	struct quant_node **order = malloc(2 * (work->plan.num_nodes + 1) * sizeof(*order)), **best;
+	size_t count = 0, kept, fewer;
+	int err;
+
+	if (loss_of(work) <= work->options->target_loss) {
+		free(order);
+		return 0;
+	}
 	if (!order)
 		return fail(work->error, work->error_size, -ENOMEM, "out of memory");
 	for (size_t n = 0; n < work->plan.num_nodes; n++)
 		if (work->plan.nodes[n].integer && work->plan.nodes[n].kind != QUANT_MOVING)
 			order[count++] = &work->plan.nodes[n];
 	qsort(order, count, sizeof(*order), by_noise);
-	/* low: too few; high: enough, or all. */
-	while (!err && relative(work->loss.noise, work->loss.signal) > target && low < count) {
-		high = low ? 2 * low : 1;
-		high = high < count ? high : count;
-		err = measure_with(work, order, count, high);
-		if (relative(work->loss.noise, work->loss.signal) > target)
-			low = high;
-		else
-			break;
-	}
-	while (!err && low < count && high - low > 1 && high > low) {
-		size_t middle = low + (high - low) / 2;
+	best = order + count;
+	memcpy(best, order, count * sizeof(*order));
+	kept = count;
+	err = rank(work, best, count);
+	if (!err)
+		err = search(work, best, count, &kept);
+	fewer = kept > 1 ? kept - 1 : 0;
+	if (!err && fewer) {
+		size_t most = fewer;
 
-		err = measure_with(work, order, count, middle);
-		if (relative(work->loss.noise, work->loss.signal) > target)
-			low = middle;
-		else
-			high = middle;
+		err = measure_with(work, order, count, fewer);
+		if (!err && loss_of(work) <= work->options->target_loss) {
+			err = search(work, order, count, &most);
+			best = order;
+			kept = most;
+		}
 	}
-	if (!err && relative(work->loss.noise, work->loss.signal) > target)
-		err = measure_with(work, order, count, high);
-	if (!err && relative(work->loss.noise, work->loss.signal) > target)
+	if (!err)
+		err = measure_with(work, best, count, kept);
+	if (!err && loss_of(work) > work->options->target_loss)
 		err = fail(work->error, work->error_size, -ENOTSUP,
-			   "the loss of %.3g can not be met: with all layers float it is %.3g", target,
-			   relative(work->loss.noise, work->loss.signal));
+			   "the loss of %.3g can not be met: with all layers float it is %.3g",
+			   work->options->target_loss, loss_of(work));
 	free(order);
 	return err;
 }

@@ -171,6 +171,72 @@ static void equalization_makes_a_depthwise_network_better(void **state)
 	quant_report_finish(&equalized);
 }
 
+/* y = tiny(A(x)) + B(x): channels of A differ by up to 2^7, so that both have the most noise of their own, and nothing of it reaches y. */
+static struct graph *misleading_network(struct model *model)
+{
+	static const int64_t weights[] = {CHANNELS, 3, 1, 1}, tiny[] = {CHANNELS, CHANNELS, 1, 1};
+
+	model_init(model);
+	model_input(model, "x", 1, 4, image);
+	add_weights(model, "wa", 4, weights, CHANNELS * 3, 1);
+	for (int i = 0; i < CHANNELS * 3; i++)
+		model->proto.graph->initializer[0]->float_data[i] *= ldexpf(1, -(i / 3));
+	add_weights(model, "wt", 4, tiny, CHANNELS * CHANNELS, 2);
+	for (int i = 0; i < CHANNELS * CHANNELS; i++)
+		model->proto.graph->initializer[1]->float_data[i] *= 1e-4f;
+	add_weights(model, "wb", 4, weights, CHANNELS * 3, 3);
+	model_node(model, "Conv", NAMES("x", "wa"), NAMES("a"))->name = (char *)(uintptr_t) "A";
+	model_node(model, "Conv", NAMES("a", "wt"), NAMES("t"))->name = (char *)(uintptr_t) "tiny";
+	model_node(model, "Conv", NAMES("x", "wb"), NAMES("b"))->name = (char *)(uintptr_t) "B";
+	model_node(model, "Add", NAMES("t", "b"), NAMES("y"))->name = (char *)(uintptr_t) "sum";
+	model_output(model, "y");
+	return inferred(model);
+}
+
+static const struct quant_layer *layer_named(const struct quant_report *report, const char *name)
+{
+	for (size_t i = 0; i < report->num_layers; i++)
+		if (!strcmp(report->layers[i].name, name))
+			return &report->layers[i];
+	fail_msg("no layer %s", name);
+	return NULL;
+}
+
+static void layers_stay_float_by_what_they_do_to_the_outputs(void **state)
+{
+	struct quant_options options = {0};
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		struct quant_sample *samples;
+		struct quant_report report;
+		struct model model;
+		struct graph *graph = misleading_network(&model);
+
+		assert_int_equal(quant_make_samples(graph, 1, 4, &samples), 0);
+		if (quant_graph(graph, samples, 4, &options, &report, NULL, error, sizeof(error)))
+			fail_msg("%s", error);
+		if (!round) {
+			assert_int_equal(report.integer, 4);
+			for (int i = 0; i < 2; i++) {
+				const struct quant_layer *lost = layer_named(&report, i ? "tiny" : "A");
+
+				assert_true(lost->own_db < layer_named(&report, "B")->own_db);
+				assert_true(lost->own_db < layer_named(&report, "sum")->own_db);
+			}
+			options.target_loss = report.loss * 0.9;
+		} else {
+			assert_true(report.loss <= options.target_loss);
+			assert_int_equal(report.kept_float, 1);
+			assert_true(layer_named(&report, "A")->integer && layer_named(&report, "tiny")->integer);
+		}
+		quant_report_finish(&report);
+		quant_samples_free(samples, 4, 1);
+		graph_destroy(graph);
+		model_finish(&model);
+	}
+}
+
 static void layers_stay_float_until_the_target_is_met(void **state)
 {
 	struct quant_report all = {0}, some = {0}, none = {0};
@@ -328,6 +394,7 @@ int main(void)
 		cmocka_unit_test(equalization_leaves_the_float_network_its_bits),
 		cmocka_unit_test(equalization_makes_a_depthwise_network_better),
 		cmocka_unit_test(layers_stay_float_until_the_target_is_met),
+		cmocka_unit_test(layers_stay_float_by_what_they_do_to_the_outputs),
 		cmocka_unit_test(signed_activations_lose_what_unsigned_ones_lose),
 		cmocka_unit_test(no_sum_can_leave_32_bits),
 		cmocka_unit_test(layers_beyond_fp16_are_named),
