@@ -103,6 +103,7 @@ sh tests/vm/sources.sh "$cache" >/dev/null || echo "the test VM's sources are mi
 suite_arguments="--no-suite qemu"
 run_build "gcc" "$build"
 script "who includes whom" sh tests/includes.sh
+script "licence lines" sh tests/spdx.sh
 script "layout of the driver's calls" sh tests/uapi.sh
 script "digits on the device" sh tests/models/digits/run.sh "$build"
 script "race check of the digits network" sh tests/models/race_check.sh "$build" tests/models/digits/digits.onnx

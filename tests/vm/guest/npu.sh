@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # What scripts begin with that do something to the machine's device: `. npu.sh`.
 # AXL_NODE: the node they use; AXL_NPU: the id that the monitor knows its device by.
 node=${AXL_NODE:-/dev/accel/accel0}
