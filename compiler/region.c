@@ -208,7 +208,7 @@ static uint64_t longest_stretch(const struct program_image *image)
 	uint64_t longest = 0;
 
 	for (size_t s = 0; s < image->num_stretches; s++)
-		longest = image->stretches[s] > longest ? image->stretches[s] : longest;
+		longest = image->stretches[s].cycles > longest ? image->stretches[s].cycles : longest;
 	return longest;
 }
 
@@ -293,7 +293,7 @@ static bool shorten(const struct program_image *image, uint64_t bound, uint64_t 
 	for (size_t s = 0; s < image->num_stretches; s++) {
 		uint64_t *cycles = &most[s < INTERLEAVE_STRETCHES ? s : INTERLEAVE_STRETCHES - 1];
 
-		if (image->stretches[s] <= bound)
+		if (image->stretches[s].cycles <= bound)
 			continue;
 		*cycles -= *cycles / 32;
 		any = true;
@@ -406,38 +406,62 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 }
 
 /*
+ * What the nodes took in @image is what the next attempt goes by. Where @known, by which it was made, had told that (within a tenth)
+ * and nodes nevertheless are in a stretch that is too long, what it told was too little: they count for more, by @weight.
+ */
+static void learn(const struct region *region, const struct program_image *image, uint64_t *known, double *weight)
+{
+	for (size_t s = 0; s < image->num_stretches; s++) {
+		const struct estimate_stretch *stretch = &image->stretches[s];
+
+		if (stretch->cycles <= RESIDENT_MAX_CYCLES)
+			continue;
+		for (size_t n = stretch->first; n <= stretch->last; n++) {
+			size_t i = (uint16_t)(n - region->first);
+
+			if (i < region->count && (double)image->node_cycles[i] * weight[i] <= (double)known[i] * 1.1)
+				weight[i] *= (double)stretch->cycles / (RESIDENT_MAX_CYCLES / 100 * 96);
+		}
+	}
+	for (size_t n = 0; n < region->count; n++)
+		known[n] = (uint64_t)((double)image->node_cycles[n] * weight[n]);
+}
+
+/*
  * The code's own cycles say how far apart its preemption points are. Where that is too far, again with the cycles of the nodes as they
- * turned out, and a bound that makes up for what is still wrong. The attempt with the least distance is kept.
+ * turned out. The attempt with the least distance is kept.
  */
 static int mend_distance(const struct graph *graph, const struct region *region, struct region_build *build,
 			 struct attempt attempt)
 {
-	struct region_build best = *build;
-	int err = 0;
+	struct region_build best = *build, other = *build;
+	uint64_t *known = calloc(region->count + 1, sizeof(*known));
+	double *weight = malloc((region->count + 1) * sizeof(*weight));
+	int err = known && weight ? 0 : -ENOMEM;
 
-	for (int i = 0; i < DISTANCE_ATTEMPTS && best.image.longest > RESIDENT_MAX_CYCLES; i++) {
-		struct region_build other = *build;
-
-		/* The first attempt's excess was the lowerings' error: the cycles that are known make up for most of it. */
-		attempt.most = i ? attempt.most / 100 * 98 * RESIDENT_MAX_CYCLES / best.image.longest
-				 : attempt.most / 100 * 96;
-		attempt.known = best.image.node_cycles;
+	for (size_t n = 0; n < region->count && !err; n++)
+		weight[n] = 1;
+	attempt.most = attempt.most / 100 * 96;
+	attempt.known = known;
+	for (int i = 0; i < DISTANCE_ATTEMPTS && !err && best.image.longest > RESIDENT_MAX_CYCLES; i++) {
+		learn(region, &other.image, known, weight);
+		if (other.image.code != best.image.code)
+			program_image_finish(&other.image);
 		memset(&other.image, 0, sizeof(other.image));
 		err = compile_with(graph, region, &other, &attempt);
-		if (err == -ENOMEM) {
-			program_image_finish(&best.image);
-			*build = other;
-			return err;
-		}
 		if (!err && other.image.longest < best.image.longest) {
 			program_image_finish(&best.image);
 			best = other;
-		} else if (!err) {
-			program_image_finish(&other.image);
 		}
 	}
+	if (other.image.code != best.image.code)
+		program_image_finish(&other.image);
+	free(known);
+	free(weight);
+	if (err == -ENOMEM)
+		program_image_finish(&best.image);
 	*build = best;
-	return 0;
+	return err == -ENOMEM ? err : 0;
 }
 
 static int compile_for(const struct graph *graph, const struct region *region, struct region_build *build)

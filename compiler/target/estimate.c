@@ -50,6 +50,12 @@ struct semaphore {
 	uint32_t value;
 };
 
+/* When each tile passes the end of a stretch: all its instructions up to there have ended. @first, @last: as in estimate_stretch */
+struct passing {
+	uint64_t tile[AXL_MAX_TILES];
+	uint16_t first, last;
+};
+
 struct timeline {
 	const struct estimate_job *job;
 	unsigned int tiles;
@@ -61,11 +67,26 @@ struct timeline {
 	struct cost_memory memory;
 	struct estimate *estimate;
 	size_t capacity;
-	uint64_t *done; /* by stretch: when the last of its instructions ends */
+	struct passing *done; /* by stretch */
 	size_t stretches;
 };
 
 /* ---- sequencers ---- */
+
+/* An instruction of @stretch of @tile ends, or the YIELD behind it is read, at @time. */
+static int end_stretch(struct timeline *t, unsigned int tile, uint32_t stretch, uint64_t time)
+{
+	while (t->stretches <= stretch) {
+		struct passing *grown = realloc(t->done, (t->stretches + 1) * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		t->done = grown;
+		t->done[t->stretches++] = (struct passing){.first = 1};
+	}
+	t->done[stretch].tile[tile] = axl_later(t->done[stretch].tile[tile], time);
+	return 0;
+}
 
 static void dispatch(struct timeline *t, unsigned int tile)
 {
@@ -81,7 +102,7 @@ static void dispatch(struct timeline *t, unsigned int tile)
 }
 
 /* Read on until a pipe is full or the stream ends. */
-static void sequence(struct timeline *t, unsigned int tile)
+static int sequence(struct timeline *t, unsigned int tile)
 {
 	struct sequencer *seq = &t->seq[tile];
 
@@ -92,11 +113,13 @@ static void sequence(struct timeline *t, unsigned int tile)
 			if (!stream_next(&seq->cursor, &next->insn, &next->offset)) {
 				seq->ended = true;
 				seq->time++;
-				return;
+				return 0;
 			}
 			if (next->insn.header.pipe == AXL_PIPE_SEQ) {
-				seq->stretch += next->insn.header.opcode == AXL_OP_YIELD;
 				seq->time++;
+				if (next->insn.header.opcode == AXL_OP_YIELD &&
+				    end_stretch(t, tile, seq->stretch++, seq->time))
+					return -ENOMEM;
 				continue;
 			}
 			next->stretch = seq->stretch;
@@ -107,9 +130,10 @@ static void sequence(struct timeline *t, unsigned int tile)
 			seq->waiting = true;
 		}
 		if (t->lanes[tile][next->insn.header.pipe].count == AXL_FIFO_DEPTH)
-			return;
+			return 0;
 		dispatch(t, tile);
 	}
+	return 0;
 }
 
 /* ---- semaphores ---- */
@@ -253,19 +277,12 @@ static int record(struct timeline *t, unsigned int tile, const struct queued *qu
 	return 0;
 }
 
-/* An instruction of @stretch ends at @time. */
-static int end_stretch(struct timeline *t, uint32_t stretch, uint64_t time)
+static void count_tag(struct passing *stretch, uint16_t tag)
 {
-	while (t->stretches <= stretch) {
-		uint64_t *grown = realloc(t->done, (t->stretches + 1) * sizeof(*grown));
+	bool none = stretch->first > stretch->last;
 
-		if (!grown)
-			return -ENOMEM;
-		t->done = grown;
-		t->done[t->stretches++] = 0;
-	}
-	t->done[stretch] = axl_later(t->done[stretch], time);
-	return 0;
+	stretch->first = none || tag < stretch->first ? tag : stretch->first;
+	stretch->last = none || tag > stretch->last ? tag : stretch->last;
 }
 
 /* Run the head of a pipe, which may start at @start. */
@@ -293,7 +310,11 @@ static int execute(struct timeline *t, unsigned int tile, unsigned int pipe, uin
 	lane->head = (lane->head + 1) % AXL_FIFO_DEPTH;
 	lane->count--;
 	t->estimate->cycles = axl_later(t->estimate->cycles, span.end);
-	return err ? err : end_stretch(t, stretch, span.end);
+	if (!err)
+		err = end_stretch(t, tile, stretch, span.end);
+	if (!err)
+		count_tag(&t->done[stretch], queued->insn.header.tag);
+	return err;
 }
 
 /* The head that can start first. False: none can. */
@@ -350,7 +371,8 @@ static int run(struct timeline *t)
 		int err;
 
 		for (unsigned int k = 0; k < t->tiles; k++)
-			sequence(t, k);
+			if (sequence(t, k))
+				return -ENOMEM;
 		if (!choose(t, &tile, &pipe, &start))
 			break;
 		err = execute(t, tile, pipe, start);
@@ -366,19 +388,32 @@ static int run(struct timeline *t)
 	return 0;
 }
 
-/* From the end of what is before one preemption point to that of what is before the next. */
-static void measure_stretches(struct timeline *t)
+/*
+ * Of each tile from where it passes one preemption point to where it passes the next. A tile that has nothing to do between two
+ * passes the second early, and may be long on its way to the third.
+ */
+static int measure_stretches(struct timeline *t)
 {
-	uint64_t before = 0;
+	struct estimate *e = t->estimate;
+	struct passing before = {{0}};
 
+	e->stretches = calloc(t->stretches + 1, sizeof(*e->stretches));
+	if (!e->stretches)
+		return -ENOMEM;
+	e->num_stretches = t->stretches;
 	for (size_t s = 0; s < t->stretches; s++) {
-		uint64_t done = axl_later(t->done[s], before);
+		struct estimate_stretch *stretch = &e->stretches[s];
 
-		t->done[s] = done - before;
-		before = done;
+		stretch->first = t->done[s].first;
+		stretch->last = t->done[s].last;
+		for (unsigned int k = 0; k < t->tiles; k++) {
+			uint64_t done = axl_later(t->done[s].tile[k], before.tile[k]);
+
+			stretch->cycles = axl_later(stretch->cycles, done - before.tile[k]);
+			before.tile[k] = done;
+		}
 	}
-	t->estimate->stretches = t->done;
-	t->estimate->num_stretches = t->stretches;
+	return 0;
 }
 
 int estimate_run(const struct estimate_job *job, struct estimate *estimate)
@@ -400,12 +435,14 @@ int estimate_run(const struct estimate_job *job, struct estimate *estimate)
 			t->seq[k].cursor.bases[i] = t->memory.span[i].address;
 	}
 	err = run(t);
-	measure_stretches(t);
+	if (!err)
+		err = measure_stretches(t);
 	for (unsigned int k = 0; k < AXL_MAX_TILES; k++)
 		for (int s = 0; s < AXL_LOCAL_SEMS; s++)
 			free(t->local[k][s].grants);
 	for (int s = 0; s < AXL_GLOBAL_SEMS; s++)
 		free(t->global[s].grants);
+	free(t->done);
 	free(t);
 	if (err)
 		estimate_finish(estimate);

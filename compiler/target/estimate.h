@@ -36,14 +36,25 @@ struct estimate_job {
 };
 
 /*
+ * From one preemption point, or the start, to the next, or the end.
+ * @cycles:	 the most of a tile from passing one to passing the other (compiler/report/preemption.h measures the same on the device)
+ * @first, @last: least and greatest tag of its instructions; 1 and 0 where it has none
+ */
+struct estimate_stretch {
+	uint64_t cycles;
+	uint16_t first, last;
+};
+
+/*
  * @records: one an instruction, in the order in which they begin, as the device would trace them; malloc'ed, the caller's
  * @cycles:  of the whole
- * @stretches: from one preemption point to the next: what a higher priority may have to wait; malloc'ed like the records
+ * @stretches: between preemption points, in order; malloc'ed like the records
  */
 struct estimate {
 	struct axl_trace_record *records;
 	size_t num_records;
-	uint64_t cycles, *stretches;
+	uint64_t cycles;
+	struct estimate_stretch *stretches;
 	size_t num_stretches;
 };
 

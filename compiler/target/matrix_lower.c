@@ -514,18 +514,21 @@ static int get_block(struct nest *nest, int64_t nb, unsigned int tile, uint8_t t
 
 /*
  * Before block @nb of a stripe: after a preemption point nothing that was fetched is there any more. A stripe that fits
- * between two points is not cut by one, it would have to be fetched twice.
+ * between two points is not cut by one, it would have to be fetched twice. Where tiles take turns with blocks, @turn of them, all have
+ * one between two points if that is not too long: one without would pass both at once, and be twice as long on its way to a third.
  */
-static int pause(struct nest *nest, int64_t nb, bool *paused)
+static int pause(struct nest *nest, int64_t nb, int64_t turn, bool *paused)
 {
-	uint64_t stripe = nest->block_cycles * (uint64_t)nest->n_blocks;
+	uint64_t stripe = nest->block_cycles * (uint64_t)nest->n_blocks, together = nest->block_cycles * (uint64_t)turn;
 	int err = 0;
 
 	*paused = false;
-	if (stripe > RESIDENT_PAUSE_CYCLES)
+	if (stripe <= RESIDENT_PAUSE_CYCLES)
+		err = nb == 0 ? resident_pause(nest->lower, stripe, paused) : 0;
+	else if (together > RESIDENT_MAX_CYCLES)
 		err = resident_pause(nest->lower, nest->block_cycles, paused);
-	else if (nb == 0)
-		err = resident_pause(nest->lower, stripe, paused);
+	else if (nb % turn == 0)
+		err = resident_pause(nest->lower, together, paused);
 	if (*paused)
 		memset(nest->kept, 0, (size_t)nest->n_blocks * sizeof(*nest->kept));
 	return err;
@@ -546,7 +549,7 @@ static int lower_by_rows(struct nest *nest, int64_t image)
 		for (int64_t nb = 0; nb < nest->n_blocks; nb++) {
 			const struct weight_block *block;
 			bool paused;
-			int err = pause(nest, nb, &paused);
+			int err = pause(nest, nb, 1, &paused);
 
 			for (int64_t t = 0; t < used && !err && (nb == 0 || paused || work->depthwise); t++) {
 				int64_t h0 = t * share + s;
@@ -594,7 +597,7 @@ static int lower_by_channels(struct nest *nest, int64_t image)
 			const struct weight_block *block;
 			bool paused;
 
-			err = pause(nest, nb, &paused);
+			err = pause(nest, nb, used, &paused);
 			if (!err && !work->depthwise && (nb == 0 || paused))
 				err = fetch_stripe(nest, 0, mask, image, h0, rows, 0, work->x.dims[WORK_C], &stripe);
 			if (!err && work->depthwise)
@@ -626,7 +629,7 @@ int matrix_lower(struct lower *lower, const struct matrix_work *work)
 	nest.k_blocks = work->depthwise ? 1 : ceil_div(work->ic, nest.plan.k);
 	blocks = (size_t)(nest.n_blocks * nest.k_blocks);
 	nest.block_cycles =
-		nest.plan.cycles /
+		(lower->resident.exact ? MAX(nest.plan.cycles, lower->estimates[lower->at]) : nest.plan.cycles) /
 		(uint64_t)(work->x.dims[WORK_N] * nest.n_blocks *
 			   ceil_div(nest.plan.split_rows ? ceil_div(work->oh, lower->target->tiles) : work->oh,
 				    nest.plan.rows));

@@ -113,6 +113,13 @@ static uint64_t border_cycles(const struct matrix_work *work, uint64_t pieces, u
 	return pieces == 1 ? wait : pieces == 2 ? wait : 0;
 }
 
+/* Cycles for @bytes of weights of a block, and of those of the tiles that have theirs at the same time. */
+static uint64_t block_fetch(const struct search *search, const struct matrix_plan *plan, uint64_t bytes,
+			    uint64_t blocks)
+{
+	return cost_dma(search->target, bytes * (plan->split_rows ? 1 : MIN(blocks, search->target->tiles)), 256);
+}
+
 /* Price one tiling, with @flight chunks in the accumulators, and keep it when it is better. */
 static void consider_chunks(struct search *search, struct matrix_plan plan, unsigned int flight)
 {
@@ -125,7 +132,7 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 	uint64_t k_blocks = work->depthwise ? 1 : div_up((uint64_t)work->ic, (uint64_t)plan.k);
 	uint64_t stripes = div_up(share, (uint64_t)plan.rows), chunks, w_block, w_total, a_stripe, a_total, chunk, need,
 		 cycles;
-	uint64_t work_cycles, sums, drain, dram, y_bytes, images = (uint64_t)work->x.dims[WORK_N];
+	uint64_t work_cycles, sums, drain, dram, first, y_bytes, images = (uint64_t)work->x.dims[WORK_N];
 	int64_t row, rows;
 
 	if (target->acc_bytes / flight / 4 < (uint64_t)plan.n)
@@ -148,9 +155,14 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 	chunk = (uint64_t)(plan.chunk_h * plan.chunk_w * plan.n) * (search->out_size + search->res_size);
 	need = a_stripe * (stripes * images > 1 || work->depthwise ? search->buffers : 1) + chunk * search->buffers;
 	need += plan.keep_weights ? w_total : w_block * search->buffers;
+	/* Blocks of a product's K stream without a pause: where two lie at the ends, the third needs a place between. */
+	if (work->ow == 1 && k_blocks > 1 && search->buffers > 1)
+		need += w_block;
 	if (need > search->spad)
 		return;
-	if (chunks * MAX(k_blocks * matrix_conv_cycles(work, &plan), matrix_drain_cycles(work, &plan)) > search->block)
+	if (chunks * MAX(k_blocks * matrix_conv_cycles(work, &plan), matrix_drain_cycles(work, &plan)) >
+		    search->block ||
+	    block_fetch(search, &plan, w_block * k_blocks, n_blocks) > search->block)
 		return;
 
 	sums = k_blocks * matrix_conv_cycles(work, &plan);
@@ -167,8 +179,9 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 	plan.bytes = images * (a_total + y_bytes) + (plan.keep_weights ? w_total : w_total * images);
 	dram = cost_dma(target, plan.bytes, 256) + row_cycles(search, &plan);
 	cycles = MAX(work_cycles * images, dram);
-	/* What nothing hides: the first input and weights, the last output. */
-	cycles += cost_dma(target, MIN(a_stripe, a_total) + w_block, 256) / (search->buffers > 1 ? 2 : 1) +
+	/* What nothing hides: the first input and weights (of a product: those of all tiles), the last output. */
+	first = w_block * (work->ow == 1 && !plan.split_rows ? MIN(n_blocks, tiles) : 1);
+	cycles += cost_dma(target, MIN(a_stripe, a_total) + first, 256) / (search->buffers > 1 ? 2 : 1) +
 		  cost_dma(target, chunk, 256) + 2 * target->dram_latency;
 	/* A reader on another pipe waits for the first stripe; of all channels, whatever the order of the blocks. */
 	if (work->vector_reader && n_blocks > 1)
@@ -184,6 +197,8 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 		cycles += cost_dma(target, a_stripe, 256) * (work_cycles * images / RESIDENT_PAUSE_CYCLES);
 	plan.cycles = cycles;
 	if (!search->found || cycles + cycles / 64 < search->best.cycles ||
+	    (work->ow == 1 && plan.k < search->best.k && plan.n == search->best.n &&
+	     plan.bytes <= search->best.bytes + search->best.bytes / 64 && cycles < search->best.cycles) ||
 	    (cycles <= search->best.cycles + search->best.cycles / 64 && plan.bytes < search->best.bytes)) {
 		search->best = plan;
 		search->found = true;

@@ -152,7 +152,8 @@ struct program_image {
 	uint64_t arena_bytes;
 	uint32_t num_inputs, num_outputs;
 	uint64_t arena_bound, spad_bytes, spad_bound;
-	uint64_t cycles, longest, *node_cycles, *stretches;
+	uint64_t cycles, longest, *node_cycles;
+	struct estimate_stretch *stretches;
 	size_t num_stretches;
 };
 int program_emit(struct program *program, struct program_image *image); /* all but the weights' contents */

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "compiler/report/preemption.h"
+#include "compiler/target/estimate.h"
 #include "tests/unit/sim/assemble.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -147,12 +148,58 @@ static void the_engine_never_takes_longer(void **state)
 	}
 }
 
+/* The estimate's stretches are the distances that its own records have. */
+static void the_estimate_measures_the_same(void **state)
+{
+	uint32_t random = 5;
+
+	(void)state;
+	for (int round = 0; round < 8; round++) {
+		const uint64_t bases[] = {1 << 20, 1 << 20, 1 << 20};
+		struct estimate estimate;
+		struct preemption found;
+		struct assembly code;
+		uint64_t longest = 0;
+		uint32_t size;
+
+		assembly_init(&code, 2);
+		for (unsigned int t = 0; t < 2; t++)
+			for (int i = 0; i < 60; i++) {
+				union axl_insn insn;
+
+				random = random * 1664525u + 1013904223u;
+				insn = i % 12 == 11 ? insn_seq(AXL_OP_YIELD, 0) : insn_load(0, 0, 64 + (random >> 18));
+				insn.header.tag = (uint16_t)i;
+				if (i % 12 == 11 ||
+				    i / 12 % 2 == (int)t) /* in the other stretches the tile has nothing to do */
+					put(&code, t, insn);
+			}
+		assert_non_null(assembly_close(&code, &size));
+		assert_int_equal(
+			estimate_run(&(struct estimate_job){target_find("axl-pro"), code.buffer, size, bases, 3},
+				     &estimate),
+			0);
+		assert_int_equal(preemption_measure(code.buffer, estimate.records, estimate.num_records, &found), 0);
+		assert_int_equal(estimate.num_stretches, found.yields);
+		for (size_t s = 0; s < estimate.num_stretches; s++) {
+			if (estimate.stretches[s].cycles > longest)
+				longest = estimate.stretches[s].cycles;
+			assert_int_equal(estimate.stretches[s].first, s * 12);
+			assert_int_equal(estimate.stretches[s].last, s * 12 + 10);
+		}
+		assert_int_equal(longest, found.distance);
+		estimate_finish(&estimate);
+		assembly_finish(&code);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_waits_from_one_yield_read_to_the_next_passed),
 		cmocka_unit_test(tiles_wait_for_the_one_that_is_last),
 		cmocka_unit_test(the_engine_never_takes_longer),
+		cmocka_unit_test(the_estimate_measures_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
