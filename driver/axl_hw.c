@@ -30,16 +30,19 @@ static bool command_busy(struct axl_device *axl)
 
 /*
  * What a command may answer but OK; nothing has changed then. A queue's state may forbid it, and a
- * table may be out of reach at this moment, but nothing can be wrong about an invalidation.
+ * table may be out of reach at this moment, but nothing can be wrong about an invalidation. Nor may
+ * a context that goes stay: what it has is freed next.
  */
-static int refusal(enum axl_command command, u32 result)
+static int refusal(struct axl_device *axl, enum axl_command command, u64 arg, u32 result)
 {
 	bool of_queue = command == AXL_CMD_QUEUE_START || command == AXL_CMD_QUEUE_STOP ||
 			command == AXL_CMD_QUEUE_RESET;
+	bool takes_away = command == AXL_CMD_TLB_INVALIDATE ||
+			  (command == AXL_CMD_CONTEXT_UPDATE && !axl->context_table[arg].valid);
 
 	if (of_queue && (result == AXL_CMD_BAD_ARGUMENT || result == AXL_CMD_BAD_DESCRIPTOR))
 		return -EINVAL;
-	return result == AXL_CMD_NO_ACCESS && command != AXL_CMD_TLB_INVALIDATE ? -EIO : 0;
+	return result == AXL_CMD_NO_ACCESS && !takes_away ? -EIO : 0;
 }
 
 /* All ones is what a dead link reads. */
@@ -83,7 +86,7 @@ static int command(struct axl_device *axl, enum axl_command command, u64 arg)
 	trace_axl_command(&axl->drm, command, arg, result);
 	if (result == AXL_CMD_OK)
 		return 0;
-	err = refusal(command, result);
+	err = refusal(axl, command, arg, result);
 	if (err)
 		return err;
 	/* What it has done, nobody knows: it may still reach what it was to let go of. */

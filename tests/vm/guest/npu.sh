@@ -42,6 +42,11 @@ violations_before=$(violations)
 run() {
 	accel run /tests/digits/digits.onnx --device "$node" --data-set /tests/digits/test_data_set_0 --quiet "$@"
 }
+# The same in the background, as $job: the program itself, not a shell that a signal would take in its place.
+begin() {
+	accel run /tests/digits/digits.onnx --device "$node" --data-set /tests/digits/test_data_set_0 --quiet "$@" >/tmp/run 2>&1 &
+	job=$!
+}
 # The PCI address behind a node.
 address_of() {
 	basename "$(readlink -f "/sys/class/accel/${1##*/}/device")"
