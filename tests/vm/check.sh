@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The driver on real kernels: boots a guest with the distribution's kernel and one with the checked kernel, and runs suite's lines in
-# each. Prints a line for every test; the last one is "vm: N passed, N failed".
-# Each machine that the suite names (KERNEL@MACHINE) is a guest more.
-#	check.sh BUILD [KERNEL…]	KERNEL: stock, debug (default: both)
-# VM_LOOPS: how often each failure is made (default: 50 times on the distribution's kernel, 5 on the checked one, which is slow)
+# The driver on real kernels: boots a guest with the distribution's kernel, in each of the suite's machines, and one with the checked
+# kernel, and runs suite's lines in each. Prints a line for every test; the last one is "vm: N passed, N failed".
+#	check.sh BUILD [KERNEL[@MACHINE]…]	KERNEL: stock or debug; MACHINE: a file of machines/
+# VM_LOOPS: how often each failure is made (default: 50 times on the distribution's kernel, 5 on the checked one, which is slow, and
+# on other machines)
 set -u
 build=$1
 shift
@@ -23,15 +23,17 @@ for precision in fp32 fp16 int8; do
 		sed -n 's/^total: \([0-9]*\) device cycles.*/\1/p' >"$work/expected/$precision/cycles"
 done
 
-# KERNEL [MACHINE]: one guest, and the suite's lines for it.
+# KERNEL[@MACHINE]: one guest, and the suite's lines for it.
 check() {
-	name=$1${2:+@$2}
+	name=$1 kernel=${1%@*} machine=
+	[ "$kernel" = "$1" ] || machine=${1#*@}
 	loops=${VM_LOOPS:-$([ "$1" = stock ] && echo 50 || echo 5)}
-	sed -n "s/@LOOPS@/$loops/; /^[^#]/s/^\(both\|$1\)${2:+@$2}  *//p" "$here/suite" >"$work/suite"
+	sed -n "s/@LOOPS@/$loops/; /^[^#]/s/^\(both\|$kernel\)${machine:+@$machine}  *//p" "$here/suite" >"$work/suite"
+	[ -s "$work/suite" ] || { echo "FAILED $name: the suite has no line for it"; failed=$((failed + 1)); return; }
 	cp "$here/reports" "$work/reports"
 	begin=$(date +%s)
-	VM_MACHINE=${2:-} VM_TIMEOUT=${VM_TIMEOUT:-3300} VM_FILES="$work/suite $work/reports $work/expected" \
-		sh "$here/vm.sh" "$build" "$1" suite >"$work/output" 2>"$work/errors"
+	VM_MACHINE=$machine VM_TIMEOUT=${VM_TIMEOUT:-3300} VM_FILES="$work/suite $work/reports $work/expected" \
+		sh "$here/vm.sh" "$build" "$kernel" suite >"$work/output" 2>"$work/errors"
 	status=$?
 	cat "$work/output"
 	[ "$status" = 0 ] || tail -60 "$work/errors"
@@ -51,13 +53,9 @@ check() {
 	echo "$name: $(($(date +%s) - begin)) seconds"
 }
 
-for kind in "${@:-stock debug}"; do
-	for kernel in $kind; do
-		check "$kernel"
-		for machine in $(sed -n "s/^\(both\|$kernel\)@\([^ ]*\) .*/\2/p" "$here/suite" | sort -u); do
-			check "$kernel" "$machine"
-		done
-	done
+[ $# -gt 0 ] || set -- stock stock@two stock@iommu debug
+for guest; do
+	check "$guest"
 done
 echo "vm: $passed passed, $failed failed"
 [ "$failed" = 0 ]
