@@ -71,7 +71,7 @@ static void add_device_part(struct model *model, const char *from, const char *t
 /* @chain: the device's part reads what the CPU's makes; else both read the input. */
 static struct accel_session *open_network(enum parts parts, int length, bool chain)
 {
-	const struct accel_session_options options = {.threads = 1, .depth = 4, .cache = "off"};
+	const struct accel_session_options options = {.threads = 1, .depth = 4, .disable = "placement", .cache = "off"};
 	struct accel_session *session;
 	struct model model;
 	char error[512];
@@ -202,7 +202,7 @@ static int pipeline(void)
 static int overhead(int runs)
 {
 	const struct accel_session_options options = {
-		.device = "sim:timing=0,spin=1000000", .threads = 1, .cache = "off"};
+		.device = "sim:timing=0,spin=1000000", .threads = 1, .disable = "placement", .cache = "off"};
 	struct accel_session *session;
 	struct model model;
 	float in = -1, out;

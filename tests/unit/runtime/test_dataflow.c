@@ -124,7 +124,7 @@ static void *call(void *arg)
 
 static struct accel_session *open_model(const struct model *model, const char *device)
 {
-	struct accel_session_options options = {.device = device, .threads = 2, .depth = 3};
+	struct accel_session_options options = {.device = device, .threads = 2, .depth = 3, .disable = "placement"};
 	struct accel_session *session;
 	char error[512];
 

@@ -258,7 +258,8 @@ static void *read_much(void *arg)
 
 static void requests_share_what_memory_there_is(void **state)
 {
-	struct accel_session_options options = {.device = "sim:memory=16777216", .threads = 1, .depth = 8};
+	struct accel_session_options options = {
+		.device = "sim:memory=16777216", .threads = 1, .depth = 8, .disable = "placement"};
 	struct reader readers[8];
 	pthread_t threads[8];
 	struct model model;
