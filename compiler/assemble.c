@@ -232,10 +232,12 @@ static void add_node(struct assembler *to, const struct graph_node *node, uint32
 	}
 	entry.inputs_first = add_ids(builder, node->inputs, node->num_inputs - node->num_captures);
 	entry.outputs_first = add_ids(builder, node->outputs, node->num_outputs);
-	if (device)
+	if (device) {
 		entry.cycles = to->in->images[region].node_cycles[(size_t)node->id - to->in->regions[region].first];
-	else
+		entry.kept_until = (uint32_t)to->in->images[region].kept_until[node->id];
+	} else {
 		entry.attrs_first = add_attrs(to, node, region, &entry.num_attrs);
+	}
 	axm_add_node(builder, &entry);
 	to->num_nodes++;
 	to->result->nodes++;
@@ -331,6 +333,37 @@ static void add_regions(struct assembler *to)
 	}
 }
 
+static void add_tiling(struct assembler *to, const struct matrix_choice *choice, const struct matrix_plan *plan)
+{
+	bool taken = plan == choice->plans;
+	struct axm_tiling entry = {
+		.node = (uint32_t)choice->node,
+		.flags = (taken ? AXM_TILING_TAKEN : 0) | (plan->keep_weights ? AXM_TILING_KEEP_WEIGHTS : 0) |
+			 (plan->split_rows ? AXM_TILING_SPLIT_ROWS : 0) | (choice->cut ? AXM_TILING_CUT : 0),
+		.rows = (uint32_t)plan->rows,
+		.channels = (uint32_t)plan->n,
+		.depth = (uint32_t)plan->k,
+		.chunk_h = (uint32_t)plan->chunk_h,
+		.chunk_w = (uint32_t)plan->chunk_w,
+		.compared = taken ? choice->compared : 0,
+		.cycles = plan->cycles,
+		.bytes = plan->bytes,
+	};
+
+	axm_add_tiling(to->builder, &entry);
+}
+
+static void add_tilings(struct assembler *to)
+{
+	for (int r = 0; r < to->in->num_regions; r++)
+		for (size_t i = 0; to->in->regions[r].device && i < to->in->images[r].choices.count; i++) {
+			const struct matrix_choice *choice = &to->in->images[r].choices.list[i];
+
+			for (unsigned int p = 0; p < choice->count; p++)
+				add_tiling(to, choice, &choice->plans[p]);
+		}
+}
+
 static void add_symbols(struct assembler *to)
 {
 	for (size_t i = 0; i < to->in->num_symbols; i++) {
@@ -402,6 +435,7 @@ int assemble_package(const struct assembly *assembly, struct compile_result *res
 	err = add_bodies(&to);
 	add_regions(&to);
 	add_symbols(&to);
+	add_tilings(&to);
 	drop_constants(graph);
 	if (!err)
 		err = axm_builder_finish(to.builder, &result->bytes, &result->size);

@@ -366,6 +366,14 @@ struct attempt {
 	const uint64_t *known;
 };
 
+static void take_choices(struct lower *lower, struct program_image *image)
+{
+	image->choices = lower->choices;
+	image->kept_until = lower->kept_until;
+	lower->choices = (struct matrix_choices){0};
+	lower->kept_until = NULL;
+}
+
 static int compile_with(const struct graph *graph, const struct region *region, struct region_build *build,
 			const struct attempt *attempt)
 {
@@ -400,6 +408,8 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 		program_print(program, build->print_lowered);
 	if (!err)
 		err = schedule(program, graph, region, build);
+	if (!err)
+		take_choices(lower, &build->image);
 	lower_destroy(lower);
 	program_destroy(program);
 	return err;

@@ -34,7 +34,7 @@
 #include "runtime/cpu/tensor.h"
 
 #define AXM_MAGIC "AXMODEL" /* 8 bytes with its NUL */
-#define AXM_VERSION 4
+#define AXM_VERSION 5
 #define AXM_MAX_RANK 12
 #define AXM_NO_ID (~0u)
 
@@ -58,6 +58,7 @@ enum axm_section_type {
 	AXM_REGIONS,
 	AXM_GRAPHS,
 	AXM_DIMS,
+	AXM_TILINGS,
 	AXM_DATA,
 	AXM_NUM_SECTIONS
 };
@@ -114,6 +115,7 @@ struct axm_value {
 
 /*
  * NODES: every node, in execution order. The index of a node is the tag of its device instructions (modulo 65536).
+ * @kept_until: of a device node whose result stays in the scratchpad: the last node, of the same region, that reads it there; else 0
  * @mac_size .. @operand_bytes: of device nodes, what has to be done whatever the code does (compiler/report/roofline.h)
  */
 struct axm_node {
@@ -125,7 +127,7 @@ struct axm_node {
 	uint32_t inputs_first, num_inputs;
 	uint32_t outputs_first, num_outputs;
 	uint32_t attrs_first, num_attrs;
-	uint32_t reserved;
+	uint32_t kept_until;
 	uint64_t macs;
 	uint64_t cycles;                /* the compiler's estimate */
 	uint32_t mac_size, vector_size; /* 1, 2 or 4 bytes; 0: none */
@@ -179,6 +181,23 @@ struct axm_dim {
 	int64_t size;
 };
 
+/*
+ * TILINGS: what the tile searches of the device nodes compared (compiler/target/matrix_choice.h), by node in ascending order. A search
+ * begins with the tiling that it took (AXM_TILING_TAKEN), its runners-up follow. @compared: tilings of the search; 0 in runners-up.
+ * @cycles: as the search estimates them, of the node's matrix work alone; @bytes: from and to memory.
+ */
+struct axm_tiling {
+	uint32_t node, flags; /* AXM_TILING_* */
+	uint32_t rows, channels, depth, chunk_h, chunk_w;
+	uint32_t compared;
+	uint64_t cycles, bytes;
+};
+
+#define AXM_TILING_TAKEN 1u
+#define AXM_TILING_KEEP_WEIGHTS 2u
+#define AXM_TILING_SPLIT_ROWS 4u
+#define AXM_TILING_CUT 8u /* of the parts of an image that is cut over tiles */
+
 /* ---- reading ---- */
 
 /*
@@ -196,9 +215,10 @@ struct axm {
 	const struct axm_region *regions;
 	const struct axm_graph *graphs;
 	const struct axm_dim *dims;
+	const struct axm_tiling *tilings;
 	const uint8_t *data;
 	uint64_t string_bytes, data_bytes;
-	uint32_t num_values, num_nodes, num_attrs, num_ids, num_regions, num_graphs, num_dims;
+	uint32_t num_values, num_nodes, num_attrs, num_ids, num_regions, num_graphs, num_dims, num_tilings;
 	uint32_t num_region_nodes; /* the others are in bodies */
 	void *mapping;             /* not NULL: to be unmapped, @mapping_size bytes; @bytes lie in it */
 	uint64_t mapping_size;
@@ -259,6 +279,7 @@ uint32_t axm_add_attr(struct axm_builder *builder, const struct axm_attr *attr);
 uint32_t axm_add_region(struct axm_builder *builder, const struct axm_region *region);
 uint32_t axm_add_graph(struct axm_builder *builder, const struct axm_graph *graph);
 uint32_t axm_add_dim(struct axm_builder *builder, const struct axm_dim *dim);
+uint32_t axm_add_tiling(struct axm_builder *builder, const struct axm_tiling *tiling);
 /* @count strings in the layout "strings"; *size: its bytes. */
 uint64_t axm_add_strings(struct axm_builder *builder, const struct tensor_string *strings, uint64_t count,
 			 uint64_t *size);
@@ -274,6 +295,7 @@ _Static_assert(sizeof(struct axm_attr) == 32, "attribute");
 _Static_assert(sizeof(struct axm_region) == 104, "region");
 _Static_assert(sizeof(struct axm_graph) == 32, "graph");
 _Static_assert(sizeof(struct axm_dim) == 24, "dimension");
+_Static_assert(sizeof(struct axm_tiling) == 48, "tiling");
 _Static_assert(sizeof(struct axm_model) == 104, "model");
 
 #endif

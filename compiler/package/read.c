@@ -52,6 +52,7 @@ static const uint32_t entry_bytes[AXM_NUM_SECTIONS] = {
 	[AXM_REGIONS] = sizeof(struct axm_region),
 	[AXM_GRAPHS] = sizeof(struct axm_graph),
 	[AXM_DIMS] = sizeof(struct axm_dim),
+	[AXM_TILINGS] = sizeof(struct axm_tiling),
 	[AXM_DATA] = 1,
 };
 
@@ -111,6 +112,7 @@ static int check_sections(struct reader *reader)
 	axm->regions = (const void *)(axm->bytes + section[AXM_REGIONS].offset);
 	axm->graphs = (const void *)(axm->bytes + section[AXM_GRAPHS].offset);
 	axm->dims = (const void *)(axm->bytes + section[AXM_DIMS].offset);
+	axm->tilings = (const void *)(axm->bytes + section[AXM_TILINGS].offset);
 	axm->data = axm->bytes + section[AXM_DATA].offset;
 	axm->data_bytes = section[AXM_DATA].size;
 	axm->num_values = (uint32_t)(section[AXM_VALUES].size / sizeof(struct axm_value));
@@ -120,6 +122,7 @@ static int check_sections(struct reader *reader)
 	axm->num_regions = (uint32_t)(section[AXM_REGIONS].size / sizeof(struct axm_region));
 	axm->num_graphs = (uint32_t)(section[AXM_GRAPHS].size / sizeof(struct axm_graph));
 	axm->num_dims = (uint32_t)(section[AXM_DIMS].size / sizeof(struct axm_dim));
+	axm->num_tilings = (uint32_t)(section[AXM_TILINGS].size / sizeof(struct axm_tiling));
 	return 0;
 }
 
@@ -527,11 +530,36 @@ static int check_flow(struct reader *reader)
 	return err;
 }
 
+/* What is there for the report: nodes of the device, in order, searches that begin with what they took. */
+static int check_decisions(struct reader *reader)
+{
+	const struct axm *axm = reader->axm;
+
+	for (uint32_t n = 0; n < axm->num_nodes; n++) {
+		const struct axm_node *node = &axm->nodes[n];
+		const struct axm_region *region = &axm->regions[node->region];
+
+		if (node->kept_until && (!region->device || node->kept_until <= n ||
+					 node->kept_until - region->first_node >= region->num_nodes))
+			return bad(reader, "node %u: its result is kept until node %u", n, node->kept_until);
+	}
+	for (uint32_t i = 0; i < axm->num_tilings; i++) {
+		const struct axm_tiling *tiling = &axm->tilings[i];
+		bool taken = tiling->flags & AXM_TILING_TAKEN;
+
+		if (tiling->node >= axm->num_region_nodes || !axm->regions[axm->nodes[tiling->node].region].device ||
+		    tiling->flags > 15 || (i && tiling->node < tiling[-1].node) ||
+		    (!taken && (!i || tiling->node != tiling[-1].node)) || taken != (tiling->compared > 0))
+			return bad(reader, "tiling %u: node, flags or order", i);
+	}
+	return 0;
+}
+
 int axm_open_bytes(const void *bytes, size_t size, struct axm *axm, char *error, size_t error_size)
 {
 	struct reader reader = {axm, error, error_size};
-	int (*const checks[])(struct reader *) = {check_header, check_sections, check_values,
-						  check_attrs,  check_nodes,    check_flow};
+	int (*const checks[])(struct reader *) = {check_header, check_sections, check_values,   check_attrs,
+						  check_nodes,  check_flow,     check_decisions};
 
 	if (error_size)
 		error[0] = '\0';

@@ -232,6 +232,11 @@ uint32_t axm_add_dim(struct axm_builder *builder, const struct axm_dim *dim)
 	return append_entry(builder, AXM_DIMS, dim, sizeof(*dim));
 }
 
+uint32_t axm_add_tiling(struct axm_builder *builder, const struct axm_tiling *tiling)
+{
+	return append_entry(builder, AXM_TILINGS, tiling, sizeof(*tiling));
+}
+
 uint64_t axm_add_strings(struct axm_builder *builder, const struct tensor_string *strings, uint64_t count,
 			 uint64_t *size)
 {

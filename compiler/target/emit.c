@@ -208,5 +208,7 @@ void program_image_finish(struct program_image *image)
 	free(image->weights);
 	free(image->node_cycles);
 	free(image->stretches);
+	matrix_choices_finish(&image->choices);
+	free(image->kept_until);
 	memset(image, 0, sizeof(*image));
 }

@@ -51,7 +51,8 @@ int lower_create(struct program *program, const struct graph *graph, enum lower_
 	l->tensors = calloc(graph->num_values + 1, sizeof(*l->tensors));
 	l->cuts = calloc(graph->num_values + 1, sizeof(*l->cuts));
 	l->estimates = calloc(graph->num_nodes + 1, sizeof(*l->estimates));
-	if (!l->tensors || !l->cuts || !l->estimates) {
+	l->kept_until = calloc(graph->num_nodes + 1, sizeof(*l->kept_until));
+	if (!l->tensors || !l->cuts || !l->estimates || !l->kept_until) {
 		lower_destroy(l);
 		return -ENOMEM;
 	}
@@ -74,6 +75,8 @@ void lower_destroy(struct lower *lower)
 	free(lower->tensors);
 	free(lower->cuts);
 	free(lower->estimates);
+	free(lower->kept_until);
+	matrix_choices_finish(&lower->choices);
 	free(lower);
 }
 

@@ -62,6 +62,8 @@ struct resident {
  * Context of lowering one region.
  * @tensors: by graph_value id; rank -1 where there is none yet
  * @estimates: cycles by node of the graph, of the nodes that are lowered; @at: the node that is being lowered
+ * @choices: of the tile searches, in the order of the nodes
+ * @kept_until: by node of the graph, the last node that reads its result, or 0 where that does not stay in the scratchpad until then
  * @disabled: passes to leave out
  * @float_type: how float values are held on the device (from the precision)
  */
@@ -77,6 +79,8 @@ struct lower {
 	struct cut *cuts; /* by graph_value id; see cut.h */
 	uint64_t *estimates;
 	size_t at;
+	struct matrix_choices choices;
+	size_t *kept_until;
 	uint32_t disabled;
 	char error[256]; /* names node and rule */
 };

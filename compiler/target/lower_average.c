@@ -132,7 +132,7 @@ uint64_t average_cycles(const struct graph_node *node, const struct target *targ
 	set_geometry(&work, &pool, node->inputs[0]->dims[1]);
 	work.x.dims[WORK_N] = node->inputs[0]->dims[0];
 	matrix_estimate_types(&work, node->inputs[0]->dtype, precision);
-	return matrix_plan(&work, target, &plan) ? 0 : plan.cycles;
+	return matrix_plan(&work, target, &plan, NULL) ? 0 : plan.cycles;
 }
 
 static int average_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,

@@ -427,7 +427,7 @@ static uint64_t conv_estimate(const struct graph_node *node, const struct target
 	set_geometry(&work, &geo, input(node, form->w)->constant);
 	work.x.dims[WORK_N] = geo.batch;
 	matrix_estimate_types(&work, input(node, form->x)->dtype, precision);
-	return matrix_plan(&work, target, &plan) ? 0 : plan.cycles;
+	return matrix_plan(&work, target, &plan, NULL) ? 0 : plan.cycles;
 }
 
 extern const struct lower_op lower_ops_conv[];

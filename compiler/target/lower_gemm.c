@@ -412,7 +412,7 @@ static uint64_t gemm_estimate(const struct graph_node *node, const struct target
 	matrix_estimate_types(&work, input(node, form->a)->dtype, precision);
 	for (int d = 0; d < product.batch_rank; d++)
 		batches *= (uint64_t)product.batch[d];
-	return matrix_plan(&work, target, &plan) ? 0 : plan.cycles * batches;
+	return matrix_plan(&work, target, &plan, NULL) ? 0 : plan.cycles * batches;
 }
 
 extern const struct lower_op lower_ops_gemm[];

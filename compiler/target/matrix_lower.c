@@ -617,8 +617,9 @@ static int lower_by_channels(struct nest *nest, int64_t image)
 int matrix_lower(struct lower *lower, const struct matrix_work *work)
 {
 	struct nest nest = {.lower = lower, .work = work};
+	struct matrix_choice choice = {.node = lower->at};
 	size_t blocks;
-	int err = matrix_plan(work, lower->target, &nest.plan);
+	int err = matrix_plan(work, lower->target, &nest.plan, &choice);
 
 	if (err)
 		return lower_fail(lower, work->node, err,
@@ -635,7 +636,7 @@ int matrix_lower(struct lower *lower, const struct matrix_work *work)
 				    nest.plan.rows));
 	nest.kept = calloc((size_t)nest.n_blocks, sizeof(*nest.kept));
 	nest.packed = calloc(blocks, sizeof(*nest.packed));
-	if (!nest.kept || !nest.packed)
+	if (!nest.kept || !nest.packed || matrix_choices_append(&lower->choices, &choice))
 		err = lower_fail(lower, work->node, -ENOMEM, "out of memory");
 	for (int64_t image = 0; image < work->x.dims[WORK_N] && !err; image++)
 		err = nest.plan.split_rows ? lower_by_rows(&nest, image) : lower_by_channels(&nest, image);

@@ -133,7 +133,7 @@ static bool fits_planes(const struct matrix_work *work, int64_t n)
 	return true;
 }
 
-static int choose(struct parts *parts)
+static int choose(struct parts *parts, struct matrix_choice *choice)
 {
 	const struct matrix_work *work = parts->nest.work;
 	const struct target *target = parts->nest.lower->target;
@@ -153,6 +153,8 @@ static int choose(struct parts *parts)
 								   .keep_weights = keep && k == work->ic};
 					uint64_t cycles = price(parts, &plan, room);
 
+					if (cycles != UINT64_MAX)
+						matrix_choice_add(choice, &plan);
 					if (cycles < best) {
 						best = cycles;
 						parts->nest.plan = plan;
@@ -161,7 +163,10 @@ static int choose(struct parts *parts)
 		if (work->depthwise || work->groups > 1)
 			break;
 	}
-	return best == UINT64_MAX ? -ENOSPC : 0;
+	if (best == UINT64_MAX)
+		return -ENOSPC;
+	matrix_choice_close(choice, &parts->nest.plan);
+	return 0;
 }
 
 /* ---- writing ---- */
@@ -317,6 +322,7 @@ int matrix_lower_parts(struct lower *lower, const struct matrix_work *work)
 {
 	struct parts parts = {.nest = {.lower = lower, .work = work},
 			      .grid = cut_grid(lower->target, work->oh, work->ow)};
+	struct matrix_choice choice = {.node = lower->at, .cut = true};
 	struct nest *nest = &parts.nest;
 	int err;
 
@@ -335,14 +341,14 @@ int matrix_lower_parts(struct lower *lower, const struct matrix_work *work)
 	if ((work->x_cut && work->x.type != work->a_type) ||
 	    (work->y_cut && work->y.type != (enum axl_type)work->post.out_type))
 		return lower_fail(lower, work->node, -ENOTSUP, "a cut tensor that would have to be converted");
-	err = choose(&parts);
+	err = choose(&parts, &choice);
 	if (err)
 		return lower_fail(lower, work->node, err, "no tiling of the tiles' parts fits beside what is resident");
 	nest->n_blocks = ceil_div(work->oc, nest->plan.n);
 	nest->k_blocks = work->depthwise ? 1 : ceil_div(work->ic, nest->plan.k);
 	nest->kept = calloc((size_t)nest->n_blocks, sizeof(*nest->kept));
 	nest->packed = calloc((size_t)(nest->n_blocks * nest->k_blocks), sizeof(*nest->packed));
-	if (!nest->kept || !nest->packed)
+	if (!nest->kept || !nest->packed || matrix_choices_append(&lower->choices, &choice))
 		err = lower_fail(lower, work->node, -ENOMEM, "out of memory");
 	for (int64_t image = 0; image < work->x.dims[WORK_N] && !err; image++)
 		for (int64_t s = 0; s < parts.h && !err; s += nest->plan.rows)

@@ -28,6 +28,7 @@ struct search {
 	uint64_t block;       /* most cycles of one block over one stripe, between which a YIELD may stand */
 	struct matrix_plan best;
 	bool found;
+	struct matrix_choice *choice; /* or NULL */
 };
 
 static uint64_t div_up(uint64_t a, uint64_t b)
@@ -196,6 +197,9 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 	if (work_cycles / stripes > RESIDENT_PAUSE_CYCLES)
 		cycles += cost_dma(target, a_stripe, 256) * (work_cycles * images / RESIDENT_PAUSE_CYCLES);
 	plan.cycles = cycles;
+	if (search->choice)
+		matrix_choice_add(search->choice, &plan);
+	/* A product's K in blocks: all move nearly the same bytes, and smaller ones let the array start earlier. */
 	if (!search->found || cycles + cycles / 64 < search->best.cycles ||
 	    (work->ow == 1 && plan.k < search->best.k && plan.n == search->best.n &&
 	     plan.bytes <= search->best.bytes + search->best.bytes / 64 && cycles < search->best.cycles) ||
@@ -278,7 +282,8 @@ static void search_tilings(struct search *search)
 	}
 }
 
-int matrix_plan(const struct matrix_work *work, const struct target *target, struct matrix_plan *plan)
+int matrix_plan(const struct matrix_work *work, const struct target *target, struct matrix_plan *plan,
+		struct matrix_choice *choice)
 {
 	struct search search = {
 		.work = work,
@@ -289,6 +294,7 @@ int matrix_plan(const struct matrix_work *work, const struct target *target, str
 		.res_size = work->z.rank && !work->z_resident ? type_bytes(work->post.res_type) : 0,
 		.spad = target->spad_bytes - target->spad_bytes / 32,
 		.block = RESIDENT_MAX_CYCLES / 10 * 8,
+		.choice = choice,
 	};
 
 	if (work->spad_taken >= search.spad)
@@ -302,5 +308,7 @@ int matrix_plan(const struct matrix_work *work, const struct target *target, str
 	if (!search.found)
 		return -ENOSPC;
 	*plan = search.best;
+	if (choice)
+		matrix_choice_close(choice, plan);
 	return 0;
 }

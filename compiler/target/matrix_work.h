@@ -12,6 +12,7 @@
 
 #include "compiler/target/cut.h"
 #include "compiler/target/lower.h"
+#include "compiler/target/matrix_choice.h"
 
 /* Dimensions of x, y and z (struct dev_tensor of rank 4). */
 enum { WORK_N, WORK_H, WORK_W, WORK_C, WORK_RANK };
@@ -71,22 +72,9 @@ struct matrix_work {
 	struct axl_drain post;
 };
 
-/*
- * A tiling. Rows of the output are cut into stripes of @rows; a stripe's input stays in the scratchpad while all blocks
- * of @n output channels pass over it. Inside, chunks of @chunk_h x @chunk_w positions share an accumulator buffer. @k
- * channels of a group are summed at a time. @keep_weights: every weight block is loaded once and kept.
- * @split_rows: tiles take different stripes (weights multicast), else different channel blocks.
- */
-struct matrix_plan {
-	int64_t rows, n, k, chunk_h, chunk_w;
-	bool keep_weights;
-	bool split_rows;
-	uint64_t cycles; /* estimate */
-	uint64_t bytes;  /* local memory traffic */
-};
-
-/* The best tiling for @target, or -ENOSPC. Pure. */
-int matrix_plan(const struct matrix_work *work, const struct target *target, struct matrix_plan *plan);
+/* The best tiling for @target, or -ENOSPC. @choice: NULL, or what it was compared with (all but the node). Pure. */
+int matrix_plan(const struct matrix_work *work, const struct target *target, struct matrix_plan *plan,
+		struct matrix_choice *choice);
 /* The cost model's cycles of the matrix pipe for one chunk (one block of K), and of the drain pipe for one. */
 uint64_t matrix_conv_cycles(const struct matrix_work *work, const struct matrix_plan *plan);
 uint64_t matrix_drain_cycles(const struct matrix_work *work, const struct matrix_plan *plan);

@@ -31,6 +31,7 @@
 
 #include <axl/axl_isa.h>
 
+#include "compiler/target/matrix_choice.h"
 #include "compiler/target/target.h"
 
 struct program;
@@ -141,7 +142,8 @@ int program_order(struct program *program);
  * @weights: the WEIGHT region's contents, once program_emit_weights() has written them; @weight_bytes
  * @arena_bound, @spad_bytes, @spad_bound: as in struct program_stats
  * @cycles, @node_cycles: what the region is estimated to take, and its nodes in their order; @stretches: the same from each of
- *	     its preemption points to the next, @longest: the longest of them; region_compile() sets them
+ *	     its preemption points to the next (estimate.h), @longest: cycles of the longest of them; region_compile() sets them
+ * @choices, @kept_until: what the lowerings decided, as in struct lower
  * Base registers: 0 weights, 1 arena, then inputs in order of index, then outputs. All malloc'ed, the caller's.
  */
 struct program_image {
@@ -155,6 +157,8 @@ struct program_image {
 	uint64_t cycles, longest, *node_cycles;
 	struct estimate_stretch *stretches;
 	size_t num_stretches;
+	struct matrix_choices choices;
+	size_t *kept_until;
 };
 int program_emit(struct program *program, struct program_image *image); /* all but the weights' contents */
 /* The contents, which the program then has no more: the last thing to be done with it. */

@@ -125,6 +125,8 @@ static bool hold(struct lower *lower, size_t last, uint64_t bytes)
 	resident->list[resident->count].last = last;
 	resident->list[resident->count++].bytes = bytes;
 	resident->bytes += bytes;
+	if (last > lower->kept_until[lower->at])
+		lower->kept_until[lower->at] = last;
 	return true;
 }
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "runtime/cli/inputs.h"
-#include "runtime/cli/json.h"
+#include "runtime/cli/report_json.h"
 #include "runtime/cli/report_page.h"
 #include "runtime/fail.h"
 #include "runtime/value.h"
@@ -95,17 +95,12 @@ static void run_package(struct report *report, struct accel_session **session)
 
 /* ---- figures ---- */
 
-static double share(double part, double whole)
-{
-	return whole > 0 ? part / whole : 0;
-}
-
 uint64_t report_node_cycles(const struct report *report, uint32_t node)
 {
 	return report->stats.num_nodes ? report->stats.nodes[node].cycles : report->axm->nodes[node].cycles;
 }
 
-static uint64_t estimated_cycles(const struct axm *axm)
+uint64_t report_estimate(const struct axm *axm)
 {
 	uint64_t cycles = 0;
 
@@ -116,7 +111,7 @@ static uint64_t estimated_cycles(const struct axm *axm)
 
 uint64_t report_cycles(const struct report *report)
 {
-	return report->stats.num_nodes ? report->stats.cycles : estimated_cycles(report->axm);
+	return report->stats.num_nodes ? report->stats.cycles : report_estimate(report->axm);
 }
 
 uint64_t report_bytes(const struct report *report)
@@ -128,7 +123,64 @@ uint64_t report_bytes(const struct report *report)
 	return bytes;
 }
 
-const char *report_node_bound(const struct report *report, uint32_t node)
+uint32_t report_region(const struct report *report)
+{
+	const struct axm *axm = report->axm;
+	uint32_t largest = axm->num_regions;
+
+	for (uint32_t r = 0; r < axm->num_regions; r++)
+		if (axm->regions[r].device &&
+		    (largest == axm->num_regions || axm->regions[r].cycles > axm->regions[largest].cycles))
+			largest = r;
+	return largest;
+}
+
+/* Whether @id is one of a list of values. */
+static bool in_list(const struct axm *axm, uint32_t first, uint32_t count, uint32_t id)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (axm->ids[first + i] == id)
+			return true;
+	return false;
+}
+
+/* Bytes of what region @region gets for @node, which is the first of it to read them, or gives away of @node's. */
+static uint64_t border_bytes(const struct axm *axm, const struct axm_region *region, uint32_t node)
+{
+	const struct axm_node *from = &axm->nodes[node];
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < from->num_inputs; i++) {
+		uint32_t id = axm->ids[from->inputs_first + i], reader = region->first_node;
+
+		if (!in_list(axm, region->inputs_first, region->num_inputs, id) ||
+		    in_list(axm, from->inputs_first, i, id))
+			continue;
+		while (!in_list(axm, axm->nodes[reader].inputs_first, axm->nodes[reader].num_inputs, id))
+			reader++;
+		bytes += reader == node ? axm_value_bytes(&axm->values[id]) : 0;
+	}
+	for (uint32_t i = 0; i < from->num_outputs; i++) {
+		uint32_t id = axm->ids[from->outputs_first + i];
+
+		if (in_list(axm, region->outputs_first, region->num_outputs, id))
+			bytes += axm_value_bytes(&axm->values[id]);
+	}
+	return bytes;
+}
+
+double report_pcie_cycles(const struct report *report, uint32_t first, uint32_t count)
+{
+	const struct axm *axm = report->axm;
+	uint64_t bytes = 0;
+
+	for (uint32_t n = first; n < first + count; n++)
+		if (axm->regions[axm->nodes[n].region].device)
+			bytes += border_bytes(axm, &axm->regions[axm->nodes[n].region], n);
+	return axm->model->host_rate ? (double)bytes / axm->model->host_rate : 0;
+}
+
+const char *report_bound(const struct report *report, uint32_t first, uint32_t count)
 {
 	static const struct {
 		enum axl_pipe pipes[3];
@@ -139,15 +191,20 @@ const char *report_node_bound(const struct report *report, uint32_t node)
 		{{AXL_PIPE_VECTOR, AXL_PIPE_SEQ, AXL_PIPE_SEQ}, "vector"},
 		{{AXL_PIPE_LOAD, AXL_PIPE_WEIGHT, AXL_PIPE_STORE}, "local memory"},
 	};
-	const struct node_work *work = &report->work[node];
 	const char *name = "none";
+	uint64_t cycles = 0;
 	double most = 0;
 
+	for (uint32_t n = first; n < first + count; n++)
+		cycles += report_node_cycles(report, n);
 	for (size_t u = 0; u < sizeof(units) / sizeof(units[0]); u++) {
 		double busy = 0;
 
-		for (int i = 0; i < 3; i++)
-			busy += units[u].pipes[i] == AXL_PIPE_SEQ ? 0 : (double)work->pipe[units[u].pipes[i]];
+		for (uint32_t n = first; n < first + count; n++)
+			for (int i = 0; i < 3; i++)
+				busy += units[u].pipes[i] == AXL_PIPE_SEQ
+						? 0
+						: (double)report->work[n].pipe[units[u].pipes[i]];
 		if (strcmp(units[u].name, "local memory"))
 			busy /= report->axm->model->tiles; /* the channel is one for all tiles */
 		if (busy > most) {
@@ -155,152 +212,28 @@ const char *report_node_bound(const struct report *report, uint32_t node)
 			name = units[u].name;
 		}
 	}
-	return most * 2 < (double)report_node_cycles(report, node) ? "dependence" : name;
+	if (report_pcie_cycles(report, first, count) > (double)cycles)
+		return "PCIe";
+	return most * 2 < (double)cycles ? "dependence" : name;
 }
 
-static void write_totals(const struct report *report, struct json *json)
+const char *report_tiles_share(const struct axm *axm, const struct axm_tiling *tiling)
 {
-	const struct axm_model *model = report->axm->model;
-	const struct roofline *total = &report->total;
-	enum roofline_bound bound;
-	double r = roofline_cycles(total, &bound);
-	uint64_t bytes = report_bytes(report), cycles = report_cycles(report);
-	char from[300];
-
-	json_text(json, "target", axm_string(report->axm, model->target_name));
-	snprintf(from, sizeof(from), "a run on %s", report->ran_on);
-	json_text(json, "cycles_from", report->stats.num_nodes ? from : "the compiler's estimate");
-	if (!report->stats.num_nodes)
-		json_text(json, "not_run", report->not_run);
-	json_unsigned(json, "cycles", cycles);
-	json_unsigned(json, "estimated_cycles", estimated_cycles(report->axm));
-	json_object(json, "roofline");
-	json_number(json, "cycles", r);
-	json_text(json, "bound", roofline_bound_name(bound));
-	json_number(json, "share", share(r, (double)cycles));
-	json_unsigned(json, "macs", total->macs);
-	json_number(json, "matrix_cycles", total->cycles[ROOFLINE_MATRIX]);
-	json_unsigned(json, "vector_ops", total->vector_ops);
-	json_number(json, "vector_cycles", total->cycles[ROOFLINE_VECTOR]);
-	json_unsigned(json, "compulsory_bytes", total->bytes);
-	json_number(json, "memory_cycles", total->cycles[ROOFLINE_MEMORY]);
-	json_number(json, "in_order_cycles", report->in_order);
-	json_number(json, "in_order_share", share(report->in_order, (double)cycles));
-	json_close(json);
-	json_number(json, "mac_utilisation", share(total->cycles[ROOFLINE_MATRIX], (double)cycles));
-	json_unsigned(json, "bytes_moved", bytes);
-	json_number(json, "traffic", share((double)bytes, (double)total->bytes));
+	if (tiling->flags & AXM_TILING_CUT)
+		return "parts";
+	if (axm->model->tiles == 1)
+		return "-";
+	return tiling->flags & AXM_TILING_SPLIT_ROWS ? "rows" : "channels";
 }
 
-/* What the run showed of a region. */
-static void write_run(const struct accel_region_stats *stats, struct json *json)
+const char *report_why_lost(const struct axm_tiling *taken, const struct axm_tiling *other)
 {
-	json_unsigned(json, "cycles", stats->cycles);
-	json_unsigned(json, "yields", stats->yields);
-	json_unsigned(json, "yield_distance", stats->yield_distance);
-	json_unsigned(json, "preempt_latency", stats->preempt_latency);
-}
-
-static void write_region(const struct report *report, uint32_t r, struct json *json)
-{
-	const struct axm_region *region = &report->axm->regions[r];
-
-	json_object(json, NULL);
-	json_text(json, "on", region->device ? "npu" : "cpu");
-	json_unsigned(json, "first_node", region->first_node);
-	json_unsigned(json, "nodes", region->num_nodes);
-	if (region->device) {
-		json_unsigned(json, "estimated_cycles", region->cycles);
-		if (report->stats.num_nodes)
-			write_run(&report->stats.regions[r], json);
-		json_unsigned(json, "code_bytes", region->code_bytes);
-		json_unsigned(json, "weight_bytes", region->weight_bytes);
-		json_unsigned(json, "arena_bytes", region->arena_bytes);
-		json_unsigned(json, "arena_live_bytes", region->arena_bound);
-		json_unsigned(json, "spad_bytes", region->spad_bytes);
-		json_unsigned(json, "spad_live_bytes", region->spad_bound);
-	}
-	json_close(json);
-}
-
-/* The gap between R and the cycles, by cause; the shares add up to 1. */
-static void write_ledger(const struct report *report, struct json *json)
-{
-	const struct accel_run_stats *stats = &report->stats;
-	double gap = (double)stats->cycles - stats->roofline_cycles;
-
-	if (!stats->num_nodes || !stats->has_ledger)
-		return;
-	json_object(json, "ledger");
-	json_number(json, "gap", gap);
-	json_array(json, "causes");
-	for (int cause = 0; cause < ACCEL_NUM_CAUSES; cause++) {
-		if (stats->causes[cause] == 0)
-			continue;
-		json_object(json, NULL);
-		json_text(json, "cause", accel_cause_name((enum accel_cause)cause));
-		json_number(json, "cycles", stats->causes[cause]);
-		json_number(json, "share", share(stats->causes[cause], gap));
-		json_close(json);
-	}
-	json_close(json);
-	json_close(json);
-}
-
-static void write_node(const struct report *report, uint32_t node, struct json *json)
-{
-	const struct axm *axm = report->axm;
-	const struct axm_node *from = &axm->nodes[node];
-	const struct node_work *work = &report->work[node];
-	bool device = axm->regions[from->region].device, ran = report->stats.num_nodes;
-	uint64_t cycles = report_node_cycles(report, node);
-	struct roofline roofline;
-	enum roofline_bound bound;
-
-	json_object(json, NULL);
-	json_text(json, "name", axm_string(axm, from->name));
-	json_text(json, "op_type", axm_string(axm, from->op_type));
-	json_text(json, "origin", axm_string(axm, from->origin));
-	json_unsigned(json, "region", from->region);
-	json_text(json, "on", device ? "npu" : "cpu");
-	if (!device)
-		json_text(json, "reason", axm_string(axm, from->reason));
-	if (device) {
-		roofline_of_node(axm, node, &roofline);
-		json_unsigned(json, "macs", roofline.macs);
-		json_unsigned(json, "vector_ops", roofline.vector_ops);
-		json_unsigned(json, "compulsory_bytes", roofline.bytes);
-		json_unsigned(json, "operand_bytes", roofline.operand_bytes);
-		json_unsigned(json, "bytes_moved", node_work_bytes(work));
-		json_number(json, "roofline_cycles", roofline_cycles(&roofline, &bound));
-		json_text(json, "roofline_bound", roofline_bound_name(bound));
-		json_unsigned(json, "estimated_cycles", from->cycles);
-		if (ran)
-			json_unsigned(json, "cycles", cycles);
-		json_number(json, "mac_utilisation", share(roofline.cycles[ROOFLINE_MATRIX], (double)cycles));
-		json_text(json, "bound", report_node_bound(report, node));
-	}
-	json_close(json);
-}
-
-static int write_json(const struct report *report, FILE *file)
-{
-	struct json json;
-
-	json_begin(&json, file);
-	json_text(&json, "model", report->options->model);
-	json_text(&json, "precision", report->options->precision);
-	write_totals(report, &json);
-	write_ledger(report, &json);
-	json_array(&json, "nodes");
-	for (uint32_t n = 0; n < report->axm->num_region_nodes; n++)
-		write_node(report, n, &json);
-	json_close(&json);
-	json_array(&json, "regions");
-	for (uint32_t r = 0; r < report->axm->num_regions; r++)
-		write_region(report, r, &json);
-	json_close(&json);
-	return json_end(&json);
+	/* Within a 64th the search holds cycles for equal. */
+	if (other->cycles > taken->cycles + taken->cycles / 64)
+		return "slower";
+	if (other->bytes > taken->bytes)
+		return "as fast, moves more bytes";
+	return "no better";
 }
 
 /* ---- the whole ---- */
@@ -331,7 +264,7 @@ bool report_is_page(const char *path)
 /* Into @file, which is at @path and gets closed. */
 static int write_report(const struct report *report, FILE *file, const char *path)
 {
-	int err = report_is_page(path) ? report_page(report, file) : write_json(report, file);
+	int err = report_is_page(path) ? report_page(report, file) : report_write_json(report, file);
 
 	if (fclose(file) || err)
 		return complain(EXIT_USAGE, "%s: can not be written", path);

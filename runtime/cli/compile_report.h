@@ -49,7 +49,22 @@ uint64_t report_node_cycles(const struct report *report, uint32_t node);
 uint64_t report_cycles(const struct report *report);
 /* Bytes that all device nodes move. */
 uint64_t report_bytes(const struct report *report);
-/* The unit that works longest, where it works at least half of the node's time; else "dependence". */
-const char *report_node_bound(const struct report *report, uint32_t node);
+/* The compiler's estimate of all device regions. */
+uint64_t report_estimate(const struct axm *axm);
+/* The device region that takes longest by the estimate; the number of regions when there is none. */
+uint32_t report_region(const struct report *report);
+/*
+ * What bounds @count nodes from @first on together: the unit that works longest, where it works at least half of their time ("matrix",
+ * "drain", "vector", "local memory"), else "dependence"; but "PCIe" where what they get from the host and give back takes longer over
+ * PCIe than they do.
+ */
+const char *report_bound(const struct report *report, uint32_t first, uint32_t count);
+/* Cycles for the bytes that these nodes are the first to need from outside the device's region, or that leave it, at the rate of PCIe. */
+double report_pcie_cycles(const struct report *report, uint32_t first, uint32_t count);
+
+/* How the tiles of the target divide the work: "-" (there is one), "rows", "channels" or "parts" (of a cut image). */
+const char *report_tiles_share(const struct axm *axm, const struct axm_tiling *tiling);
+/* Why the search took @taken and not @other, of one search: a phrase. */
+const char *report_why_lost(const struct axm_tiling *taken, const struct axm_tiling *other);
 
 #endif

@@ -300,7 +300,7 @@ static void write_node(const struct report *report, uint32_t node, FILE *out)
 		"</td><td>%.0f</td><td>%" PRIu64
 		"</td><td>%.1f</td><td class=\"t\">%s</td><td>%.1f</td><td>%.1f</td><td>%.0f</td>"
 		"<td>%" PRIu64 "</td><td>%" PRIu64 "</td></tr>\n",
-		cycles, from->cycles, percent(cycles, (double)report_cycles(report)), report_node_bound(report, node),
+		cycles, from->cycles, percent(cycles, (double)report_cycles(report)), report_bound(report, node, 1),
 		percent(roofline.cycles[ROOFLINE_MATRIX], cycles),
 		percent((double)roofline.macs, (double)report->work[node].macs_issued),
 		roofline_cycles(&roofline, NULL), node_work_bytes(&report->work[node]), roofline.bytes);

@@ -26,12 +26,20 @@ for target in axl-edge axl-pro; do
 		$1 == "cycles" && nodes { sum += $2; count++ }
 		$1 == "cycles" && ledger && !nodes && !regions { causes += $2 }
 		$1 == "share" && ledger && !nodes && !regions { shares += $2 }
+		$1 == "taken" { if ($2 == "true") taken++; else others++ }
+		$1 == "why_not" { why++ }
+		$1 == "chain_cycles" { if (!($2 > 0 && $2 <= total)) { print target ": a chain of " $2 " cycles"; bad = 1 } chains++ }
+		$1 == "in_order_cycles" && !(($2 >= r) && ($2 <= total)) { print target ": in order " $2 ", R " r ", cycles " total; bad = 1 }
+		$1 == "slices" { slices = $2 }
 		$1 == "mac_utilisation" && $2 > 1 { print target ": a node above the peak: " $0; bad = 1 }
 		END {
 			if (from !~ /run on the in-process device/) { print target ": not from a run: " from; bad = 1 }
 			if (count < 5 || sum != total) { print target ": " count " nodes have " sum " cycles of " total; bad = 1 }
 			if (!(r > 0 && r < total)) { print target ": R is " r " of " total; bad = 1 }
 			if (!near(gap, total - r) || !near(causes, gap)) { print target ": gap " gap ", causes " causes; bad = 1 }
+			if (taken < 5 || !others || why != others) { print target ": " taken " searches, " others " runners-up, " why " reasons"; bad = 1 }
+			if (!chains && target == "axl-edge") { print target ": no chain"; bad = 1 }
+			if (slices != 64) { print target ": no map of the scratchpad"; bad = 1 }
 			if (!live) { print target ": no region says what is live"; bad = 1 }
 			if (!near(shares, 1)) { print target ": the shares add up to " shares; bad = 1 }
 			exit bad

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The .axm loader against good files and against files with one thing wrong. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -106,12 +107,72 @@ static void damage_under_a_right_checksum_is_survived(void **state)
 	free(copy);
 }
 
+/* Change tiling @index of the package, make the checksum right again, and expect to be refused for it. */
+static void expect_bad_tiling(uint32_t index, void (*change)(struct axm_tiling *tiling))
+{
+	uint8_t *copy = aligned_alloc(64, package.size);
+	struct axm_section section;
+	struct axm_header header;
+	char error[256];
+
+	memcpy(copy, package.bytes, package.size);
+	memcpy(&section, copy + sizeof(header) + AXM_TILINGS * sizeof(section), sizeof(section));
+	assert_true(section.size > (index + 1) * sizeof(struct axm_tiling));
+	change((struct axm_tiling *)(copy + section.offset) + index);
+	memcpy(&header, copy, sizeof(header));
+	header.checksum = checksum_file(copy, package.size, offsetof(struct axm_header, checksum));
+	memcpy(copy, &header, sizeof(header));
+	assert_int_equal(try_open(copy, package.size, error), -EINVAL);
+	assert_non_null(strstr(error, "tiling"));
+	free(copy);
+}
+
+static void of_no_node(struct axm_tiling *tiling)
+{
+	tiling->node = 60000;
+}
+
+static void with_an_unknown_flag(struct axm_tiling *tiling)
+{
+	tiling->flags |= 16;
+}
+
+static void taken_from_nothing(struct axm_tiling *tiling)
+{
+	tiling->compared = 0;
+}
+
+static void not_taken(struct axm_tiling *tiling)
+{
+	tiling->flags &= ~AXM_TILING_TAKEN;
+	tiling->compared = 0;
+}
+
+static void tilings_begin_with_what_was_taken(void **state)
+{
+	struct axm axm;
+	char error[256];
+
+	(void)state;
+	assert_int_equal(axm_open_bytes(package.bytes, package.size, &axm, error, sizeof(error)), 0);
+	assert_true(axm.num_tilings > 4);
+	assert_true(axm.tilings[0].flags & AXM_TILING_TAKEN);
+	for (uint32_t i = 0; i < axm.num_tilings; i++)
+		assert_true(axm.tilings[i].cycles > 0 && axm.tilings[i].channels > 0 && axm.tilings[i].rows > 0);
+	axm_close(&axm);
+	expect_bad_tiling(0, of_no_node);
+	expect_bad_tiling(1, with_an_unknown_flag);
+	expect_bad_tiling(0, taken_from_nothing);
+	expect_bad_tiling(0, not_taken);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_compiled_package_opens),
 		cmocka_unit_test(a_changed_byte_breaks_the_checksum),
 		cmocka_unit_test(a_truncated_file_is_refused),
+		cmocka_unit_test(tilings_begin_with_what_was_taken),
 		cmocka_unit_test(damage_under_a_right_checksum_is_survived),
 	};
 
