@@ -12,7 +12,7 @@
 #include "runtime/cli/report_page.h"
 #include "runtime/cli/scratchpad_map.h"
 
-enum { COLUMNS = 400, CELL_W = 2, CELL_H = 3, LANE_H = 14, LEFT = 70, WIDTH = LEFT + COLUMNS * CELL_W };
+enum { COLUMNS = 400, CELL_W = 2, CELL_H = 3, LANE_H = 14, LEFT = 70, WIDTH = LEFT + COLUMNS * CELL_W, FOOT = 14 };
 
 /* @busy: cycles by lane and column; @tiles: that have code */
 struct drawing {
@@ -63,9 +63,21 @@ static void draw_lane(const struct drawing *d, unsigned int tile, unsigned int p
 	for (int c = 0; c < COLUMNS; c++)
 		if (busy[c] > 0.005)
 			fprintf(d->out,
-				"<rect x=\"%d\" y=\"%u\" width=\"%d\" height=\"%d\" fill=\"#1f5fa8\" "
+				"<rect x=\"%d\" y=\"%u\" width=\"%d\" height=\"%d\" "
 				"fill-opacity=\"%.2f\"/>",
 				LEFT + c * CELL_W, y, CELL_W, LANE_H - 2, busy[c] > 1 ? 1 : busy[c]);
+}
+
+/* Cycles along the lower edge of a drawing of @height. */
+static void draw_time(const struct drawing *d, unsigned int height)
+{
+	for (unsigned int i = 0; i <= 4; i++)
+		fprintf(d->out, "<text x=\"%d\" y=\"%u\" text-anchor=\"%s\">%" PRIu64 "</text>",
+			LEFT + (int)i * COLUMNS * CELL_W / 4, height + FOOT - 4,
+			i == 0   ? "start"
+			: i == 4 ? "end"
+				 : "middle",
+			d->estimate->cycles * i / 4);
 }
 
 static void draw_pipes(const struct drawing *d)
@@ -79,12 +91,14 @@ static void draw_pipes(const struct drawing *d)
 
 	fprintf(d->out,
 		"<h2>Pipes over time</h2><p>A row is a pipe of a tile, from the first cycle to cycle %" PRIu64
-		"; the darker, the more of the time an instruction was in it (of transfers: under way).</p>"
-		"<svg viewBox=\"0 0 %d %u\" role=\"img\">",
-		d->estimate->cycles, WIDTH, lanes * LANE_H);
+		"; the stronger its colour, the more of the time an instruction was in it (of transfers: under "
+		"way).</p>"
+		"<svg class=\"busy\" viewBox=\"0 0 %d %u\" role=\"img\">",
+		d->estimate->cycles, WIDTH, lanes * LANE_H + FOOT);
 	for (unsigned int tile = 0; tile < d->tiles; tile++)
 		for (unsigned int pipe = AXL_PIPE_LOAD; pipe < AXL_NUM_PIPES; pipe++, y += LANE_H)
 			draw_lane(d, tile, pipe, names[pipe], y);
+	draw_time(d, y);
 	fputs("</svg>\n", d->out);
 }
 
@@ -107,13 +121,21 @@ static void draw_scratchpad(struct drawing *d)
 	fprintf(d->out,
 		"<h2>Scratchpad of tile 0 over time</h2><p>From address 0 (top) to %u (bottom) in %d slices. A colour "
 		"is the node "
-		"that wrote the bytes, until they are read for the last time; white is free. Point at a rectangle for "
+		"that wrote the bytes, until they are read for the last time; what has no colour is free. Point at a "
+		"rectangle for "
 		"its "
-		"node.</p><svg viewBox=\"0 0 %d %d\" role=\"img\">",
-		d->report->axm->model->spad_bytes, SCRATCHPAD_SLICES, WIDTH, SCRATCHPAD_SLICES * CELL_H);
-	fprintf(d->out, "<rect x=\"%d\" y=\"0\" width=\"%d\" height=\"%d\" fill=\"#fff\" stroke=\"#999\"/>", LEFT,
-		COLUMNS * CELL_W, SCRATCHPAD_SLICES * CELL_H);
+		"node.</p><svg class=\"map\" viewBox=\"0 0 %d %d\" role=\"img\">",
+		d->report->axm->model->spad_bytes, SCRATCHPAD_SLICES, WIDTH, SCRATCHPAD_SLICES * CELL_H + FOOT);
+	for (unsigned int i = 0; i <= 4; i++)
+		fprintf(d->out, "<text x=\"%d\" y=\"%u\" text-anchor=\"end\">%u KiB</text>", LEFT - 6,
+			i * SCRATCHPAD_SLICES * CELL_H / 4 + (i == 0   ? 9
+							      : i == 4 ? 0
+								       : 4),
+			d->report->axm->model->spad_bytes / 4 * i >> 10);
+	fprintf(d->out, "<rect x=\"%d\" y=\"0\" width=\"%d\" height=\"%d\" class=\"frame\"/>", LEFT, COLUMNS * CELL_W,
+		SCRATCHPAD_SLICES * CELL_H);
 	scratchpad_map(d->report->axm, d->region, d->estimate, 0, draw_use, d);
+	draw_time(d, SCRATCHPAD_SLICES * CELL_H);
 	fputs("</svg>\n", d->out);
 }
 

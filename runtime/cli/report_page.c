@@ -7,14 +7,24 @@
 #include <math.h>
 #include <string.h>
 
+/* Colours by name, so that the page follows the reader's choice of light or dark. */
 static const char style[] =
-	"body{font:14px/1.45 system-ui,sans-serif;color:#222;background:#fff;max-width:1100px;margin:2em "
+	":root{color-scheme:light "
+	"dark;--text:#222;--page:#fff;--stripe:#f6f7f9;--line:#999;--grid:#e3e3e3;--busy:#1f5fa8}"
+	"@media(prefers-color-scheme:dark){:root{--text:#ddd;--page:#16181c;--stripe:#1f2329;--line:#778;--grid:#"
+	"33373f;"
+	"--busy:#6aa9e9}}"
+	"body{font:14px/1.45 system-ui,sans-serif;color:var(--text);background:var(--page);max-width:1100px;margin:2em "
 	"auto;padding:0 1em}"
-	"h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}p{max-width:75ch}"
+	"h1{font-size:1.5em;overflow-wrap:anywhere}h2{font-size:1.15em;margin-top:2em}p{max-width:75ch}"
 	"table{border-collapse:collapse;font-size:13px}td,th{padding:2px 10px 2px "
 	"0;text-align:right;white-space:nowrap}"
-	"th{border-bottom:1px solid #999;position:sticky;top:0;background:#fff}td.t,th.t{text-align:left}"
-	"tr:nth-child(even) td{background:#f6f7f9}svg{width:100%;height:auto;font:10px system-ui,sans-serif}"
+	"th{border-bottom:1px solid var(--line);position:sticky;top:0;background:var(--page)}td.t,th.t{text-align:left}"
+	"td.n{text-align:left;max-width:26ch;overflow:hidden;text-overflow:ellipsis}"
+	"tr:nth-child(even) td{background:var(--stripe)}svg{width:100%;height:auto;font:10px system-ui,sans-serif}"
+	"svg text{fill:var(--text)}.grid{stroke:var(--grid)}.roof{stroke:var(--text);stroke-width:1.5;fill:none}"
+	".all{fill:var(--text);stroke:var(--page)}.dot{stroke:var(--page);stroke-width:.5;fill-opacity:.75}"
+	".busy rect{fill:var(--busy)}.busy,.map{shape-rendering:crispEdges}.frame{fill:none;stroke:var(--line)}"
 	".bar{display:flex;height:22px;margin:.6em 0}.bar span{display:block;height:100%}";
 
 void report_text(FILE *out, const char *text)
@@ -40,8 +50,8 @@ void report_text(FILE *out, const char *text)
 
 const char *report_colour(uint32_t node)
 {
-	static const char *const colours[] = {"#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2",
-					      "#b07aa1", "#edc948", "#9c755f", "#ff9da7", "#86a83a"};
+	static const char *const colours[] = {"#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#b07aa1",
+					      "#edc948", "#9c755f", "#ff9da7", "#86a83a", "#5b5ea6", "#8c8c8c"};
 
 	return colours[node % (sizeof(colours) / sizeof(colours[0]))];
 }
@@ -98,7 +108,7 @@ static void write_head(const struct report *report, FILE *out)
 
 /* ---- the roofline plot: MACs a byte against MACs a cycle, both logarithmic ---- */
 
-enum { PLOT_W = 760, PLOT_H = 330, PLOT_LEFT = 60, PLOT_TOP = 12, PLOT_RIGHT = 12, PLOT_BOTTOM = 34 };
+enum { PLOT_W = 760, PLOT_H = 330, PLOT_LEFT = 60, PLOT_TOP = 12, PLOT_RIGHT = 26, PLOT_BOTTOM = 34 };
 
 /* Powers of ten at the edges. */
 static const double x_low = -2, x_high = 5, y_low = -1, y_high = 5;
@@ -125,7 +135,7 @@ static void plot_axes(FILE *out)
 		double x = plot_x(pow(10, power));
 
 		fprintf(out,
-			"<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#e3e3e3\"/><text x=\"%.1f\" "
+			"<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" class=\"grid\"/><text x=\"%.1f\" "
 			"y=\"%d\" "
 			"text-anchor=\"middle\">%g</text>",
 			x, PLOT_TOP, x, PLOT_H - PLOT_BOTTOM, x, PLOT_H - PLOT_BOTTOM + 13, pow(10, power));
@@ -134,7 +144,7 @@ static void plot_axes(FILE *out)
 		double y = plot_y(pow(10, power));
 
 		fprintf(out,
-			"<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#e3e3e3\"/><text x=\"%d\" "
+			"<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" class=\"grid\"/><text x=\"%d\" "
 			"y=\"%.1f\" "
 			"text-anchor=\"end\">%g</text>",
 			PLOT_LEFT, y, PLOT_W - PLOT_RIGHT, y, PLOT_LEFT - 5, y + 3, pow(10, power));
@@ -151,20 +161,23 @@ static void plot_roof(const struct report *report, unsigned int size, FILE *out)
 	double peak = roofline_peak_macs(report->axm, size), rate = report->axm->model->dram_rate;
 
 	fprintf(out,
-		"<polyline fill=\"none\" stroke=\"#444\" stroke-width=\"1.5\" points=\"%.1f,%.1f %.1f,%.1f "
+		"<polyline class=\"roof\" points=\"%.1f,%.1f %.1f,%.1f "
 		"%.1f,%.1f\"/>"
 		"<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%u-bit peak</text>",
 		plot_x(pow(10, x_low)), plot_y(rate * pow(10, x_low)), plot_x(peak / rate), plot_y(peak),
 		plot_x(pow(10, x_high)), plot_y(peak), PLOT_W - PLOT_RIGHT - 4, plot_y(peak) - 3, size * 8);
 }
 
+/* @fill: NULL for the whole network's. */
 static void plot_dot(double macs, double bytes, double cycles, const char *fill, double radius, const char *name,
 		     FILE *out)
 {
-	fprintf(out,
-		"<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" fill-opacity=\"0.75\" stroke=\"#fff\" "
-		"stroke-width=\"0.5\"><title>",
-		plot_x(bytes > 0 ? macs / bytes : pow(10, x_high)), plot_y(macs / cycles), radius, fill);
+	fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" class=\"%s\"",
+		plot_x(bytes > 0 ? macs / bytes : pow(10, x_high)), plot_y(macs / cycles), radius,
+		fill ? "dot" : "all");
+	if (fill)
+		fprintf(out, " fill=\"%s\"", fill);
+	fputs("><title>", out);
 	report_text(out, name);
 	fprintf(out, ": %.0f MACs, %.0f bytes, %.0f cycles</title></circle>", macs, bytes, cycles);
 }
@@ -176,8 +189,9 @@ static void write_plot(const struct report *report, FILE *out)
 	bool sizes[5] = {false};
 
 	fprintf(out,
-		"<h2>Roofline</h2><p>A dot is a node with MACs, its area the node's cycles; the dark one is the whole "
-		"network. The roof is "
+		"<h2>Roofline</h2><p>A dot is a node with MACs, its area the node's cycles; the one in the colour of "
+		"the "
+		"text is the whole network. The roof is "
 		"what memory (the slope) and the array (level) allow; a dot far below it waits for something else. "
 		"Nodes that move "
 		"nothing stand at the right edge. Point at a dot for its name.</p><svg viewBox=\"0 0 %d %d\" "
@@ -199,7 +213,7 @@ static void write_plot(const struct report *report, FILE *out)
 				 out);
 	}
 	if (cycles > 0 && report->total.macs)
-		plot_dot((double)report->total.macs, bytes, cycles, "#222", 6, "the whole network", out);
+		plot_dot((double)report->total.macs, bytes, cycles, NULL, 6, "the whole network", out);
 	fputs("</svg>\n", out);
 }
 
@@ -285,7 +299,9 @@ static void write_node(const struct report *report, uint32_t node, FILE *out)
 	double cycles = (double)report_node_cycles(report, node);
 	struct roofline roofline;
 
-	fputs("<tr><td class=\"t\">", out);
+	fputs("<tr><td class=\"n\" title=\"", out);
+	report_text(out, axm_string(axm, from->name));
+	fputs("\">", out);
 	report_text(out, axm_string(axm, from->name));
 	fputs("</td><td class=\"t\">", out);
 	report_text(out, axm_string(axm, from->op_type));
@@ -312,7 +328,9 @@ static void write_nodes(const struct report *report, FILE *out)
 	      "one whose "
 	      "instruction is the oldest, else to the one that waits: they add up to the network's. <i>Bound</i> is "
 	      "the unit that "
-	      "works for at least half of the node's cycles, else dependence: it waits. <i>Array</i> is the share of "
+	      "works for at least half of the node's cycles, else dependence: it waits; PCIe where its bytes to or "
+	      "from the "
+	      "host take longer than that. <i>Array</i> is the share of "
 	      "the array's "
 	      "places that do something while it works. <i>R</i> is the node's own: its MACs, its vector operations, "
 	      "its compulsory "
@@ -339,6 +357,8 @@ int report_page(const struct report *report, FILE *out)
 	if (err)
 		return err;
 	write_nodes(report, out);
+	report_chains(report, out);
+	report_tilings(report, out);
 	fputs("</body></html>\n", out);
 	return ferror(out) ? -EIO : 0;
 }

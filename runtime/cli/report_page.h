@@ -14,6 +14,10 @@ int report_page(const struct report *report, FILE *out);
  */
 int report_drawings(const struct report *report, FILE *out);
 
+/* Tables: chains of nodes that keep tensors in the scratchpad, and the tilings that the search took with its runners-up. */
+void report_chains(const struct report *report, FILE *out);
+void report_tilings(const struct report *report, FILE *out);
+
 /* @text with what HTML gives a meaning replaced. */
 void report_text(FILE *out, const char *text);
 /* A colour of node @node; neighbours differ. */

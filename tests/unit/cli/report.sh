@@ -47,7 +47,7 @@ for target in axl-edge axl-pro; do
 done
 
 "$accel" compile "$model" --precision fp16 --report "$folder/report.html" --quiet
-for part in '<!DOCTYPE html>' '<h2>Roofline</h2>' '<h2>Ledger' '<h2>Pipes over time</h2>' '<h2>Scratchpad of tile 0' '<h2>Nodes</h2>' \
+for part in '<!DOCTYPE html>' '<h2>Roofline</h2>' '<h2>Ledger' '<h2>Pipes over time</h2>' '<h2>Scratchpad of tile 0' '<h2>Nodes</h2>' '<h2>Chains</h2>' '<h2>Tilings</h2>' '<b>taken</b> of ' \
 	'</body></html>'; do
 	grep -qF "$part" "$folder/report.html" || { echo "the page has no $part"; exit 1; }
 done
