@@ -321,7 +321,7 @@ static double launch_seconds(struct accel_device *device)
 /* Device cycles of a copy of @size bytes from host to local memory, or back. */
 static uint64_t copy_cycles(struct accel_device *device, struct accel_queue *queue, uint64_t size, bool back)
 {
-	struct accel_buffer *host, *local;
+	struct accel_buffer *host = NULL, *local = NULL;
 	struct accel_counters before, after;
 
 	need(!accel_buffer_create(device, size, ACCEL_BUFFER_WRITE, &host) &&
@@ -340,9 +340,9 @@ static uint64_t copy_cycles(struct accel_device *device, struct accel_queue *que
 static void measure_device(const char *name)
 {
 	struct accel_device_info info;
-	struct accel_context *context;
+	struct accel_context *context = NULL;
 	struct accel_device *device;
-	struct accel_queue *queue;
+	struct accel_queue *queue = NULL;
 	char error[200];
 
 	need(!accel_open(name, &device, error, sizeof(error)), error);
