@@ -9,6 +9,7 @@
 #include "runtime/cli/inputs.h"
 #include "runtime/cli/json_file.h"
 #include "runtime/cli/report.h"
+#include "runtime/cli/progress.h"
 #include "runtime/cli/session_options.h"
 
 static int by_value(const void *a, const void *b)
@@ -46,6 +47,7 @@ static int measure(struct accel_session *session, const struct options *options,
 	size_t num_outputs = accel_session_num_outputs(session);
 	struct accel_tensor *views, *outputs;
 	struct accel_run_stats stats = {0};
+	struct progress *progress;
 	struct inputs inputs;
 	uint64_t *times;
 	char error[512];
@@ -62,6 +64,7 @@ static int measure(struct accel_session *session, const struct options *options,
 	}
 	for (size_t i = 0; i < inputs.count && !err; i++)
 		views[i] = inputs_view(&inputs.tensors[i]);
+	progress = progress_of(options, "running");
 	/* One run first that is not counted: caches, pages, threads. */
 	for (unsigned int n = 0; n <= runs && !err; n++) {
 		for (size_t i = 0; i < num_outputs; i++)
@@ -70,7 +73,9 @@ static int measure(struct accel_session *session, const struct options *options,
 		accel_session_stats(session, &stats);
 		if (n)
 			times[n - 1] = stats.ns;
+		progress_step(progress, n, runs);
 	}
+	progress_stop(progress);
 	if (!err)
 		report_cache(&stats, options);
 	if (err) {
@@ -97,6 +102,7 @@ int command_bench(int argc, char **argv)
 	struct accel_session *session;
 	struct session_setup setup;
 	struct options options;
+	struct progress *progress;
 	char error[512];
 	int code, err;
 
@@ -106,7 +112,9 @@ int command_bench(int argc, char **argv)
 		return EXIT_GOOD;
 	if (session_setup(&options, &setup))
 		return EXIT_USAGE;
+	progress = progress_of(&options, "loading");
 	err = accel_session_create(options.model, &setup.options, &session, error, sizeof(error));
+	progress_stop(progress);
 	if (err)
 		return complain(exit_code(err), "%s", error);
 	code = measure(session, &options, options.repeat > 1 ? options.repeat : 10);

@@ -7,6 +7,7 @@
 #include "compiler/onnx/check/check.h"
 #include "runtime/cli/json_file.h"
 #include "runtime/cli/package_input.h"
+#include "runtime/cli/progress.h"
 #include "runtime/cli/session_options.h"
 
 static void print_rules(void)
@@ -64,13 +65,16 @@ static int compile(const struct options *options)
 {
 	struct compile_result result;
 	struct session_setup setup;
+	struct progress *progress;
 	char error[512] = "";
 	int err;
 
 	if (session_setup(options, &setup))
 		return EXIT_USAGE;
 	setup.compile.target = "cpu";
+	progress = progress_of(options, "checking");
 	err = compile_file(options->model, &setup.compile, &result, error, sizeof(error));
+	progress_stop(progress);
 	if (err)
 		return complain(exit_code(err), "%s", error);
 	if (!options->quiet)

@@ -15,9 +15,12 @@
 #include <accel/runtime.h>
 
 #include "compiler/probe_file.h"
+#include "runtime/cli/colour.h"
 #include "runtime/cli/inputs.h"
 #include "runtime/cli/json_file.h"
+#include "runtime/cli/progress.h"
 #include "runtime/cli/session_options.h"
+#include "runtime/fail.h"
 #include "runtime/value.h"
 
 /* One of the two. @text: as it was given; @device: into @memory or the options */
@@ -63,25 +66,25 @@ static int side_init(struct side *side, const char *text, const struct options *
 	return session_setup(&side->options, &side->setup);
 }
 
-/* Start @path on @side. 0, or a negative errno after a complaint. */
-static int side_open(struct side *side, const char *path)
+/* Start @path on @side. */
+static int side_open(struct side *side, const char *path, char *error, size_t error_size)
 {
-	char error[512];
-	int err = accel_session_create(path, &side->setup.options, &side->session, error, sizeof(error));
+	char reason[400];
+	int err = accel_session_create(path, &side->setup.options, &side->session, reason, sizeof(reason));
 
 	if (err)
-		return complain(err, "%s: %s", side->text, error);
+		return fail(error, error_size, err, "%s: %s", side->text, reason);
 	side->outputs = calloc(accel_session_num_outputs(side->session) + 1, sizeof(*side->outputs));
-	return side->outputs ? 0 : complain(-ENOMEM, "out of memory");
+	return side->outputs ? 0 : fail(error, error_size, -ENOMEM, "out of memory");
 }
 
-static int side_run(struct side *side, const struct inputs *inputs)
+static int side_run(struct side *side, const struct inputs *inputs, char *error, size_t error_size)
 {
-	char error[512];
+	char reason[400];
 	int err = accel_session_run_values(side->session, inputs->values, inputs->count, side->outputs,
-					   accel_session_num_outputs(side->session), error, sizeof(error));
+					   accel_session_num_outputs(side->session), reason, sizeof(reason));
 
-	return err ? complain(err, "%s: %s", side->text, error) : 0;
+	return err ? fail(error, error_size, err, "%s: %s", side->text, reason) : 0;
 }
 
 static void side_close(struct side *side)
@@ -95,17 +98,25 @@ static void side_close(struct side *side)
 /* Both sides on the same inputs; the outputs stay until side_close(). */
 static int run_both(struct side *sides, const char *path, const struct options *options)
 {
+	struct progress *progress = progress_of(options, "comparing");
 	struct inputs inputs = {0};
-	int err = side_open(&sides[0], path);
+	char error[512] = "";
+	int err = side_open(&sides[0], path, error, sizeof(error));
 
+	progress_step(progress, 1, 4);
 	if (!err)
-		err = side_open(&sides[1], path);
+		err = side_open(&sides[1], path, error, sizeof(error));
+	progress_step(progress, 2, 4);
 	if (!err)
 		err = inputs_load(sides[0].session, options, &inputs);
 	if (!err)
-		err = side_run(&sides[0], &inputs);
+		err = side_run(&sides[0], &inputs, error, sizeof(error));
+	progress_step(progress, 3, 4);
 	if (!err)
-		err = side_run(&sides[1], &inputs);
+		err = side_run(&sides[1], &inputs, error, sizeof(error));
+	progress_stop(progress);
+	if (err && *error)
+		complain(0, "%s", error);
 	inputs_finish(&inputs);
 	return err;
 }
@@ -142,7 +153,8 @@ static void print_row(const struct row *row, const char *name, const char *op_ty
 {
 	const struct difference *d = &row->difference;
 
-	printf("%c %-36.36s %-18.18s", d->count ? '*' : ' ', name, op_type);
+	printf("%s%c%s %-36.36s %-18.18s", d->count ? colour(stdout, COLOUR_BAD) : "", d->count ? '*' : ' ',
+	       d->count ? colour(stdout, COLOUR_NONE) : "", name, op_type);
 	if (d->what)
 		printf(" the %s differs\n", d->what);
 	else

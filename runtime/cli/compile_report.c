@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "runtime/cli/inputs.h"
+#include "runtime/cli/progress.h"
 #include "runtime/cli/report_json.h"
 #include "runtime/cli/report_page.h"
 #include "runtime/fail.h"
@@ -284,6 +285,7 @@ int compile_report(const struct options *options, const struct package_input *in
 {
 	struct report report = {.options = options, .axm = &input->axm, .ran_on = "the in-process device"};
 	struct accel_session *session = NULL;
+	struct progress *progress;
 	FILE *file = open_report(options->report); /* before the run, which may take long */
 	int code;
 
@@ -293,7 +295,9 @@ int compile_report(const struct options *options, const struct package_input *in
 		fclose(file);
 		return EXIT_USAGE;
 	}
+	progress = progress_of(options, "running");
 	run_package(&report, &session);
+	progress_stop(progress);
 	code = write_report(&report, file, options->report);
 	accel_session_destroy(session);
 	free(report.work);

@@ -4,10 +4,12 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <errno.h>
 
 #include "compiler/pass.h"
+#include "runtime/cli/colour.h"
 #include "runtime/cli/command.h"
 
 /* @letter: what a subcommand names to accept the option; @values: all that @argument may be, NULL where that is no list */
@@ -76,7 +78,10 @@ int complain(int code, const char *format, ...)
 {
 	va_list args;
 
-	fputs("accel: ", stderr);
+	/* Over a line of progress, where there is one. */
+	if (isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
+	fprintf(stderr, "%saccel:%s ", code ? colour(stderr, COLOUR_BAD) : "", code ? colour(stderr, COLOUR_NONE) : "");
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);

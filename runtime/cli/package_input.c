@@ -4,12 +4,14 @@
 
 #include <string.h>
 
+#include "runtime/cli/progress.h"
 #include "runtime/cli/session_options.h"
 
 int package_input_open(const struct options *options, struct package_input *input)
 {
 	size_t length = strlen(options->model);
 	struct session_setup setup;
+	struct progress *progress;
 	char error[512] = "";
 	int err;
 
@@ -20,7 +22,9 @@ int package_input_open(const struct options *options, struct package_input *inpu
 	}
 	if (session_setup(options, &setup))
 		return EXIT_USAGE;
+	progress = options->print_after ? NULL : progress_of(options, "compiling");
 	err = compile_file(options->model, &setup.compile, &input->compiled, error, sizeof(error));
+	progress_stop(progress);
 	if (err)
 		return complain(exit_code(err), "%s", error);
 	if (*input->compiled.note)

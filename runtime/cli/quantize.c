@@ -7,6 +7,7 @@
 
 #include "compiler/quantize_file.h"
 #include "runtime/cli/json_file.h"
+#include "runtime/cli/progress.h"
 #include "runtime/cli/session_options.h"
 
 static void print_db(double db)
@@ -112,6 +113,7 @@ int command_quantize(int argc, char **argv)
 	struct quantize_result result;
 	struct session_setup setup;
 	struct options options;
+	struct progress *progress;
 	char error[512] = "";
 	int code, err;
 
@@ -128,10 +130,12 @@ int command_quantize(int argc, char **argv)
 	code = read_request(&options, &setup, &request);
 	if (code)
 		return code;
+	progress = progress_of(&options, "quantizing");
 	err = quantize_file(options.model, &request, &result, error, sizeof(error));
+	progress_stop(progress);
 	if (err)
 		code = complain(exit_code(err), "%s", error);
-	else if (!options.quiet && !(options.json && !strcmp(options.json, "-"))) {
+	else if (!options.quiet) {
 		print_layers(&result.report);
 		print_summary(&options, &result);
 	}

@@ -7,6 +7,7 @@
 
 #include <accel/runtime.h>
 
+#include "runtime/cli/colour.h"
 #include "runtime/cli/command.h"
 #include "runtime/cli/compile_report.h"
 #include "runtime/cli/inputs.h"
@@ -14,6 +15,7 @@
 #include "compiler/onnx/npy.h"
 #include "runtime/cli/overflow.h"
 #include "runtime/cli/print_value.h"
+#include "runtime/cli/progress.h"
 #include "runtime/cli/report.h"
 #include "runtime/cli/session_options.h"
 #include "runtime/session.h"
@@ -54,13 +56,16 @@ static int compare_outputs(const struct accel_session *session, const struct opt
 		if (difference.count)
 			code = EXIT_DIFFERS;
 		if (!options->quiet && difference.what)
-			printf("output %s: the %s differs\n", info.name, difference.what);
+			printf("output %s: %sthe %s differs%s\n", info.name, colour(stdout, COLOUR_BAD),
+			       difference.what, colour(stdout, COLOUR_NONE));
 		else if (!options->quiet)
-			printf("output %s: %s, largest difference %.3g at element %lld of %lld (%.6g, expected "
+			printf("output %s: %s%s%s, largest difference %.3g at element %lld of %lld (%.6g, expected "
 			       "%.6g)%s\n",
-			       info.name, difference.count ? "DIFFERS" : "as expected", difference.largest,
-			       (long long)difference.index, (long long)difference.total, difference.actual,
-			       difference.expected, difference.count ? ", outside the tolerance" : "");
+			       info.name, colour(stdout, difference.count ? COLOUR_BAD : COLOUR_GOOD),
+			       difference.count ? "DIFFERS" : "as expected", colour(stdout, COLOUR_NONE),
+			       difference.largest, (long long)difference.index, (long long)difference.total,
+			       difference.actual, difference.expected,
+			       difference.count ? ", outside the tolerance" : "");
 		if (json) {
 			json_object(json, NULL);
 			json_text(json, "name", info.name);
@@ -144,6 +149,7 @@ static bool check_sample(const struct options *options, const struct accel_value
 static int classify(struct accel_session *session, const struct options *options, struct json *json)
 {
 	struct tensor samples = {0}, labels = {0};
+	struct progress *progress;
 	struct accel_value_info info, answer;
 	char error[512];
 	int64_t rows, right = 0, lost = 0;
@@ -165,6 +171,7 @@ static int classify(struct accel_session *session, const struct options *options
 	}
 	if (json)
 		json_array(json, "predictions");
+	progress = progress_of(options, "running");
 	for (int64_t i = 0; i < rows && !err; i++) {
 		struct accel_tensor input = inputs_view(&samples), output = {0};
 		struct accel_run_stats stats;
@@ -176,6 +183,7 @@ static int classify(struct accel_session *session, const struct options *options
 		err = accel_session_run(session, &input, 1, &output, 1, error, sizeof(error));
 		if (err)
 			break;
+		progress_step(progress, (uint64_t)i, (uint64_t)rows);
 		class = largest(&output);
 		lost += check_sample(options, &answer, &input, &output, lost);
 		accel_session_stats(session, &stats);
@@ -185,6 +193,7 @@ static int classify(struct accel_session *session, const struct options *options
 		if (json)
 			json_unsigned(json, NULL, (uint64_t) class);
 	}
+	progress_stop(progress);
 	if (json)
 		json_close(json);
 	if (err) {
@@ -320,6 +329,7 @@ int command_run(int argc, char **argv)
 	struct session_setup setup;
 	struct options options;
 	struct json json;
+	struct progress *progress;
 	char error[512];
 	int code, err;
 
@@ -332,7 +342,9 @@ int command_run(int argc, char **argv)
 	if (err)
 		return EXIT_USAGE;
 	setup.options.trace = true;
+	progress = progress_of(&options, "loading");
 	err = accel_session_create(options.model, &setup.options, &session, error, sizeof(error));
+	progress_stop(progress);
 	if (err)
 		return complain(exit_code(err), "%s", error);
 	if (options.json) {

@@ -11,6 +11,7 @@
 
 #include "runtime/cli/command.h"
 #include "runtime/cli/serve/server.h"
+#include "runtime/cli/progress.h"
 #include "runtime/cli/session_options.h"
 
 #define DEFAULT_LISTEN "127.0.0.1:8000"
@@ -137,6 +138,7 @@ int command_serve(int argc, char **argv)
 {
 	struct session_setup setup;
 	struct serve_models models;
+	struct progress *progress;
 	struct options options;
 	int code, err, listener;
 
@@ -153,7 +155,9 @@ int command_serve(int argc, char **argv)
 	listener = listen_on(options.listen ? options.listen : DEFAULT_LISTEN);
 	if (listener < 0)
 		return EXIT_USAGE;
+	progress = progress_of(&options, "loading");
 	err = serve_models_load(&models, options.operands, options.num_operands, &setup.options);
+	progress_stop(progress);
 	if (err) {
 		close(listener);
 		return exit_code(err);
