@@ -12,8 +12,12 @@
 
 #include "runtime/cli/serve/exchange.h"
 
-/* A connection on which a request may just be coming is told from an idle one by looking so often, so far apart. */
-#define QUIET_LOOKS 5
+/*
+ * A connection on which a request may just be coming is told from an idle one by looking so often, so far apart: a second, which a
+ * client has between its connection and its request. Without connections a few looks are enough, for one that is just being taken.
+ */
+#define QUIET_LOOKS 100
+#define EMPTY_LOOKS 5
 #define QUIET_NS 10000000
 
 /* Connections that the kernel took before the listener was closed, at most. */
@@ -175,7 +179,7 @@ void server_stop(struct server *server)
 	if (listener >= 0)
 		take_backlog(server, listener);
 	pthread_mutex_lock(&server->lock);
-	while (quiet < QUIET_LOOKS) {
+	while (quiet < (server->connections ? QUIET_LOOKS : EMPTY_LOOKS)) {
 		quiet = busy(server) ? 0 : quiet + 1;
 		wait_for_change(server);
 	}

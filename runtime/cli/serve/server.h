@@ -3,7 +3,8 @@
  * The HTTP server: connections, each with a thread of libmicrohttpd's, and their end. What is answered is exchange.c's.
  *
  * Stopping: no connection is taken any more but those that the kernel had already taken; every request that has come, or whose first
- * bytes have, is answered, with "Connection: close"; connections on which nothing is under way are closed.
+ * bytes have, is answered, with "Connection: close"; connections on which nothing
+ * comes for a second are closed.
  */
 #ifndef RUNTIME_CLI_SERVE_SERVER_H
 #define RUNTIME_CLI_SERVE_SERVER_H
