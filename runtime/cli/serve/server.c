@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -19,9 +20,6 @@
 #define QUIET_LOOKS 100
 #define EMPTY_LOOKS 5
 #define QUIET_NS 10000000
-
-/* Connections that the kernel took before the listener was closed, at most. */
-#define MAX_BACKLOG 1024
 
 struct connection {
 	int fd;
@@ -98,6 +96,7 @@ int server_start(struct server *server, const struct serve_models *models, int l
 	for (size_t i = 0; i < models->count; i++)
 		server->metrics.models[i].name = models->models[i].name;
 	server->models = models;
+	server->listener = listener;
 	server->max_connections = 4 * server->max_requests;
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_cond_init(&server->change, NULL);
@@ -130,30 +129,43 @@ static void wait_for_change(struct server *server)
 	pthread_cond_timedwait(&server->change, &server->lock, &until);
 }
 
-/* What the kernel took before, each as soon as there is room for it. */
-static void take_backlog(struct server *server, int listener)
+/*
+ * From now on the kernel takes no new connection on @listener, and forgets none that it has taken: it sees no SYN any more. Closing the
+ * socket instead would reset what is between the kernel and accept(). Clients try again, and are refused once it is closed. Where
+ * filters are not to be had, the socket just goes on taking connections until it is closed.
+ */
+static void take_no_more(int listener)
 {
-	int sockets[MAX_BACKLOG];
-	size_t count = 0;
+	/* The 14th byte of a TCP header has its flags. */
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x02, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
 
-	fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK);
-	while (count < MAX_BACKLOG && (sockets[count] = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
-		count++;
-	close(listener);
-	for (size_t i = 0; i < count; i++) {
+	setsockopt(listener, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
+/* What the kernel has taken, as far as there is room for it. True: there was something. */
+static bool take_backlog(struct server *server, int listener)
+{
+	bool taken = false;
+	int client;
+
+	while (MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections <
+	       server->max_connections) {
 		struct sockaddr_storage address = {0};
 		socklen_t length = sizeof(address);
 
-		pthread_mutex_lock(&server->lock);
-		while (MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections >=
-		       server->max_connections)
-			wait_for_change(server);
-		pthread_mutex_unlock(&server->lock);
-		if (getpeername(sockets[i], (struct sockaddr *)&address, &length))
-			close(sockets[i]); /* the client has gone */
-		else
-			MHD_add_connection(server->daemon, sockets[i], (struct sockaddr *)&address, length);
+		client = accept4(listener, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
+		if (client < 0)
+			break;
+		MHD_add_connection(server->daemon, client, (struct sockaddr *)&address, length);
+		taken = true;
 	}
+	return taken;
 }
 
 /* Is a request under way, or are bytes of one waiting to be read? With the lock held. */
@@ -172,18 +184,24 @@ static bool busy(const struct server *server)
 
 void server_stop(struct server *server)
 {
-	int quiet = 0, listener;
+	int quiet = 0;
 
+	take_no_more(server->listener);
 	server->stopping = true;
-	listener = MHD_quiesce_daemon(server->daemon);
-	if (listener >= 0)
-		take_backlog(server, listener);
-	pthread_mutex_lock(&server->lock);
-	while (quiet < (server->connections ? QUIET_LOOKS : EMPTY_LOOKS)) {
-		quiet = busy(server) ? 0 : quiet + 1;
+	MHD_quiesce_daemon(server->daemon);
+	fcntl(server->listener, F_SETFL, fcntl(server->listener, F_GETFL) | O_NONBLOCK);
+	while (true) {
+		bool taken = take_backlog(server, server->listener);
+
+		pthread_mutex_lock(&server->lock);
+		quiet = taken || busy(server) ? 0 : quiet + 1;
+		if (quiet > (server->connections ? QUIET_LOOKS : EMPTY_LOOKS))
+			break;
 		wait_for_change(server);
+		pthread_mutex_unlock(&server->lock);
 	}
 	pthread_mutex_unlock(&server->lock);
+	close(server->listener);
 	MHD_stop_daemon(server->daemon);
 	metrics_finish(&server->metrics);
 	pthread_mutex_destroy(&server->lock);

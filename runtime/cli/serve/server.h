@@ -35,6 +35,7 @@ struct server {
 	struct metrics metrics;
 	size_t max_body;
 	unsigned int max_requests, max_connections;
+	int listener;
 	atomic_bool stopping;
 	pthread_mutex_t lock;
 	pthread_cond_t change;
