@@ -28,6 +28,7 @@
 	X(POOL_MATRIX, "pool-matrix", "do average pools on the matrix unit")                             \
 	X(PLACEMENT, "placement", "leave on the CPU what is faster there")                               \
 	X(RESIDENT, "resident", "keep tensors in the scratchpad between nodes")                          \
+	X(IMAGES, "images", "lower the images of a batch one after another where that is faster")        \
 	X(INTERLEAVE, "interleave", "list instructions of neighbouring nodes in the order in which they can start")
 
 enum compile_pass {

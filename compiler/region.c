@@ -8,6 +8,7 @@
 
 #include "compiler/report/node_cycles.h"
 #include "compiler/target/estimate.h"
+#include "compiler/target/images.h"
 #include "compiler/target/resident.h"
 #include "compiler/target/verify.h"
 
@@ -140,9 +141,49 @@ static int bind_borders(struct lower *lower, const struct region *region)
 	return 0;
 }
 
-/* @known: cycles of the nodes, or NULL: what their lowerings expect. */
+static int lower_node(struct lower *lower, size_t n, struct region_build *build)
+{
+	struct graph_node *node = lower->graph->nodes[n];
+	int err = 0;
+
+	lower->at = n;
+	if (node->data == LOWER_DONE) {
+		lower->estimates[n] = 0; /* its work was that of an earlier node */
+	} else {
+		program_set_tag(lower->program, (uint16_t)n);
+		err = lower_find(node)->lower(lower, node);
+	}
+	if (!err && resident_end_node(lower, n))
+		err = program_yield(lower->program);
+	if (err) {
+		snprintf(build->error, sizeof(build->error), "%s: %.200s", node->name,
+			 lower->error[0] ? lower->error : program_error(lower->program));
+		build->failed = err == -ENOTSUP || err == -ENOSPC ? node : NULL;
+	}
+	return err;
+}
+
+/* The run of nodes that begins with number *@n, image by image; *@n becomes its last one. */
+static int lower_images(struct lower *lower, size_t *n, struct region_build *build)
+{
+	struct images images;
+	int err = images_begin(lower, *n, &images);
+
+	if (err)
+		snprintf(build->error, sizeof(build->error), "%s", lower->error);
+	for (int64_t i = 0; i < images.batch && !err; i++) {
+		images_select(lower, &images, i);
+		for (size_t at = images.first; at <= images.last && !err; at++)
+			err = lower_node(lower, at, build);
+	}
+	*n = images.last;
+	images_end(lower, &images);
+	return err;
+}
+
+/* @known: cycles of the nodes, or NULL: what their lowerings expect. @by_image: runs of them may go image by image. */
 static int lower_nodes(struct lower *lower, const struct graph *graph, const struct region *region,
-		       const uint64_t *known, struct region_build *build)
+		       const uint64_t *known, bool by_image, struct region_build *build)
 {
 	for (size_t n = region->first; n < region->first + region->count; n++) {
 		const struct lower_op *op = lower_find(graph->nodes[n]);
@@ -151,25 +192,12 @@ static int lower_nodes(struct lower *lower, const struct graph *graph, const str
 		lower->estimates[n] =
 			known ? known[n - region->first] : op->cycles(graph->nodes[n], lower->target, lower->precision);
 	}
+	build->by_image = by_image && images_find(lower, region->first, region->count);
 	for (size_t n = region->first; n < region->first + region->count; n++) {
-		struct graph_node *node = graph->nodes[n];
-		int err = 0;
+		int err = lower->runs[n] ? lower_images(lower, &n, build) : lower_node(lower, n, build);
 
-		lower->at = n;
-		if (node->data == LOWER_DONE) {
-			lower->estimates[n] = 0; /* its work was that of an earlier node */
-		} else {
-			program_set_tag(lower->program, (uint16_t)n);
-			err = lower_find(node)->lower(lower, node);
-		}
-		if (!err && resident_end_node(lower, n))
-			err = program_yield(lower->program);
-		if (err) {
-			snprintf(build->error, sizeof(build->error), "%s: %.200s", node->name,
-				 lower->error[0] ? lower->error : program_error(lower->program));
-			build->failed = err == -ENOTSUP || err == -ENOSPC ? node : NULL;
+		if (err)
 			return err;
-		}
 	}
 	return 0;
 }
@@ -360,10 +388,12 @@ static int schedule(struct program *program, const struct graph *graph, const st
  * @resident: bytes that may stay in the scratchpad between nodes
  * @most:     cycles that may pass between two preemption points, by the estimates
  * @known:    estimates of the nodes, or NULL: those of their lowerings
+ * @by_image: images of a batch may be lowered one after another
  */
 struct attempt {
 	uint64_t resident, most;
 	const uint64_t *known;
+	bool by_image;
 };
 
 static void take_choices(struct lower *lower, struct program_image *image)
@@ -403,7 +433,7 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 	if (err)
 		snprintf(build->error, sizeof(build->error), "out of memory");
 	else
-		err = lower_nodes(lower, graph, region, attempt->known, build);
+		err = lower_nodes(lower, graph, region, attempt->known, attempt->by_image, build);
 	if (!err && build->print_lowered)
 		program_print(program, build->print_lowered);
 	if (!err)
@@ -474,12 +504,13 @@ static int mend_distance(const struct graph *graph, const struct region *region,
 	return err == -ENOMEM ? err : 0;
 }
 
-static int compile_for(const struct graph *graph, const struct region *region, struct region_build *build)
+static int compile_for(const struct graph *graph, const struct region *region, bool by_image,
+		       struct region_build *build)
 {
 	/* Eighths of the scratchpad that may stay occupied: less where too little room is left, before a node is given
 	 * up. */
 	static const unsigned int eighths[] = {4, 2, 0};
-	struct attempt attempt = {.most = RESIDENT_MAX_CYCLES};
+	struct attempt attempt = {.most = RESIDENT_MAX_CYCLES, .by_image = by_image};
 	int err = -ENOSPC;
 
 	for (size_t i = 0; i < sizeof(eighths) / sizeof(eighths[0]) && err == -ENOSPC; i++) {
@@ -489,17 +520,45 @@ static int compile_for(const struct graph *graph, const struct region *region, s
 	return err ? err : mend_distance(graph, region, build, attempt);
 }
 
+/* What a caller may have: bounded distances first, then fewer cycles. */
+static bool is_better(const struct program_image *image, const struct program_image *than)
+{
+	bool late = image->longest > RESIDENT_MAX_CYCLES, other_late = than->longest > RESIDENT_MAX_CYCLES;
+
+	return late != other_late ? other_late : image->cycles < than->cycles;
+}
+
+/* Where images of a batch can go one after another both ways are tried. */
+static int compile_best(const struct graph *graph, const struct region *region, struct region_build *build)
+{
+	struct region_build batch = *build;
+	int err = compile_for(graph, region, pass_runs(build->disabled, PASS_IMAGES), build), batch_err;
+
+	if (!build->by_image || err == -ENOMEM)
+		return err;
+	batch_err = compile_for(graph, region, false, &batch);
+	if (err || (!batch_err && is_better(&batch.image, &build->image))) {
+		if (!err)
+			program_image_finish(&build->image);
+		*build = batch;
+		return batch_err;
+	}
+	if (!batch_err)
+		program_image_finish(&batch.image);
+	return 0;
+}
+
 int region_compile(const struct graph *graph, const struct region *region, struct region_build *build)
 {
 	const struct target *target = build->target;
 	struct target one_tile = *target;
-	int err = compile_for(graph, region, build);
+	int err = compile_best(graph, region, build);
 
 	/* The semaphores that tiles share ran out: no node is to blame, and one tile needs none of them. */
 	if (err == -ENOSPC && !build->failed && target->tiles > 1) {
 		one_tile.tiles = 1;
 		build->target = &one_tile;
-		err = compile_for(graph, region, build);
+		err = compile_best(graph, region, build);
 		build->target = target;
 	}
 	return err;

@@ -35,6 +35,7 @@ void regions_finish(struct region *regions, int count);
  * struct region_build - what region_compile() is given and gives back
  * @failed: the node at which a lowering gave up (-ENOTSUP, -ENOSPC), else NULL; @error then says why
  * @disabled: passes to leave out (compiler/pass.h)
+ * @by_image: images of a batch were lowered one after another (target/images.h)
  * @print_lowered, @print_scheduled: where to print the program after lowering and after scheduling, or NULL
  */
 struct region_build {
@@ -45,6 +46,7 @@ struct region_build {
 	struct program_image image;
 	struct program_stats stats;
 	struct graph_node *failed;
+	bool by_image;
 	char error[320];
 };
 

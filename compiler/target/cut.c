@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <axl/axl_access.h>
+#include "compiler/target/images.h"
 #include "compiler/target/lower_matrix.h"
 #include "compiler/target/lower_pool.h"
 #include "compiler/target/resident.h"
@@ -16,23 +17,47 @@ enum { IMAGE_N, IMAGE_H, IMAGE_W, IMAGE_C };
 
 #define STRIP_ROWS 7 /* with fewer the halos are a large part */
 
-struct cut_grid cut_grid(const struct target *target, int64_t h, int64_t w)
+/* Positions of a part below which the array waits for weights; the largest has at most a third more than its share. */
+#define PART_MIN_POSITIONS 32
+
+static bool positions_pay(struct cut_grid grid, int64_t h, int64_t w)
+{
+	struct cut_box first = cut_owned(grid, h, w, 0);
+	int64_t part = (first.h1 - first.h0) * (first.w1 - first.w0);
+
+	return part >= PART_MIN_POSITIONS && part * grid.rows * grid.columns * 3 <= h * w * 4;
+}
+
+static struct cut_grid grid_of_positions(const struct target *target, int64_t h, int64_t w)
 {
 	int64_t columns = 1;
 
 	/* Strips of rows: only the first and the last rows wait for halos, and those lie together. */
 	if (h % target->tiles == 0 && h / target->tiles >= STRIP_ROWS)
-		return (struct cut_grid){target->tiles, 1};
+		return (struct cut_grid){target->tiles, 1, false};
 	/* Else as square as powers of two allow: the halo is shortest. */
 	while (w > columns && columns * columns * 4 <= target->tiles && target->tiles % (columns * 2) == 0)
 		columns *= 2;
-	return (struct cut_grid){target->tiles / columns, columns};
+	return (struct cut_grid){target->tiles / columns, columns, false};
+}
+
+struct cut_grid cut_grid(const struct target *target, int64_t batch, int64_t h, int64_t w)
+{
+	const struct cut_grid positions = grid_of_positions(target, h, w), images = {1, 1, true};
+
+	if (target->tiles > 1 && batch % target->tiles == 0 && batch / target->tiles <= CUT_MAX_IMAGES &&
+	    !positions_pay(positions, h, w) && positions_pay(images, h, w))
+		return images;
+	return positions;
 }
 
 struct cut_box cut_owned(struct cut_grid grid, int64_t h, int64_t w, unsigned int tile)
 {
 	int64_t rows = (h + grid.rows - 1) / grid.rows, columns = (w + grid.columns - 1) / grid.columns;
 	int64_t row = tile / grid.columns, column = tile % grid.columns;
+
+	if (grid.images)
+		return (struct cut_box){0, h, 0, w};
 
 	return (struct cut_box){MIN(row * rows, h), MIN((row + 1) * rows, h), MIN(column * columns, w),
 				MIN((column + 1) * columns, w)};
@@ -43,19 +68,9 @@ bool cut_is_empty(struct cut_box box)
 	return box.h1 <= box.h0 || box.w1 <= box.w0;
 }
 
-/* Positions of a part below which the array waits for weights; the largest has at most a third more than its share. */
-#define PART_MIN_POSITIONS 32
-
-bool cut_pays(const struct target *target, int64_t h, int64_t w)
+bool cut_pays(const struct target *target, int64_t batch, int64_t h, int64_t w)
 {
-	struct cut_box first;
-	int64_t part;
-
-	if (target->tiles < 2)
-		return false;
-	first = cut_owned(cut_grid(target, h, w), h, w, 0);
-	part = (first.h1 - first.h0) * (first.w1 - first.w0);
-	return part >= PART_MIN_POSITIONS && part * target->tiles * 3 <= h * w * 4;
+	return target->tiles > 1 && positions_pay(cut_grid(target, batch, h, w), h, w);
 }
 
 int64_t cut_edges_first(int64_t at, int64_t count)
@@ -98,6 +113,11 @@ const struct cut *cut_find(const struct lower *lower, const struct graph_value *
 	return cut && cut->tiles ? cut : NULL;
 }
 
+bool cut_has_image(const struct cut *cut, unsigned int tile, int64_t n)
+{
+	return !cut_is_empty(cut->parts[tile].owned) && (!cut->images || n % cut->tiles == tile);
+}
+
 /* ---- taking ---- */
 
 /* Add what the readers need to the parts. Returns how many read parts, *@last of them; @cut->whole if not all do. */
@@ -107,7 +127,7 @@ static size_t ask_readers(const struct lower *lower, const struct graph_value *v
 
 	for (size_t i = 0; i < value->num_uses; i++) {
 		struct cut_box box;
-		bool reads = value->uses[i]->region == value->producer->region;
+		bool reads = images_together(lower, value->producer, value->uses[i]);
 
 		for (unsigned int t = 0; t < cut->tiles && reads; t++) {
 			reads = lower_conv_reads_part(value->uses[i], value, lower->target, lower->precision, t,
@@ -157,7 +177,7 @@ static struct cut_grid choose_grid(const struct lower *lower, const struct graph
 
 	if (image->rank != 4)
 		image = value;
-	return cut_grid(lower->target, image->dims[2], image->dims[3]);
+	return cut_grid(lower->target, image->dims[0], image->dims[2], image->dims[3]);
 }
 
 bool cut_take(struct lower *lower, const struct graph_value *value, enum cut_halo halo)
@@ -172,11 +192,13 @@ bool cut_take(struct lower *lower, const struct graph_value *value, enum cut_hal
 	    program_buf_space(lower->program, tensor->place.buf) != PROGRAM_ARENA)
 		return false;
 	grid = choose_grid(lower, value, halo);
+	cut.images = grid.images;
 	for (unsigned int t = 0; t < cut.tiles; t++)
 		cut.parts[t].owned = cut.parts[t].stored = cut_owned(grid, value->dims[2], value->dims[3], t);
 	if (!ask_readers(lower, value, &cut, &last))
 		return false;
 	position = (uint64_t)(value->dims[0] * value->dims[1]) * access_type_bytes(tensor->type);
+	position /= cut.images ? cut.tiles : 1;
 	for (unsigned int t = 0; t < cut.tiles; t++) {
 		struct cut_box box = cut.parts[t].stored;
 
@@ -220,8 +242,9 @@ struct spad_view cut_view(const struct cut *cut, const struct dev_tensor *image,
 		.tile = tile,
 	};
 
-	view.place.offset += (uint64_t)(n * whole + c0 / cut->plane * plane + (box.h0 - part->stored.h0) * row +
-					(box.w0 - part->stored.w0) * pixel + c0 % cut->plane * size);
+	view.place.offset += (uint64_t)((cut->images ? n / cut->tiles : n) * whole + c0 / cut->plane * plane +
+					(box.h0 - part->stored.h0) * row + (box.w0 - part->stored.w0) * pixel +
+					c0 % cut->plane * size);
 	return view;
 }
 
@@ -309,15 +332,13 @@ int cut_spill(struct lower *lower, const struct graph_value *value)
 {
 	struct cut *cut = &lower->cuts[value->id];
 	const struct dev_tensor image = matrix_image(&lower->tensors[value->id]);
+	int err = 0;
 
-	for (unsigned int t = 0; t < cut->tiles && !cut->whole; t++)
-		for (int64_t n = 0; n < image.dims[IMAGE_N] && !cut_is_empty(cut->parts[t].owned); n++)
-			for (int64_t c = 0; c < image.dims[IMAGE_C]; c += cut->plane) {
-				int err = store(lower, cut, &image, t, n, cut->parts[t].owned, c, cut->plane);
-
-				if (err)
-					return err;
-			}
+	for (unsigned int t = 0; t < cut->tiles && !cut->whole && !err; t++)
+		for (int64_t n = 0; n < image.dims[IMAGE_N] && !err; n++)
+			for (int64_t c = 0; c < image.dims[IMAGE_C] && cut_has_image(cut, t, n) && !err;
+			     c += cut->plane)
+				err = store(lower, cut, &image, t, n, cut->parts[t].owned, c, cut->plane);
 	cut->whole = true;
-	return 0;
+	return err;
 }

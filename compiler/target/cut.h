@@ -11,6 +11,9 @@
  *	| tile 2    :tile 3 |
  *	+-----------+-------+
  *
+ * Images too small for that go each to a tile, whole, where the batch has one or more for each of them: no tile then needs
+ * anything of another.
+ *
  * A reader that knows nothing of it finds the tensor in memory: parts are stored as they are made where it is known
  * beforehand (@whole), else when the reader asks (lower_tensor()).
  */
@@ -24,9 +27,10 @@ struct cut_box {
 	int64_t h0, h1, w0, w1;
 };
 
-/* Tiles are numbered row by row of the grid. */
+/* Tiles are numbered row by row of the grid. @images: it is one of a single part, image n is tile n % tiles'. */
 struct cut_grid {
 	int64_t rows, columns;
+	bool images;
 };
 
 struct cut_part {
@@ -39,23 +43,29 @@ struct cut_part {
  * @tiles:  0: it is not
  * @plane:  a part is a row of planes of so many channels, each with all positions, channels innermost: who reads the
  *	    first does not wait for the last to be written and its halo to come
+ * @images: each part is whole images, those of its tile
  * @shared: some tile stores more than it owns
  * @whole:  memory gets all of it
  */
 struct cut {
 	unsigned int tiles;
-	bool shared, whole;
+	bool images, shared, whole;
 	int64_t plane;
 	struct cut_part parts[AXL_MAX_TILES];
 };
 
-/* The grid for images of @h x @w. */
-struct cut_grid cut_grid(const struct target *target, int64_t h, int64_t w);
+/* The grid for @batch images of @h x @w. */
+struct cut_grid cut_grid(const struct target *target, int64_t batch, int64_t h, int64_t w);
 /* What @tile owns of an image of @h x @w; empty (h1 <= h0 or w1 <= w0) for some tiles of small images. */
 struct cut_box cut_owned(struct cut_grid grid, int64_t h, int64_t w, unsigned int tile);
 bool cut_is_empty(struct cut_box box);
 /* Is making an image of @h x @w in parts worth it? Their positions have to keep the array busy, and to be about as many. */
-bool cut_pays(const struct target *target, int64_t h, int64_t w);
+bool cut_pays(const struct target *target, int64_t batch, int64_t h, int64_t w);
+/* Images of a batch that one tile may have, where tiles have whole ones. */
+#define CUT_MAX_IMAGES 4
+
+/* Has @tile a part of image @n? */
+bool cut_has_image(const struct cut *cut, unsigned int tile, int64_t n);
 
 /* Channels of a plane of an image: a fourth, or as near to it as whole columns of the array are. */
 int64_t cut_plane(int64_t channels);

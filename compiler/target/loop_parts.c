@@ -52,7 +52,7 @@ static int run_stripe(struct lower *lower, const struct loop *loop, unsigned int
 	int64_t start[TENSOR_MAX_RANK] = {n, c0, box.h0 + at * rows, box.w0};
 	int64_t size[TENSOR_MAX_RANK] = {1, loop->cut->plane, MIN(rows, box.h1 - start[LOOP_H]), box.w1 - box.w0};
 
-	if (size[LOOP_H] <= 0 || size[LOOP_W] <= 0)
+	if (size[LOOP_H] <= 0 || size[LOOP_W] <= 0 || !cut_has_image(loop->cut, tile, n))
 		return 0;
 	return loop_box(lower, loop, tile, start, size, table);
 }

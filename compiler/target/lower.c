@@ -52,7 +52,10 @@ int lower_create(struct program *program, const struct graph *graph, enum lower_
 	l->cuts = calloc(graph->num_values + 1, sizeof(*l->cuts));
 	l->estimates = calloc(graph->num_nodes + 1, sizeof(*l->estimates));
 	l->kept_until = calloc(graph->num_nodes + 1, sizeof(*l->kept_until));
-	if (!l->tensors || !l->cuts || !l->estimates || !l->kept_until) {
+	l->runs = calloc(graph->num_nodes + 1, sizeof(*l->runs));
+	l->packed = calloc(graph->num_nodes + 1, sizeof(*l->packed));
+	l->graph = graph;
+	if (!l->tensors || !l->cuts || !l->estimates || !l->kept_until || !l->runs || !l->packed) {
 		lower_destroy(l);
 		return -ENOMEM;
 	}
@@ -61,7 +64,6 @@ int lower_create(struct program *program, const struct graph *graph, enum lower_
 	l->num_tensors = graph->num_values;
 	l->program = program;
 	l->target = program_target(program);
-	l->graph = graph;
 	l->precision = precision;
 	l->float_type = types[precision];
 	*lower = l;
@@ -77,6 +79,10 @@ void lower_destroy(struct lower *lower)
 	free(lower->estimates);
 	free(lower->kept_until);
 	matrix_choices_finish(&lower->choices);
+	free(lower->runs);
+	for (size_t i = 0; lower->packed && i < lower->graph->num_nodes; i++)
+		free(lower->packed[i].blocks);
+	free(lower->packed);
 	free(lower);
 }
 

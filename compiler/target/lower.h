@@ -58,12 +58,20 @@ struct resident {
 	unsigned int count;
 };
 
+/* Weight blocks of a node, by block, as one tiling cuts them (matrix_nest.h). */
+struct packed_weights {
+	int64_t n, k, plane;
+	program_buf *blocks; /* NULL: none yet */
+};
+
 /*
  * Context of lowering one region.
  * @tensors: by graph_value id; rank -1 where there is none yet
  * @estimates: cycles by node of the graph, of the nodes that are lowered; @at: the node that is being lowered
  * @choices: of the tile searches, in the order of the nodes
  * @kept_until: by node of the graph, the last node that reads its result, or 0 where that does not stay in the scratchpad until then
+ * @runs: by node, 0 or the number of the run whose nodes are lowered image by image (images.h)
+ * @packed: by node of a run, the weight blocks that were packed for an image before
  * @disabled: passes to leave out
  * @float_type: how float values are held on the device (from the precision)
  */
@@ -78,6 +86,8 @@ struct lower {
 	struct resident resident;
 	struct cut *cuts; /* by graph_value id; see cut.h */
 	uint64_t *estimates;
+	uint32_t *runs;
+	struct packed_weights *packed;
 	size_t at;
 	struct matrix_choices choices;
 	size_t *kept_until;

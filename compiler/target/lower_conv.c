@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/target/images.h"
 #include "compiler/target/lower_matrix.h"
 #include "compiler/target/lower_shuffle.h"
 #include "compiler/target/matrix_work.h"
@@ -247,7 +248,7 @@ static struct graph_node *fusible_add(const struct lower *lower, const struct gr
 	struct graph_node *add = out->num_uses == 1 && !out->is_output ? out->uses[0] : NULL;
 
 	if (strcmp(node->op_type, "QLinearConv") || !add || strcmp(add->op_type, "QLinearAdd") ||
-	    add->num_inputs != 8 || add->region != node->region || lower->tensors[out->id].rank >= 0)
+	    add->num_inputs != 8 || !images_together(lower, node, add) || lower->tensors[out->id].rank >= 0)
 		return NULL;
 	*own = add->inputs[0] == out ? 0 : 3;
 	other = add->inputs[3 - *own];
@@ -304,7 +305,12 @@ static bool read_by_vector(const struct graph_value *value)
 
 static bool geometry_cuts(const struct geometry *geo, const struct target *target)
 {
-	return geo->spatial == 2 && !geo->transposed && cut_pays(target, geo->out[0], geo->out[1]);
+	return geo->spatial == 2 && !geo->transposed && cut_pays(target, geo->batch, geo->out[0], geo->out[1]);
+}
+
+static struct cut_grid geometry_grid(const struct geometry *geo, const struct target *target)
+{
+	return cut_grid(target, geo->batch, geo->out[0], geo->out[1]);
 }
 
 bool lower_conv_reads_part(const struct graph_node *node, const struct graph_value *value, const struct target *target,
@@ -312,18 +318,21 @@ bool lower_conv_reads_part(const struct graph_node *node, const struct graph_val
 {
 	const struct conv_form *form = find_form(node);
 	struct geometry geo;
+	struct cut_grid own = cut_grid(target, value->dims[0], value->dims[2], value->dims[3]), grid;
 	struct cut_box out;
 	char reason[64];
 
 	(void)precision;
 	if (!strcmp(node->op_type, "QLinearAdd") && node->outputs[0]->rank == 4) {
-		*box = cut_owned(cut_grid(target, value->dims[2], value->dims[3]), value->dims[2], value->dims[3],
-				 tile);
+		*box = cut_owned(own, value->dims[2], value->dims[3], tile);
 		return !memcmp(node->outputs[0]->dims, value->dims, 4 * sizeof(value->dims[0]));
 	}
 	if (!form || read_geometry(node, form, &geo, reason, sizeof(reason)) || !geometry_cuts(&geo, target))
 		return false;
-	out = cut_owned(cut_grid(target, geo.out[0], geo.out[1]), geo.out[0], geo.out[1], tile);
+	grid = geometry_grid(&geo, target);
+	if (grid.images != own.images)
+		return false;
+	out = cut_owned(grid, geo.out[0], geo.out[1], tile);
 	*box = (struct cut_box){0};
 	if (input(node, form->residual) == value) {
 		*box = out;
@@ -338,11 +347,13 @@ bool lower_conv_reads_part(const struct graph_node *node, const struct graph_val
 	return true;
 }
 
-/* @value's tensor; where the node works in parts and the value is cut alike, it stays where it is. */
-static struct dev_tensor *part_or_whole(struct lower *lower, const struct graph_value *value, bool parts,
+/* @value's tensor; where the node works in parts (of @images) and the value is cut alike, it stays where it is. */
+static struct dev_tensor *part_or_whole(struct lower *lower, const struct graph_value *value, bool parts, bool images,
 					const struct cut **cut)
 {
 	*cut = parts ? cut_find(lower, value) : NULL;
+	if (*cut && (*cut)->images != images)
+		*cut = NULL;
 	return *cut ? &lower->tensors[value->id] : lower_tensor(lower, value);
 }
 
@@ -355,7 +366,7 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	struct geometry geo;
 	struct dev_tensor *x, *y, *z = NULL;
 	size_t own = 0;
-	bool parts;
+	bool parts, images;
 	struct shuffle shuffle;
 	bool shuffled = lower_shuffle_reads(lower, node, form->x, &shuffle);
 	void *weights = NULL;
@@ -367,9 +378,11 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	if (err)
 		return err;
 	parts = geometry_cuts(&geo, lower->target) && !shuffled;
-	x = part_or_whole(lower, shuffled ? shuffle.split->inputs[0] : input(node, form->x), parts, &work.x_cut);
+	images = parts && geometry_grid(&geo, lower->target).images;
+	x = part_or_whole(lower, shuffled ? shuffle.split->inputs[0] : input(node, form->x), parts, images,
+			  &work.x_cut);
 	if (residual)
-		z = part_or_whole(lower, residual, parts, &work.z_cut);
+		z = part_or_whole(lower, residual, parts, images, &work.z_cut);
 	y = lower_output_resident(lower, (add ? add : node)->outputs[0], geo.spatial == 2 ? order : order_1d);
 	if (!x || !y || (residual && !z))
 		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");

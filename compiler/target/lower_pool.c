@@ -297,6 +297,8 @@ static int pool_lower(struct lower *lower, struct graph_node *node)
 	y = lower_output_resident(lower, node->outputs[0], run.pool.spatial == 2 ? order_2d : order_1d);
 	if (y && max_cuts(&run.pool, lower->target)) {
 		run.x_cut = cut_find(lower, node->inputs[0]);
+		if (run.x_cut && run.x_cut->images)
+			run.x_cut = NULL;
 		run.y_cut = cut_take(lower, node->outputs[0], CUT_EXCHANGED) ? cut_find(lower, node->outputs[0]) : NULL;
 	}
 	x = run.x_cut ? &lower->tensors[node->inputs[0]->id] : lower_tensor(lower, node->inputs[0]);

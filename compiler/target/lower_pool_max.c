@@ -120,7 +120,7 @@ int max_in_place(struct lower *lower, const struct pool_run *run, int64_t image,
 
 static struct cut_box owned(const struct pool *pool, const struct target *target, unsigned int tile)
 {
-	return cut_owned(cut_grid(target, pool->out[0], pool->out[1]), pool->out[0], pool->out[1], tile);
+	return cut_owned(cut_grid(target, 1, pool->out[0], pool->out[1]), pool->out[0], pool->out[1], tile);
 }
 
 /* The positions that outputs @box read. */
@@ -141,7 +141,7 @@ bool max_cuts(const struct pool *pool, const struct target *target)
 {
 	int64_t first, last;
 
-	if (pool->average || pool->spatial != 2 || !cut_pays(target, pool->out[0], pool->out[1]))
+	if (pool->average || pool->spatial != 2 || !cut_pays(target, 1, pool->out[0], pool->out[1]))
 		return false;
 	for (int axis = 0; axis < 2; axis++)
 		for (int64_t at = 0; at < pool->out[axis]; at++) {
@@ -158,7 +158,7 @@ bool max_reads_part(const struct graph_node *node, const struct target *target, 
 	char reason[64];
 
 	if (strcmp(node->op_type, "MaxPool") || pool_read(node, &pool, reason, sizeof(reason)) ||
-	    !max_cuts(&pool, target))
+	    !max_cuts(&pool, target) || cut_grid(target, node->inputs[0]->dims[0], pool.in[0], pool.in[1]).images)
 		return false;
 	*box = window(&pool, owned(&pool, target, tile));
 	return true;

@@ -54,6 +54,41 @@ void matrix_input_rows(const struct matrix_work *work, int64_t first, int64_t co
 
 /* ---- weights ---- */
 
+/* The blocks that an image before has packed by the same plan; where there are none yet, or by another, new ones. */
+static program_buf *packed_before(struct nest *nest, struct packed_weights *before)
+{
+	size_t count = (size_t)(nest->n_blocks * nest->k_blocks);
+
+	if (before->blocks && before->n == nest->plan.n && before->k == nest->plan.k && before->plane == nest->plane)
+		return before->blocks;
+	free(before->blocks);
+	*before = (struct packed_weights){nest->plan.n, nest->plan.k, nest->plane,
+					  calloc(count, sizeof(*before->blocks))};
+	return before->blocks;
+}
+
+int nest_start(struct nest *nest, const struct matrix_choice *choice)
+{
+	struct lower *lower = nest->lower;
+	size_t node = (size_t)nest->work->node->id;
+	bool again = lower->runs[node] && lower->packed[node].blocks;
+
+	nest->kept = calloc((size_t)nest->n_blocks, sizeof(*nest->kept));
+	nest->own_packed = !lower->runs[node];
+	nest->packed = nest->own_packed ? calloc((size_t)(nest->n_blocks * nest->k_blocks), sizeof(*nest->packed))
+					: packed_before(nest, &lower->packed[node]);
+	if (!nest->kept || !nest->packed || (!again && matrix_choices_append(&lower->choices, choice)))
+		return lower_fail(lower, nest->work->node, -ENOMEM, "out of memory");
+	return 0;
+}
+
+void nest_finish(struct nest *nest)
+{
+	free(nest->kept);
+	if (nest->own_packed)
+		free(nest->packed);
+}
+
 static float weight_float(const struct work_weight *weight, int64_t index)
 {
 	switch (weight->dtype) {
@@ -618,7 +653,6 @@ int matrix_lower(struct lower *lower, const struct matrix_work *work)
 {
 	struct nest nest = {.lower = lower, .work = work};
 	struct matrix_choice choice = {.node = lower->at};
-	size_t blocks;
 	int err = matrix_plan(work, lower->target, &nest.plan, &choice);
 
 	if (err)
@@ -628,19 +662,14 @@ int matrix_lower(struct lower *lower, const struct matrix_work *work)
 				  (long long)work->iw, (long long)(work->ic * work->groups), lower->target->spad_bytes);
 	nest.n_blocks = ceil_div(work->oc, nest.plan.n);
 	nest.k_blocks = work->depthwise ? 1 : ceil_div(work->ic, nest.plan.k);
-	blocks = (size_t)(nest.n_blocks * nest.k_blocks);
 	nest.block_cycles =
 		(lower->resident.exact ? MAX(nest.plan.cycles, lower->estimates[lower->at]) : nest.plan.cycles) /
 		(uint64_t)(work->x.dims[WORK_N] * nest.n_blocks *
 			   ceil_div(nest.plan.split_rows ? ceil_div(work->oh, lower->target->tiles) : work->oh,
 				    nest.plan.rows));
-	nest.kept = calloc((size_t)nest.n_blocks, sizeof(*nest.kept));
-	nest.packed = calloc(blocks, sizeof(*nest.packed));
-	if (!nest.kept || !nest.packed || matrix_choices_append(&lower->choices, &choice))
-		err = lower_fail(lower, work->node, -ENOMEM, "out of memory");
+	err = nest_start(&nest, &choice);
 	for (int64_t image = 0; image < work->x.dims[WORK_N] && !err; image++)
 		err = nest.plan.split_rows ? lower_by_rows(&nest, image) : lower_by_channels(&nest, image);
-	free(nest.kept);
-	free(nest.packed);
+	nest_finish(&nest);
 	return err;
 }

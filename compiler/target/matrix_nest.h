@@ -21,10 +21,11 @@ struct nest {
 	const struct matrix_work *work;
 	struct matrix_plan plan;
 	int64_t n_blocks, k_blocks;
-	int64_t plane; /* channels of the input that lie together (cut.h), 0: all */
+	int64_t plane;             /* channels of the input that lie together (cut.h), 0: all */
 	uint64_t block_cycles;     /* of one channel block over one stripe, about */
 	struct weight_block *kept; /* by channel block, when weights are kept */
 	program_buf *packed;       /* WEIGHT buffers by block, shared between stripes and images */
+	bool own_packed;
 };
 
 /* A chunk of output positions, in coordinates of the image, by a block of output channels. */
@@ -42,6 +43,13 @@ struct stripe {
 	int64_t row, rows, col, cols, c0, plane_bytes;
 };
 
+/*
+ * The tables of a nest whose plan, counts of blocks and planes are set, and their end. Weights that are packed for one image
+ * of a run (images.h) are there for the next. @choice, of the first image, goes to the list of them. 0, or -ENOMEM with
+ * lower->error; nest_finish() either way.
+ */
+int nest_start(struct nest *nest, const struct matrix_choice *choice);
+void nest_finish(struct nest *nest);
 /* Block @nb of output channels, block @kb of K, to @tile or, when not 0, to all of @tiles. */
 int matrix_fetch_block(struct nest *nest, int64_t nb, int64_t kb, unsigned int tile, uint8_t tiles,
 		       struct weight_block *block);

@@ -3,10 +3,11 @@
  * Matrix work over the parts of a cut image (cut.h): every tile computes its own rectangle of output positions, all
  * channels of it; weights go to all tiles at once.
  *
- *	for image
+ *	for image			       once, where every tile has its own
  *	  for stripe of the parts' rows        one, where the input is cut and there already
  *	    for block of output channels       its weights to all tiles
- *	      for K block, tile, chunk         CONV
+ *	      for image of the tiles' own, K block, tile, chunk
+ *				               CONV
  *	      for tile, chunk                  DRAIN to the part, what others need to memory
  *	      halos of the plane that is complete now from memory
  */
@@ -32,14 +33,14 @@ static int64_t ceil_div(int64_t a, int64_t b)
  * struct parts
  * @mask:  tiles that have a part, for multicast; 0: only one
  * @h, @w: the largest part
+ * @images: that a tile has at once; 0: tiles share each image
  */
 struct parts {
 	struct nest nest;
 	struct cut_grid grid;
 	unsigned int tiles;
 	uint8_t mask;
-	int64_t h, w;
-	bool keep;
+	int64_t h, w, images;
 };
 
 static struct cut_box owned(const struct parts *parts, unsigned int tile)
@@ -97,7 +98,7 @@ static uint64_t price(const struct parts *parts, struct matrix_plan *plan, uint6
 	uint64_t out = work->y_cut ? 0 : access_type_bytes(work->post.out_type);
 	uint64_t res = work->z.rank && !work->z_cut ? access_type_bytes(work->post.res_type) : 0;
 	uint64_t acc = target->acc_bytes / 4 / (k_cut ? 1 : 2), w = block_bytes(work, n, plan->k), need, matrix, drain;
-	uint64_t fetch;
+	uint64_t fetch, own = (uint64_t)MAX(parts->images, 1);
 	int64_t stripes = ceil_div(parts->h, plan->rows), chunks, m;
 
 	choose_chunk(parts, plan->rows, (int64_t)acc / n, plan);
@@ -107,16 +108,16 @@ static uint64_t price(const struct parts *parts, struct matrix_plan *plan, uint6
 		return UINT64_MAX;
 	if (chunks > MAX_CHUNKS || (uint64_t)(m * n) > acc)
 		return UINT64_MAX;
-	need = stripe_bytes(parts, plan->rows) * (stripes > 1 ? 2 : 1) + (uint64_t)(m * n) * (out + res) * 2 +
+	need = stripe_bytes(parts, plan->rows) * own * (stripes > 1 ? 2 : 1) + (uint64_t)(m * n) * (out + res) * 2 +
 	       (plan->keep_weights ? w * (uint64_t)(blocks * k_blocks) : 2 * w);
 	if (need > room)
 		return UINT64_MAX;
 	matrix = matrix_conv_cycles(work, plan) * (uint64_t)k_blocks;
 	drain = matrix_drain_cycles(work, plan);
 	fetch = cost_dma(target, w * (uint64_t)(blocks * k_blocks), 256);
-	fetch *= plan->keep_weights ? 1 : (uint64_t)stripes;
+	fetch *= plan->keep_weights ? 1 : (uint64_t)stripes * (k_cut ? own : 1);
 	/* By positions: the last chunk of a stripe may be smaller than the others. */
-	plan->cycles = MAX(MAX(matrix, drain) * (uint64_t)(plan->rows * parts->w * blocks * stripes / m), fetch) +
+	plan->cycles = MAX(MAX(matrix, drain) * own * (uint64_t)(plan->rows * parts->w * blocks * stripes / m), fetch) +
 		       drain + cost_dma(target, w, 256) / 2;
 	plan->bytes = w * (uint64_t)(blocks * k_blocks) * (plan->keep_weights ? 1 : (uint64_t)stripes);
 	return plan->cycles;
@@ -138,7 +139,7 @@ static int choose(struct parts *parts, struct matrix_choice *choice)
 	const struct matrix_work *work = parts->nest.work;
 	const struct target *target = parts->nest.lower->target;
 	uint64_t room = target->spad_bytes - target->spad_bytes / 32, best = UINT64_MAX;
-	int64_t images = work->x.dims[WORK_N], step = 64;
+	int64_t images = parts->images ? 1 : work->x.dims[WORK_N], step = 64;
 
 	room = room > work->spad_taken ? room - work->spad_taken : 0;
 	for (int64_t k = work->ic; best == UINT64_MAX && k; k = k >= 32 ? ceil_div(k, 2) : 0) {
@@ -282,34 +283,44 @@ static bool plane_ends(const struct matrix_work *work, int64_t n0, int64_t n)
 	return (n0 + n) % work->y_cut->plane == 0;
 }
 
+/* Number @own of the images of @tile, or the one that all tiles share. */
+static int64_t image_of(const struct parts *parts, int64_t image, unsigned int tile, int64_t own)
+{
+	return parts->images ? own * (int64_t)parts->tiles + tile : image;
+}
+
 /* Rows [s, s + rows) of all parts. */
 static int lower_stripe(struct parts *parts, int64_t image, int64_t s)
 {
 	struct nest *nest = &parts->nest;
 	const struct matrix_work *work = nest->work;
-	struct stripe stripes[AXL_MAX_TILES];
+	struct stripe stripes[AXL_MAX_TILES][CUT_MAX_IMAGES];
 	struct cut_box boxes[AXL_MAX_TILES];
 	program_buf acc[AXL_MAX_TILES][MAX_CHUNKS];
+	int64_t count = MAX(parts->images, 1);
 	int err = 0;
 
 	for (unsigned int t = 0; t < parts->tiles && !err; t++) {
 		boxes[t] = owned(parts, t);
 		boxes[t].h0 += s;
 		boxes[t].h1 = MIN(boxes[t].h1, boxes[t].h0 + nest->plan.rows);
-		if (!cut_is_empty(boxes[t]))
-			err = input_of(parts, t, image, boxes[t], &stripes[t]);
+		for (int64_t i = 0; i < count && !cut_is_empty(boxes[t]) && !err; i++)
+			err = input_of(parts, t, image_of(parts, image, t, i), boxes[t], &stripes[t][i]);
 	}
 	for (int64_t nb = 0; nb < nest->n_blocks && !err; nb++) {
 		int64_t n0 = nb * nest->plan.n, n = MIN(nest->plan.n, work->oc - n0);
+		struct weight_block fetched, *block = nest->plan.keep_weights ? nest->kept + nb : &fetched;
 
-		for (int64_t kb = 0; kb < nest->k_blocks && !err; kb++) {
-			struct weight_block fetched, *block = nest->plan.keep_weights ? nest->kept + nb : &fetched;
+		for (int64_t at = 0; at < count * nest->k_blocks && !err; at++) {
+			int64_t i = at / nest->k_blocks, kb = at % nest->k_blocks;
+			bool there = nest->plan.keep_weights ? block->w.buf != 0 : i > 0 && nest->k_blocks == 1;
 
-			if (!nest->plan.keep_weights || !block->w.buf)
+			if (!there)
 				err = matrix_fetch_block(nest, nb, kb, 0, parts->mask, block);
 			for (unsigned int t = 0; t < parts->tiles && !err; t++)
 				if (!cut_is_empty(boxes[t]))
-					err = tile_block(parts, t, image, boxes[t], &stripes[t], nb, kb, block, acc[t]);
+					err = tile_block(parts, t, image_of(parts, image, t, i), boxes[t],
+							 &stripes[t][i], nb, kb, block, acc[t]);
 		}
 		if (!err && work->y_cut && s + nest->plan.rows >= parts->h && plane_ends(work, n0, n))
 			err = cut_exchange(nest->lower, work->y_cut, &work->y, image,
@@ -321,7 +332,7 @@ static int lower_stripe(struct parts *parts, int64_t image, int64_t s)
 int matrix_lower_parts(struct lower *lower, const struct matrix_work *work)
 {
 	struct parts parts = {.nest = {.lower = lower, .work = work},
-			      .grid = cut_grid(lower->target, work->oh, work->ow)};
+			      .grid = cut_grid(lower->target, work->x.dims[WORK_N], work->oh, work->ow)};
 	struct matrix_choice choice = {.node = lower->at, .cut = true};
 	struct nest *nest = &parts.nest;
 	int err;
@@ -336,6 +347,7 @@ int matrix_lower_parts(struct lower *lower, const struct matrix_work *work)
 	nest->plane = work->x_cut ? work->x_cut->plane : work->groups == 1 ? cut_plane(work->ic) : work->ic;
 	if (nest->plane >= work->ic)
 		nest->plane = 0;
+	parts.images = parts.grid.images ? work->x.dims[WORK_N] / parts.tiles : 0;
 	parts.h = owned(&parts, 0).h1;
 	parts.w = owned(&parts, 0).w1;
 	if ((work->x_cut && work->x.type != work->a_type) ||
@@ -346,14 +358,10 @@ int matrix_lower_parts(struct lower *lower, const struct matrix_work *work)
 		return lower_fail(lower, work->node, err, "no tiling of the tiles' parts fits beside what is resident");
 	nest->n_blocks = ceil_div(work->oc, nest->plan.n);
 	nest->k_blocks = work->depthwise ? 1 : ceil_div(work->ic, nest->plan.k);
-	nest->kept = calloc((size_t)nest->n_blocks, sizeof(*nest->kept));
-	nest->packed = calloc((size_t)(nest->n_blocks * nest->k_blocks), sizeof(*nest->packed));
-	if (!nest->kept || !nest->packed || matrix_choices_append(&lower->choices, &choice))
-		err = lower_fail(lower, work->node, -ENOMEM, "out of memory");
-	for (int64_t image = 0; image < work->x.dims[WORK_N] && !err; image++)
+	err = nest_start(nest, &choice);
+	for (int64_t image = 0; image < (parts.images ? 1 : work->x.dims[WORK_N]) && !err; image++)
 		for (int64_t s = 0; s < parts.h && !err; s += nest->plan.rows)
 			err = lower_stripe(&parts, image, s);
-	free(nest->kept);
-	free(nest->packed);
+	nest_finish(nest);
 	return err;
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "compiler/target/images.h"
 #include "compiler/target/lower_lrn.h"
 #include "compiler/target/lower_pool.h"
 #include "compiler/target/lower_shuffle.h"
@@ -75,7 +76,7 @@ static size_t last_reader(const struct lower *lower, const struct graph_value *v
 		else if (lower_shuffle_reader(lower, reader))
 			reader = lower_shuffle_reader(lower, reader);
 		at = (size_t)reader->id;
-		if (reader->region != value->producer->region)
+		if (!images_together(lower, value->producer, reader))
 			return SIZE_MAX;
 		if (is_vector_view(reader))
 			at = last_reader(lower, reader->outputs[0], depth + 1);
