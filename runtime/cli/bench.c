@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <accel/runtime.h>
 
@@ -40,6 +41,74 @@ static int write_json(const struct options *options, const struct accel_run_stat
 		json_unsigned(&json, NULL, times[i]);
 	json_close(&json);
 	return json_finish(&json, options->json) ? EXIT_USAGE : EXIT_GOOD;
+}
+
+/* One of several requests that are under way. */
+struct job {
+	struct accel_request *request;
+	struct accel_tensor *outputs;
+};
+
+static int start_job(struct accel_session *session, struct job *job, const struct accel_tensor *inputs,
+		     size_t num_inputs, size_t num_outputs)
+{
+	for (size_t i = 0; i < num_outputs; i++)
+		job->outputs[i] = (struct accel_tensor){0};
+	return accel_session_run_async(session, job->request, inputs, num_inputs, job->outputs, num_outputs, NULL);
+}
+
+/* @runs for each of the @jobs requests that are under way at any time. *ns: of all of them, without the first of each. */
+static int run_jobs(struct accel_session *session, struct job *list, unsigned int jobs, unsigned int runs,
+		    const struct accel_tensor *inputs, size_t num_inputs, uint64_t *ns, char *error, size_t size)
+{
+	size_t num_outputs = accel_session_num_outputs(session);
+	struct timespec start = {0}, end;
+	int err = 0;
+
+	for (unsigned int i = 0; i < jobs && !err; i++) {
+		list[i].outputs = calloc(num_outputs + 1, sizeof(*list[i].outputs));
+		err = list[i].outputs ? accel_request_create(session, &list[i].request) : -ENOMEM;
+	}
+	if (err)
+		snprintf(error, size, "out of memory");
+	for (unsigned int n = 0; n < jobs * (runs + 2) && !err; n++) {
+		struct job *job = &list[n % jobs];
+
+		if (n >= jobs)
+			err = accel_request_wait(job->request, INT64_MAX);
+		if (err)
+			snprintf(error, size, "%s", accel_request_error(job->request));
+		else if (n < jobs * (runs + 1))
+			err = start_job(session, job, inputs, num_inputs, num_outputs);
+		if (n == 2 * jobs - 1)
+			clock_gettime(CLOCK_MONOTONIC, &start);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	*ns = (uint64_t)(end.tv_sec - start.tv_sec) * 1000000000u + (uint64_t)(end.tv_nsec - start.tv_nsec);
+	for (unsigned int i = 0; i < jobs; i++) {
+		accel_request_destroy(list[i].request);
+		free(list[i].outputs);
+	}
+	return err;
+}
+
+static int measure_jobs(struct accel_session *session, const struct options *options, unsigned int runs,
+			const struct accel_tensor *inputs, size_t num_inputs, char *error, size_t size)
+{
+	struct job list[ACCEL_MAX_DEPTH] = {0};
+	unsigned int jobs = options->jobs, total = jobs * runs;
+	struct accel_device_stats device;
+	uint64_t ns = 0;
+	int err = run_jobs(session, list, jobs, runs, inputs, num_inputs, &ns, error, size);
+
+	if (err || (options->json && options->quiet))
+		return err;
+	printf("%u requests under way: %u runs in %.3f ms, %.1f a second\n", jobs, total, (double)ns / 1e6,
+	       ns ? (double)total * 1e9 / (double)ns : 0);
+	for (size_t d = 0; !accel_session_device_stats(session, d, &device); d++)
+		printf("  %s: %" PRIu64 " runs, %" PRIu64 " cycles, %" PRIu64 " faults%s\n", device.name,
+		       device.requests, device.cycles, device.faults, device.gone ? ", gone" : "");
+	return 0;
 }
 
 static int measure(struct accel_session *session, const struct options *options, unsigned int runs)
@@ -90,6 +159,11 @@ static int measure(struct accel_session *session, const struct options *options,
 		       options->model, options->device, options->precision, runs, (double)times[0] / 1e6,
 		       (double)times[runs / 2] / 1e6, (double)times[runs - 1] / 1e6, stats.cycles,
 		       times[runs / 2] ? (double)stats.macs / (double)times[runs / 2] : 0);
+	if (!err && options->jobs) {
+		err = measure_jobs(session, options, runs, views, inputs.count, error, sizeof(error));
+		if (err)
+			complain(0, "%s", error);
+	}
 	free(views);
 	free(outputs);
 	free(times);
@@ -106,7 +180,7 @@ int command_bench(int argc, char **argv)
 	char error[512];
 	int code, err;
 
-	if (options_parse(argc, argv, "bench", "Measure how long a model takes.", "dpiDnRsmcMzjKNvq", &options))
+	if (options_parse(argc, argv, "bench", "Measure how long a model takes.", "JFdpiDnRsmcMzjKNvq", &options))
 		return EXIT_USAGE;
 	if (options.help)
 		return EXIT_GOOD;

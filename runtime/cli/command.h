@@ -53,7 +53,8 @@ struct options {
 	size_t num_dims;
 	double rtol, atol, target_loss;
 	unsigned int threads;
-	unsigned int repeat;
+	unsigned int repeat, jobs;
+	const char *on_fault;
 	unsigned int max_requests, max_body; /* MiB */
 	uint64_t seed;
 	bool plain, explain, rules, operators, clear, verbose, once, quiet, help;

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#include <accel/runtime.h>
+
 #include "compiler/pass.h"
 #include "runtime/cli/colour.h"
 #include "runtime/cli/command.h"
@@ -18,7 +20,9 @@ static const struct {
 	const char *name, *argument, *help, *values;
 } table[] = {
 	{'d', "device", "NAME",
-	 "sim: (default), sim:OPTION=VALUE,…, cpu, /dev/accel/accelN, or pci:DDDD:BB:DD.F ('accel info' lists them)"},
+	 "sim: (default), sim:OPTION=VALUE,…, cpu, /dev/accel/accelN, or pci:DDDD:BB:DD.F ('accel info' lists them); "
+	 "several of "
+	 "one target with commas between: each request goes to the one that has the least to do"},
 	{'p', "precision", "P", "fp32 (default), fp16, bf16 or int8: how the device holds floats",
 	 "fp32 fp16 bf16 int8"},
 	{'t', "target", "NAME", "axl-edge (default) or axl-pro", "axl-edge axl-pro"},
@@ -31,6 +35,9 @@ static const struct {
 	{'y', "labels", "FILE", ".npy with the class of each sample; prints the accuracy"},
 	{'n', "threads", "N", "threads of the CPU backend and of the in-process device (default: all processors)"},
 	{'R', "repeat", "N", "run N times"},
+	{'J', "jobs", "N", "then so many times with N requests under way at a time, 1 to 32: the throughput"},
+	{'F', "on-fault", "WHAT", "when the device fails: report (default), retry on the device, or do it on the cpu",
+	 "report retry cpu"},
 	{'s', "seed", "N", "seed of the inputs that are not given (default 1)"},
 	{'m', "dim", "NAME=N", "size of a symbolic dimension (default 1); may be repeated"},
 	{'c', "calibration", "DIR",
@@ -187,7 +194,7 @@ static bool store(struct options *options, char letter, const char *text)
 		['S'] = &options->save,        ['o'] = &options->output,      ['f'] = &options->format,
 		['M'] = &options->method,      ['B'] = &options->activations, ['A'] = &options->print_after,
 		['O'] = &options->root,        ['G'] = &options->report,      ['K'] = &options->cache,
-		['L'] = &options->listen};
+		['L'] = &options->listen,      ['F'] = &options->on_fault};
 	uint64_t number = 0;
 	bool ok = true;
 
@@ -232,6 +239,10 @@ static bool store(struct options *options, char letter, const char *text)
 	case 'Y':
 		ok = parse_unsigned(text, 16384, &number) && number > 0;
 		options->max_body = (unsigned int)number;
+		return ok;
+	case 'J':
+		ok = parse_unsigned(text, ACCEL_MAX_DEPTH, &number) && number > 0;
+		options->jobs = (unsigned int)number;
 		return ok;
 	case 's':
 		return parse_unsigned(text, UINT64_MAX, &options->seed);
@@ -304,6 +315,7 @@ int options_parse(int argc, char **argv, const char *name, const char *summary, 
 				    .activations = "uint8",
 				    .rtol = 1e-3,
 				    .atol = 1e-5,
+				    .on_fault = "report",
 				    .repeat = 1,
 				    .max_requests = 32,
 				    .max_body = 64,

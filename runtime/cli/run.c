@@ -333,7 +333,7 @@ int command_run(int argc, char **argv)
 	char error[512];
 	int code, err;
 
-	if (options_parse(argc, argv, "run", "Run a model and show where the time went.", "dpiDSraxynRsmcMzjPeKNvq",
+	if (options_parse(argc, argv, "run", "Run a model and show where the time went.", "FdpiDSraxynRsmcMzjPeKNvq",
 			  &options))
 		return EXIT_USAGE;
 	if (options.help)

@@ -11,6 +11,11 @@ static const struct {
 	enum accel_precision precision;
 } precisions[] = {{"fp32", ACCEL_F32}, {"fp16", ACCEL_F16}, {"bf16", ACCEL_BF16}, {"int8", ACCEL_INT8}};
 
+static const struct {
+	const char *name;
+	enum accel_on_fault policy;
+} policies[] = {{"report", ACCEL_FAULT_REPORT}, {"retry", ACCEL_FAULT_RETRY}, {"cpu", ACCEL_FAULT_CPU}};
+
 static int parse_dim(const char *text, struct session_setup *setup, size_t index)
 {
 	const char *equals = strchr(text, '=');
@@ -31,7 +36,7 @@ static int parse_dim(const char *text, struct session_setup *setup, size_t index
 
 int session_setup(const struct options *options, struct session_setup *setup)
 {
-	int precision = -1;
+	int precision = -1, policy = -1;
 
 	memset(setup, 0, sizeof(*setup));
 	for (size_t i = 0; i < sizeof(precisions) / sizeof(precisions[0]); i++)
@@ -39,6 +44,11 @@ int session_setup(const struct options *options, struct session_setup *setup)
 			precision = (int)precisions[i].precision;
 	if (precision < 0)
 		return complain(-EINVAL, "--precision: '%s' is not fp32, fp16, bf16 or int8", options->precision);
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++)
+		if (!strcmp(policies[i].name, options->on_fault))
+			policy = (int)policies[i].policy;
+	if (policy < 0)
+		return complain(-EINVAL, "--on-fault: '%s' is not report, retry or cpu", options->on_fault);
 	for (size_t i = 0; i < options->num_dims; i++) {
 		int err = parse_dim(options->dims[i], setup, i);
 
@@ -57,6 +67,8 @@ int session_setup(const struct options *options, struct session_setup *setup)
 		.seed = options->seed,
 		.disable = options->disable,
 		.cache = options->cache,
+		.depth = options->jobs,
+		.on_fault = (enum accel_on_fault)policy,
 	};
 	setup->compile = (struct compile_options){
 		.target = options->target,

@@ -354,7 +354,8 @@ size_t accel_session_num_devices(const struct accel_session *session); /* 0: "cp
 /* -EINVAL: there are not so many. */
 int accel_session_device_stats(struct accel_session *session, size_t index, struct accel_device_stats *stats);
 
-/* Write the trace of the last run as a Chrome trace (JSON), device pipes and CPU on one clock. Needs options.trace: -ENODATA. */
+/* Write the trace of the last run as a Chrome trace (JSON), device pipes and CPU on one clock. Needs options.trace: -ENODATA. Not
+ * while a run is under way. */
 int accel_session_trace(const struct accel_session *session, const char *path);
 
 #ifdef __cplusplus

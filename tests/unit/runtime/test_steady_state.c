@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A session that has run allocates nothing in the runs that follow: every model of AXL_TEST_MODELS. The linker sends every allocation of this
+ * A session that has run allocates nothing in the runs that follow: every model of AXL_TEST_MODELS on the CPU, the first one on a
+ * device too. The linker sends every allocation of this
  * program's own code here (--wrap); the C library's are its own.
  */
 #include <setjmp.h>
@@ -15,7 +16,9 @@
 
 #include <accel/runtime.h>
 
-static atomic_int allocations;
+static atomic_int allocations, watched_allocations;
+/* The in-process device allocates on threads of its own, which is its business: threads of the session are watched. */
+static _Thread_local bool watched;
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -28,33 +31,40 @@ void *__wrap_realloc(void *memory, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 int __wrap_posix_memalign(void **memory, size_t alignment, size_t size);
 
-void *__wrap_malloc(size_t size)
+static void count_allocation(void)
 {
 	atomic_fetch_add(&allocations, 1);
+	if (watched)
+		atomic_fetch_add(&watched_allocations, 1);
+}
+
+void *__wrap_malloc(size_t size)
+{
+	count_allocation();
 	return __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-	atomic_fetch_add(&allocations, 1);
+	count_allocation();
 	return __real_calloc(count, size);
 }
 
 void *__wrap_realloc(void *memory, size_t size)
 {
-	atomic_fetch_add(&allocations, 1);
+	count_allocation();
 	return __real_realloc(memory, size);
 }
 
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
-	atomic_fetch_add(&allocations, 1);
+	count_allocation();
 	return __real_aligned_alloc(alignment, size);
 }
 
 int __wrap_posix_memalign(void **memory, size_t alignment, size_t size)
 {
-	atomic_fetch_add(&allocations, 1);
+	count_allocation();
 	return __real_posix_memalign(memory, alignment, size);
 }
 
@@ -169,9 +179,70 @@ static void the_cpu_allocates_in_the_first_runs_only(void **state)
 	free(list);
 }
 
+/* ---- with a device ---- */
+
+static void watch_thread(void *context, struct accel_request *request, int result)
+{
+	(void)context;
+	(void)request;
+	(void)result;
+	watched = true;
+}
+
+static void run_request(struct accel_session *session, struct accel_request *request, struct buffers *b)
+{
+	const struct accel_run_options options = {.done = watch_thread};
+
+	for (size_t i = 0; i < b->num_outputs; i++)
+		b->outputs[i] = (struct accel_tensor){.data = b->out[i], .size = MAX_BYTES};
+	assert_int_equal(accel_session_run_async(session, request, b->inputs, b->num_inputs, b->outputs, b->num_outputs,
+						 &options),
+			 0);
+	assert_int_equal(accel_request_wait(request, INT64_MAX), 0);
+}
+
+/* Its caller's thread, and that of a request. One thread: where a node runs is not left to chance. */
+static void runs_on_a_device_allocate_in_the_first_ones_only(void **state)
+{
+	static struct buffers buffers;
+	const struct accel_session_options options = {.device = "sim:", .threads = 1, .depth = 1};
+	struct accel_session *session;
+	struct accel_request *request;
+	struct accel_run_stats stats;
+	char *model = strdup(getenv("AXL_TEST_MODELS")), error[512] = "";
+
+	(void)state;
+	model[strcspn(model, ":")] = '\0';
+	if (accel_session_create(model, &options, &session, error, sizeof(error)))
+		fail_msg("%s: %s", model, error);
+	make_buffers(session, &buffers);
+	assert_int_equal(accel_request_create(session, &request), 0);
+	for (int i = 0; i < 3; i++) {
+		run(session, &buffers);
+		run_request(session, request, &buffers);
+	}
+	assert_int_equal(accel_session_stats(session, &stats), 0);
+	assert_true(stats.cycles > 0);
+	watched = true;
+	watched_allocations = 0;
+	for (int i = 0; i < 20; i++) {
+		run(session, &buffers);
+		run_request(session, request, &buffers);
+	}
+	assert_int_equal(watched_allocations, 0);
+	accel_request_destroy(request);
+	assert_int_equal(accel_request_create(session, &request), 0);
+	assert_true(watched_allocations > 0); /* the counter counts */
+	accel_request_destroy(request);
+	watched = false;
+	accel_session_destroy(session);
+	free(model);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(the_cpu_allocates_in_the_first_runs_only)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(the_cpu_allocates_in_the_first_runs_only),
+					   cmocka_unit_test(runs_on_a_device_allocate_in_the_first_ones_only)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
