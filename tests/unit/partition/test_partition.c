@@ -382,6 +382,12 @@ static void copies_and_calls_are_counted_once_a_region(void **state)
 	assert_true(cost.calls == 2 && cost.copy_ns == 4 * 500 && chain.placement.levels == 3);
 	placement_cost(&chain.placement, 2, &cost);
 	assert_true(cost.calls == 1 && cost.copy_ns == 2 * 500 && cost.device_ns == 10 && !cost.cpu_ns);
+
+	/* All there: what the region itself reads is not copied. */
+	memcpy(chain.placement.device, (bool[]){true, true, true, true}, 4);
+	placement_update(&chain.placement);
+	placement_cost(&chain.placement, -1, &cost);
+	assert_true(cost.calls == 1 && cost.copy_ns == 3 * 500 && cost.device_ns == 40);
 	drop_chain(&chain);
 }
 
