@@ -210,8 +210,10 @@ static int run_qlinear_reduce_mean(struct op_call *call)
 				.inputs = &in,
 				.num_outputs = 1,
 				.outputs = &out};
-	int err = dequantize(call, 0, &data);
+	int err = check_required(call, 1, (size_t[]){3});
 
+	if (!err)
+		err = dequantize(call, 0, &data);
 	if (!err)
 		err = op_nested(call, &reduce);
 	if (!err)
@@ -430,7 +432,7 @@ const struct op_kernel ops_ms_quantized[] = {
 	{MICROSOFT, "EmbedLayerNormalization", 1, 0, 1, 9, 1, 3, run_embed_layer_normalization, NULL, NULL, NULL},
 	{MICROSOFT, "MatMulIntegerToFloat", 1, 0, 4, 7, 1, 1, run_matmul_integer_to_float, NULL, NULL, NULL},
 	{MICROSOFT, "QEmbedLayerNormalization", 1, 0, 1, 18, 1, 2, run_qembed_layer_normalization, NULL, NULL, NULL},
-	{MICROSOFT, "QLinearReduceMean", 1, 0, 4, 5, 1, 1, run_qlinear_reduce_mean, NULL, NULL, NULL},
+	{MICROSOFT, "QLinearReduceMean", 1, 0, 2, 5, 1, 1, run_qlinear_reduce_mean, NULL, NULL, NULL},
 	{MICROSOFT, "QLinearWhere", 1, 0, 9, 9, 1, 1, run_qlinear_where, NULL, NULL, NULL},
 };
 const size_t ops_ms_quantized_count = sizeof(ops_ms_quantized) / sizeof(ops_ms_quantized[0]);

@@ -547,6 +547,114 @@ static void inverse_pivots(void **state)
 	op_case_finish(&c);
 }
 
+/* The standard's QuantizeLinear of one number. */
+static int32_t quantized(double x, double scale, int32_t zero, bool is_signed)
+{
+	double q = rint(x / scale) + zero, low = is_signed ? -128 : 0;
+
+	return (int32_t)(q < low ? low : q > low + 255 ? low + 255 : q);
+}
+
+static void scalar_byte(struct op_case *c, enum dtype type, int32_t value)
+{
+	*(uint8_t *)op_case_input(c, type, 0, NULL)->data = (uint8_t)value;
+}
+
+static int32_t byte_at(const struct tensor *t, int64_t i)
+{
+	return t->dtype == DTYPE_S8 ? ((const int8_t *)t->data)[i] : ((const uint8_t *)t->data)[i];
+}
+
+/* Scales are powers of two, and no mean lies between two steps: the answer is defined to the bit. */
+static void qlinear_reduce_mean_is_the_mean_of_what_the_bytes_mean(void **state)
+{
+	const int64_t dims[] = {2, 3, 4, 2};
+
+	(void)state;
+	random_seed();
+	for (int form = 0; form < 8; form++) {
+		bool is_signed = form & 1, keep = form & 2, channels = form & 4;
+		enum dtype type = is_signed ? DTYPE_S8 : DTYPE_U8;
+		int32_t zero = is_signed ? -5 : 117, to = is_signed ? 20 : 90;
+		struct op_case c;
+
+		op_case_init(&c, MS, "QLinearReduceMean", 1);
+		op_case_ints(&c, "axes", channels ? 1 : 2, channels ? (int64_t[]){1} : (int64_t[]){2, -1});
+		op_case_int(&c, "keepdims", keep);
+		op_case_random_bytes(&c, type, 4, dims);
+		op_case_scalar_f32(&c, 0.25f);
+		scalar_byte(&c, type, zero);
+		op_case_scalar_f32(&c, 0.125f);
+		scalar_byte(&c, type, to);
+		op_case_expect_ok(&c);
+		assert_int_equal(c.outputs[0].dtype, type);
+		assert_int_equal(c.outputs[0].rank, keep ? 4 : channels ? 3 : 2);
+		assert_int_equal(tensor_count(&c.outputs[0]), channels ? 16 : 6);
+		for (int64_t o = 0; o < tensor_count(&c.outputs[0]); o++) {
+			int64_t count = channels ? 3 : 8, step = channels ? 8 : 1,
+				first = channels ? o / 8 * 24 + o % 8 : o * 8;
+			double sum = 0;
+
+			for (int64_t i = 0; i < count; i++)
+				sum += 0.25 * (byte_at(&c.inputs[0], first + i * step) - zero);
+			assert_int_equal(byte_at(&c.outputs[0], o),
+					 quantized(sum / (double)count, 0.125, to, is_signed));
+		}
+		op_case_finish(&c);
+	}
+}
+
+static void qlinear_reduce_mean_names_what_does_not_fit(void **state)
+{
+	struct op_case c;
+
+	(void)state;
+	op_case_init(&c, MS, "QLinearReduceMean", 1);
+	op_case_ints(&c, "axes", 1, (int64_t[]){5});
+	op_case_random_bytes(&c, DTYPE_U8, 2, (int64_t[]){2, 3});
+	op_case_scalar_f32(&c, 0.25f);
+	op_case_omit(&c);
+	op_case_scalar_f32(&c, 0.125f);
+	op_case_expect_error(&c, -EINVAL, "axis");
+	op_case_ints(&c, "axes", 1, (int64_t[]){1});
+	c.node.num_attrs--;
+	c.attrs[0] = c.attrs[1];
+	op_case_expect_ok(&c);
+	assert_int_equal(c.outputs[0].dtype, DTYPE_U8);
+	op_case_finish(&c);
+}
+
+/* Both grids and the result's differ; a condition of one dimension. */
+static void qlinear_where_chooses_and_rounds(void **state)
+{
+	const int64_t dims[] = {3, 5};
+	struct op_case c;
+	uint8_t *condition;
+
+	(void)state;
+	random_seed();
+	op_case_init(&c, MS, "QLinearWhere", 1);
+	condition = op_case_input(&c, DTYPE_BOOL, 1, &dims[1])->data;
+	for (int i = 0; i < 5; i++)
+		condition[i] = i % 2;
+	op_case_random_bytes(&c, DTYPE_U8, 2, dims);
+	op_case_scalar_f32(&c, 0.25f);
+	scalar_byte(&c, DTYPE_U8, 100);
+	op_case_random_bytes(&c, DTYPE_U8, 2, dims);
+	op_case_scalar_f32(&c, 0.5f);
+	scalar_byte(&c, DTYPE_U8, 30);
+	op_case_scalar_f32(&c, 0.375f);
+	scalar_byte(&c, DTYPE_U8, 60);
+	op_case_expect_ok(&c);
+	assert_int_equal(tensor_count(&c.outputs[0]), 15);
+	for (int64_t i = 0; i < 15; i++) {
+		double x = 0.25 * (byte_at(&c.inputs[1], i) - 100), y = 0.5 * (byte_at(&c.inputs[4], i) - 30);
+
+		assert_int_equal(byte_at(&c.outputs[0], i), quantized(i % 5 % 2 ? x : y, 0.375, 60, false));
+	}
+	op_case_finish(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -564,6 +672,9 @@ int main(void)
 		cmocka_unit_test(nhwc_max_pool_and_bias_split_gelu),
 		cmocka_unit_test(fourier_transforms_invert_each_other),
 		cmocka_unit_test(inverse_pivots),
+		cmocka_unit_test(qlinear_reduce_mean_is_the_mean_of_what_the_bytes_mean),
+		cmocka_unit_test(qlinear_reduce_mean_names_what_does_not_fit),
+		cmocka_unit_test(qlinear_where_chooses_and_rounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
