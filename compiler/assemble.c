@@ -206,6 +206,30 @@ static uint32_t add_attrs(struct assembler *to, const struct graph_node *node, u
 }
 
 /* @work: of a node that is in no body, else NULL. */
+/* The nodes of its own region that @node reads from, each once. */
+static uint32_t add_sources(struct assembler *to, const struct graph_node *node, uint32_t *count)
+{
+	uint32_t *list = calloc(node->num_inputs + 1, sizeof(*list)), first;
+
+	*count = 0;
+	if (!list) {
+		to->failed = true;
+		return 0;
+	}
+	for (size_t i = 0; i < node->num_inputs; i++) {
+		const struct graph_node *source = node->inputs[i] ? node->inputs[i]->producer : NULL;
+		bool listed = !source || source->region != node->region;
+
+		for (uint32_t k = 0; k < *count && !listed; k++)
+			listed = list[k] == (uint32_t)source->id;
+		if (!listed)
+			list[(*count)++] = (uint32_t)source->id;
+	}
+	first = *count ? axm_add_ids(to->builder, list, *count) : 0;
+	free(list);
+	return first;
+}
+
 static void add_node(struct assembler *to, const struct graph_node *node, uint32_t region, bool device,
 		     const struct roofline_work *work)
 {
@@ -234,6 +258,7 @@ static void add_node(struct assembler *to, const struct graph_node *node, uint32
 	entry.outputs_first = add_ids(builder, node->outputs, node->num_outputs);
 	if (device) {
 		entry.cycles = to->in->images[region].node_cycles[(size_t)node->id - to->in->regions[region].first];
+		entry.sources_first = add_sources(to, node, &entry.num_sources);
 		entry.kept_until = (uint32_t)to->in->images[region].kept_until[node->id];
 	} else {
 		entry.attrs_first = add_attrs(to, node, region, &entry.num_attrs);

@@ -34,7 +34,7 @@
 #include "runtime/cpu/tensor.h"
 
 #define AXM_MAGIC "AXMODEL" /* 8 bytes with its NUL */
-#define AXM_VERSION 5
+#define AXM_VERSION 6
 #define AXM_MAX_RANK 12
 #define AXM_NO_ID (~0u)
 
@@ -115,6 +115,8 @@ struct axm_value {
 
 /*
  * NODES: every node, in execution order. The index of a node is the tag of its device instructions (modulo 65536).
+ * @sources_first, @num_sources: of a device node, the nodes of its region (a list of indices in IDS) whose results it reads: values inside
+ *		of a device region are not in the file
  * @kept_until: of a device node whose result stays in the scratchpad: the last node, of the same region, that reads it there; else 0
  * @mac_size .. @operand_bytes: of device nodes, what has to be done whatever the code does (compiler/report/roofline.h)
  */
@@ -128,6 +130,7 @@ struct axm_node {
 	uint32_t outputs_first, num_outputs;
 	uint32_t attrs_first, num_attrs;
 	uint32_t kept_until;
+	uint32_t sources_first, num_sources;
 	uint64_t macs;
 	uint64_t cycles;                /* the compiler's estimate */
 	uint32_t mac_size, vector_size; /* 1, 2 or 4 bytes; 0: none */
@@ -290,7 +293,7 @@ int axm_builder_finish(struct axm_builder *builder, uint8_t **bytes, size_t *siz
 _Static_assert(sizeof(struct axm_header) == 64, "header");
 _Static_assert(sizeof(struct axm_section) == 32, "section");
 _Static_assert(sizeof(struct axm_value) == 136, "value");
-_Static_assert(sizeof(struct axm_node) == 104, "node");
+_Static_assert(sizeof(struct axm_node) == 112, "node");
 _Static_assert(sizeof(struct axm_attr) == 32, "attribute");
 _Static_assert(sizeof(struct axm_region) == 104, "region");
 _Static_assert(sizeof(struct axm_graph) == 32, "graph");

@@ -542,6 +542,14 @@ static int check_decisions(struct reader *reader)
 		if (node->kept_until && (!region->device || node->kept_until <= n ||
 					 node->kept_until - region->first_node >= region->num_nodes))
 			return bad(reader, "node %u: its result is kept until node %u", n, node->kept_until);
+		if (!list_ok(axm, node->sources_first, node->num_sources) || (node->num_sources && !region->device))
+			return bad(reader, "node %u: sources", n);
+		for (uint32_t i = 0; i < node->num_sources; i++) {
+			uint32_t source = axm->ids[node->sources_first + i];
+
+			if (source >= n || source < region->first_node)
+				return bad(reader, "node %u: source %u is not before it in its region", n, source);
+		}
 	}
 	for (uint32_t i = 0; i < axm->num_tilings; i++) {
 		const struct axm_tiling *tiling = &axm->tilings[i];

@@ -76,6 +76,12 @@ static void put_body_label(const struct axm *axm, uint32_t g, FILE *out)
 	put_plain(out, axm_string(axm, node->name), 64);
 }
 
+/* Both are in one device region, where a node's sources say all. */
+static bool inside(const struct axm *axm, uint32_t from, uint32_t to)
+{
+	return axm->nodes[from].region == axm->nodes[to].region && axm->regions[axm->nodes[to].region].device;
+}
+
 /* Calls edge(from, to, arg) for every pair of nodes with a value between them. */
 static int for_edges(const struct axm *axm, void (*edge)(uint32_t from, uint32_t to, void *arg), void *arg)
 {
@@ -90,9 +96,11 @@ static int for_edges(const struct axm *axm, void (*edge)(uint32_t from, uint32_t
 		for (uint32_t i = 0; i < node->num_inputs; i++) {
 			uint32_t id = axm->ids[node->inputs_first + i];
 
-			if (id != AXM_NO_ID && producer[id] != AXM_NO_ID)
+			if (id != AXM_NO_ID && producer[id] != AXM_NO_ID && !inside(axm, producer[id], n))
 				edge(producer[id], n, arg);
 		}
+		for (uint32_t i = 0; i < node->num_sources; i++)
+			edge(axm->ids[node->sources_first + i], n, arg);
 		enter_bodies(axm, n, producer, edge, arg);
 		for (uint32_t i = 0; i < node->num_outputs; i++) {
 			uint32_t id = axm->ids[node->outputs_first + i];
@@ -239,6 +247,13 @@ static void svg_edge(uint32_t from, uint32_t to, void *arg)
 	double x2 = MARGIN + b->column * (BOX_WIDTH + GAP_X) + BOX_WIDTH / 2,
 	       y2 = LEGEND + b->row * (BOX_HEIGHT + GAP_Y);
 
+	if (a->column == b->column && b->row > a->row + 1) { /* past the boxes between, not behind them */
+		double side = x1 + BOX_WIDTH / 2, out = side + GAP_X * 1.2;
+
+		fprintf(layout->out, "<path d=\"M%.0f %.0f C%.0f %.0f %.0f %.0f %.0f %.0f\"/>\n", side,
+			y1 - BOX_HEIGHT / 2, out, y1, out, y2, side, y2 + BOX_HEIGHT / 2);
+		return;
+	}
 	fprintf(layout->out, "<path d=\"M%.0f %.0f C%.0f %.0f %.0f %.0f %.0f %.0f\"/>\n", x1, y1, x1, y1 + GAP_Y, x2,
 		y2 - GAP_Y, x2, y2);
 }

@@ -73,3 +73,11 @@ grep -Eq '^  *[0-9]+ nodes: [1-9][0-9.]* us here \([0-9.]+ computing, [1-9][0-9.
 "$accel" compile "$model" --target cpu --explain >"$folder/explain"
 grep -q '^region 0: CPU: ' "$folder/explain"
 grep -q '^  *[1-9][0-9]*: the CPU was asked for$' "$folder/explain"
+
+# The drawing has the edges inside a device region: the model's nodes are one graph, in every format.
+"$accel" graph "$model" --output "$folder/graph.svg"
+"$accel" graph "$model" --output "$folder/graph.dot"
+boxes=$(grep -c '^<g><title>' "$folder/graph.svg")
+edges=$(grep -c '^<path ' "$folder/graph.svg")
+[ "$boxes" -ge 5 ] && [ "$edges" -ge $((boxes - 1)) ] || { echo "$edges edges for $boxes nodes"; exit 1; }
+[ "$(grep -c -e '->' "$folder/graph.dot")" -eq "$edges" ] || { echo "dot and SVG have different edges"; exit 1; }

@@ -148,6 +148,32 @@ static void not_taken(struct axm_tiling *tiling)
 	tiling->compared = 0;
 }
 
+/* The first node of a device region with a source: where it says so in the file. */
+static void a_source_is_before_its_reader(void **state)
+{
+	uint8_t *copy = aligned_alloc(64, package.size);
+	struct axm_section nodes, ids;
+	struct axm_header header;
+	struct axm_node *node;
+	char error[256];
+
+	(void)state;
+	memcpy(copy, package.bytes, package.size);
+	memcpy(&nodes, copy + sizeof(header) + AXM_NODES * sizeof(nodes), sizeof(nodes));
+	memcpy(&ids, copy + sizeof(header) + AXM_IDS * sizeof(ids), sizeof(ids));
+	node = (struct axm_node *)(copy + nodes.offset);
+	while (!node->num_sources)
+		assert_true((uint8_t *)++node < copy + nodes.offset + nodes.size);
+	((uint32_t *)(copy + ids.offset))[node->sources_first] =
+		(uint32_t)(node - (struct axm_node *)(copy + nodes.offset));
+	memcpy(&header, copy, sizeof(header));
+	header.checksum = checksum_file(copy, package.size, offsetof(struct axm_header, checksum));
+	memcpy(copy, &header, sizeof(header));
+	assert_int_equal(try_open(copy, package.size, error), -EINVAL);
+	assert_non_null(strstr(error, "source"));
+	free(copy);
+}
+
 static void tilings_begin_with_what_was_taken(void **state)
 {
 	struct axm axm;
@@ -172,6 +198,7 @@ int main(void)
 		cmocka_unit_test(a_compiled_package_opens),
 		cmocka_unit_test(a_changed_byte_breaks_the_checksum),
 		cmocka_unit_test(a_truncated_file_is_refused),
+		cmocka_unit_test(a_source_is_before_its_reader),
 		cmocka_unit_test(tilings_begin_with_what_was_taken),
 		cmocka_unit_test(damage_under_a_right_checksum_is_survived),
 	};
