@@ -8,7 +8,7 @@ set -eu
 wanted="build-essential clang libclang-rt-14-dev|libclang-rt-dev pkg-config meson ninja-build
 	libdrm-dev libpci-dev libssl-dev libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libpcre2-dev
 	libmicrohttpd-dev libjson-c-dev
-	libjpeg-dev libopenjp2-7-dev libpng-dev libtiff-dev libwebp-dev libcmocka-dev libonnx-testdata strace xz-utils binutils python3 groff-base mandoc"
+	libjpeg-dev libopenjp2-7-dev libpng-dev libtiff-dev libwebp-dev libcmocka-dev libonnx-testdata strace xz-utils binutils python3 groff-base mandoc debhelper dh-dkms lintian"
 
 installed() {
 	dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'

@@ -29,7 +29,7 @@ example() {
 	for compiler in "cc -std=c11 -xc" "c++ -std=c++17 -xc++ -Wno-missing-field-initializers"; do
 		$compiler -Wall -Wextra -Werror "$prefix/share/doc/accel/examples/$name.c" -x none $flags -o "$root/$name"
 		"$root/$name" "$@"
-		ldd "$root/$name" | grep -q "lib$package.so.0 => $libraries" || fail "$name is not linked to the shared library"
+		ldd "$root/$name" | grep -q "lib$package.so.1 => $libraries" || fail "$name is not linked to the shared library"
 	done
 }
 
