@@ -3,7 +3,7 @@
 #
 # accel top --once on a machine built in a folder: two devices of the driver, one of another, three files of two processes.
 #	top.sh ACCEL
-set -eu
+set -eux # what it has done is shown when it fails
 accel=$1
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
