@@ -11,6 +11,7 @@
 #include "sim/core/engine.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,6 +91,8 @@ void engine_scrub(struct engine *engine)
 
 static int fault(struct run *run, enum axl_cause cause, unsigned int tile, uint32_t offset, const union axl_insn *insn)
 {
+	/* A header may name tiles that are not there. */
+	const struct tile *at = tile < run->config->tiles ? &run->tiles[tile] : NULL;
 	struct engine_fault *f = run->fault;
 	enum axl_cause known = f->cause;
 
@@ -102,15 +105,17 @@ static int fault(struct run *run, enum axl_cause cause, unsigned int tile, uint3
 		f->pipe = insn->header.pipe;
 	}
 	for (int s = 0; s < AXL_LOCAL_SEMS + AXL_GLOBAL_SEMS; s++) {
-		const struct semaphore *sem =
-			s < AXL_LOCAL_SEMS ? &run->local[tile][s] : &run->global[s - AXL_LOCAL_SEMS];
+		const struct semaphore *sem = s >= AXL_LOCAL_SEMS ? &run->global[s - AXL_LOCAL_SEMS]
+					      : at                ? &at->local[s]
+								  : NULL;
+		uint32_t value = sem ? sem->value : 0;
 
-		f->sems[s] = sem->value > 255 ? 255 : (uint8_t)sem->value;
+		f->sems[s] = value > 255 ? 255 : (uint8_t)value;
 	}
 	for (int p = 0; p < AXL_NUM_PIPES; p++) {
-		const struct lane *lane = &run->lanes[tile][p];
+		const struct lane *lane = at ? &at->lanes[p] : NULL;
 
-		f->pipe_offset[p] = lane->count ? lane->fifo[lane->head].offset : ~0u;
+		f->pipe_offset[p] = lane && lane->count ? lane->fifo[lane->head].offset : ~0u;
 	}
 	f->pipe_offset[7] = ~0u;
 	return -EFAULT;
@@ -140,9 +145,9 @@ static int check_header(struct run *run)
 		if (offset < sizeof(*header) || offset % AXL_SLOT_BYTES || !size || size % AXL_SLOT_BYTES ||
 		    offset > job->size || size > job->size - offset)
 			return fault(run, AXL_CAUSE_CMDBUF, t, offset, NULL);
-		run->seq[t].at = offset;
-		run->seq[t].end = offset + size;
-		memcpy(run->seq[t].bases, job->bases, sizeof(run->seq[t].bases));
+		run->tiles[t].seq.at = offset;
+		run->tiles[t].seq.end = offset + size;
+		memcpy(run->tiles[t].seq.bases, job->bases, sizeof(run->tiles[t].seq.bases));
 	}
 	for (unsigned int t = header->num_tiles; t < AXL_MAX_TILES; t++)
 		if (header->streams[t].offset || header->streams[t].size)
@@ -158,7 +163,7 @@ static uint64_t own_cycles(const struct run *run)
 	uint64_t cycles = run->end;
 
 	for (unsigned int t = 0; t < run->header.num_tiles; t++)
-		cycles = run->seq[t].time > cycles ? run->seq[t].time : cycles;
+		cycles = run->tiles[t].seq.time > cycles ? run->tiles[t].seq.time : cycles;
 	return cycles;
 }
 
@@ -175,7 +180,7 @@ static enum engine_stop asked(struct run *run)
 static void plan_suspension(struct run *run, unsigned int asking)
 {
 	for (unsigned int t = 0; t < run->header.num_tiles; t++) {
-		uint32_t next = run->seq[t].yields + (t != asking);
+		uint32_t next = run->tiles[t].seq.yields + (t != asking);
 
 		run->suspend_at = next > run->suspend_at ? next : run->suspend_at;
 	}
@@ -197,7 +202,7 @@ static bool may_go_on(struct run *run)
 /* Take one instruction of a tile's stream. 1: something moved; 0: blocked or ended. */
 static int sequence(struct run *run, unsigned int tile)
 {
-	struct sequencer *seq = &run->seq[tile];
+	struct sequencer *seq = &run->tiles[tile].seq;
 	struct exec_error error;
 	union axl_insn insn = {.bytes = {0}};
 	struct lane *lane;
@@ -212,7 +217,7 @@ static int sequence(struct run *run, unsigned int tile)
 			return fault(run, AXL_CAUSE_BAD_OPCODE, tile, seq->at, &insn);
 		memcpy(&insn, run->job->cmdbuf + seq->at, 2 * AXL_SLOT_BYTES);
 	}
-	lane = &run->lanes[tile][insn.header.pipe < AXL_NUM_PIPES ? insn.header.pipe : 0];
+	lane = &run->tiles[tile].lanes[insn.header.pipe < AXL_NUM_PIPES ? insn.header.pipe : 0];
 	if (insn.header.pipe != AXL_PIPE_SEQ && lane->count == AXL_FIFO_DEPTH)
 		return 0;
 	if (!exec_check(&insn, run->engine->config.spad_bytes, run->engine->config.acc_bytes, run->header.num_tiles,
@@ -228,13 +233,15 @@ static int sequence(struct run *run, unsigned int tile)
 
 		if (seq->time < lane->slot_free)
 			seq->time = lane->slot_free;
-		queued->insn = insn;
-		queued->offset = seq->at;
-		queued->epoch = seq->yields;
-		queued->dispatched = seq->time;
-		queued->base = insn.header.opcode == AXL_OP_LOAD || insn.header.opcode == AXL_OP_STORE
-				       ? seq->bases[insn.dma.base]
-				       : 0;
+		*queued = (struct queued){
+			.insn = insn,
+			.offset = seq->at,
+			.epoch = seq->yields,
+			.dispatched = seq->time,
+			.base = insn.header.opcode == AXL_OP_LOAD || insn.header.opcode == AXL_OP_STORE
+					? seq->bases[insn.dma.base]
+					: 0,
+		};
 		seq->at += insn.header.slots * AXL_SLOT_BYTES;
 		return 1;
 	}
@@ -277,7 +284,7 @@ static int sequence(struct run *run, unsigned int tile)
 
 static struct semaphore *semaphore_of(struct run *run, unsigned int tile, unsigned int sem)
 {
-	return sem < AXL_LOCAL_SEMS ? &run->local[tile][sem] : &run->global[sem - AXL_LOCAL_SEMS];
+	return sem < AXL_LOCAL_SEMS ? &run->tiles[tile].local[sem] : &run->global[sem - AXL_LOCAL_SEMS];
 }
 
 /* When @count can be taken, beyond what @before takes of the same semaphore; false: not yet known. */
@@ -479,7 +486,7 @@ static void trace(struct run *run, unsigned int tile, const struct queued *queue
  */
 static int execute(struct run *run, unsigned int tile, unsigned int pipe, uint64_t start)
 {
-	struct lane *lane = &run->lanes[tile][pipe];
+	struct lane *lane = &run->tiles[tile].lanes[pipe];
 	struct queued *queued = &lane->fifo[lane->head];
 	bool dma = queued->insn.header.opcode == AXL_OP_LOAD || queued->insn.header.opcode == AXL_OP_STORE;
 	struct duration took = {.end = start + 1, .issue = start + 1, .busy = 1};
@@ -544,7 +551,7 @@ static bool choose(struct run *run, unsigned int *tile, unsigned int *pipe, uint
 
 	for (unsigned int t = 0; t < run->header.num_tiles; t++)
 		for (unsigned int p = AXL_PIPE_LOAD; p < AXL_NUM_PIPES; p++) {
-			struct lane *lane = &run->lanes[t][p];
+			struct lane *lane = &run->tiles[t].lanes[p];
 			uint64_t time;
 
 			if (!lane->count)
@@ -573,8 +580,8 @@ static int run_sequencers(struct run *run)
 			if (err < 0)
 				return err;
 			/* A loop without work in it must end as well. */
-			if (run->job->watchdog && run->seq[t].time > run->job->watchdog)
-				return fault(run, AXL_CAUSE_WATCHDOG, t, run->seq[t].at, NULL);
+			if (run->job->watchdog && run->tiles[t].seq.time > run->job->watchdog)
+				return fault(run, AXL_CAUSE_WATCHDOG, t, run->tiles[t].seq.at, NULL);
 			if (!may_go_on(run))
 				return -ECANCELED;
 		}
@@ -585,18 +592,18 @@ static int run_sequencers(struct run *run)
 /* Nothing can start any more: 0 at the end of all streams, -EINTR when all stand at the YIELD, else a fault. */
 static int run_out(struct run *run)
 {
-	uint32_t yields = run->seq[0].yields;
-	bool parked = run->seq[0].parked;
+	uint32_t yields = run->tiles[0].seq.yields;
+	bool parked = run->tiles[0].seq.parked;
 
 	for (unsigned int t = 0; t < run->header.num_tiles; t++)
 		for (unsigned int p = 0; p < AXL_NUM_PIPES; p++)
-			if (run->lanes[t][p].count)
+			if (run->tiles[t].lanes[p].count)
 				return fault(run, AXL_CAUSE_DEADLOCK, t,
-					     run->lanes[t][p].fifo[run->lanes[t][p].head].offset,
-					     &run->lanes[t][p].fifo[run->lanes[t][p].head].insn);
+					     run->tiles[t].lanes[p].fifo[run->tiles[t].lanes[p].head].offset,
+					     &run->tiles[t].lanes[p].fifo[run->tiles[t].lanes[p].head].insn);
 	for (unsigned int t = 1; t < run->header.num_tiles; t++)
-		if (run->seq[t].yields != yields || run->seq[t].parked != parked)
-			return fault(run, AXL_CAUSE_YIELD, t, run->seq[t].at, NULL);
+		if (run->tiles[t].seq.yields != yields || run->tiles[t].seq.parked != parked)
+			return fault(run, AXL_CAUSE_YIELD, t, run->tiles[t].seq.at, NULL);
 	return parked ? -EINTR : 0;
 }
 
@@ -613,8 +620,8 @@ static int run_loop(struct run *run)
 			return run_out(run);
 		if (run->job->watchdog && start > run->job->watchdog)
 			return fault(run, AXL_CAUSE_WATCHDOG, tile,
-				     run->lanes[tile][pipe].fifo[run->lanes[tile][pipe].head].offset,
-				     &run->lanes[tile][pipe].fifo[run->lanes[tile][pipe].head].insn);
+				     run->tiles[tile].lanes[pipe].fifo[run->tiles[tile].lanes[pipe].head].offset,
+				     &run->tiles[tile].lanes[pipe].fifo[run->tiles[tile].lanes[pipe].head].insn);
 		err = execute(run, tile, pipe, start);
 		if (err)
 			return err;
@@ -628,14 +635,14 @@ static void close_accounts(struct run *run)
 {
 	for (unsigned int t = 0; t < run->header.num_tiles; t++)
 		for (unsigned int p = 0; p < AXL_NUM_PIPES; p++)
-			if (run->lanes[t][p].accounted < run->end)
-				account(run, t, p, AXL_STALL_EMPTY, run->end - run->lanes[t][p].accounted);
+			if (run->tiles[t].lanes[p].accounted < run->end)
+				account(run, t, p, AXL_STALL_EMPTY, run->end - run->tiles[t].lanes[p].accounted);
 }
 
 /* An execution from its first piece to its last. @stats: as of its last piece. */
 struct engine_state {
-	struct run run;
 	struct axl_exec_stats stats;
+	struct run run; /* its tiles are behind it */
 };
 
 void engine_state_destroy(struct engine_state *state)
@@ -645,9 +652,9 @@ void engine_state_destroy(struct engine_state *state)
 	if (!state)
 		return;
 	run = &state->run;
-	for (unsigned int t = 0; t < AXL_MAX_TILES; t++)
+	for (unsigned int t = 0; t < run->config->tiles; t++)
 		for (int s = 0; s < AXL_LOCAL_SEMS; s++)
-			free_semaphore(&run->local[t][s]);
+			free_semaphore(&run->tiles[t].local[s]);
 	for (int s = 0; s < AXL_GLOBAL_SEMS; s++)
 		free_semaphore(&run->global[s]);
 	race_destroy(run->race);
@@ -658,9 +665,9 @@ void engine_state_destroy(struct engine_state *state)
 static void resume(struct run *run)
 {
 	for (unsigned int t = 0; t < run->header.num_tiles; t++) {
-		run->seq[t].parked = false;
-		if (run->seq[t].time < run->end)
-			run->seq[t].time = run->end;
+		run->tiles[t].seq.parked = false;
+		if (run->tiles[t].seq.time < run->end)
+			run->tiles[t].seq.time = run->end;
 	}
 	run->suspend_at = 0;
 	if (run->race)
@@ -683,10 +690,27 @@ static int begin(struct run *run)
 	return 0;
 }
 
+static struct engine_state *create_state(const struct engine *engine)
+{
+	struct engine_state *state = malloc(sizeof(*state) + engine->config.tiles * sizeof(struct tile));
+
+	if (!state)
+		return NULL;
+	memset(state, 0, sizeof(*state));
+	for (unsigned int t = 0; t < engine->config.tiles; t++) {
+		struct tile *tile = &state->run.tiles[t];
+
+		memset(tile, 0, offsetof(struct tile, fifos));
+		for (int p = 0; p < AXL_NUM_PIPES; p++)
+			tile->lanes[p].fifo = tile->fifos[p];
+	}
+	return state;
+}
+
 int engine_run(struct engine *engine, const struct engine_job *job, struct engine_state **state,
 	       struct axl_exec_stats *stats, struct engine_fault *fault)
 {
-	struct engine_state *s = *state ? *state : calloc(1, sizeof(*s));
+	struct engine_state *s = *state ? *state : create_state(engine);
 	struct run *run = &s->run;
 	int err = 0;
 

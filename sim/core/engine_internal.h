@@ -28,7 +28,7 @@ struct queued {
  * @slot_free: when the FIFO last gave a place back; @accounted: cycles attributed so far
  */
 struct lane {
-	struct queued fifo[AXL_FIFO_DEPTH];
+	struct queued *fifo; /* AXL_FIFO_DEPTH */
 	unsigned int head, count;
 	uint64_t free, end, slot_free, accounted;
 	struct axl_pipe_flows flows;
@@ -60,9 +60,19 @@ struct sequencer {
 	bool ended, parked; /* parked: stands at the YIELD at which the buffer is suspended */
 };
 
+struct tile {
+	struct lane lanes[AXL_NUM_PIPES];
+	struct sequencer seq;
+	struct semaphore local[AXL_LOCAL_SEMS];
+	struct axl_ports ports;
+	/* Last: the one part that a new execution does not clear, because entries are written whole. */
+	struct queued fifos[AXL_NUM_PIPES][AXL_FIFO_DEPTH];
+};
+
 /*
  * @suspend_at: the number of the YIELD at which all tiles stop, 0: none
  * @polls: sequencer steps and instructions since the last question to @job->stop
+ * @tiles: as many as the engine has, and no more: of what a small command buffer costs, clearing them is most
  */
 struct run {
 	struct engine *engine;
@@ -70,17 +80,15 @@ struct run {
 	struct exec_memory *memory; /* by tile */
 	const struct engine_job *job;
 	struct axl_cmdbuf header;
-	struct lane lanes[AXL_MAX_TILES][AXL_NUM_PIPES];
-	struct sequencer seq[AXL_MAX_TILES];
-	struct semaphore local[AXL_MAX_TILES][AXL_LOCAL_SEMS], global[AXL_GLOBAL_SEMS];
+	struct semaphore global[AXL_GLOBAL_SEMS];
 	struct axl_channel dram, host;
-	struct axl_ports ports[AXL_MAX_TILES];
 	uint64_t end;
 	uint32_t suspend_at;
 	unsigned int polls;
 	struct race *race; /* NULL: not checked */
 	struct axl_exec_stats *stats;
 	struct engine_fault *fault;
+	struct tile tiles[];
 };
 
 /*

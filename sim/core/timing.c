@@ -12,8 +12,8 @@
 
 static struct axl_ports *ports_of(struct run *run, unsigned int tile)
 {
-	run->ports[tile].rate = run->config->spad_banks * AXL_T_BANK_BYTES;
-	return &run->ports[tile];
+	run->tiles[tile].ports.rate = run->config->spad_banks * AXL_T_BANK_BYTES;
+	return &run->tiles[tile].ports;
 }
 
 /* Latency, page walks, then the bursts through the memory's channel and into or out of the scratchpad. */
@@ -21,7 +21,7 @@ struct duration timing_dma(struct run *run, unsigned int tile, unsigned int pipe
 			   uint64_t start)
 {
 	const struct engine_config *config = run->config;
-	struct lane *lane = &run->lanes[tile][pipe];
+	struct lane *lane = &run->tiles[tile].lanes[pipe];
 	uint64_t latency = queued->host ? config->host_latency : config->dram_latency;
 	uint32_t rate = queued->host ? config->host_rate : config->dram_rate;
 	bool read = pipe != AXL_PIPE_STORE;
