@@ -51,6 +51,10 @@ begin() {
 address_of() {
 	basename "$(readlink -f "/sys/class/accel/${1##*/}/device")"
 }
+# Is a program on the device at this address so far that it has a queue? On a busy machine that takes its time.
+has_queue() {
+	grep -q '^queues [1-9]' "/sys/kernel/debug/accel/$1/axl_objects"
+}
 # CONDITION…: until it holds, at most SECONDS.
 await() {
 	tries=$(($1 * 10))
