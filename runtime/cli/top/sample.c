@@ -124,8 +124,10 @@ static int add_devices(struct top_sample *sample, const char *root)
 	closedir(folder);
 	if (err)
 		return err;
-	qsort(sample->devices, sample->num_devices, sample->devices ? sizeof(*sample->devices) : 1, by_name);
-	return sample->num_devices ? 0 : -ENODEV;
+	if (!sample->num_devices)
+		return -ENODEV;
+	qsort(sample->devices, sample->num_devices, sizeof(*sample->devices), by_name);
+	return 0;
 }
 
 /* ---- clients ---- */
