@@ -272,12 +272,17 @@ static int write_report(const struct report *report, FILE *file, const char *pat
 	return EXIT_GOOD;
 }
 
-static FILE *open_report(const char *path)
+/* Before the run, which may take long. NULL after a complaint. */
+static FILE *open_report(struct report *report, const char *path)
 {
 	FILE *file = fopen(path, "w");
 
-	if (!file)
+	if (!file) {
 		complain(0, "%s: %s", path, strerror(errno));
+	} else if (prepare(report)) {
+		fclose(file);
+		file = NULL;
+	}
 	return file;
 }
 
@@ -286,15 +291,11 @@ int compile_report(const struct options *options, const struct package_input *in
 	struct report report = {.options = options, .axm = &input->axm, .ran_on = "the in-process device"};
 	struct accel_session *session = NULL;
 	struct progress *progress;
-	FILE *file = open_report(options->report); /* before the run, which may take long */
+	FILE *file = open_report(&report, options->report);
 	int code;
 
 	if (!file)
 		return EXIT_USAGE;
-	if (prepare(&report)) {
-		fclose(file);
-		return EXIT_USAGE;
-	}
 	progress = progress_of(options, "running");
 	run_package(&report, &session);
 	progress_stop(progress);
@@ -308,15 +309,11 @@ int run_report(const struct options *options, const struct axm *axm, const struc
 	       const char *path)
 {
 	struct report report = {.options = options, .axm = axm, .ran_on = options->device};
-	FILE *file = open_report(path);
+	FILE *file = open_report(&report, path);
 	int code;
 
 	if (!file)
 		return EXIT_USAGE;
-	if (prepare(&report)) {
-		fclose(file);
-		return EXIT_USAGE;
-	}
 	if (axm->model->tiles)
 		report.stats = *stats;
 	else

@@ -47,6 +47,15 @@ class Server:
         assert self.process.wait(60) == 0, f"it ended with {self.process.returncode}"
 
 
+def at_once(count, client):
+    """Threads that all run client(), to the end of the last."""
+    threads = [threading.Thread(target=client) for _ in range(count)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+
+
 def request(values, **more):
     return json.dumps({"inputs": [{"name": "image", "shape": [1, 1, 8, 8], "datatype": "FP32", "data": values}], **more}).encode()
 
@@ -186,11 +195,7 @@ def check_concurrent(server, values, expected):
                 wrong.append(data)
         c.close()
 
-    threads = [threading.Thread(target=client) for _ in range(8)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    at_once(8, client)
     assert not wrong, wrong[0]
 
 
@@ -245,11 +250,7 @@ def check_full(values):
                     break
         c.close()
 
-    threads = [threading.Thread(target=client) for _ in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    at_once(4, client)
     assert answers[200] and answers[503], answers
     server.end(signal.SIGINT)
 
