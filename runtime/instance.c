@@ -12,7 +12,6 @@
 
 #include <axl/axl_isa.h>
 
-#include "compiler/report/in_order.h"
 #include "compiler/report/node_cycles.h"
 #include "compiler/report/preemption.h"
 #include "runtime/fail.h"
@@ -302,7 +301,7 @@ static void describe_nodes(struct instance *instance)
 		instance->stats.peak_macs =
 			(double)AXL_ARRAY_K * AXL_ARRAY_N * axm->model->tiles * share[axm->model->precision];
 		instance->stats.roofline_cycles = roofline_cycles(&plan->roofline, NULL);
-		instance->stats.in_order_cycles = in_order_of_package(axm);
+		instance->stats.in_order_cycles = plan->in_order;
 	}
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/report/in_order.h"
 #include "runtime/fail.h"
 
 /* ---- loading ---- */
@@ -229,8 +230,10 @@ int plan_create(const struct plan_host *host, struct axm *axm, uint8_t *bytes, s
 		plan_destroy(p);
 		return err;
 	}
-	if (host->num_devices)
+	if (host->num_devices) {
 		roofline_of_package(&p->axm, &p->roofline);
+		p->in_order = in_order_of_package(&p->axm);
+	}
 	*plan = p;
 	return 0;
 }

@@ -40,6 +40,7 @@ struct plan_node {
  * @strings:   memory of the elements of string constants and attributes, one piece each
  * @nodes:     by node id, those of bodies too; kernel NULL for device nodes
  * @programs:  by device, then by region; NULL for CPU regions
+ * @roofline, @in_order: the bounds of its device regions; zero without a device
  * @launches:  how many regions are the device's; @longest: the compiler's estimate of the longest, cycles
  */
 struct plan {
@@ -53,6 +54,7 @@ struct plan {
 	struct runtime_program **programs;
 	struct region_order order;
 	struct roofline roofline;
+	double in_order;
 	size_t launches;
 	uint64_t longest;
 };
