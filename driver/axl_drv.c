@@ -360,5 +360,10 @@ static struct pci_driver axl_pci_driver = {
 };
 module_pci_driver(axl_pci_driver);
 
+unsigned int axl_job_timeout_ms = AXL_JOB_TIMEOUT_MS;
+module_param_named(job_timeout_ms, axl_job_timeout_ms, uint, 0644);
+MODULE_PARM_DESC(job_timeout_ms,
+		 "Milliseconds after which the driver ends a job or fence that the device's watchdog has not (10000)");
+
 MODULE_DESCRIPTION("AXL neural-network accelerator");
 MODULE_LICENSE("GPL");

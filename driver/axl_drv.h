@@ -55,6 +55,7 @@
 #define AXL_DEFAULT_WATCHDOG 4000000 /* units of 1024 cycles: four seconds at 1 GHz */
 #define AXL_SUBMIT_SLOTS 64
 #define AXL_SUBMIT_WATCHDOG 1000000 /* one second at 1 GHz */
+#define AXL_JOB_TIMEOUT_MS 10000 /* beyond the watchdogs, which come first */
 #define AXL_POLL (HZ / 20) /* how long anybody sleeps before he looks: interrupts get lost */
 #define AXL_MAX_SYNCS 64   /* of a call, each way */
 #define AXL_DROPS 64	   /* resets of a queue whose dropped packets are remembered */
@@ -334,6 +335,15 @@ static inline struct axl_mapping *to_mapping(struct drm_gpuva *va)
 static inline struct axl_bo *to_axl_bo(struct drm_gem_object *gem)
 {
 	return container_of(gem, struct axl_bo, base.base);
+}
+
+/* axl_drv.c */
+extern unsigned int axl_job_timeout_ms;
+
+/* In jiffies; a queue made before the parameter was written keeps what it had. */
+static inline unsigned long axl_job_timeout(void)
+{
+	return max(msecs_to_jiffies(READ_ONCE(axl_job_timeout_ms)), 1ul);
 }
 
 /* axl_hw.c */

@@ -10,8 +10,6 @@
 #include "axl_drv.h"
 #include "axl_trace.h"
 
-#define EXPORT_TIMEOUT (10 * HZ) /* beyond every watchdog: the queue is reset */
-
 static const char *driver_name(struct dma_fence *base)
 {
 	return "axl";
@@ -159,7 +157,7 @@ static int export(struct axl_queue *queue, const struct drm_axl_fence_export *ar
 		axl_syncs_free(out, 1);
 		return -ENOMEM;
 	}
-	axl_fence_emit(queue, fence, args->index - 1, args->index, jiffies + EXPORT_TIMEOUT);
+	axl_fence_emit(queue, fence, args->index - 1, args->index, jiffies + axl_job_timeout());
 	axl_syncs_signal(out, 1, &fence->base);
 	axl_syncs_free(out, 1);
 	dma_fence_put(&fence->base);

@@ -16,7 +16,6 @@
 #define RING_BYTES (AXL_SUBMIT_SLOTS * AXL_PACKET_BYTES)
 /* Ring and index page, in the VM's kernel range, by context number. */
 #define SPACE_BYTES (2 * AXL_PAGE_BYTES)
-#define JOB_TIMEOUT (10 * HZ) /* beyond the device's watchdog, which comes first */
 
 /*
  * What others see of a job ends as the scheduler's own fence does. Not that one: it looks into the
@@ -249,7 +248,7 @@ static int init_sched(struct axl_submit_queue *kq)
 		.ops = &sched_ops,
 		.num_rqs = DRM_SCHED_PRIORITY_COUNT,
 		.credit_limit = AXL_SUBMIT_SLOTS,
-		.timeout = JOB_TIMEOUT,
+		.timeout = axl_job_timeout(),
 		.timeout_wq = axl->recovery,
 		.name = "axl",
 		.dev = axl->drm.dev,
@@ -258,7 +257,7 @@ static int init_sched(struct axl_submit_queue *kq)
 	err = drm_sched_init(&kq->sched, &args);
 #else
 	err = drm_sched_init(&kq->sched, &sched_ops, NULL, DRM_SCHED_PRIORITY_COUNT,
-			     AXL_SUBMIT_SLOTS, 0, JOB_TIMEOUT, axl->recovery, NULL, "axl",
+			     AXL_SUBMIT_SLOTS, 0, axl_job_timeout(), axl->recovery, NULL, "axl",
 			     axl->drm.dev);
 #endif
 	if (err)
@@ -357,7 +356,7 @@ void axl_submit_queue_destroy(struct axl_ctx *ctx)
 	spin_unlock_irqrestore(&axl->irq_lock, flags);
 	axl_queue_kill(kq->queue); /* ends the fences of those that ran */
 	/* drm_sched_fini() would lose what it has not freed. */
-	if (!wait_event_timeout(kq->idle, !atomic_read(&kq->running), JOB_TIMEOUT))
+	if (!wait_event_timeout(kq->idle, !atomic_read(&kq->running), 10 * HZ))
 		drm_err(&axl->drm, "%d jobs are lost\n", atomic_read(&kq->running));
 	/* It would start again what drm_sched_fini() stops. */
 	cancel_delayed_work_sync(&kq->sched.work_tdr);

@@ -139,13 +139,21 @@ static void a_faulting_job_fails_alone(void **state)
 	destroy_context(guest, ctx);
 }
 
+/* What the driver waits for jobs and fences from now on; its own are ten seconds. */
+static void timeout(const char *ms)
+{
+	assert_int_equal(guest_write_text("/sys/module/axl/parameters/job_timeout_ms", ms), 0);
+}
+
 /* By the device's watchdog, or, should a slow model need longer for its cycles, by the driver's clock. */
 static void an_endless_job_fails_alone(void **state)
 {
 	struct guest *guest = *state;
 	struct guest_program program;
-	uint32_t ctx = context(guest);
+	uint32_t ctx;
 
+	timeout("2000");
+	ctx = context(guest);
 	guest_program_endless(&program);
 	memcpy(guest->code_bo.data, program.bytes, program.size);
 	for (int i = 0; i < (loops() + 9) / 10; i++) {
@@ -154,6 +162,7 @@ static void an_endless_job_fails_alone(void **state)
 		assert_true(status == -EIO || status == -ETIME);
 	}
 	destroy_context(guest, ctx);
+	timeout("10000");
 }
 
 static uint32_t later(struct guest *guest, const struct guest *bounded)
@@ -398,11 +407,17 @@ static void a_fence_that_does_not_come_ends_in_time(void **state)
 {
 	struct guest *plain = *state, guest;
 	const struct guest_options options = {.flags = AXL_QUEUE_BOUNDED};
+	int64_t begin;
 	uint32_t done;
 
 	assert_int_equal(guest_create_on(&guest, plain->fd, &options), 0);
+	timeout("1000");
 	done = later(&guest, &guest);
+	timeout("10000");
+	begin = guest_now();
+	assert_int_equal(fences_wait(&guest, done, 0, MILLISECOND), -ETIME);
 	assert_int_equal(fences_wait(&guest, done, 0, 30 * SECOND), 0);
+	assert_true(guest_now() - begin < 9 * SECOND);
 	assert_int_equal(fences_status(&guest, done), -ETIME);
 	fences_destroy(&guest, done);
 	assert_int_equal(guest_destroy(&guest), 0);
