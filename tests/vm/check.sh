@@ -4,7 +4,7 @@
 # The driver on real kernels: boots a guest with the distribution's kernel, in each of the suite's machines, and one with the checked
 # kernel, and runs suite's lines in each. Prints a line for every test; the last one is "vm: N passed, N failed".
 #	check.sh BUILD [KERNEL[@MACHINE]…]	KERNEL: stock or debug; MACHINE: a file of machines/
-# VM_LOOPS: how often each failure is made (default: 20 times on the distribution's kernel, 5 on the checked one, which is slow, and
+# VM_LOOPS: how often each failure is made (default: 10 times on the distribution's kernel, 5 on the checked one, which is slow, and
 # on other machines)
 set -u
 build=$1
@@ -27,7 +27,7 @@ done
 check() {
 	name=$1 kernel=${1%@*} machine=
 	[ "$kernel" = "$1" ] || machine=${1#*@}
-	loops=${VM_LOOPS:-$([ "$1" = stock ] && echo 20 || echo 5)}
+	loops=${VM_LOOPS:-$([ "$1" = stock ] && echo 10 || echo 5)}
 	sed -n "s/@LOOPS@/$loops/; /^[^#]/s/^\(both\|$kernel\)${machine:+@$machine}  *//p" "$here/suite" >"$work/suite"
 	[ -s "$work/suite" ] || { echo "FAILED $name: the suite has no line for it"; failed=$((failed + 1)); return; }
 	cp "$here/reports" "$work/reports"
