@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -46,6 +47,14 @@ int digits_run(struct accel_session *session, unsigned int seed, float scores[DI
 
 	digits_image(image, seed);
 	return accel_session_run(session, &input, 1, &output, 1, error, size);
+}
+
+int64_t digits_deadline(int64_t us)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec + us * 1000;
 }
 
 float (*digits_expected(const char *device, unsigned int count))[DIGITS_CLASSES]

@@ -19,6 +19,9 @@ struct accel_session *digits_session(const struct accel_session_options *options
 int digits_run(struct accel_session *session, unsigned int seed, float scores[DIGITS_CLASSES], char *error,
 	       size_t size);
 
+/* Now and some microseconds, as run options want it. */
+int64_t digits_deadline(int64_t us);
+
 /* Scores of the images 0 to @count - 1 on @device, bit for bit what any session of its target gives. The caller's. */
 float (*digits_expected(const char *device, unsigned int count))[DIGITS_CLASSES];
 

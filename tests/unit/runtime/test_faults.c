@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,9 +19,10 @@
 
 #include "compiler/compiler.h"
 #include "tests/unit/control/body.h"
+#include "tests/unit/runtime/campaign.h"
 #include "tests/unit/runtime/digits.h"
 
-#define IMAGES 16
+#define IMAGES CAMPAIGN_IMAGES
 
 static float (*on_device)[DIGITS_CLASSES], (*on_cpu)[DIGITS_CLASSES];
 
@@ -183,14 +183,6 @@ static void a_package_has_no_other_way(void **state)
 	unlink(path);
 }
 
-static int64_t in_microseconds(int64_t us)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec + us * 1000;
-}
-
 /* The watchdog ends what hangs if neither deadline nor cancelling comes first. */
 static void a_run_that_hangs_can_be_late_and_cancelled(void **state)
 {
@@ -205,12 +197,12 @@ static void a_run_that_hangs_can_be_late_and_cancelled(void **state)
 	digits_image(image, 0);
 	assert_int_equal(accel_request_create(session, &request), 0);
 	for (unsigned int n = 0; n < 40; n++) {
-		const struct accel_run_options run = {.deadline_ns = n % 4 < 2 ? in_microseconds(1000) : 0};
+		const struct accel_run_options run = {.deadline_ns = n % 4 < 2 ? digits_deadline(1000) : 0};
 		int result;
 
 		assert_int_equal(accel_session_run_async(session, request, &input, 1, &output, 1, &run), 0);
 		if (n % 4 >= 2) {
-			accel_request_wait(request, in_microseconds(500));
+			accel_request_wait(request, digits_deadline(500));
 			accel_request_cancel(request);
 		}
 		result = accel_request_wait(request, INT64_MAX);
@@ -315,100 +307,18 @@ static void requests_share_what_memory_there_is(void **state)
 
 /* ---- all at once ---- */
 
-/*
- * @wanted: errors that a request may end with, by the options
- * @good, @failed: how many ended how; @wrong: answers that are not what they should be, or ends that may not be
- */
-struct campaign {
-	struct accel_session *session;
-	bool may_fail;
-	unsigned int runs;
-	atomic_uint good, failed, wrong, ended, callbacks;
-};
-
-static void count_end(void *context, struct accel_request *request, int result)
-{
-	struct campaign *campaign = context;
-
-	(void)request;
-	(void)result;
-	atomic_fetch_add(&campaign->callbacks, 1);
-}
-
-static void judge(struct campaign *campaign, int result, bool may_fail, unsigned int seed, const float *scores)
-{
-	bool right = !memcmp(scores, on_device[seed], sizeof(on_device[seed])) ||
-		     !memcmp(scores, on_cpu[seed], sizeof(on_cpu[seed]));
-
-	atomic_fetch_add(&campaign->ended, 1);
-	if (result)
-		atomic_fetch_add(may_fail || campaign->may_fail ? &campaign->failed : &campaign->wrong, 1);
-	else
-		atomic_fetch_add(right ? &campaign->good : &campaign->wrong, 1);
-}
-
-static void *attack(void *arg)
-{
-	struct campaign *campaign = arg;
-	struct accel_request *request;
-	unsigned int random = (unsigned int)(uintptr_t)&request;
-
-	if (accel_request_create(campaign->session, &request))
-		return NULL;
-	for (unsigned int n = 0; n < campaign->runs; n++) {
-		float image[DIGITS_PIXELS], scores[DIGITS_CLASSES] = {0};
-		struct accel_tensor input = digits_input(image), output = digits_output(scores);
-		struct accel_run_options run = {.done = count_end, .context = campaign};
-		unsigned int seed = n % IMAGES, kind;
-
-		random = random * 1664525u + 1013904223u;
-		kind = random >> 24;
-		digits_image(image, seed);
-		if (kind < 100) {
-			judge(campaign, digits_run(campaign->session, seed, scores, NULL, 0), false, seed, scores);
-			atomic_fetch_add(&campaign->callbacks, 1);
-			continue;
-		}
-		if (kind >= 240)
-			run.deadline_ns = in_microseconds(200);
-		if (accel_session_run_async(campaign->session, request, &input, 1, &output, 1, &run)) {
-			atomic_fetch_add(&campaign->wrong, 1);
-			continue;
-		}
-		if (kind < 116)
-			accel_request_cancel(request);
-		judge(campaign, accel_request_wait(request, INT64_MAX), kind < 116 || kind >= 240, seed, scores);
-	}
-	accel_request_destroy(request);
-	return NULL;
-}
-
 static void run_campaign(const char *device, enum accel_on_fault on_fault, unsigned int runs)
 {
 	const struct accel_session_options options = {.device = device, .threads = 1, .depth = 8, .on_fault = on_fault};
 	struct campaign campaign = {
-		.session = digits_session(&options), .may_fail = on_fault == ACCEL_FAULT_REPORT, .runs = runs};
-	struct accel_device_stats stats;
-	uint64_t faults = 0;
-	pthread_t threads[8];
+		.runs = runs, .may_fail = on_fault == ACCEL_FAULT_REPORT, .right = {on_device, on_cpu}};
+	struct accel_session *session = digits_session(&options);
 
-	for (int i = 0; i < 8; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, attack, &campaign), 0);
-	for (int i = 0; i < 8; i++)
-		pthread_join(threads[i], NULL);
-	for (size_t d = 0; d < accel_session_num_devices(campaign.session); d++) {
-		stats = stats_of(campaign.session, d);
-		faults += stats.faults + stats.gone;
-		assert_int_equal(stats.under_way, 0);
-	}
+	campaign_run(&campaign, session);
 	print_message("%s: %u good, %u failed, %llu faults\n", device, campaign.good, campaign.failed,
-		      (unsigned long long)faults);
-	assert_int_equal(campaign.wrong, 0);
-	assert_int_equal(campaign.ended, 8 * runs);
-	assert_int_equal(campaign.callbacks, 8 * runs);
-	assert_true(campaign.good > 0);
-	assert_true(faults > 0);
-	accel_session_destroy(campaign.session);
+		      (unsigned long long)campaign.faults);
+	assert_true(campaign.faults > 0);
+	accel_session_destroy(session);
 }
 
 static void none_is_wrong_lost_or_hung(void **state)

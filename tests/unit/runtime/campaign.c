@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* See campaign.h. */
+#include "tests/unit/runtime/campaign.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* @wrong: answers that are not what they should be, or ends that may not be. */
+struct state {
+	const struct campaign *campaign;
+	struct accel_session *session;
+	atomic_uint good, failed, wrong, ended, callbacks;
+};
+
+static void count_end(void *context, struct accel_request *request, int result)
+{
+	struct state *state = context;
+
+	(void)request;
+	(void)result;
+	atomic_fetch_add(&state->callbacks, 1);
+}
+
+static void judge(struct state *state, int result, bool may_fail, unsigned int seed, const float *scores)
+{
+	float(*const *all)[DIGITS_CLASSES] = state->campaign->right;
+	bool right = !memcmp(scores, all[0][seed], sizeof(all[0][seed])) ||
+		     !memcmp(scores, all[1][seed], sizeof(all[1][seed]));
+
+	atomic_fetch_add(&state->ended, 1);
+	if (result)
+		atomic_fetch_add(may_fail || state->campaign->may_fail ? &state->failed : &state->wrong, 1);
+	else
+		atomic_fetch_add(right ? &state->good : &state->wrong, 1);
+}
+
+static void *attack(void *arg)
+{
+	struct state *state = arg;
+	struct accel_request *request;
+	unsigned int random = (unsigned int)(uintptr_t)&request;
+
+	if (accel_request_create(state->session, &request))
+		return NULL;
+	for (unsigned int n = 0; n < state->campaign->runs; n++) {
+		float image[DIGITS_PIXELS], scores[DIGITS_CLASSES] = {0};
+		struct accel_tensor input = digits_input(image), output = digits_output(scores);
+		struct accel_run_options run = {.done = count_end, .context = state};
+		unsigned int seed = n % CAMPAIGN_IMAGES, kind;
+
+		random = random * 1664525u + 1013904223u;
+		kind = random >> 24;
+		digits_image(image, seed);
+		if (kind < 100) {
+			judge(state, digits_run(state->session, seed, scores, NULL, 0), false, seed, scores);
+			atomic_fetch_add(&state->callbacks, 1);
+			continue;
+		}
+		if (kind >= 240)
+			run.deadline_ns = digits_deadline(200);
+		if (accel_session_run_async(state->session, request, &input, 1, &output, 1, &run)) {
+			atomic_fetch_add(&state->wrong, 1);
+			continue;
+		}
+		if (kind < 116)
+			accel_request_cancel(request);
+		judge(state, accel_request_wait(request, INT64_MAX), kind < 116 || kind >= 240, seed, scores);
+	}
+	accel_request_destroy(request);
+	return NULL;
+}
+
+void campaign_run(struct campaign *campaign, struct accel_session *session)
+{
+	struct state state = {.campaign = campaign, .session = session};
+	const unsigned int requests = CAMPAIGN_THREADS * campaign->runs;
+	pthread_t threads[CAMPAIGN_THREADS];
+	struct accel_device_stats stats;
+
+	for (int i = 0; i < CAMPAIGN_THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, attack, &state), 0);
+	for (int i = 0; i < CAMPAIGN_THREADS; i++)
+		pthread_join(threads[i], NULL);
+	campaign->good = state.good;
+	campaign->failed = state.failed;
+	campaign->faults = 0;
+	for (size_t d = 0; d < accel_session_num_devices(session); d++) {
+		assert_int_equal(accel_session_device_stats(session, d, &stats), 0);
+		assert_int_equal(stats.under_way, 0);
+		campaign->faults += stats.faults + stats.gone;
+	}
+	assert_int_equal(state.wrong, 0);
+	assert_int_equal(state.ended, requests);
+	assert_int_equal(state.callbacks, requests);
+	assert_true(campaign->good > 0);
+}

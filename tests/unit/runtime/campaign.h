@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests of the digits model from eight threads to a session whose devices fail: answers are right, or the request has failed, and
+ * every request ends.
+ */
+#ifndef TESTS_UNIT_RUNTIME_CAMPAIGN_H
+#define TESTS_UNIT_RUNTIME_CAMPAIGN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/unit/runtime/digits.h"
+
+#define CAMPAIGN_IMAGES 16
+#define CAMPAIGN_THREADS 8
+
+/*
+ * @runs:     requests of each thread
+ * @may_fail: requests that nobody cancels and that have no deadline may fail as well
+ * @right:    the answers that are right, of the device and of the CPU, for digits_image(0) to CAMPAIGN_IMAGES - 1
+ * What campaign_run() counts:
+ * @good, @failed: requests by their end; @faults: of the devices, those that are gone included
+ */
+struct campaign {
+	unsigned int runs;
+	bool may_fail;
+	float (*right[2])[DIGITS_CLASSES];
+
+	unsigned int good, failed;
+	uint64_t faults;
+};
+
+/* The test fails when an answer is wrong, a request is lost, or none is good. One that hangs hangs the test. */
+void campaign_run(struct campaign *campaign, struct accel_session *session);
+
+#endif
