@@ -71,6 +71,7 @@ static int axl_dev_query_ioctl(struct drm_device *drm, void *data, struct drm_fi
 {
 	struct axl_device *axl = to_axl(drm);
 	struct drm_axl_dev_query *args = data;
+	struct drm_axl_pipe_counters pipes;
 	struct drm_axl_counters counters;
 	const void *from = &axl->info;
 	u32 size = sizeof(axl->info), given = args->size;
@@ -83,6 +84,15 @@ static int axl_dev_query_ioctl(struct drm_device *drm, void *data, struct drm_fi
 		drm_dev_exit(idx);
 		from = &counters;
 		size = sizeof(counters);
+	} else if (args->type == DRM_AXL_QUERY_PIPES) {
+		if (!(axl->info.features & AXL_FEATURE_PIPE_COUNTERS))
+			return axl_refuse(axl, -EOPNOTSUPP, "no counters by pipe");
+		if (!drm_dev_enter(drm, &idx))
+			return -ENODEV;
+		axl_pipe_counters(axl, &pipes);
+		drm_dev_exit(idx);
+		from = &pipes;
+		size = sizeof(pipes);
 	} else if (args->type != DRM_AXL_QUERY_INFO) {
 		return axl_refuse(axl, -EINVAL, "type %u", args->type);
 	}

@@ -259,6 +259,7 @@ struct axl_device {
 	bool gone;   /* wedged, as it reads all ones */
 	bool asleep; /* under irq_lock too: its registers are not there */
 	struct drm_axl_counters before_reset;
+	struct drm_axl_pipe_counters pipes_before_reset;
 	/* Queues that a reset took from the device, until they are restarted. */
 	DECLARE_BITMAP(lost, AXL_MAX_QUEUES);
 	/* Queues that were asked to suspend, until they are resumed or reset; under command_lock */
@@ -365,6 +366,7 @@ void axl_hw_check(struct axl_device *axl);
 void axl_hw_suspend(struct axl_device *axl);
 void axl_hw_resume(struct axl_device *axl, bool queues);
 void axl_counters(struct axl_device *axl, struct drm_axl_counters *counters);
+void axl_pipe_counters(struct axl_device *axl, struct drm_axl_pipe_counters *counters);
 
 /* axl_pm.c */
 int axl_enter(struct axl_device *axl, int *idx);

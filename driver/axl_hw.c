@@ -6,6 +6,8 @@
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/iopoll.h>
 
+#include <axl/axl_isa.h>
+
 #include "axl_drv.h"
 #include "axl_trace.h"
 
@@ -123,6 +125,21 @@ static void add_counters(struct drm_axl_counters *sum, const struct drm_axl_coun
 	sum->host_bytes += counters->host_bytes;
 }
 
+static void read_pipes(struct axl_device *axl, struct drm_axl_pipe_counters *counters)
+{
+	*counters = (struct drm_axl_pipe_counters){ .cycles = axl_read64(axl, AXL_REG_CYCLES) };
+	for (unsigned int p = 0; p < AXL_NUM_PIPES; p++)
+		counters->busy[p] = axl_read64(axl, AXL_REG_COUNT_PIPE_SEQ + 8 * p);
+}
+
+static void add_pipes(struct drm_axl_pipe_counters *sum,
+		      const struct drm_axl_pipe_counters *counters)
+{
+	sum->cycles += counters->cycles;
+	for (unsigned int p = 0; p < AXL_NUM_PIPES; p++)
+		sum->busy[p] += counters->busy[p];
+}
+
 /* Since the driver took the device, whatever it was reset for. Does not wake it. */
 void axl_counters(struct axl_device *axl, struct drm_axl_counters *counters)
 {
@@ -137,15 +154,43 @@ void axl_counters(struct axl_device *axl, struct drm_axl_counters *counters)
 		add_counters(counters, &now);
 }
 
+/* The same by pipe, of a device that has AXL_FEATURE_PIPE_COUNTERS. */
+void axl_pipe_counters(struct axl_device *axl, struct drm_axl_pipe_counters *counters)
+{
+	struct drm_axl_pipe_counters now = {};
+
+	mutex_lock(&axl->command_lock);
+	*counters = axl->pipes_before_reset;
+	if (!axl->asleep)
+		read_pipes(axl, &now);
+	mutex_unlock(&axl->command_lock);
+	if (now.cycles != ~0ull)
+		add_pipes(counters, &now);
+}
+
+/* What the counters are at comes back to zero. */
+static void keep_counters(struct axl_device *axl)
+{
+	struct drm_axl_pipe_counters pipes;
+	struct drm_axl_counters counters;
+
+	read_counters(axl, &counters);
+	if (counters.cycles == ~0ull)
+		return;
+	add_counters(&axl->before_reset, &counters);
+	if (!(axl->info.features & AXL_FEATURE_PIPE_COUNTERS))
+		return;
+	read_pipes(axl, &pipes);
+	if (pipes.cycles != ~0ull)
+		add_pipes(&axl->pipes_before_reset, &pipes);
+}
+
 /* Nothing of the device is on its way to memory when it returns. */
 static int reset(struct axl_device *axl)
 {
-	struct drm_axl_counters counters;
 	u32 status;
 
-	read_counters(axl, &counters);
-	if (counters.cycles != ~0ull)
-		add_counters(&axl->before_reset, &counters);
+	keep_counters(axl);
 	writel(AXL_CONTROL_RESET, axl->regs + AXL_REG_CONTROL);
 	return readl_poll_timeout(axl->regs + AXL_REG_STATUS, status,
 				  status != ~0u && status & AXL_STATUS_READY, 100, 1000000);
@@ -552,6 +597,7 @@ int axl_hw_init(struct axl_device *axl)
 	if (err)
 		return dev_err_probe(dev, err, "interrupts\n");
 	axl->before_reset = (struct drm_axl_counters){};
+	axl->pipes_before_reset = (struct drm_axl_pipe_counters){};
 	program(axl);
 	return 0;
 }

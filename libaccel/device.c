@@ -132,6 +132,19 @@ void accel_device_counters(const struct accel_device *device, struct accel_count
 	};
 }
 
+int accel_device_pipes(const struct accel_device *device, uint64_t busy[AXL_NUM_PIPES])
+{
+	if (!(reg(device, AXL_REG_FEATURES) & AXL_FEATURE_PIPE_COUNTERS))
+		return -ENOTSUP;
+	for (unsigned int p = 0; p < AXL_NUM_PIPES; p++) {
+		busy[p] = reg(device, (enum axl_reg)(AXL_REG_COUNT_PIPE_SEQ + 8 * p));
+		/* What reads as all ones is not there (any more): a driver that can not tell, a device that is gone. */
+		if (busy[p] == UINT64_MAX)
+			return -ENODEV;
+	}
+	return 0;
+}
+
 struct accel_vm *accel_device_vm(struct accel_device *device)
 {
 	return device->vm;

@@ -158,6 +158,7 @@ static uint64_t kernel_read_register(void *device, enum axl_reg reg)
 {
 	struct kernel_device *d = device;
 	struct drm_axl_counters counters = {0};
+	struct drm_axl_pipe_counters pipes = {0};
 
 	switch (reg) {
 	case AXL_REG_TILES:
@@ -180,6 +181,13 @@ static uint64_t kernel_read_register(void *device, enum axl_reg reg)
 		return d->info.host_rate;
 	case AXL_REG_HOST_LATENCY:
 		return d->info.host_latency;
+	case AXL_REG_FEATURES:
+		return d->info.features;
+#define PIPE_CASE(name, number, text)   \
+	case AXL_REG_COUNT_PIPE_##name: \
+		return query(d->fd, DRM_AXL_QUERY_PIPES, &pipes, sizeof(pipes)) ? ~UINT64_C(0) : pipes.busy[number];
+		AXL_PIPES(PIPE_CASE)
+#undef PIPE_CASE
 	default:
 		break;
 	}

@@ -69,6 +69,8 @@ void device_reset(struct device *device)
 	device->answer_at = 0;
 	device->packets = device->doorbells = device->faults = device->tlb_misses = 0;
 	device->busy = device->dram_bytes = device->host_bytes = 0;
+	for (int p = 0; p < AXL_NUM_PIPES; p++)
+		device->pipes[p] = 0;
 	pthread_mutex_lock(&device->lock);
 	registers_reset(device);
 	/* A reset that was asked for meanwhile would take what is written after READY. */

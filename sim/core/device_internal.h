@@ -101,6 +101,7 @@ struct device {
 
 	/* Counters: written by the device's thread, read by any. */
 	_Atomic uint64_t cycles, packets, doorbells, faults, tlb_misses, busy, dram_bytes, host_bytes;
+	_Atomic uint64_t pipes[AXL_NUM_PIPES]; /* busy, over all tiles */
 	atomic_bool idle;
 	atomic_bool pause, parked;                /* @pause is asked for, @parked: nothing moves */
 	atomic_uint revokes_wanted, revokes_done; /* wanted: under @lock */

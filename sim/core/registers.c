@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include <axl/axl_isa.h>
+
 #include "sim/core/device_internal.h"
 
 enum access { ACCESS_RO, ACCESS_RW, ACCESS_WO, ACCESS_W1C };
@@ -72,7 +74,7 @@ static uint64_t load(const struct device *device, enum axl_reg offset)
 	case AXL_REG_HOST_LATENCY:
 		return engine->host_latency;
 	case AXL_REG_FEATURES:
-		return AXL_FEATURE_RACE_CHECK;
+		return AXL_FEATURE_RACE_CHECK | AXL_FEATURE_PIPE_COUNTERS;
 	case AXL_REG_SPAD_BANKS:
 		return engine->spad_banks;
 	case AXL_REG_CONTROL:
@@ -124,6 +126,11 @@ static uint64_t load(const struct device *device, enum axl_reg offset)
 		return device->dram_bytes;
 	case AXL_REG_COUNT_HOST_BYTES:
 		return device->host_bytes;
+#define PIPE_CASE(name, number, text)   \
+	case AXL_REG_COUNT_PIPE_##name: \
+		return device->pipes[number];
+		AXL_PIPES(PIPE_CASE)
+#undef PIPE_CASE
 	}
 	return ~0ull;
 }

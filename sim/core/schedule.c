@@ -193,6 +193,13 @@ static void count(struct device *device, const struct axl_exec_stats *stats)
 		device->dram_bytes += stats->bytes[purpose][0];
 		device->host_bytes += stats->bytes[purpose][1];
 	}
+	for (int pipe = 0; pipe < AXL_NUM_PIPES; pipe++) {
+		uint64_t busy = 0;
+
+		for (int tile = 0; tile < AXL_MAX_TILES; tile++)
+			busy += stats->pipe[tile][pipe][AXL_STALL_BUSY];
+		device->pipes[pipe] += busy;
+	}
 }
 
 /* It ended, in good or with @fault: tell the host. */

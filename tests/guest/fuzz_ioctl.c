@@ -268,7 +268,7 @@ static void fill_args(struct fuzzer *fuzzer, enum kind kind, union args *args)
 	memset(args, 0, sizeof(*args));
 	switch (kind) {
 	case DEV_QUERY:
-		args->query.type = (uint32_t)(draw(fuzzer) % 2);
+		args->query.type = (uint32_t)(draw(fuzzer) % 3);
 		args->query.size = (uint32_t)(draw(fuzzer) % 128);
 		args->query.data = (uintptr_t)(extra + PAGE - 128);
 		break;

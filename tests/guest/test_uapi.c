@@ -296,6 +296,7 @@ static void dev_query(void **state)
 {
 	struct guest *guest = *state;
 	struct drm_axl_counters counters;
+	struct drm_axl_pipe_counters pipes = {0};
 	uint8_t *edge = page_edge();
 
 	ACCEPTED(guest, query, );
@@ -303,12 +304,17 @@ static void dev_query(void **state)
 	assert_int_equal(info.interface_version, AXL_REG_INTERFACE_VERSION);
 	ACCEPTED(guest, query, args.query.type = DRM_AXL_QUERY_COUNTERS; args.query.size = sizeof(counters);
 		 args.query.data = (uintptr_t)&counters);
+	ACCEPTED(guest, query, args.query.type = DRM_AXL_QUERY_PIPES; args.query.size = sizeof(pipes);
+		 args.query.data = (uintptr_t)&pipes);
+	assert_true(info.features & AXL_FEATURE_PIPE_COUNTERS);
+	for (unsigned int p = 0; p < DRM_AXL_MAX_PIPES; p++)
+		assert_true(pipes.busy[p] <= pipes.cycles * info.tiles);
 	ACCEPTED(guest, query, args.query.data = 0);
 	ACCEPTED(guest, query, args.query.size = 8; args.query.data = (uintptr_t)(edge - 8));
 	ACCEPTED(guest, query, args.query.size = 0);
 	/* More than there is: what there is. */
 	ACCEPTED(guest, query, args.query.size = 1 << 20; args.query.data = (uintptr_t)(edge - sizeof(info)));
-	REFUSED(guest, query, -EINVAL, args.query.type = 2);
+	REFUSED(guest, query, -EINVAL, args.query.type = 3);
 	REFUSED(guest, query, -EINVAL, args.query.type = ~0u);
 	REFUSED(guest, query, -EFAULT, args.query.data = (uintptr_t)edge);
 	REFUSED(guest, query, -EFAULT, args.query.data = (uintptr_t)(edge - 8));

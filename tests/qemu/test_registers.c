@@ -166,7 +166,7 @@ static uint64_t reset_value(enum axl_reg reg)
 	case AXL_REG_HOST_LATENCY:
 		return 1000;
 	case AXL_REG_FEATURES:
-		return AXL_FEATURE_RACE_CHECK;
+		return AXL_FEATURE_RACE_CHECK | AXL_FEATURE_PIPE_COUNTERS;
 	case AXL_REG_SPAD_BANKS:
 		return axl_read(&machine.axl, AXL_REG_SPAD_BANKS); /* a size without a stated figure */
 	case AXL_REG_STATUS:

@@ -70,7 +70,15 @@
 	X(COUNT_TLB_MISSES, 0x0218, 64, RO, "page walks")                                                                       \
 	X(COUNT_BUSY, 0x0220, 64, RO, "cycles in which at least one tile was busy")                                             \
 	X(COUNT_DRAM_BYTES, 0x0228, 64, RO, "bytes moved from and to local memory")                                             \
-	X(COUNT_HOST_BYTES, 0x0230, 64, RO, "bytes moved from and to host memory")
+	X(COUNT_HOST_BYTES, 0x0230, 64, RO, "bytes moved from and to host memory")                                              \
+	/* with AXL_FEATURE_PIPE_COUNTERS, in the order of enum axl_pipe; an execution is counted when it ends */               \
+	X(COUNT_PIPE_SEQ, 0x0240, 64, RO, "cycles in which the pipe was busy, summed over the tiles")                           \
+	X(COUNT_PIPE_LOAD, 0x0248, 64, RO, "cycles in which the pipe was busy, summed over the tiles")                          \
+	X(COUNT_PIPE_WEIGHT, 0x0250, 64, RO, "cycles in which the pipe was busy, summed over the tiles")                        \
+	X(COUNT_PIPE_MATRIX, 0x0258, 64, RO, "cycles in which the pipe was busy, summed over the tiles")                        \
+	X(COUNT_PIPE_DRAIN, 0x0260, 64, RO, "cycles in which the pipe was busy, summed over the tiles")                         \
+	X(COUNT_PIPE_VECTOR, 0x0268, 64, RO, "cycles in which the pipe was busy, summed over the tiles")                        \
+	X(COUNT_PIPE_STORE, 0x0270, 64, RO, "cycles in which the pipe was busy, summed over the tiles")
 
 enum axl_reg {
 #define AXL_REG_ENUM(name, offset, bits, access, text) AXL_REG_##name = offset,
@@ -84,7 +92,8 @@ enum axl_reg {
 #define AXL_BANK_BYTES 64
 #define AXL_MAX_CONTEXTS 64
 
-#define AXL_FEATURE_RACE_CHECK 0x1 /* the device can check for races (model only) */
+#define AXL_FEATURE_RACE_CHECK 0x1    /* the device can check for races (model only) */
+#define AXL_FEATURE_PIPE_COUNTERS 0x2 /* it has the registers COUNT_PIPE_* */
 
 #define AXL_CONTROL_ENABLE 0x1	   /* fetch queues; 0 stops at packet boundaries */
 #define AXL_CONTROL_RESET 0x2	   /* self-clearing: everything but local memory's contents back to its reset state */

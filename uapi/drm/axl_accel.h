@@ -108,8 +108,21 @@ struct drm_axl_counters {
 	__u64 host_bytes;
 };
 
+#define DRM_AXL_MAX_PIPES 8
+
+/**
+ * struct drm_axl_pipe_counters - since the driver took the device, over sleep and resets; read together
+ * @cycles: CYCLES
+ * @busy: COUNT_PIPE_*, by enum axl_pipe; what the device has no pipe for is 0
+ */
+struct drm_axl_pipe_counters {
+	__u64 cycles;
+	__u64 busy[DRM_AXL_MAX_PIPES];
+};
+
 #define DRM_AXL_QUERY_INFO 0	 /* struct drm_axl_dev_info */
 #define DRM_AXL_QUERY_COUNTERS 1 /* struct drm_axl_counters */
+#define DRM_AXL_QUERY_PIPES 2	 /* struct drm_axl_pipe_counters; EOPNOTSUPP without AXL_FEATURE_PIPE_COUNTERS */
 
 /**
  * struct drm_axl_dev_query - read a property of the device; answers on a wedged device too, from what was read at probe

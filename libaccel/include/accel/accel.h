@@ -110,6 +110,13 @@ struct accel_counters {
 };
 void accel_device_counters(const struct accel_device *device, struct accel_counters *counters);
 
+/*
+ * Cycles in which each pipe (enum axl_pipe) was busy, summed over the tiles, of executions that have ended: the registers COUNT_PIPE_*. Of
+ * accel_counters.cycles times accel_device_info.tiles they are the share. -ENOTSUP: the device has no such registers; -ENODEV: it, or its
+ * driver, does not tell. *busy is not to be looked at then.
+ */
+int accel_device_pipes(const struct accel_device *device, uint64_t busy[AXL_NUM_PIPES]);
+
 /* The file of a device behind the kernel driver, for libdrm's syncobjs; the device's. -ENOTSUP: it has none. */
 int accel_device_fd(const struct accel_device *device);
 

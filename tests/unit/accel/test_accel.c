@@ -117,6 +117,48 @@ static void counters_count(void **state)
 	assert_true(after.faults == before.faults);
 }
 
+/* An instruction for each pipe: what the device counts is what the execution itself says. */
+static void pipes_are_counted(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t before[AXL_NUM_PIPES], after[AXL_NUM_PIPES];
+	struct accel_buffer *code;
+	struct axl_exec_stats stats;
+	struct axl_fault_record fault;
+	uint32_t slots = AXL_NUM_PIPES - AXL_PIPE_LOAD + 1, size = sizeof(struct axl_cmdbuf) + slots * AXL_SLOT_BYTES;
+	union axl_insn insn = {.header = {.opcode = AXL_OP_SYNC, .slots = 1}};
+	uint8_t *bytes;
+
+	assert_int_equal(accel_buffer_create(rig->device, size, ACCEL_BUFFER_EXEC, &code), 0);
+	bytes = accel_buffer_data(code);
+	*(struct axl_cmdbuf *)bytes = (struct axl_cmdbuf){
+		.magic = AXL_CMDBUF_MAGIC,
+		.version = AXL_ISA_VERSION,
+		.num_tiles = 1,
+		.size = size,
+		.streams[0] = {sizeof(struct axl_cmdbuf), slots * AXL_SLOT_BYTES},
+	};
+	bytes += sizeof(struct axl_cmdbuf);
+	for (uint8_t p = AXL_PIPE_LOAD; p < AXL_NUM_PIPES; p++, bytes += AXL_SLOT_BYTES) {
+		insn.header.pipe = p;
+		memcpy(bytes, &insn, AXL_SLOT_BYTES);
+	}
+	insn.header = (struct axl_header){.opcode = AXL_OP_END, .slots = 1, .pipe = AXL_PIPE_SEQ};
+	memcpy(bytes, &insn, AXL_SLOT_BYTES);
+	assert_int_equal(accel_device_pipes(rig->device, before), 0);
+	assert_int_equal(accel_execute(rig->device, code, size, NULL, 0, &stats, NULL, 0, &fault), 0);
+	assert_int_equal(accel_device_pipes(rig->device, after), 0);
+	for (int p = 0; p < AXL_NUM_PIPES; p++) {
+		uint64_t busy = 0;
+
+		for (int tile = 0; tile < AXL_MAX_TILES; tile++)
+			busy += stats.pipe[tile][p][AXL_STALL_BUSY];
+		assert_int_equal(after[p] - before[p], busy);
+		assert_true(busy > 0 || p == AXL_PIPE_SEQ);
+	}
+	assert_int_equal(accel_buffer_destroy(code), 0);
+}
+
 /* ---- memory ---- */
 
 static void buffers_are_zeroed_and_limited(void **state)
@@ -819,6 +861,7 @@ int main(void)
 		cmocka_unit_test(a_device_says_what_it_is),
 		cmocka_unit_test(what_is_listed_can_be_opened),
 		RIG_TEST(counters_count),
+		RIG_TEST(pipes_are_counted),
 		RIG_TEST(buffers_are_zeroed_and_limited),
 		RIG_TEST(binding_keeps_its_rules),
 		RIG_TEST(chosen_and_given_addresses_keep_apart),
