@@ -17,6 +17,7 @@
 #include "compiler/quant/quantize.h"
 #include "compiler/quant/wide.h"
 #include "compiler/region.h"
+#include "compiler/work_share.h"
 
 /* How often a placement is chosen again because compiled code takes another time than was expected. */
 #define PLACEMENT_ROUNDS 3
@@ -29,6 +30,7 @@ const char *const compile_stages[] = {"import", "graph",    "quantize", "fuse", 
 /*
  * One compilation.
  * @images: by region, of the device regions
+ * @share:  of the stage that runs; @builds: how often regions were compiled in it
  * @known:  device cycles of nodes plus one, by value (struct partition_options)
  */
 struct compilation {
@@ -46,6 +48,8 @@ struct compilation {
 	size_t num_symbols;
 	uint32_t disabled; /* passes */
 	struct quant_wide wide;
+	struct work_share share;
+	unsigned int builds;
 	char *error;
 	size_t error_size;
 };
@@ -180,6 +184,7 @@ static int run_quantize(struct compilation *c)
 		return 0;
 	options.method = (enum quant_method)method;
 	options.own_ranges = !pass_runs(c->disabled, PASS_CONCAT_SCALES);
+	options.share = c->share;
 	/* The patterns of transformers are of float operators: first. */
 	if (fuse_run_early(c->graph, FUSE_CHANNELS | FUSE_FLOATS, c->disabled) || graph_simplify(c->graph))
 		return fail(c, -ENOMEM, "out of memory");
@@ -204,7 +209,8 @@ static int run_ranges(struct compilation *c)
 	int err = quant_load_samples(c->graph, c->options->calibration, &samples, &count, c->error, c->error_size);
 
 	if (!err)
-		err = quant_calibrate(c->graph, samples, count, QUANT_MINMAX, &stats, c->error, c->error_size);
+		err = quant_calibrate(c->graph, samples, count, QUANT_MINMAX, &c->share, &stats, c->error,
+				      c->error_size);
 	if (!err) {
 		quant_find_wide(c->graph, stats, NULL, &c->wide);
 		quant_stats_free(stats, c->graph->num_values);
@@ -269,6 +275,9 @@ static void drop_regions(struct compilation *c)
 /* A node that can not be lowered after all moves to the CPU; everything is partitioned again. 1: again. */
 static int compile_regions(struct compilation *c)
 {
+	const struct work_share all = work_share_next(&c->share, c->builds++, 0.7);
+	double nodes = (double)c->graph->num_nodes;
+
 	for (int r = 0; r < c->num_regions; r++) {
 		struct region_build build = {
 			.target = c->target, .precision = float_precision(c), .disabled = c->disabled};
@@ -276,6 +285,8 @@ static int compile_regions(struct compilation *c)
 
 		if (!c->regions[r].device)
 			continue;
+		build.share = work_share_part(&all, (double)c->regions[r].first / nodes,
+					      (double)(c->regions[r].first + c->regions[r].count) / nodes);
 		build.print_lowered = print_to(c, "lower");
 		build.print_scheduled = print_to(c, "schedule");
 		err = region_compile(c->graph, &c->regions[r], &build);
@@ -377,10 +388,27 @@ static int run_package(struct compilation *c, struct compile_result *result)
 
 /* ---- the whole ---- */
 
+/* Where stages begin, for who watches: import and graph before, the package behind them. */
+static const double share_quantize = 0.1, share_partition_float = 0.1, share_partition_int8 = 0.4, share_package = 0.98;
+
+/* The stage that begins goes from @from to @to of the whole. */
+static void begin_share(struct compilation *c, double from, double to)
+{
+	const struct work_share all = {c->options->progress, c->options->progress_context, 0, 1};
+
+	c->share = work_share_part(&all, from, to);
+	work_share_done(&c->share, 0);
+}
+
 static int run_stages(struct compilation *c, const char *path, struct compile_result *result)
 {
-	int err = onnx_import_file(path, &c->graph, c->error, c->error_size);
+	bool samples = c->options->precision == COMPILE_INT8 ||
+		       (c->options->precision == COMPILE_F16 && c->options->calibration);
+	double partition = samples ? share_partition_int8 : share_partition_float;
+	int err;
 
+	begin_share(c, 0, share_quantize);
+	err = onnx_import_file(path, &c->graph, c->error, c->error_size);
 	if (err)
 		return err;
 	print_stage(c, "import");
@@ -388,6 +416,7 @@ static int run_stages(struct compilation *c, const char *path, struct compile_re
 	if (err)
 		return err;
 	print_stage(c, "graph");
+	begin_share(c, share_quantize, partition);
 	if (c->options->precision == COMPILE_INT8)
 		err = run_quantize(c);
 	else if (c->options->precision == COMPILE_F16 && c->options->calibration)
@@ -395,6 +424,7 @@ static int run_stages(struct compilation *c, const char *path, struct compile_re
 	if (err)
 		return err;
 	print_stage(c, "quantize");
+	begin_share(c, partition, share_package);
 	err = run_fuse(c);
 	if (err)
 		return err;
@@ -406,7 +436,11 @@ static int run_stages(struct compilation *c, const char *path, struct compile_re
 	result->ns = partition_cost_ns(&c->partition.chosen);
 	result->ns_cpu = partition_cost_ns(&c->partition.cpu_only);
 	result->ns_device = partition_cost_ns(&c->partition.all_able);
-	return run_package(c, result);
+	begin_share(c, share_package, 1);
+	err = run_package(c, result);
+	if (!err)
+		work_share_done(&c->share, 1);
+	return err;
 }
 
 int compile_file(const char *path, const struct compile_options *options, struct compile_result *result, char *error,

@@ -41,6 +41,8 @@ struct compile_dim {
  * @print_after: name of a stage after which its result is printed to @print; NULL: none
  * @threads:	 of the CPU backend that nodes on the CPU will have, for the choice of where they run; 0: two
  * @disable:	 names of passes to leave out, separated by commas, or NULL: none (compiler/pass.h lists them)
+ * @progress:	 told with @progress_context, on the caller's thread, how much is done: from 0 to 1, never less than before, 1 when it ended
+ *		 well; of how long the rest takes it is a guess. NULL: nobody is told
  */
 struct compile_options {
 	const char *target;
@@ -54,6 +56,8 @@ struct compile_options {
 	const char *print_after;
 	FILE *print;
 	const char *disable;
+	void (*progress)(void *context, double done);
+	void *progress_context;
 };
 
 /*

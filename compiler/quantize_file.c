@@ -151,6 +151,8 @@ int quantize_file(const char *path, const struct quantize_request *request, stru
 
 	*result = (struct quantize_result){0};
 	err = run(path, request, result, &shapes, error, error_size);
+	if (!err)
+		work_share_done(&request->quant.share, 1);
 	free(shapes.ranks);
 	free(shapes.inferred);
 	free(shapes.dims);

@@ -141,6 +141,9 @@ static int bind_borders(struct lower *lower, const struct region *region)
 	return 0;
 }
 
+/* Of an attempt: the rest is for addresses, semaphores and code. */
+#define LOWERING_SHARE 0.6
+
 static int lower_node(struct lower *lower, size_t n, struct region_build *build)
 {
 	struct graph_node *node = lower->graph->nodes[n];
@@ -183,7 +186,7 @@ static int lower_images(struct lower *lower, size_t *n, struct region_build *bui
 
 /* @known: cycles of the nodes, or NULL: what their lowerings expect. @by_image: runs of them may go image by image. */
 static int lower_nodes(struct lower *lower, const struct graph *graph, const struct region *region,
-		       const uint64_t *known, bool by_image, struct region_build *build)
+		       const uint64_t *known, bool by_image, struct region_build *build, const struct work_share *share)
 {
 	for (size_t n = region->first; n < region->first + region->count; n++) {
 		const struct lower_op *op = lower_find(graph->nodes[n]);
@@ -198,6 +201,7 @@ static int lower_nodes(struct lower *lower, const struct graph *graph, const str
 
 		if (err)
 			return err;
+		work_share_done(share, LOWERING_SHARE * (double)(n + 1 - region->first) / (double)region->count);
 	}
 	return 0;
 }
@@ -407,6 +411,7 @@ static void take_choices(struct lower *lower, struct program_image *image)
 static int compile_with(const struct graph *graph, const struct region *region, struct region_build *build,
 			const struct attempt *attempt)
 {
+	const struct work_share share = work_share_next(&build->share, (*build->attempts)++, 0.6);
 	struct program *program = NULL;
 	struct lower *lower = NULL;
 	int err;
@@ -433,13 +438,14 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 	if (err)
 		snprintf(build->error, sizeof(build->error), "out of memory");
 	else
-		err = lower_nodes(lower, graph, region, attempt->known, attempt->by_image, build);
+		err = lower_nodes(lower, graph, region, attempt->known, attempt->by_image, build, &share);
 	if (!err && build->print_lowered)
 		program_print(program, build->print_lowered);
 	if (!err)
 		err = schedule(program, graph, region, build);
 	if (!err)
 		take_choices(lower, &build->image);
+	work_share_done(&share, 1);
 	lower_destroy(lower);
 	program_destroy(program);
 	return err;
@@ -552,8 +558,11 @@ int region_compile(const struct graph *graph, const struct region *region, struc
 {
 	const struct target *target = build->target;
 	struct target one_tile = *target;
-	int err = compile_best(graph, region, build);
+	unsigned int attempts = 0;
+	int err;
 
+	build->attempts = &attempts;
+	err = compile_best(graph, region, build);
 	/* The semaphores that tiles share ran out: no node is to blame, and one tile needs none of them. */
 	if (err == -ENOSPC && !build->failed && target->tiles > 1) {
 		one_tile.tiles = 1;
@@ -561,5 +570,6 @@ int region_compile(const struct graph *graph, const struct region *region, struc
 		err = compile_best(graph, region, build);
 		build->target = target;
 	}
+	build->attempts = NULL;
 	return err;
 }

@@ -8,6 +8,7 @@
 #include "compiler/graph/graph.h"
 #include "compiler/target/lower.h"
 #include "compiler/target/program.h"
+#include "compiler/work_share.h"
 
 /* A list of values; the arrays are malloc'ed. */
 struct value_list {
@@ -36,6 +37,7 @@ void regions_finish(struct region *regions, int count);
  * @failed: the node at which a lowering gave up (-ENOTSUP, -ENOSPC), else NULL; @error then says why
  * @disabled: passes to leave out (compiler/pass.h)
  * @by_image: images of a batch were lowered one after another (target/images.h)
+ * @share:  told how far it is; @attempts is region_compile()'s own: how often it has begun anew
  * @print_lowered, @print_scheduled: where to print the program after lowering and after scheduling, or NULL
  */
 struct region_build {
@@ -43,6 +45,8 @@ struct region_build {
 	enum lower_precision precision;
 	uint32_t disabled;
 	FILE *print_lowered, *print_scheduled;
+	struct work_share share;
+	unsigned int *attempts;
 	struct program_image image;
 	struct program_stats stats;
 	struct graph_node *failed;

@@ -169,6 +169,7 @@ int accel_session_create(const char *path, const struct accel_session_options *o
 		accel_session_destroy(s);
 		return err;
 	}
+	s->options.progress = NULL; /* its context may go */
 	*session = s;
 	return 0;
 }

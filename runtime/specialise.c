@@ -93,6 +93,9 @@ static int compile_plan(struct accel_session *session, bool cpu, const struct co
 		.seed = session->options.seed,
 		.threads = session->options.threads,
 		.disable = session->disable,
+		/* Of the first; the CPU's, should the device fail, would begin at 0 again. */
+		.progress = session->num_plans ? NULL : session->options.progress,
+		.progress_context = session->options.progress_context,
 	};
 	struct cache_package package;
 	int err = cache_compile(session->cache, session->path, &compile, &package, error, size);

@@ -111,9 +111,10 @@ static int record(void *context, const struct graph_value *value, const struct t
 
 /* The second run: histograms of what the first one saw. */
 static int fill_histograms(const struct graph *graph, const struct quant_sample *samples, size_t count,
-			   enum quant_method method, struct calibration *calibration, char *error, size_t error_size)
+			   enum quant_method method, struct calibration *calibration, const struct work_share *share,
+			   char *error, size_t error_size)
 {
-	const struct quant_visitor visitor = {.context = calibration, .value = record};
+	const struct quant_visitor visitor = {.context = calibration, .value = record, .share = share};
 	int err;
 
 	for (size_t i = 0; i < graph->num_values; i++) {
@@ -141,14 +142,19 @@ static int fill_histograms(const struct graph *graph, const struct quant_sample 
 }
 
 int quant_calibrate(const struct graph *graph, const struct quant_sample *samples, size_t count,
-		    enum quant_method method, struct quant_stats **stats, char *error, size_t error_size)
+		    enum quant_method method, const struct work_share *share, struct quant_stats **stats, char *error,
+		    size_t error_size)
 {
+	static const struct work_share nobody;
+	const struct work_share *whole = share ? share : &nobody;
+	const struct work_share ranges = work_share_part(whole, 0, method == QUANT_MINMAX ? 1 : 0.5);
+	const struct work_share histograms = work_share_part(whole, 0.5, 1);
 	struct calibration calibration = {.stats = calloc(graph->num_values + 1, sizeof(**stats))};
-	const struct quant_visitor visitor = {.context = &calibration, .value = record};
+	const struct quant_visitor visitor = {.context = &calibration, .value = record, .share = &ranges};
 	int err = calibration.stats ? quant_walk(graph, samples, count, &visitor, error, error_size) : -ENOMEM;
 
 	if (!err && method != QUANT_MINMAX)
-		err = fill_histograms(graph, samples, count, method, &calibration, error, error_size);
+		err = fill_histograms(graph, samples, count, method, &calibration, &histograms, error, error_size);
 	if (err == -ENOMEM)
 		snprintf(error, error_size, "out of memory");
 	if (err)

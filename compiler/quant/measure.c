@@ -318,11 +318,11 @@ static int visit_done(void *context, size_t sample, const struct tensor *values)
 	return 0;
 }
 
-int quant_measure(struct quant_plan *plan, const struct quant_sample *samples, size_t count, struct quant_loss *loss,
-		  char *error, size_t error_size)
+int quant_measure(struct quant_plan *plan, const struct quant_sample *samples, size_t count,
+		  const struct work_share *share, struct quant_loss *loss, char *error, size_t error_size)
 {
 	struct measurement m = {.plan = plan, .loss = loss};
-	const struct quant_visitor visitor = {.context = &m, .node = visit_node, .done = visit_done};
+	const struct quant_visitor visitor = {.context = &m, .node = visit_node, .done = visit_done, .share = share};
 	int err = -ENOMEM;
 
 	*loss = (struct quant_loss){0};

@@ -8,6 +8,7 @@
 
 #include "compiler/quant/quantize.h"
 #include "compiler/quant/stats.h"
+#include "compiler/work_share.h"
 
 /*
  * conv, product: with weights; their sums are int32
@@ -119,9 +120,9 @@ struct quant_loss {
 	size_t same, compared; /* samples whose largest element is the same */
 };
 
-/* Run the float graph and the plan beside each other: noise of every node of @plan, and of the outputs. */
-int quant_measure(struct quant_plan *plan, const struct quant_sample *samples, size_t count, struct quant_loss *loss,
-		  char *error, size_t error_size);
+/* Run the float graph and the plan beside each other: noise of every node of @plan, and of the outputs. @share: told how far it is. */
+int quant_measure(struct quant_plan *plan, const struct quant_sample *samples, size_t count,
+		  const struct work_share *share, struct quant_loss *loss, char *error, size_t error_size);
 
 /* Quantize and dequantize. */
 float quant_grid_round(const struct quant_plan *plan, const struct quant_value *grid, float x);

@@ -42,6 +42,7 @@ const struct graph_node *quant_find_quantized(const struct graph *graph)
 
 /*
  * One quantization at work.
+ * @done, @ahead: runs of the network on all samples so far, and how many there will be, or so
  * @before: statistics of the graph as it came, when channels have been scaled since; else NULL
  */
 struct work {
@@ -54,6 +55,7 @@ struct work {
 	size_t num_values; /* that the statistics are of */
 	struct quant_loss loss;
 	size_t equalized;
+	double done, ahead;
 	char *error;
 	size_t error_size;
 };
@@ -68,10 +70,37 @@ static double decibels(double signal, double noise)
 	return noise > 0 ? 10 * log10(signal / noise) : INFINITY;
 }
 
+/* ---- how far it is ---- */
+
+/* What a calibration and a measurement take, in runs of the network on all samples; those of a search for layers to keep float. */
+#define CALIBRATE_RUNS(method) ((method) == QUANT_MINMAX ? 1.0 : 2.0)
+#define MEASURE_RUNS 3.0
+#define SEARCH_RUNS (16 * MEASURE_RUNS)
+
+static double expected_runs(const struct quant_options *options, bool measures)
+{
+	double calibrations = options->plain ? 1 : 2, measurements = options->plain ? 1 : 3;
+
+	return calibrations * CALIBRATE_RUNS(options->method) + (measures ? measurements * MEASURE_RUNS : 0) +
+	       (measures && options->target_loss > 0 ? SEARCH_RUNS : 0);
+}
+
+/* The share of the next @runs. More than were expected have none. */
+static struct work_share next_share(struct work *work, double runs)
+{
+	double from = work->done / work->ahead, to = (work->done + runs) / work->ahead;
+
+	work->done += runs;
+	return work_share_part(&work->options->share, from < 1 ? from : 1, to < 1 ? to : 1);
+}
+
+/* ---- calibration and measurement ---- */
+
 static int calibrate(struct work *work, struct quant_stats **stats)
 {
-	int err = quant_calibrate(work->graph, work->samples, work->count, work->options->method, stats, work->error,
-				  work->error_size);
+	struct work_share share = next_share(work, CALIBRATE_RUNS(work->options->method));
+	int err = quant_calibrate(work->graph, work->samples, work->count, work->options->method, &share, stats,
+				  work->error, work->error_size);
 
 	return err || work->options->own_ranges ? err : quant_share_ranges(work->graph, *stats);
 }
@@ -85,10 +114,12 @@ static int make_plan(struct work *work)
 
 static int measure(struct work *work)
 {
+	struct work_share share = next_share(work, MEASURE_RUNS);
 	int err = make_plan(work);
 
 	return err ? err
-		   : quant_measure(&work->plan, work->samples, work->count, &work->loss, work->error, work->error_size);
+		   : quant_measure(&work->plan, work->samples, work->count, &share, &work->loss, work->error,
+				   work->error_size);
 }
 
 /* Scale channels, and see again what the samples give. Ids of values stay; copies of weights are new ones. */
@@ -340,6 +371,7 @@ int quant_graph(struct graph *graph, const struct quant_sample *samples, size_t 
 			    .count = count,
 			    .options = options,
 			    .num_values = graph->num_values,
+			    .ahead = expected_runs(options, report),
 			    .error = error,
 			    .error_size = error_size};
 	int err;

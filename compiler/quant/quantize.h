@@ -20,6 +20,7 @@
 #include "compiler/graph/graph.h"
 #include "compiler/quant/range.h"
 #include "compiler/quant/samples.h"
+#include "compiler/work_share.h"
 
 struct quant_wide; /* wide.h */
 
@@ -30,6 +31,7 @@ struct quant_wide; /* wide.h */
  * @plain:	 no equalisation, no bias correction
  * @own_ranges:  inputs of a concatenation keep scales of their own
  * @target_loss: keep layers float until the outputs' relative error (quant_report.loss) is at most this; 0: no target
+ * @share:	 told how far it is
  */
 struct quant_options {
 	enum quant_method method;
@@ -37,6 +39,7 @@ struct quant_options {
 	bool plain;
 	bool own_ranges;
 	double target_loss;
+	struct work_share share;
 };
 
 /*

@@ -6,6 +6,7 @@
 #include "compiler/graph/graph.h"
 #include "compiler/quant/range.h"
 #include "compiler/quant/samples.h"
+#include "compiler/work_share.h"
 
 /*
  * struct quant_stats - of one value
@@ -28,10 +29,11 @@ struct quant_stats {
 /*
  * Run the graph on the CPU for each sample: *stats gets an entry for each value by id. All methods but QUANT_MINMAX run every
  * sample twice, for the histograms are of the range. -ENOTSUP with the node in @error when an operator has no CPU kernel; what
- * the kernel returns otherwise. Free with quant_stats_free().
+ * the kernel returns otherwise. @share: told how far it is, or NULL. Free with quant_stats_free().
  */
 int quant_calibrate(const struct graph *graph, const struct quant_sample *samples, size_t count,
-		    enum quant_method method, struct quant_stats **stats, char *error, size_t error_size);
+		    enum quant_method method, const struct work_share *share, struct quant_stats **stats, char *error,
+		    size_t error_size);
 void quant_stats_free(struct quant_stats *stats, size_t count);
 
 /* The axis of a value read by convolution or product @node that its weights sum over; -1: it has no constant weights. */

@@ -12,6 +12,7 @@ struct run {
 	const struct quant_visitor *visitor;
 	struct tensor *tensors; /* by value id */
 	size_t *reads;          /* of each value still to come */
+	size_t count;           /* samples */
 	struct cpu_pool *pool;
 	char *error;
 	size_t error_size;
@@ -59,8 +60,13 @@ static int run_sample(struct run *run, size_t index, const struct quant_sample *
 		if (!err)
 			err = visit(run, graph->inputs[i]);
 	}
-	for (size_t n = 0; n < graph->num_nodes && !err; n++)
+	for (size_t n = 0; n < graph->num_nodes && !err; n++) {
 		err = run_node(run, graph->nodes[n]);
+		if (run->visitor->share)
+			work_share_done(run->visitor->share,
+					((double)index + (double)(n + 1) / (double)graph->num_nodes) /
+						(double)run->count);
+	}
 	if (!err && run->visitor->done)
 		err = run->visitor->done(run->visitor->context, index, run->tensors);
 	for (size_t i = 0; i < graph->num_values; i++)
@@ -71,7 +77,7 @@ static int run_sample(struct run *run, size_t index, const struct quant_sample *
 int quant_walk(const struct graph *graph, const struct quant_sample *samples, size_t count,
 	       const struct quant_visitor *visitor, char *error, size_t error_size)
 {
-	struct run run = {.graph = graph, .visitor = visitor, .error = error, .error_size = error_size};
+	struct run run = {.graph = graph, .visitor = visitor, .count = count, .error = error, .error_size = error_size};
 	int err = cpu_pool_create(0, &run.pool);
 
 	run.tensors = calloc(graph->num_values + 1, sizeof(*run.tensors));

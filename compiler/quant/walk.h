@@ -5,6 +5,7 @@
 
 #include "compiler/graph/graph.h"
 #include "compiler/quant/samples.h"
+#include "compiler/work_share.h"
 #include "runtime/cpu/pool.h"
 
 /*
@@ -13,6 +14,7 @@
  * @node:  run the node in another way than graph_run_node(); @values are by id, as there
  * @done:  after a sample; @values of the graph's outputs are still there
  * All return 0, or a negative errno that ends the run.
+ * @share: told how far it is, or NULL
  */
 struct quant_visitor {
 	void *context;
@@ -20,6 +22,7 @@ struct quant_visitor {
 	int (*node)(void *context, const struct graph_node *node, struct tensor *values, struct cpu_pool *pool,
 		    char *error, size_t error_size);
 	int (*done)(void *context, size_t sample, const struct tensor *values);
+	const struct work_share *share;
 };
 
 /* Memory of a value is freed after its last reader. -ENOTSUP when an operator has no CPU kernel. */

@@ -94,7 +94,7 @@ int quant_find_wide_file(const char *path, const struct tensor *const *inputs, s
 		err = graph_infer(graph, 0, error, error_size);
 	}
 	if (!err)
-		err = quant_calibrate(graph, &sample, 1, QUANT_MINMAX, &stats, error, error_size);
+		err = quant_calibrate(graph, &sample, 1, QUANT_MINMAX, NULL, &stats, error, error_size);
 	if (!err) {
 		quant_find_wide(graph, stats, NULL, wide);
 		quant_stats_free(stats, graph->num_values);

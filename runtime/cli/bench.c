@@ -187,6 +187,8 @@ int command_bench(int argc, char **argv)
 	if (session_setup(&options, &setup))
 		return EXIT_USAGE;
 	progress = progress_of(&options, "loading");
+	setup.options.progress = progress_share;
+	setup.options.progress_context = progress;
 	err = accel_session_create(options.model, &setup.options, &session, error, sizeof(error));
 	progress_stop(progress);
 	if (err)

@@ -73,6 +73,8 @@ static int compile(const struct options *options)
 		return EXIT_USAGE;
 	setup.compile.target = "cpu";
 	progress = progress_of(options, "checking");
+	setup.compile.progress = progress_share;
+	setup.compile.progress_context = progress;
 	err = compile_file(options->model, &setup.compile, &result, error, sizeof(error));
 	progress_stop(progress);
 	if (err)

@@ -23,6 +23,8 @@ int package_input_open(const struct options *options, struct package_input *inpu
 	if (session_setup(options, &setup))
 		return EXIT_USAGE;
 	progress = options->print_after ? NULL : progress_of(options, "compiling");
+	setup.compile.progress = progress_share;
+	setup.compile.progress_context = progress;
 	err = compile_file(options->model, &setup.compile, &input->compiled, error, sizeof(error));
 	progress_stop(progress);
 	if (err)

@@ -40,21 +40,25 @@ static uint64_t now_ns(void)
 size_t progress_line(char *line, size_t size, unsigned int width, const char *text, uint64_t done, uint64_t total,
 		     uint64_t elapsed_ns)
 {
-	uint64_t seconds = elapsed_ns / 1000000000;
-	char bar[BAR + 1];
-	double share = total ? (double)(done < total ? done : total) / (double)total : 0;
+	uint64_t seconds = elapsed_ns / 1000000000, whole = total == PROGRESS_SHARE ? PROGRESS_WHOLE : total;
+	char bar[BAR + 1], counted[64];
+	double share = whole ? (double)(done < whole ? done : whole) / (double)whole : 0;
 	int filled = (int)(share * BAR), length;
 
 	memset(bar, '-', BAR);
 	memset(bar, '#', (size_t)filled);
 	bar[BAR] = '\0';
+	if (total == PROGRESS_SHARE)
+		snprintf(counted, sizeof(counted), "%d %%", (int)(share * 100));
+	else
+		snprintf(counted, sizeof(counted), "%" PRIu64 " of %" PRIu64, done, total);
 	if (!total)
 		length = snprintf(line, size, "%s  %" PRIu64 " s", text, seconds);
 	else if (!done)
-		length = snprintf(line, size, "%s  [%s] 0 of %" PRIu64 "  %" PRIu64 " s", text, bar, total, seconds);
+		length = snprintf(line, size, "%s  [%s] %s  %" PRIu64 " s", text, bar, counted, seconds);
 	else
-		length = snprintf(line, size, "%s  [%s] %" PRIu64 " of %" PRIu64 "  %" PRIu64 " s, %.0f s left", text,
-				  bar, done, total, seconds, (double)elapsed_ns / 1e9 * (1 - share) / share);
+		length = snprintf(line, size, "%s  [%s] %s  %" PRIu64 " s, %.0f s left", text, bar, counted, seconds,
+				  (double)elapsed_ns / 1e9 * (1 - share) / share);
 	if (length < 0)
 		length = 0;
 	if ((size_t)length >= size)
@@ -160,6 +164,11 @@ void progress_step(struct progress *progress, uint64_t done, uint64_t total)
 		return;
 	progress->total = total;
 	progress->done = done;
+}
+
+void progress_share(void *progress, double done)
+{
+	progress_step(progress, (uint64_t)(done * PROGRESS_WHOLE), PROGRESS_SHARE);
 }
 
 void progress_stop(struct progress *progress)

@@ -131,6 +131,7 @@ int command_quantize(int argc, char **argv)
 	if (code)
 		return code;
 	progress = progress_of(&options, "quantizing");
+	request.quant.share = (struct work_share){progress_share, progress, 0, 1};
 	err = quantize_file(options.model, &request, &result, error, sizeof(error));
 	progress_stop(progress);
 	if (err)

@@ -343,6 +343,8 @@ int command_run(int argc, char **argv)
 		return EXIT_USAGE;
 	setup.options.trace = true;
 	progress = progress_of(&options, "loading");
+	setup.options.progress = progress_share;
+	setup.options.progress_context = progress;
 	err = accel_session_create(options.model, &setup.options, &session, error, sizeof(error));
 	progress_stop(progress);
 	if (err)

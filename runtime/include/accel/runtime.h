@@ -90,6 +90,8 @@ enum accel_on_fault { ACCEL_FAULT_REPORT, ACCEL_FAULT_RETRY, ACCEL_FAULT_CPU };
  * @queue:	 requests of accel_session_run_async() that wait behind those; 0: as many as @depth
  * @on_fault:	 when the device fails
  * @timeout_ns: of every run without a deadline of its own, from its begin on; 0: none
+ * @progress:	 told with @progress_context, on the caller's thread, how far accel_session_create() is with compiling: from 0 to 1, never
+ *		 less than before; how long the rest takes is a guess. Not called for what is compiled already. NULL: nobody is told
  */
 #define ACCEL_MAX_SPECIALISATIONS 8
 
@@ -110,6 +112,8 @@ struct accel_session_options {
 	unsigned int depth, queue;
 	enum accel_on_fault on_fault;
 	uint64_t timeout_ns;
+	void (*progress)(void *context, double done);
+	void *progress_context;
 };
 
 struct accel_session;

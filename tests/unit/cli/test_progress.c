@@ -30,6 +30,12 @@ static void the_line_says_how_far_it_is(void **state)
 	assert_string_equal(line, "running x  [#######-----------------------] 2 of 8  3 s, 9 s left");
 	progress_line(line, sizeof(line), 200, "running x", 9, 8, 3 * SECOND);
 	assert_string_equal(line, "running x  [##############################] 9 of 8  3 s, 0 s left");
+	progress_line(line, sizeof(line), 200, "compiling x", 0, PROGRESS_SHARE, 2 * SECOND);
+	assert_string_equal(line, "compiling x  [------------------------------] 0 %  2 s");
+	progress_line(line, sizeof(line), 200, "compiling x", 400, PROGRESS_SHARE, 2 * SECOND);
+	assert_string_equal(line, "compiling x  [############------------------] 40 %  2 s, 3 s left");
+	progress_line(line, sizeof(line), 200, "compiling x", 1000, PROGRESS_SHARE, 2 * SECOND);
+	assert_string_equal(line, "compiling x  [##############################] 100 %  2 s, 0 s left");
 }
 
 static void the_line_fits(void **state)
@@ -72,6 +78,8 @@ static void a_terminal_sees_it_and_is_clean_afterwards(void **state)
 	/* 39 of the 40 columns. */
 	progress_step(progress, 1, 1000);
 	expect_end(master, "\r\033[Krunning x  [---------------------------");
+	progress_share(progress, 0.5);
+	expect_end(master, "\r\033[Krunning x  [###############------------");
 	progress_stop(progress);
 	expect_end(master, "\r\033[K");
 	close(slave);
@@ -102,6 +110,7 @@ static void a_file_sees_nothing(void **state)
 	assert_null(progress_start(ends[1], 0, "running x"));
 	assert_null(progress_of(&quiet, "running"));
 	progress_step(NULL, 1, 2);
+	progress_share(NULL, 0.5);
 	progress_stop(NULL);
 	close(ends[0]);
 	close(ends[1]);

@@ -141,7 +141,7 @@ static void equalization_leaves_the_float_network_its_bits(void **state)
 
 	(void)state;
 	assert_int_equal(quant_make_samples(graph, 1, 2, &samples), 0);
-	assert_int_equal(quant_calibrate(graph, samples, 2, QUANT_MINMAX, &stats, error, sizeof(error)), 0);
+	assert_int_equal(quant_calibrate(graph, samples, 2, QUANT_MINMAX, NULL, &stats, error, sizeof(error)), 0);
 	run(graph, samples, &before);
 	assert_int_equal(quant_equalize(graph, stats, false, &pairs), 0);
 	assert_int_equal(pairs, 1);
@@ -378,6 +378,46 @@ static void the_noise_of_a_layer_is_measured(void **state)
 	quant_report_finish(&report);
 }
 
+struct shares {
+	double last;
+	size_t count;
+	bool back;
+};
+
+static void note_share(void *context, double done)
+{
+	struct shares *shares = context;
+
+	shares->back |= done < shares->last || done < 0 || done > 1;
+	shares->last = done;
+	shares->count++;
+}
+
+/* Never back, whatever is tried on the way; and near the end when it ends. */
+static void who_wants_to_know_is_told_how_far_it_is(void **state)
+{
+	static const struct quant_options cases[] = {{.plain = true},
+						     {.method = QUANT_ENTROPY},
+						     {.method = QUANT_MSE, .target_loss = 1e-3},
+						     {.target_loss = 0.01}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct quant_options options = cases[i];
+		struct quant_report report;
+		struct shares shares = {0};
+
+		options.share = (struct work_share){note_share, &shares, 0.25, 0.75};
+		loss_of(&options, &report);
+		assert_false(shares.back);
+		assert_true(shares.count > 10);
+		assert_true(shares.last > 0.26 && shares.last <= 0.75);
+		if (cases[i].plain)
+			assert_true(shares.last > 0.749);
+		quant_report_finish(&report);
+	}
+}
+
 static void methods_are_known_by_name(void **state)
 {
 	(void)state;
@@ -399,6 +439,7 @@ int main(void)
 		cmocka_unit_test(no_sum_can_leave_32_bits),
 		cmocka_unit_test(layers_beyond_fp16_are_named),
 		cmocka_unit_test(the_noise_of_a_layer_is_measured),
+		cmocka_unit_test(who_wants_to_know_is_told_how_far_it_is),
 		cmocka_unit_test(methods_are_known_by_name),
 	};
 

@@ -27,7 +27,8 @@ static void make_image(float *image, unsigned int seed)
 
 static struct accel_session *open_session(const char *device, enum accel_precision precision)
 {
-	struct accel_session_options options = {.device = device, .precision = precision, .seed = 1, .trace = true, .disable = "placement"};
+	struct accel_session_options options = {
+		.device = device, .precision = precision, .seed = 1, .trace = true, .disable = "placement"};
 	struct accel_session *session;
 	char error[512] = "";
 
@@ -209,6 +210,62 @@ static void a_trace_is_written_when_it_was_asked_for(void **state)
 	unlink(path);
 }
 
+/* ---- progress ---- */
+
+struct shares {
+	double last;
+	size_t count;
+	bool back;
+};
+
+static void note_share(void *context, double done)
+{
+	struct shares *shares = context;
+
+	shares->back |= done < shares->last || done < 0 || done > 1;
+	shares->last = done;
+	shares->count++;
+}
+
+/* From 0 to 1 and never back, in every precision and with a node that goes back to the CPU; not of what is compiled already. */
+static void who_wants_to_know_is_told_how_far_compiling_is(void **state)
+{
+	static const enum accel_precision precisions[] = {ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8};
+	char folder[] = "/tmp/axl_cache_XXXXXX", command[64];
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	for (int again = 0; again < 2; again++)
+		for (int p = 0; p < 4; p++) {
+			struct shares shares = {0};
+			const struct accel_session_options options = {.device = p ? "sim:" : "sim:target=axl-pro",
+								      .precision = precisions[p],
+								      .cache = folder,
+								      .progress = note_share,
+								      .progress_context = &shares};
+			struct accel_session *session;
+			size_t told;
+			float image[PIXELS], scores[10];
+
+			assert_int_equal(accel_session_create(getenv("AXL_TEST_MODEL"), &options, &session, NULL, 0),
+					 0);
+			assert_false(shares.back);
+			if (again) {
+				assert_int_equal(shares.count, 0);
+			} else {
+				assert_true(shares.count > 5);
+				assert_true(shares.last == 1);
+			}
+			told = shares.count;
+			make_image(image, 1);
+			run(session, image, scores);
+			assert_int_equal(shares.count, told);
+			accel_session_destroy(session);
+		}
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +275,7 @@ int main(void)
 		cmocka_unit_test(the_estimate_is_what_the_device_takes),
 		cmocka_unit_test(bad_calls_are_answered),
 		cmocka_unit_test(a_trace_is_written_when_it_was_asked_for),
+		cmocka_unit_test(who_wants_to_know_is_told_how_far_compiling_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
