@@ -393,11 +393,17 @@ static void add_symbols(struct assembler *to)
 {
 	for (size_t i = 0; i < to->in->num_symbols; i++) {
 		const struct assembly_symbol *symbol = &to->in->symbols[i];
-		struct axm_dim entry = {.value = id_of(symbol->value),
+		const struct graph *graph = to->in->graph;
+		const struct graph_value *value =
+			symbol->output ? graph->outputs[symbol->index] : graph->inputs[symbol->index];
+		struct axm_dim entry = {.value = id_of(value),
 					.dimension = (uint32_t)symbol->dimension,
-					.symbol = axm_add_string(to->builder, symbol->name),
-					.size = symbol->value->dims[symbol->dimension]};
+					.symbol = axm_add_string(to->builder, symbol->name)};
 
+		/* Of an output the run may tell more than the name. */
+		if (symbol->dimension >= value->rank || value->dims[symbol->dimension] < 0)
+			continue;
+		entry.size = value->dims[symbol->dimension];
 		axm_add_dim(to->builder, &entry);
 	}
 }

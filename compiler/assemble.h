@@ -8,9 +8,10 @@
 #include "compiler/region.h"
 #include "compiler/target/target.h"
 
-/* A dimension of an input that has a name; @value has its size by now. */
+/* A dimension of input @index, or of output @index, that has a name. */
 struct assembly_symbol {
-	const struct graph_value *value;
+	bool output;
+	size_t index;
 	int dimension;
 	const char *name;
 };

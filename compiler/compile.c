@@ -44,7 +44,7 @@ struct compilation {
 	struct program_image *images;
 	uint64_t *known;
 	struct partition partition;      /* but for @device, which is gone */
-	struct assembly_symbol *symbols; /* symbolic dimensions of the inputs */
+	struct assembly_symbol *symbols; /* symbolic dimensions of the inputs and outputs */
 	size_t num_symbols;
 	uint32_t disabled; /* passes */
 	struct quant_wide wide;
@@ -87,26 +87,34 @@ static int check_graph(struct compilation *c, const char *stage)
 	return err ? fail(c, err, "compiler error after %s: %s", stage, text) : 0;
 }
 
-/* Which dimensions of the inputs have a name, before they get a size. */
-static int note_symbols(struct compilation *c)
+/* Which of @dims, of input or output @index, have a name, before they get a size. */
+static int note_dims(struct compilation *c, int rank, const int64_t *dims, bool output, size_t index)
 {
-	for (size_t i = 0; i < c->graph->num_inputs; i++) {
-		const struct graph_value *value = c->graph->inputs[i];
+	for (int d = 0; d < rank; d++) {
+		struct assembly_symbol *grown;
 
-		for (int d = 0; d < value->rank; d++) {
-			struct assembly_symbol *grown;
-
-			if (value->dims[d] >= GRAPH_DIM_UNKNOWN)
-				continue;
-			grown = realloc(c->symbols, (c->num_symbols + 1) * sizeof(*grown));
-			if (!grown)
-				return fail(c, -ENOMEM, "out of memory");
-			c->symbols = grown;
-			c->symbols[c->num_symbols++] =
-				(struct assembly_symbol){value, d, c->graph->symbols[-2 - value->dims[d]]};
-		}
+		if (dims[d] >= GRAPH_DIM_UNKNOWN)
+			continue;
+		grown = realloc(c->symbols, (c->num_symbols + 1) * sizeof(*grown));
+		if (!grown)
+			return fail(c, -ENOMEM, "out of memory");
+		c->symbols = grown;
+		c->symbols[c->num_symbols++] =
+			(struct assembly_symbol){output, index, d, c->graph->symbols[-2 - dims[d]]};
 	}
 	return 0;
+}
+
+static int note_symbols(struct compilation *c)
+{
+	const struct graph *graph = c->graph;
+	int err = 0;
+
+	for (size_t i = 0; i < graph->num_inputs && !err; i++)
+		err = note_dims(c, graph->inputs[i]->rank, graph->inputs[i]->dims, false, i);
+	for (size_t i = 0; graph->stated && i < graph->num_outputs && !err; i++)
+		err = note_dims(c, graph->stated[i].rank, graph->stated[i].dims, true, i);
+	return err;
 }
 
 static int run_graph(struct compilation *c)

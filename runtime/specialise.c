@@ -171,11 +171,13 @@ static int bind_symbols(const struct axm *axm, const struct tensor *inputs, stru
 		const struct axm_dim *dim = &axm->dims[i];
 		const char *symbol = axm_string(axm, dim->symbol);
 		size_t known = 0;
-		int64_t length = 0;
+		int64_t length = -1;
 
 		for (uint32_t k = 0; k < axm->model->num_inputs; k++)
 			if (axm->ids[axm->model->inputs_first + k] == dim->value)
 				length = inputs[k].dims[dim->dimension];
+		if (length < 0) /* of an output: follows */
+			continue;
 		while (known < *count && strcmp(dims[known].name, symbol))
 			known++;
 		if (known == *count)

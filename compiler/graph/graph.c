@@ -109,6 +109,7 @@ void graph_destroy(struct graph *graph)
 	free(graph->outputs);
 	free(graph->captures);
 	free(graph->symbols);
+	free(graph->stated);
 	free(graph->opsets);
 	free(graph);
 }

@@ -119,6 +119,12 @@ struct graph_opset {
 	int version;
 };
 
+/* @rank -1: not stated; @dims as of a value, also symbols of this graph that no input has */
+struct graph_shape {
+	int rank;
+	int64_t dims[TENSOR_MAX_RANK];
+};
+
 struct graph {
 	const char *name;
 	int ir_version;
@@ -132,6 +138,7 @@ struct graph {
 	struct graph_value **inputs; /* without initializers */
 	size_t num_outputs;
 	struct graph_value **outputs;
+	struct graph_shape *stated; /* by output, as the file states it; NULL: it states none, and in subgraphs */
 	size_t num_symbols;
 	const char **symbols;
 	size_t num_captures; /* of a subgraph */

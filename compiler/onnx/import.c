@@ -642,6 +642,25 @@ static int import_outputs(struct importer *im, const Onnx__GraphProto *proto)
 	return 0;
 }
 
+/* What the file says of the shapes of the model's outputs: the names in them. Inference says how large they are. */
+static int import_output_shapes(struct importer *im, const Onnx__GraphProto *proto)
+{
+	im->graph->stated = calloc(proto->n_output + 1, sizeof(*im->graph->stated));
+	if (!im->graph->stated)
+		return bad(im, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < proto->n_output; i++) {
+		struct stated_type stated;
+		int err = read_type(im, proto->output[i], &stated);
+
+		if (err)
+			return err;
+		im->graph->stated[i].rank = stated.rank;
+		for (int d = 0; d < stated.rank; d++)
+			im->graph->stated[i].dims[d] = stated.dims[d];
+	}
+	return 0;
+}
+
 static int check_written(struct importer *im)
 {
 	for (size_t i = 0; i < im->graph->num_values; i++) {
@@ -670,6 +689,8 @@ static int import_graph(struct importer *im, const struct scope *around, Onnx__G
 		err = import_value_infos(im, proto->n_value_info, proto->value_info);
 	if (!err)
 		err = import_value_infos(im, proto->n_output, proto->output);
+	if (!err && !around)
+		err = import_output_shapes(im, proto);
 	if (!err && !around)
 		err = check_written(im);
 	if (!err && graph_sort(im->graph) == -ELOOP)

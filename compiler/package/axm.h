@@ -176,7 +176,7 @@ struct axm_graph {
 	uint32_t reserved;
 };
 
-/* DIMS: symbolic dimensions of the model's inputs, and the size that each was compiled for. */
+/* DIMS: symbolic dimensions of the model's inputs and outputs, and the size that each was compiled for. */
 struct axm_dim {
 	uint32_t value, dimension;
 	uint32_t symbol; /* its name */

@@ -202,7 +202,8 @@ static int check_values(struct reader *reader)
 	for (uint32_t i = 0; i < axm->num_dims; i++) {
 		const struct axm_dim *dim = &axm->dims[i];
 
-		if (dim->value >= axm->num_values || !(axm->values[dim->value].flags & AXM_VALUE_INPUT) ||
+		if (dim->value >= axm->num_values ||
+		    !(axm->values[dim->value].flags & (AXM_VALUE_INPUT | AXM_VALUE_OUTPUT)) ||
 		    dim->dimension >= axm->values[dim->value].rank || !string_ok(axm, dim->symbol) || dim->size < 0)
 			return bad(reader, "symbolic dimension %u: value, dimension, name or size", i);
 	}

@@ -10,6 +10,7 @@
 #include "runtime/cli/inputs.h"
 #include "runtime/cli/serve/datatype.h"
 #include "runtime/fail.h"
+#include "runtime/session.h"
 
 /* The name and the path in @operand; the name is the caller's to free. */
 static char *split_operand(const char *operand, const char **path)
@@ -33,6 +34,23 @@ static int check_value(const struct serve_model *model, const char *what, const 
 			info->name, *info->type ? info->type : dtype_name((enum dtype)info->dtype));
 }
 
+/* Sizes with a name, which a request may choose, are -1 in the metadata; of a package they are fixed. */
+static void show_symbols(struct serve_model *model)
+{
+	const struct axm *axm = session_package(model->session);
+
+	for (uint32_t d = 0; d < axm->num_dims && !model->is_package; d++) {
+		const struct axm_dim *dim = &axm->dims[d];
+
+		for (size_t i = 0; i < model->interface.num_inputs; i++)
+			if (axm->ids[axm->model->inputs_first + i] == dim->value)
+				model->inputs[i].dims[dim->dimension] = -1;
+		for (size_t i = 0; i < model->interface.num_outputs; i++)
+			if (axm->ids[axm->model->outputs_first + i] == dim->value)
+				model->outputs[i].dims[dim->dimension] = -1;
+	}
+}
+
 static int read_interface(struct serve_model *model)
 {
 	struct infer_model *interface = &model->interface;
@@ -53,6 +71,8 @@ static int read_interface(struct serve_model *model)
 		accel_session_output(model->session, i, &model->outputs[i]);
 		err = check_value(model, "output", &model->outputs[i]);
 	}
+	if (!err)
+		show_symbols(model);
 	return err;
 }
 

@@ -11,6 +11,7 @@
 
 /*
  * @free: requests of the session that nobody uses now, @num_free of them; @lock is theirs
+ * @inputs, @outputs: what metadata say: sizes that a request may choose are -1
  * @is_package: an .axm file, whose symbolic dimensions have the sizes that it was compiled for
  */
 struct serve_model {

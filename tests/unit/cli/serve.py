@@ -90,9 +90,35 @@ def check_pages(server):
         assert headers["Content-Type"] == "application/json", path
     for path in "/v2/models/digits", "/v2/models/digits/versions/1":
         page = json.loads(server.ask("GET", path)[2])
-        assert page["inputs"] == [{"name": "image", "datatype": "FP32", "shape": [1, 1, 8, 8]}], page
-        assert page["outputs"] == [{"name": "logits", "datatype": "FP32", "shape": [1, 10]}], page
+        assert page["inputs"] == [{"name": "image", "datatype": "FP32", "shape": [-1, 1, 8, 8]}], page
+        assert page["outputs"] == [{"name": "logits", "datatype": "FP32", "shape": [-1, 10]}], page
         assert page["versions"] == ["1"] and page["name"] == "digits", page
+
+
+def check_package(values, expected):
+    """A package has the sizes that it was compiled for, and nothing that the CPU could take over; a model has both."""
+    with tempfile.TemporaryDirectory() as folder:
+        package = f"{folder}/packed.axm"
+        subprocess.run([ACCEL, "compile", MODEL, "--output", package, "--quiet"], check=True)
+        server = Server(package, f"model={MODEL}", "--on-fault", "retry")
+        for name, batch in ("packed", 1), ("model", -1):
+            page = json.loads(server.ask("GET", f"/v2/models/{name}")[2])
+            assert page["inputs"][0]["shape"] == [batch, 1, 8, 8] and page["outputs"][0]["shape"] == [batch, 10], page
+            status, _, data = server.ask("POST", f"/v2/models/{name}/infer", request(values))
+            assert status == 200 and [float_of(x) for x in json.loads(data)["outputs"][0]["data"]] == list(expected), data
+        two = json.dumps({"inputs": [{"name": "image", "shape": [2, 1, 8, 8], "datatype": "FP32", "data": 2 * values}]}).encode()
+        assert server.ask("POST", "/v2/models/packed/infer", two)[0] == 400
+        status, _, data = server.ask("POST", "/v2/models/model/infer", two)
+        assert status == 200 and json.loads(data)["outputs"][0]["shape"] == [2, 10], data
+        server.end()
+        done = subprocess.run([ACCEL, "serve", package, "--on-fault", "cpu", "--listen", "127.0.0.1:0"], capture_output=True, text=True,
+                              timeout=60)
+        assert done.returncode == 3 and "can not run on the CPU" in done.stderr, done
+    # A model is compiled for both.
+    server = Server(f"digits={MODEL}", "--on-fault", "cpu")
+    status, _, data = server.ask("POST", "/v2/models/digits/infer", request(values))
+    assert status == 200, data
+    server.end()
 
 
 def check_inference(server, values, expected):
@@ -311,7 +337,7 @@ def check_usage():
                              ((MODEL, MODEL, "--listen", "127.0.0.1:0"), "two models are called"),
                              ((MODEL, "--listen", "8000"), "HOST:PORT"), ((MODEL, "--listen", "[]:1"), "HOST:PORT"),
                              ((MODEL, "--listen", "127.0.0.1:x"), "127.0.0.1:x"), (("=" + MODEL,), "no name"),
-                             ((MODEL, "--max-requests", "0"), "--max-requests"), ((MODEL, "--max-body", "-1"), "--max-body")):
+                             ((MODEL, "--max-requests", "0"), "--max-requests"), ((MODEL, "--on-fault", "pray"), "--on-fault"), ((MODEL, "--max-body", "-1"), "--max-body")):
         code, text = run(*arguments)
         assert code == 2 and words in text, (arguments, code, text)
     code, text = run(MODEL, "--listen", "127.0.0.1:0", "--device", "/dev/accel/none")
@@ -330,6 +356,7 @@ def main():
     check_concurrent(server, values, expected)
     check_metrics(server, values)
     server.end()
+    check_package(values, expected)
     check_full(values)
     for number in signal.SIGTERM, signal.SIGINT:
         check_stop(values, expected, number)
