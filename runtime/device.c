@@ -305,16 +305,25 @@ void runtime_launch_destroy(struct runtime_launch *launch)
 	free(launch);
 }
 
-int runtime_launch_start(struct runtime_launch *launch, struct runtime_lane *lane, const struct tensor *const *inputs)
+uint64_t runtime_launch_load(struct runtime_launch *launch, const struct tensor *const *inputs)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < launch->num_inputs; i++)
+		if (launch->buffers[1 + i]) {
+			memcpy(accel_buffer_data(launch->buffers[1 + i]), inputs[i]->data, tensor_bytes(inputs[i]));
+			bytes += tensor_bytes(inputs[i]);
+		}
+	return bytes;
+}
+
+int runtime_launch_start(struct runtime_launch *launch, struct runtime_lane *lane)
 {
 	uint64_t exchange = accel_buffer_address(launch->exchange);
 	union axl_packet *packet = lane->queue ? accel_queue_next(lane->queue) : NULL;
 
 	if (!packet)
 		return -EIO;
-	for (uint32_t i = 0; i < launch->num_inputs; i++)
-		if (launch->buffers[1 + i])
-			memcpy(accel_buffer_data(launch->buffers[1 + i]), inputs[i]->data, tensor_bytes(inputs[i]));
 	memset((uint8_t *)accel_buffer_data(launch->exchange) + STATS_OFFSET, 0, sizeof(struct axl_exec_stats));
 	accel_packet_execute(packet, accel_buffer_address(launch->program->code), launch->program->code_bytes, exchange,
 			     exchange + STATS_OFFSET);
@@ -361,15 +370,19 @@ int runtime_launch_wait(struct runtime_launch *launch, int64_t deadline_ns, char
 	return err ? fail(error, error_size, err, "device: %s", strerror(-err)) : 0;
 }
 
-void runtime_launch_finish(const struct runtime_launch *launch, struct tensor *const *outputs,
-			   const struct axl_exec_stats **stats, const struct axl_trace_record **trace)
+uint64_t runtime_launch_finish(const struct runtime_launch *launch, struct tensor *const *outputs,
+			       const struct axl_exec_stats **stats, const struct axl_trace_record **trace)
 {
 	const uint8_t *exchange = accel_buffer_data(launch->exchange);
+	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < launch->num_outputs; i++)
-		if (launch->buffers[1 + launch->num_inputs + i])
+		if (launch->buffers[1 + launch->num_inputs + i]) {
 			memcpy(outputs[i]->data, accel_buffer_data(launch->buffers[1 + launch->num_inputs + i]),
 			       tensor_bytes(outputs[i]));
+			bytes += tensor_bytes(outputs[i]);
+		}
 	*stats = (const void *)(exchange + STATS_OFFSET);
 	*trace = launch->trace ? accel_buffer_data(launch->trace) : NULL;
+	return bytes;
 }

@@ -63,8 +63,10 @@ int runtime_launch_create(struct runtime_program *program, const struct axm *axm
 			  struct runtime_launch **launch, char *error, size_t error_size);
 void runtime_launch_destroy(struct runtime_launch *launch); /* NULL is fine; it does not run */
 
-/* Copy @inputs in and start in @lane. Launches of a lane run in the order in which they were started. -EIO: the lane takes nothing. */
-int runtime_launch_start(struct runtime_launch *launch, struct runtime_lane *lane, const struct tensor *const *inputs);
+/* Copy @inputs in, while it does not run. Returns the bytes. */
+uint64_t runtime_launch_load(struct runtime_launch *launch, const struct tensor *const *inputs);
+/* Start in @lane. Launches of a lane run in the order in which they were started. -EIO: the lane takes nothing. */
+int runtime_launch_start(struct runtime_launch *launch, struct runtime_lane *lane);
 /* Whether it has ended, or was dropped. */
 bool runtime_launch_done(const struct runtime_launch *launch);
 /*
@@ -74,9 +76,9 @@ bool runtime_launch_done(const struct runtime_launch *launch);
 int runtime_launch_wait(struct runtime_launch *launch, int64_t deadline_ns, char *error, size_t error_size);
 /*
  * After a good end: copy @outputs out (their memory is there and of the right size). *stats stays until the next start, *trace points to
- * stats->trace_records records that stay as long.
+ * stats->trace_records records that stay as long. Returns the bytes.
  */
-void runtime_launch_finish(const struct runtime_launch *launch, struct tensor *const *outputs,
-			   const struct axl_exec_stats **stats, const struct axl_trace_record **trace);
+uint64_t runtime_launch_finish(const struct runtime_launch *launch, struct tensor *const *outputs,
+			       const struct axl_exec_stats **stats, const struct axl_trace_record **trace);
 
 #endif

@@ -12,8 +12,6 @@
 
 #include <axl/axl_isa.h>
 
-#include "compiler/report/node_cycles.h"
-#include "compiler/report/preemption.h"
 #include "runtime/fail.h"
 #include "runtime/memory_plan.h"
 
@@ -43,17 +41,21 @@ static int run_nodes(struct instance *instance, uint32_t first, uint32_t count, 
 				       .pool = plan->host.pool,
 				       .runner = &body_runner,
 				       .context = instance};
+		bool outer =
+			n < plan->axm.num_region_nodes; /* a body may run a million times: its node stands for it */
 		uint64_t start = instance_now(), end;
-		int err = op_run(node->kernel, &call);
+		int err;
 
+		if (outer)
+			runtime_trace_node_begins(instance->trace, n);
+		err = op_run(node->kernel, &call);
 		if (err)
 			return fail(error, size, err, "node %s (%s): %s", node->node.name, node->node.op_type,
 				    call.error[0] ? call.error : strerror(-err));
 		end = instance_now();
 		instance->node_stats[n].cpu_ns += end - start; /* a body's nodes run often */
-		/* A body may run a million times: its node stands for it in the trace. */
-		if (n < plan->axm.num_region_nodes)
-			runtime_trace_cpu(instance->trace, node->node.name, node->node.op_type, start, end);
+		if (outer)
+			runtime_trace_node(instance->trace, n, start, end);
 		err = instance->between ? instance->between(instance->between_context, end) : 0;
 		if (err)
 			return err;
@@ -61,15 +63,23 @@ static int run_nodes(struct instance *instance, uint32_t first, uint32_t count, 
 	return 0;
 }
 
+static void note_worker(void *context, size_t worker, uint64_t start, uint64_t end)
+{
+	runtime_trace_worker(context, worker, start, end);
+}
+
 int instance_run_region(struct instance *instance, uint32_t index, char *error, size_t size)
 {
 	const struct axm_region *region = &instance->plan->axm.regions[index];
+	const struct cpu_pool_watch watch = {note_worker, instance->trace};
 	uint64_t start = instance_now();
 	int err;
 
+	cpu_pool_watch(instance->trace ? &watch : NULL);
 	cpu_pool_begin(instance->plan->host.pool);
 	err = run_nodes(instance, region->first_node, region->num_nodes, error, size);
 	cpu_pool_end(instance->plan->host.pool);
+	cpu_pool_watch(NULL);
 	instance->region_stats[index].ns = instance_now() - start;
 	return err;
 }
@@ -130,97 +140,6 @@ static void body_output_type(const struct op_call *call, const struct attr *body
 
 static const struct op_runner body_runner = {.run = run_body, .output_type = body_output_type};
 
-/* ---- regions on the device ---- */
-
-int instance_start_region(struct instance *instance, struct runtime_lane *lane, uint32_t index, char *error,
-			  size_t size)
-{
-	const struct axm *axm = &instance->plan->axm;
-	const struct axm_region *region = &axm->regions[index];
-	struct tensor **outputs = &instance->operands[region->outputs_first];
-	int err = 0;
-
-	for (uint32_t i = 0; i < region->num_outputs && !err; i++) {
-		const struct axm_value *value = &axm->values[axm->ids[region->outputs_first + i]];
-
-		if (!outputs[i]->data)
-			err = tensor_init(outputs[i], (enum dtype)value->dtype, (int)value->rank, value->dims);
-	}
-	if (err)
-		return fail(error, size, err, "region %u: out of memory for outputs", index);
-	instance->starts[index] = instance_now();
-	err = runtime_launch_start(instance_launch(instance, index), lane,
-				   (const struct tensor *const *)&instance->operands[region->inputs_first]);
-	return err ? fail(error, size, err, "region %u: the device takes no work", index) : 0;
-}
-
-/* Of an execution that was not suspended: one that was has other cycles. */
-static int note_preemption(const uint8_t *code, const struct axl_trace_record *trace, size_t num_trace,
-			   const struct axl_exec_stats *exec, struct accel_region_stats *stats)
-{
-	struct preemption preemption = {0};
-	int err = exec->preemptions ? 0 : preemption_measure(code, trace, num_trace, &preemption);
-
-	stats->yields = preemption.yields;
-	stats->yield_distance = preemption.distance;
-	stats->preempt_latency = preemption.latency;
-	return err;
-}
-
-static int analyse(struct instance *instance, uint32_t index, const struct axl_exec_stats *exec,
-		   const struct axl_trace_record *trace, char *error, size_t size)
-{
-	const struct plan *plan = instance->plan;
-	const struct axm *axm = &plan->axm;
-	const struct axm_region *region = &axm->regions[index];
-	struct accel_region_stats *stats = &instance->region_stats[index];
-	size_t num_trace = trace ? exec->trace_records : 0;
-	enum roofline_bound bound;
-	int err;
-
-	node_cycles_attribute(trace, num_trace, stats->cycles, region->first_node, region->num_nodes,
-			      &instance->cycles[region->first_node]);
-	for (uint32_t n = region->first_node; n < region->first_node + region->num_nodes; n++)
-		instance->node_stats[n].cycles = instance->cycles[n];
-	if (!num_trace || exec->trace_dropped) {
-		instance->stats.has_ledger = false;
-		return 0;
-	}
-	roofline_cycles(&plan->roofline, &bound);
-	if (ledger_add(&instance->ledger, trace, num_trace, exec, axm->model->tiles, stats->cycles, bound))
-		return fail(error, size, -ENOMEM, "region %u: out of memory for the ledger", index);
-	err = note_preemption(axm->data + region->code, trace, num_trace, exec, stats);
-	return err ? fail(error, size, err, "region %u: the trace can not be read: %s", index, strerror(-err)) : 0;
-}
-
-int instance_finish_region(struct instance *instance, uint32_t index, char *error, size_t size)
-{
-	const struct axm *axm = &instance->plan->axm;
-	struct accel_region_stats *stats = &instance->region_stats[index];
-	const struct axl_trace_record *trace;
-	const struct axl_exec_stats *exec;
-	uint64_t end;
-	int err;
-
-	runtime_launch_finish(instance_launch(instance, index), &instance->operands[axm->regions[index].outputs_first],
-			      &exec, &trace);
-	end = instance_now();
-	stats->cycles = exec->end - exec->start;
-	instance->stats.cycles += stats->cycles;
-	stats->ns = end - instance->starts[index];
-	stats->local_bytes = stats->host_bytes = 0;
-	for (size_t i = 0; i < sizeof(exec->bytes) / sizeof(exec->bytes[0]); i++) {
-		stats->local_bytes += exec->bytes[i][0];
-		stats->host_bytes += exec->bytes[i][1];
-	}
-	err = analyse(instance, index, exec, trace, error, size);
-	if (trace)
-		runtime_trace_device(instance->trace, axm, instance->starts[index], end, stats->cycles, trace,
-				     exec->trace_records);
-	instance->analysis_ns += instance_now() - end;
-	return err;
-}
-
 /* ---- a run ---- */
 
 void instance_begin(struct instance *instance, const struct tensor *inputs)
@@ -237,7 +156,9 @@ void instance_begin(struct instance *instance, const struct tensor *inputs)
 	}
 	for (uint32_t n = 0; n < axm->num_nodes; n++)
 		instance->node_stats[n].cycles = instance->node_stats[n].cpu_ns = 0;
-	runtime_trace_reset(instance->trace);
+	runtime_trace_begin(instance->trace,
+			    plan->launches ? runtime_device_name(plan->host.devices[instance->device]) : NULL,
+			    instance->began);
 	instance->stats.cycles = instance->analysis_ns = 0;
 	memset(&instance->ledger, 0, sizeof(instance->ledger));
 	instance->stats.has_ledger = plan->launches && axm->model->tiles;
@@ -247,8 +168,10 @@ void instance_begin(struct instance *instance, const struct tensor *inputs)
 void instance_end(struct instance *instance)
 {
 	const struct plan *plan = instance->plan;
+	uint64_t end = instance_now();
 
-	instance->stats.ns = instance_now() - instance->began - instance->analysis_ns;
+	instance->stats.ns = end - instance->began - instance->analysis_ns;
+	runtime_trace_end(instance->trace, end);
 	if (instance->stats.has_ledger)
 		ledger_causes(&instance->ledger, &plan->roofline, plan->axm.model->tiles, instance->stats.causes);
 }
@@ -336,7 +259,7 @@ static int make_figures(struct instance *instance)
 	if (!instance->region_stats || !instance->node_stats || !instance->cycles || !instance->starts ||
 	    !instance->waits || !instance->ready || !instance->started || !instance->launches || !instance->placed)
 		return -ENOMEM;
-	return plan->host.trace ? runtime_trace_create(&instance->trace) : 0;
+	return plan->host.trace ? runtime_trace_create(plan->axm.num_regions, &instance->trace) : 0;
 }
 
 int instance_create(const struct plan *plan, struct instance **instance, char *error, size_t size)

@@ -3,6 +3,7 @@
 #include "runtime/plan.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,6 +209,9 @@ int plan_check_input(const struct plan *plan, size_t index, const struct tensor 
 
 /* ---- life ---- */
 
+/* Plans of the process so far. */
+static atomic_uint_least64_t made;
+
 int plan_create(const struct plan_host *host, struct axm *axm, uint8_t *bytes, struct plan **plan, char *error,
 		size_t size)
 {
@@ -223,6 +227,7 @@ int plan_create(const struct plan_host *host, struct axm *axm, uint8_t *bytes, s
 	p->host = *host;
 	p->axm = *axm;
 	p->bytes = bytes;
+	p->number = atomic_fetch_add(&made, 1) + 1;
 	err = make_constants(p, error, size);
 	if (!err)
 		err = prepare_regions(p, error, size);

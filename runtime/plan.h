@@ -35,6 +35,7 @@ struct plan_node {
 
 /*
  * struct plan
+ * @number:    from 1, of all plans of the process: no other plan had it or will have it
  * @bytes:     the package when it was made here, else NULL: it is mapped
  * @constants: by value id: views of the package; the others are empty
  * @strings:   memory of the elements of string constants and attributes, one piece each
@@ -44,6 +45,7 @@ struct plan_node {
  * @launches:  how many regions are the device's; @longest: the compiler's estimate of the longest, cycles
  */
 struct plan {
+	uint64_t number;
 	struct plan_host host;
 	struct axm axm;
 	uint8_t *bytes;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/fail.h"
+#include "runtime/figures.h"
 #include "runtime/session_internal.h"
 
 enum request_state { REQUEST_IDLE, REQUEST_WAITING, REQUEST_RUNNING, REQUEST_DONE };
@@ -27,6 +28,7 @@ struct output_memory {
  * @memory:    by output
  * @claim:     what it has while it is on a device, for those who cancel it
  * @fd:        -1 before it is asked for
+ * @figures:   of the last run, if it ended well (@has_figures); @trace: its trace, of a session that traces, else NULL
  * All but what the run itself reads is under the session's lock.
  */
 struct accel_request {
@@ -41,8 +43,9 @@ struct accel_request {
 	atomic_bool cancelled;
 	const struct claim *claim;
 	int result, fd;
-	bool has_stats;
-	struct accel_run_stats stats;
+	bool has_figures;
+	struct figures figures;
+	struct runtime_trace *trace;
 	pthread_cond_t ended;
 	char error[512];
 };
@@ -119,6 +122,18 @@ static int give_outputs(struct accel_request *request, const struct instance *in
 	return err;
 }
 
+/* What is to be known of the run when its instance is another's. */
+static int keep_figures(struct accel_request *request, const struct instance *instance)
+{
+	int err = figures_take(&request->figures, instance->plan->number, &instance->stats);
+
+	if (!err && instance->trace && !request->trace)
+		err = runtime_trace_create(0, &request->trace);
+	if (!err && instance->trace)
+		err = runtime_trace_copy(request->trace, instance->trace);
+	return err ? fail(request->error, sizeof(request->error), err, "no memory for the figures of the run") : 0;
+}
+
 /* It has its turn. */
 static void serve(struct accel_request *request)
 {
@@ -133,11 +148,10 @@ static void serve(struct accel_request *request)
 		err = run_claimed(session, &run, request->views, request->error, sizeof(request->error));
 	if (!err)
 		err = give_outputs(request, run.claim.instance);
+	if (!err)
+		err = keep_figures(request, run.claim.instance);
 	if (!err) {
-		request->stats = run.claim.instance->stats;
-		request->stats.regions = NULL;
-		request->stats.nodes = NULL;
-		request->has_stats = true;
+		request->has_figures = true;
 		request->error[0] = '\0';
 	}
 	claim_give(session, &run.claim, err);
@@ -222,6 +236,8 @@ void accel_request_destroy(struct accel_request *request)
 	for (size_t i = 0; request->memory && i < request->num_outputs; i++)
 		free(request->memory[i].data);
 	pthread_cond_destroy(&request->ended);
+	figures_finish(&request->figures);
+	runtime_trace_destroy(request->trace);
 	free(request->inputs);
 	free(request->views);
 	free(request->memory);
@@ -263,7 +279,7 @@ static int accept_request(struct accel_session *session, struct accel_request *r
 		return -ENOMEM;
 	}
 	request->error[0] = '\0';
-	request->has_stats = false;
+	request->has_figures = false;
 	admission_queue(session, &request->ticket);
 	return 0;
 }
@@ -378,18 +394,22 @@ int accel_request_fd(struct accel_request *request)
 	return fd;
 }
 
+/* Whether the last run has ended, and well. The lock is held. */
+static int has_run(const struct accel_request *request)
+{
+	if (is_under_way(request))
+		return -EINPROGRESS;
+	return request->state == REQUEST_IDLE || !request->has_figures ? -EINVAL : 0;
+}
+
 int accel_request_stats(struct accel_request *request, struct accel_run_stats *stats)
 {
-	int err = 0;
+	int err;
 
 	pthread_mutex_lock(&request->session->lock);
-	if (is_under_way(request))
-		err = -EINPROGRESS;
-	else if (request->state == REQUEST_IDLE || !request->has_stats)
-		err = -EINVAL;
-	else
-		*stats = request->stats;
+	err = has_run(request);
 	if (!err) {
+		*stats = request->figures.stats;
 		stats->compilations = request->session->compilations;
 		stats->cached = request->session->cached;
 		stats->cache_note = cache_message(request->session->cache);
@@ -397,4 +417,17 @@ int accel_request_stats(struct accel_request *request, struct accel_run_stats *s
 	}
 	pthread_mutex_unlock(&request->session->lock);
 	return err;
+}
+
+int accel_request_trace(struct accel_request *request, const char *path)
+{
+	int err;
+
+	pthread_mutex_lock(&request->session->lock);
+	err = has_run(request);
+	pthread_mutex_unlock(&request->session->lock);
+	if (err)
+		return err;
+	/* Nobody but its owner, who is here, begins another run. */
+	return request->trace ? runtime_trace_write(request->trace, &request->figures.stats, path) : -ENODATA;
 }

@@ -70,8 +70,13 @@ static int recover(struct scheduler_run *run, int err)
 static int reap(struct scheduler_run *run)
 {
 	uint32_t region = run->instance->started[run->started_head];
-	int err = runtime_launch_wait(instance_launch(run->instance, region), run->deadline_ns, run->error, run->size);
+	struct runtime_launch *launch = instance_launch(run->instance, region);
+	bool waits = run->instance->trace && !runtime_launch_done(launch);
+	uint64_t begin = waits ? instance_now() : 0;
+	int err = runtime_launch_wait(launch, run->deadline_ns, run->error, run->size);
 
+	if (waits)
+		runtime_trace_wait(run->instance->trace, region, begin, instance_now());
 	if (err == -EIO)
 		return recover(run, err);
 	run->gone |= err == -ENODEV;

@@ -271,7 +271,16 @@ int accel_session_stats(const struct accel_session *session, struct accel_run_st
 
 int accel_session_trace(const struct accel_session *session, const char *path)
 {
-	return session->last && session->last->trace ? runtime_trace_write(session->last->trace, path) : -ENODATA;
+	return session->last && session->last->trace
+		       ? runtime_trace_write(session->last->trace, &session->last->stats, path)
+		       : -ENODATA;
+}
+
+const struct axl_trace_record *session_records(const struct accel_session *session, uint32_t region, size_t *count)
+{
+	*count = 0;
+	return session->last && session->last->trace ? runtime_trace_records(session->last->trace, region, count)
+						     : NULL;
 }
 
 size_t accel_session_num_devices(const struct accel_session *session)

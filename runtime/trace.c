@@ -1,149 +1,244 @@
 /* SPDX-License-Identifier: MIT */
-/* See trace.h. */
-#include "runtime/trace.h"
+/* See trace.h: the recording. */
+#include "runtime/trace_events.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <axl/axl_isa.h>
+/* A model that runs a body a million times would fill the memory with what the pool's threads do for it. */
+#define MOST_EVENTS ((size_t)1 << 20)
 
-/* One complete event. Names belong to the session's package. @lane: 0 the CPU, else 1 + tile * AXL_NUM_PIPES + pipe. */
-struct event {
-	const char *name, *detail;
-	double start_us, duration_us;
-	uint64_t cycles;
-	unsigned int lane;
-};
+/* ---- life ---- */
 
-struct runtime_trace {
-	struct event *events;
-	size_t count, capacity, dropped;
-};
-
-static const char *const pipe_names[AXL_NUM_PIPES] = {
-#define PIPE_NAME(name, number, text) [number] = text,
-	AXL_PIPES(PIPE_NAME)
-#undef PIPE_NAME
-};
-
-int runtime_trace_create(struct runtime_trace **trace)
+int runtime_trace_create(uint32_t num_regions, struct runtime_trace **trace)
 {
-	*trace = calloc(1, sizeof(**trace));
-	return *trace ? 0 : -ENOMEM;
+	struct runtime_trace *t = calloc(1, sizeof(*t));
+
+	*trace = NULL;
+	if (!t)
+		return -ENOMEM;
+	t->num_regions = num_regions;
+	t->open = calloc((size_t)num_regions + 1, sizeof(*t->open));
+	if (!t->open) {
+		free(t);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&t->lock, NULL);
+	*trace = t;
+	return 0;
 }
 
 void runtime_trace_destroy(struct runtime_trace *trace)
 {
-	if (trace)
-		free(trace->events);
+	if (!trace)
+		return;
+	pthread_mutex_destroy(&trace->lock);
+	free(trace->open);
+	free(trace->events);
+	free(trace->packets);
+	free(trace->records);
 	free(trace);
 }
 
-void runtime_trace_reset(struct runtime_trace *trace)
+/* Room for @more behind @room->count of *@elements. */
+static bool grow(void **elements, struct trace_room *room, size_t more, size_t size)
+{
+	size_t capacity = room->capacity;
+	void *grown;
+
+	if (room->count + more <= capacity)
+		return true;
+	while (capacity < room->count + more)
+		capacity = 2 * capacity + 256;
+	grown = realloc(*elements, capacity * size);
+	if (!grown)
+		return false;
+	*elements = grown;
+	room->capacity = capacity;
+	return true;
+}
+
+static void clear(struct runtime_trace *trace)
+{
+	trace->event_room.count = trace->packet_room.count = trace->record_room.count = trace->dropped = 0;
+}
+
+static int copy_list(void **to, struct trace_room *to_room, const void *from, size_t count, size_t size)
+{
+	if (!grow(to, to_room, count, size))
+		return -ENOMEM;
+	if (count)
+		memcpy(*to, from, count * size);
+	return 0;
+}
+
+int runtime_trace_copy(struct runtime_trace *to, const struct runtime_trace *from)
+{
+	int err;
+
+	clear(to);
+	err = copy_list((void **)&to->events, &to->event_room, from->events, from->event_room.count,
+			sizeof(*to->events));
+	if (!err)
+		err = copy_list((void **)&to->packets, &to->packet_room, from->packets, from->packet_room.count,
+				sizeof(*to->packets));
+	if (!err)
+		err = copy_list((void **)&to->records, &to->record_room, from->records, from->record_room.count,
+				sizeof(*to->records));
+	if (err)
+		return err;
+	to->event_room.count = from->event_room.count;
+	to->packet_room.count = from->packet_room.count;
+	to->record_room.count = from->record_room.count;
+	to->device = from->device;
+	to->began = from->began;
+	to->ended = from->ended;
+	to->dropped = from->dropped;
+	return 0;
+}
+
+/* ---- the host ---- */
+
+static void add(struct runtime_trace *trace, const struct trace_event *event)
+{
+	pthread_mutex_lock(&trace->lock);
+	if (trace->event_room.count < MOST_EVENTS &&
+	    grow((void **)&trace->events, &trace->event_room, 1, sizeof(*event)))
+		trace->events[trace->event_room.count++] = *event;
+	else
+		trace->dropped++;
+	pthread_mutex_unlock(&trace->lock);
+}
+
+static void add_copy(struct runtime_trace *trace, enum trace_kind kind, uint32_t region, uint64_t bytes, uint64_t start,
+		     uint64_t end)
+{
+	add(trace, &(struct trace_event){(uint8_t)kind, 0, region, bytes, start, end});
+}
+
+static void add_event(struct runtime_trace *trace, enum trace_kind kind, uint32_t index, uint64_t start, uint64_t end)
+{
+	add_copy(trace, kind, index, 0, start, end);
+}
+
+void runtime_trace_begin(struct runtime_trace *trace, const char *device, uint64_t start)
+{
+	if (!trace)
+		return;
+	clear(trace);
+	memset(trace->open, 0, trace->num_regions * sizeof(*trace->open));
+	trace->device = device;
+	trace->began = trace->ended = trace->free_at = start;
+}
+
+void runtime_trace_end(struct runtime_trace *trace, uint64_t end)
+{
+	if (!trace)
+		return;
+	trace->ended = end;
+	add_event(trace, TRACE_RUN, 0, trace->began, end);
+}
+
+void runtime_trace_node_begins(struct runtime_trace *trace, uint32_t node)
 {
 	if (trace)
-		trace->count = trace->dropped = 0;
+		trace->node = node;
 }
 
-static void add(struct runtime_trace *trace, const struct event *event)
+void runtime_trace_node(struct runtime_trace *trace, uint32_t node, uint64_t start, uint64_t end)
 {
-	if (trace->count == trace->capacity) {
-		size_t capacity = trace->capacity * 2 + 1024;
-		struct event *grown = realloc(trace->events, capacity * sizeof(*grown));
-
-		if (!grown) {
-			trace->dropped++;
-			return;
-		}
-		trace->events = grown;
-		trace->capacity = capacity;
-	}
-	trace->events[trace->count++] = *event;
-}
-
-void runtime_trace_cpu(struct runtime_trace *trace, const char *name, const char *op_type, uint64_t start, uint64_t end)
-{
-	struct event event = {name, op_type, (double)start / 1e3, (double)(end - start) / 1e3, 0, 0};
-
 	if (trace)
-		add(trace, &event);
+		add_event(trace, TRACE_NODE, node, start, end);
 }
 
-void runtime_trace_device(struct runtime_trace *trace, const struct axm *axm, uint64_t start, uint64_t end,
-			  uint64_t cycles, const struct axl_trace_record *records, size_t count)
+void runtime_trace_worker(struct runtime_trace *trace, size_t worker, uint64_t start, uint64_t end)
 {
-	double scale = cycles ? (double)(end - start) / 1e3 / (double)cycles : 0;
+	if (trace)
+		add(trace, &(struct trace_event){TRACE_NODE, (uint16_t)worker, trace->node, 0, start, end});
+}
 
-	for (size_t i = 0; trace && i < count; i++) {
-		const struct axl_trace_record *record = &records[i];
-		bool known = record->tag < axm->num_nodes;
-		struct event event = {
-			.name = known ? axm_string(axm, axm->nodes[record->tag].name) : "",
-			.detail = known ? axm_string(axm, axm->nodes[record->tag].op_type) : "",
-			.start_us = (double)start / 1e3 + (double)record->begin * scale,
-			.duration_us = (double)(record->end - record->begin) * scale,
-			.cycles = record->end - record->begin,
-			.lane = 1u + record->tile * AXL_NUM_PIPES + record->pipe,
-		};
+void runtime_trace_wait(struct runtime_trace *trace, uint32_t region, uint64_t start, uint64_t end)
+{
+	if (trace)
+		add_event(trace, TRACE_WAIT, region, start, end);
+}
 
-		add(trace, &event);
+void runtime_trace_analysis(struct runtime_trace *trace, uint32_t region, uint64_t start, uint64_t end)
+{
+	if (trace)
+		add_event(trace, TRACE_ANALYSIS, region, start, end);
+}
+
+/* ---- the device ---- */
+
+/* The packet of @region that is under way has ended at @end. */
+static void close_packet(struct runtime_trace *trace, uint32_t region, struct trace_packet packet, uint64_t end)
+{
+	packet.region = region;
+	packet.start = packet.submitted > trace->free_at ? packet.submitted : trace->free_at;
+	packet.end = trace->free_at = end;
+	trace->open[region] = (struct trace_packet){0};
+	if (grow((void **)&trace->packets, &trace->packet_room, 1, sizeof(packet)))
+		trace->packets[trace->packet_room.count++] = packet;
+	else
+		trace->dropped++;
+}
+
+void runtime_trace_submit(struct runtime_trace *trace, uint32_t region, uint64_t bytes, uint64_t start, uint64_t copied,
+			  uint64_t submitted)
+{
+	struct trace_packet *open = trace ? &trace->open[region] : NULL;
+
+	if (!trace)
+		return;
+	if (open->submitted) {
+		open->dropped = true;
+		close_packet(trace, region, *open, start);
 	}
+	add_event(trace, TRACE_START, region, start, submitted);
+	add_copy(trace, TRACE_COPY_IN, region, bytes, start, copied);
+	open->copied = copied;
+	open->submitted = submitted;
 }
 
-static void put_text(FILE *out, const char *text)
+void runtime_trace_complete(struct runtime_trace *trace, uint32_t region, const struct axl_exec_stats *stats,
+			    const struct axl_trace_record *records, uint64_t bytes, uint64_t seen, uint64_t copied)
 {
-	for (; *text; text++)
-		if (*text == '"' || *text == '\\' || (unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
-			fprintf(out, "\\u%04x", (unsigned char)*text);
-		else
-			fputc(*text, out);
-}
+	struct trace_packet packet;
+	size_t count = records ? stats->trace_records : 0;
 
-static void write_event(FILE *out, const struct event *event, double origin)
-{
-	fputs("{\"ph\":\"X\",\"name\":\"", out);
-	put_text(out, event->name);
-	fputs("\",\"cat\":\"", out);
-	put_text(out, event->detail);
-	fprintf(out, "\",\"pid\":%d,\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f", event->lane ? 2 : 1, event->lane,
-		event->start_us - origin, event->duration_us);
-	if (event->lane)
-		fprintf(out, ",\"args\":{\"cycles\":%llu}", (unsigned long long)event->cycles);
-	fputs("},\n", out);
-}
-
-int runtime_trace_write(const struct runtime_trace *trace, const char *path)
-{
-	FILE *out = fopen(path, "w");
-	double origin = trace->count ? trace->events[0].start_us : 0;
-	bool used[1 + 256 * AXL_NUM_PIPES] = {false};
-	int err = 0;
-
-	if (!out)
-		return -errno;
-	for (size_t i = 0; i < trace->count; i++) {
-		origin = trace->events[i].start_us < origin ? trace->events[i].start_us : origin;
-		used[trace->events[i].lane] = true;
+	if (!trace)
+		return;
+	packet = trace->open[region];
+	packet.cycles = stats->end - stats->start;
+	packet.lost = !count || stats->trace_dropped;
+	trace->dropped += stats->trace_dropped;
+	packet.first = trace->record_room.count;
+	if (!count) {
+		packet.count = 0;
+	} else if (grow((void **)&trace->records, &trace->record_room, count, sizeof(*records))) {
+		memcpy(trace->records + packet.first, records, count * sizeof(*records));
+		trace->record_room.count += count;
+		packet.count = count;
+	} else {
+		packet.lost = true;
+		trace->dropped += count;
 	}
-	fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", out);
-	for (size_t i = 0; i < trace->count; i++)
-		write_event(out, &trace->events[i], origin);
-	for (unsigned int lane = 1; lane < sizeof(used); lane++)
-		if (used[lane])
-			fprintf(out,
-				"{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":2,\"tid\":%u,\"args\":{\"name\":\"tile "
-				"%u %s\"}},\n",
-				lane, (lane - 1) / AXL_NUM_PIPES, pipe_names[(lane - 1) % AXL_NUM_PIPES]);
-	fprintf(out,
-		"{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":1,\"args\":{\"name\":\"CPU\"}},\n"
-		"{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":2,\"args\":{\"name\":\"NPU\"}}\n],\"otherData\":{"
-		"\"dropped\":%zu}}\n",
-		trace->dropped);
-	if (ferror(out))
-		err = -EIO;
-	if (fclose(out) && !err)
-		err = -errno;
-	return err;
+	close_packet(trace, region, packet, seen);
+	add_copy(trace, TRACE_COPY_OUT, region, bytes, seen, copied);
+}
+
+const struct axl_trace_record *runtime_trace_records(const struct runtime_trace *trace, uint32_t region, size_t *count)
+{
+	*count = 0;
+	for (size_t i = 0; i < trace->packet_room.count; i++) {
+		const struct trace_packet *packet = &trace->packets[i];
+
+		if (packet->region != region || packet->dropped || packet->lost)
+			continue;
+		*count = packet->count;
+		return trace->records + packet->first;
+	}
+	return NULL;
 }

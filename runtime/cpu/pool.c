@@ -43,6 +43,7 @@ struct job {
 	size_t count;                 /* at most MAX_COUNT */
 	atomic_uint_least64_t handed; /* indices handed out: from the front, and times BACK those from the back */
 	atomic_size_t inside;         /* workers running this job; grows under the lock only */
+	const struct cpu_pool_watch *watch;
 	struct job *link;
 };
 
@@ -63,6 +64,9 @@ struct cpu_pool {
 
 /* Set while a thread runs a job's function: nested calls run on that thread. */
 static _Thread_local bool in_job;
+
+/* Of the calls that this thread makes. */
+static _Thread_local const struct cpu_pool_watch *watching;
 
 static inline void relax(void)
 {
@@ -127,6 +131,16 @@ static void take_indices(struct job *job, bool from_back)
 	in_job = false;
 }
 
+/* What worker @number does for @job. */
+static void help(struct job *job, size_t number, bool from_back)
+{
+	uint64_t start = job->watch ? now_ns() : 0;
+
+	take_indices(job, from_back);
+	if (job->watch)
+		job->watch->worked(job->watch->context, number, start, now_ns());
+}
+
 /* The first job with indices left. Called with the lock held. */
 static struct job *find_job(struct cpu_pool *pool)
 {
@@ -139,17 +153,19 @@ static struct job *find_job(struct cpu_pool *pool)
 static void *work(void *arg)
 {
 	struct cpu_pool *pool = arg;
+	size_t number;
 	bool from_back;
 
 	pthread_mutex_lock(&pool->lock);
 	from_back = pool->started++ % 2 == 0;
+	number = pool->started;
 	for (;;) {
 		struct job *job = find_job(pool);
 
 		if (job) {
 			atomic_fetch_add_explicit(&job->inside, 1, memory_order_relaxed);
 			pthread_mutex_unlock(&pool->lock);
-			take_indices(job, from_back);
+			help(job, number, from_back);
 			pthread_mutex_lock(&pool->lock);
 			/* Release: what this worker wrote is seen by the caller that reads 0 (acquire, in wait_left).
 			 */
@@ -188,7 +204,7 @@ static void unlink_job(struct cpu_pool *pool, struct job *job)
 
 static void share_out(struct cpu_pool *pool, size_t count, void (*fn)(void *arg, size_t i), void *arg)
 {
-	struct job job = {.fn = fn, .arg = arg, .count = count};
+	struct job job = {.fn = fn, .arg = arg, .count = count, .watch = watching};
 
 	pthread_mutex_lock(&pool->lock);
 	job.link = pool->jobs;
@@ -261,6 +277,11 @@ void cpu_pool_end(struct cpu_pool *pool)
 {
 	if (pool && pool->num_workers && pool->spin)
 		atomic_fetch_sub_explicit(&pool->runs, 1, memory_order_relaxed);
+}
+
+void cpu_pool_watch(const struct cpu_pool_watch *watch)
+{
+	watching = watch;
 }
 
 static void stop_workers(struct cpu_pool *pool)

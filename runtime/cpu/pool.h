@@ -9,6 +9,7 @@
 #define RUNTIME_CPU_POOL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct cpu_pool;
 
@@ -30,5 +31,16 @@ void cpu_pool_for(struct cpu_pool *pool, size_t count, void (*fn)(void *arg, siz
  */
 void cpu_pool_begin(struct cpu_pool *pool);
 void cpu_pool_end(struct cpu_pool *pool);
+
+/*
+ * Who wants to know what the pool's threads do for the calls of a thread: @worked is told, on thread @worker of the pool (from 1), that it
+ * worked for one from @start to @end (CLOCK_MONOTONIC, ns), before that call returns.
+ */
+struct cpu_pool_watch {
+	void (*worked)(void *context, size_t worker, uint64_t start, uint64_t end);
+	void *context;
+};
+/* From now on, for the calls of this thread, of any pool; NULL: nobody. @watch stays until then. */
+void cpu_pool_watch(const struct cpu_pool_watch *watch);
 
 #endif

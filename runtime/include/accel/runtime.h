@@ -337,7 +337,10 @@ struct accel_run_stats {
 		*note; /* of the compiler: which layer has numbers that fp16 can not hold, and what was done; or "" */
 };
 int accel_session_stats(const struct accel_session *session, struct accel_run_stats *stats);
-/* The same of a request's last run, numbers only: @regions and @nodes are NULL. -EINPROGRESS; -EINVAL: there was none that ended well. */
+/*
+ * The same of a request's last run. What @stats points to is the request's, until its next run or its end, but for the notes, which are the
+ * session's. -EINPROGRESS; -EINVAL: there was none that ended well.
+ */
 int accel_request_stats(struct accel_request *request, struct accel_run_stats *stats);
 
 /*
@@ -358,9 +361,16 @@ size_t accel_session_num_devices(const struct accel_session *session); /* 0: "cp
 /* -EINVAL: there are not so many. */
 int accel_session_device_stats(struct accel_session *session, size_t index, struct accel_device_stats *stats);
 
-/* Write the trace of the last run as a Chrome trace (JSON), device pipes and CPU on one clock. Needs options.trace: -ENODATA. Not
- * while a run is under way. */
+/*
+ * Write the trace of the last run to @path, as JSON in the Trace Event Format, which Perfetto and chrome://tracing open: on one clock the
+ * thread of the run with its nodes and its copies to and from the device, the threads of the pool, the packets of the device's queue from
+ * their submission to their end, and each pipe of the device. Times are microseconds since the begin of the run, which was
+ * otherData.origin_ns of CLOCK_MONOTONIC: traces of several requests can be laid over each other. Needs options.trace: -ENODATA; a
+ * file's errno; -ENOMEM. Not while a run is under way.
+ */
 int accel_session_trace(const struct accel_session *session, const char *path);
+/* The same of a request's last run, by its owner. Also -EINPROGRESS; -EINVAL: there was none that ended well. */
+int accel_request_trace(struct accel_request *request, const char *path);
 
 #ifdef __cplusplus
 }

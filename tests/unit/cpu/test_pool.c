@@ -135,6 +135,66 @@ static void idle_workers_sleep(void **state)
 	cpu_pool_destroy(pool);
 }
 
+/* Two parts, each of which goes on when the other has begun: two threads, one of them the pool's. */
+struct meeting {
+	struct cpu_pool *pool;
+	pthread_barrier_t both;
+	atomic_int told;
+	uint64_t start, end;
+	size_t worker;
+};
+
+static void meet(void *arg, size_t i)
+{
+	struct meeting *meeting = arg;
+
+	(void)i;
+	pthread_barrier_wait(&meeting->both);
+}
+
+static void note_work(void *context, size_t worker, uint64_t start, uint64_t end)
+{
+	struct meeting *meeting = context;
+
+	meeting->worker = worker;
+	meeting->start = start;
+	meeting->end = end;
+	atomic_fetch_add(&meeting->told, 1);
+}
+
+static void *call_unwatched(void *arg)
+{
+	struct meeting *meeting = arg;
+
+	cpu_pool_for(meeting->pool, 2, meet, meeting);
+	return NULL;
+}
+
+static void who_watches_is_told_what_the_threads_do_for_him(void **state)
+{
+	struct meeting meeting = {0};
+	const struct cpu_pool_watch watch = {note_work, &meeting};
+	pthread_t other;
+
+	(void)state;
+	assert_int_equal(cpu_pool_create(2, &meeting.pool), 0);
+	pthread_barrier_init(&meeting.both, NULL, 2);
+	cpu_pool_watch(&watch);
+	cpu_pool_for(meeting.pool, 2, meet, &meeting);
+	assert_int_equal(atomic_load(&meeting.told), 1);
+	assert_int_equal(meeting.worker, 1);
+	assert_true(meeting.start && meeting.start <= meeting.end);
+	/* Not what they do for another thread, and nothing any more. */
+	assert_int_equal(pthread_create(&other, NULL, call_unwatched, &meeting), 0);
+	pthread_join(other, NULL);
+	assert_int_equal(atomic_load(&meeting.told), 1);
+	cpu_pool_watch(NULL);
+	cpu_pool_for(meeting.pool, 2, meet, &meeting);
+	assert_int_equal(atomic_load(&meeting.told), 1);
+	pthread_barrier_destroy(&meeting.both);
+	cpu_pool_destroy(meeting.pool);
+}
+
 static void no_pool_runs_on_the_caller(void **state)
 {
 	struct tally tally = {0};
@@ -154,6 +214,7 @@ int main(void)
 		cmocka_unit_test(every_index_runs_once),
 		cmocka_unit_test(several_threads_call_at_once),
 		cmocka_unit_test(idle_workers_sleep),
+		cmocka_unit_test(who_watches_is_told_what_the_threads_do_for_him),
 		cmocka_unit_test(no_pool_runs_on_the_caller),
 	};
 

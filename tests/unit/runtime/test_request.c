@@ -11,8 +11,10 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -80,12 +82,144 @@ static void requests_give_what_calls_give(void **state)
 			assert_int_equal(accel_request_stats(jobs[i].request, &stats), 0);
 			assert_true(stats.ns > 0);
 			assert_int_equal(stats.cycles > 0, d != 1);
-			assert_null(stats.nodes);
+			assert_non_null(stats.nodes);
+			/* The session does not trace. */
+			assert_int_equal(accel_request_trace(jobs[i].request, "/tmp/none"), -ENODATA);
 			accel_request_destroy(jobs[i].request);
 		}
 		accel_session_destroy(session);
 		free(expected);
 	}
+}
+
+static uint64_t node_cycles(const struct accel_run_stats *stats)
+{
+	uint64_t sum = 0;
+
+	for (size_t n = 0; n < stats->num_nodes; n++)
+		sum += stats->nodes[n].cycles;
+	return sum;
+}
+
+static uint64_t region_cycles(const struct accel_run_stats *stats)
+{
+	uint64_t sum = 0;
+
+	for (size_t r = 0; r < stats->num_regions; r++)
+		sum += stats->regions[r].cycles;
+	return sum;
+}
+
+/* Events of the trace of @request in which @text occurs. */
+static size_t count_in_trace(struct accel_request *request, const char *text)
+{
+	char path[] = "/tmp/axl_trace_XXXXXX", line[4096];
+	int fd = mkstemp(path);
+	size_t count = 0;
+	FILE *file;
+
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(accel_request_trace(request, path), 0);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file)) /* an event a line */
+		count += strstr(line, text) != NULL;
+	fclose(file);
+	unlink(path);
+	return count;
+}
+
+/* Of each request, while others run on the same instances; the sums are those of its run. */
+static void requests_have_figures_and_a_trace_of_their_own(void **state)
+{
+	const struct accel_session_options options = {
+		.device = "sim:,sim:", .threads = 1, .depth = 2, .trace = true, .disable = "placement"};
+	struct accel_session *session = digits_session(&options);
+	struct job jobs[4] = {0};
+	struct accel_run_stats stats;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		job_create(session, &jobs[i]);
+		assert_int_equal(accel_request_trace(jobs[i].request, "/tmp/none"), -EINVAL);
+	}
+	for (int round = 0; round < 3; round++) {
+		for (unsigned int i = 0; i < 4; i++)
+			assert_int_equal(job_start(session, &jobs[i], i, NULL), 0);
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(accel_request_wait(jobs[i].request, INT64_MAX), 0);
+		for (int i = 0; i < 4; i++) {
+			size_t regions = 0;
+
+			assert_int_equal(accel_request_stats(jobs[i].request, &stats), 0);
+			assert_true(stats.cycles > 0);
+			assert_int_equal(node_cycles(&stats), stats.cycles);
+			assert_int_equal(region_cycles(&stats), stats.cycles);
+			for (size_t r = 0; r < stats.num_regions; r++)
+				regions += stats.regions[r].device;
+			assert_int_equal(count_in_trace(jobs[i].request, "\"cat\":\"packet\",\"ph\":\"X\""), regions);
+			assert_int_equal(count_in_trace(jobs[i].request, "\"name\":\"run\""), 1);
+			assert_true(count_in_trace(jobs[i].request, "\"cat\":\"FusedConv\"") > 0);
+		}
+	}
+	assert_int_equal(accel_request_trace(jobs[0].request, "/nonexistent/trace"), -ENOENT);
+	for (int i = 0; i < 4; i++)
+		accel_request_destroy(jobs[i].request);
+	accel_session_destroy(session);
+}
+
+/* One image more than before: the session compiles for it. */
+static void run_batch(struct accel_session *session, struct accel_request *request, int64_t images)
+{
+	float *pixels = calloc((size_t)images * DIGITS_PIXELS, sizeof(*pixels));
+	struct accel_tensor input = digits_input(pixels), output = {0};
+
+	assert_non_null(pixels);
+	input.dims[0] = images;
+	input.size *= (size_t)images;
+	assert_int_equal(accel_session_run_async(session, request, &input, 1, &output, 1, NULL), 0);
+	if (accel_request_wait(request, INT64_MAX))
+		fail_msg("%s", accel_request_error(request));
+	free(pixels);
+}
+
+/* A session keeps so many plans; the figures of a request are its own, names too. */
+static void figures_outlive_the_plan_that_they_are_of(void **state)
+{
+	const struct accel_session_options options = {.threads = 1, .trace = true, .disable = "placement"};
+	struct accel_session *session = digits_session(&options);
+	struct accel_request *kept, *other;
+	struct accel_run_stats before, after;
+	size_t events;
+	char name[64];
+
+	(void)state;
+	assert_int_equal(accel_request_create(session, &kept), 0);
+	assert_int_equal(accel_request_create(session, &other), 0);
+	run_batch(session, kept, 2);
+	assert_int_equal(accel_request_stats(kept, &before), 0);
+	snprintf(name, sizeof(name), "%s", before.nodes[0].name);
+	events = count_in_trace(kept, "\"ph\":\"X\"");
+	for (int64_t images = 3; images < 4 + ACCEL_MAX_SPECIALISATIONS; images++)
+		run_batch(session, other, images);
+	assert_int_equal(accel_request_stats(kept, &after), 0);
+	assert_ptr_equal(before.nodes, after.nodes);
+	assert_string_equal(after.nodes[0].name, name);
+	assert_int_equal(node_cycles(&after), after.cycles);
+	assert_int_equal(count_in_trace(kept, "\"ph\":\"X\""), events);
+	/* The request that changed plans has the figures of its last. */
+	assert_int_equal(accel_request_stats(other, &after), 0);
+	assert_int_equal(node_cycles(&after), after.cycles);
+	assert_true(after.cycles > before.cycles);
+	/* It was thrown out: compiled again. */
+	run_batch(session, kept, 2);
+	assert_int_equal(accel_request_stats(kept, &after), 0);
+	assert_int_equal(after.cycles, before.cycles);
+	assert_int_equal(after.compilations + after.cached, 3 + ACCEL_MAX_SPECIALISATIONS + 1);
+	accel_request_destroy(kept);
+	accel_request_destroy(other);
+	accel_session_destroy(session);
 }
 
 static void outputs_without_memory_get_some(void **state)
@@ -423,6 +557,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_give_what_calls_give),
+		cmocka_unit_test(requests_have_figures_and_a_trace_of_their_own),
+		cmocka_unit_test(figures_outlive_the_plan_that_they_are_of),
 		cmocka_unit_test(outputs_without_memory_get_some),
 		cmocka_unit_test(bad_requests_are_answered),
 		cmocka_unit_test(the_end_is_told_once_and_before_it_is_seen),
