@@ -12,6 +12,7 @@
 #include "runtime/cli/report_json.h"
 #include "runtime/cli/report_page.h"
 #include "runtime/fail.h"
+#include "runtime/session.h"
 #include "runtime/value.h"
 
 /* ---- the run ---- */
@@ -298,6 +299,7 @@ int compile_report(const struct options *options, const struct package_input *in
 		return EXIT_USAGE;
 	progress = progress_of(options, "running");
 	run_package(&report, &session);
+	report.session = session;
 	progress_stop(progress);
 	code = write_report(&report, file, options->report);
 	accel_session_destroy(session);
@@ -305,19 +307,21 @@ int compile_report(const struct options *options, const struct package_input *in
 	return code;
 }
 
-int run_report(const struct options *options, const struct axm *axm, const struct accel_run_stats *stats,
+int run_report(const struct options *options, const struct accel_session *session, const struct accel_run_stats *stats,
 	       const char *path)
 {
-	struct report report = {.options = options, .axm = axm, .ran_on = options->device};
+	struct report report = {.options = options, .axm = session_package(session), .ran_on = options->device};
 	FILE *file = open_report(&report, path);
 	int code;
 
 	if (!file)
 		return EXIT_USAGE;
-	if (axm->model->tiles)
+	if (report.axm->model->tiles) {
 		report.stats = *stats;
-	else
+		report.session = session;
+	} else {
 		snprintf(report.not_run, sizeof(report.not_run), "the package has no code for a device");
+	}
 	code = write_report(&report, file, path);
 	free(report.work);
 	return code;

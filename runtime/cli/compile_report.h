@@ -14,6 +14,7 @@
  * What a report is made of.
  * @total: of all device nodes; @in_order: the bound of layers one after the other; @work: by node of the regions
  * @stats: of the run; num_nodes is 0 when there was none, and why is @not_run
+ * @session: that ran, traced; NULL when there was no run
  * @ran_on: the device
  */
 struct report {
@@ -23,6 +24,7 @@ struct report {
 	double in_order;
 	struct node_work *work;
 	struct accel_run_stats stats;
+	const struct accel_session *session;
 	const char *ran_on;
 	char not_run[600];
 };
@@ -35,10 +37,10 @@ struct report {
 int compile_report(const struct options *options, const struct package_input *input);
 
 /*
- * The same report of a run that has been: @stats are those of a session that ran @axm, traced, on options->device. To @path. An exit code,
- * after a complaint.
+ * The same report of a run that has been: the last one of @session, traced, of the package that it started with, on options->device;
+ * @stats: of it. To @path. An exit code, after a complaint.
  */
-int run_report(const struct options *options, const struct axm *axm, const struct accel_run_stats *stats,
+int run_report(const struct options *options, const struct accel_session *session, const struct accel_run_stats *stats,
 	       const char *path);
 
 /* Does the name ask for a page? */

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compiler/report/region_estimate.h"
 #include "runtime/cli/report_page.h"
+#include "runtime/cli/report_timeline.h"
 #include "runtime/cli/scratchpad_map.h"
 
 enum { COLUMNS = 400, CELL_W = 2, CELL_H = 3, LANE_H = 14, LEFT = 70, WIDTH = LEFT + COLUMNS * CELL_W, FOOT = 14 };
@@ -18,7 +18,7 @@ enum { COLUMNS = 400, CELL_W = 2, CELL_H = 3, LANE_H = 14, LEFT = 70, WIDTH = LE
 struct drawing {
 	const struct report *report;
 	uint32_t region;
-	const struct estimate *estimate;
+	const struct timeline *timeline;
 	unsigned int tiles;
 	FILE *out;
 };
@@ -30,7 +30,7 @@ static const char *node_name(const struct drawing *d, uint32_t node)
 
 static uint64_t column_of(const struct drawing *d, uint64_t cycle)
 {
-	uint64_t column = cycle * COLUMNS / (d->estimate->cycles ? d->estimate->cycles : 1);
+	uint64_t column = cycle * COLUMNS / (d->timeline->cycles ? d->timeline->cycles : 1);
 
 	return column < COLUMNS ? column : COLUMNS - 1;
 }
@@ -40,7 +40,7 @@ static uint64_t column_of(const struct drawing *d, uint64_t cycle)
 /* Cycles of @record that fall into each column, added to @busy. */
 static void add_busy(const struct drawing *d, const struct axl_trace_record *record, double *busy)
 {
-	double cycle = (double)d->estimate->cycles / COLUMNS;
+	double cycle = (double)d->timeline->cycles / COLUMNS;
 
 	for (uint64_t c = column_of(d, record->begin); c <= column_of(d, record->end); c++) {
 		double from = (double)c * cycle, to = from + cycle;
@@ -55,9 +55,9 @@ static void draw_lane(const struct drawing *d, unsigned int tile, unsigned int p
 {
 	double busy[COLUMNS] = {0};
 
-	for (size_t i = 0; i < d->estimate->num_records; i++)
-		if (d->estimate->records[i].tile == tile && d->estimate->records[i].pipe == pipe)
-			add_busy(d, &d->estimate->records[i], busy);
+	for (size_t i = 0; i < d->timeline->count; i++)
+		if (d->timeline->records[i].tile == tile && d->timeline->records[i].pipe == pipe)
+			add_busy(d, &d->timeline->records[i], busy);
 	fprintf(d->out, "<text x=\"%d\" y=\"%u\" text-anchor=\"end\">%u %s</text>", LEFT - 6, y + LANE_H - 4, tile,
 		name);
 	for (int c = 0; c < COLUMNS; c++)
@@ -77,7 +77,7 @@ static void draw_time(const struct drawing *d, unsigned int height)
 			i == 0   ? "start"
 			: i == 4 ? "end"
 				 : "middle",
-			d->estimate->cycles * i / 4);
+			d->timeline->cycles * i / 4);
 }
 
 static void draw_pipes(const struct drawing *d)
@@ -94,7 +94,7 @@ static void draw_pipes(const struct drawing *d)
 		"; the stronger its colour, the more of the time an instruction was in it (of transfers: under "
 		"way).</p>"
 		"<svg class=\"busy\" viewBox=\"0 0 %d %u\" role=\"img\">",
-		d->estimate->cycles, WIDTH, lanes * LANE_H + FOOT);
+		d->timeline->cycles, WIDTH, lanes * LANE_H + FOOT);
 	for (unsigned int tile = 0; tile < d->tiles; tile++)
 		for (unsigned int pipe = AXL_PIPE_LOAD; pipe < AXL_NUM_PIPES; pipe++, y += LANE_H)
 			draw_lane(d, tile, pipe, names[pipe], y);
@@ -134,7 +134,7 @@ static void draw_scratchpad(struct drawing *d)
 			d->report->axm->model->spad_bytes / 4 * i >> 10);
 	fprintf(d->out, "<rect x=\"%d\" y=\"0\" width=\"%d\" height=\"%d\" class=\"frame\"/>", LEFT, COLUMNS * CELL_W,
 		SCRATCHPAD_SLICES * CELL_H);
-	scratchpad_map(d->report->axm, d->region, d->estimate, 0, draw_use, d);
+	scratchpad_map(d->report->axm, d->region, d->timeline->records, d->timeline->count, 0, draw_use, d);
 	draw_time(d, SCRATCHPAD_SLICES * CELL_H);
 	fputs("</svg>\n", d->out);
 }
@@ -144,27 +144,25 @@ static void draw_scratchpad(struct drawing *d)
 int report_drawings(const struct report *report, FILE *out)
 {
 	const struct axm *axm = report->axm;
-	const struct target *target = target_find(axm_string(axm, axm->model->target_name));
-	struct estimate estimate;
-	struct drawing drawing = {.report = report, .estimate = &estimate, .out = out};
+	struct timeline timeline;
+	struct drawing drawing = {.report = report, .timeline = &timeline, .out = out};
 	uint32_t largest = report_region(report);
-	int err;
+	int err = largest == axm->num_regions ? -ENODATA : timeline_of_region(report, largest, &timeline);
 
-	if (largest == axm->num_regions || !target) {
+	if (err == -ENODATA) {
 		fputs("<p>No drawings: the package has no code for a target that is known here.</p>\n", out);
 		return 0;
 	}
-	err = region_estimate(axm, largest, target, &estimate);
 	if (err)
 		return err;
 	drawing.region = largest;
-	for (size_t i = 0; i < estimate.num_records; i++)
-		if (estimate.records[i].tile >= drawing.tiles)
-			drawing.tiles = estimate.records[i].tile + 1u;
-	fprintf(out, "<p>The drawings are of region %u, the largest of %u, by the compiler's estimate.</p>\n", largest,
-		axm->num_regions);
+	for (size_t i = 0; i < timeline.count; i++)
+		if (timeline.records[i].tile >= drawing.tiles)
+			drawing.tiles = timeline.records[i].tile + 1u;
+	fprintf(out, "<p>The drawings are of region %u, the largest of %u, %s.</p>\n", largest, axm->num_regions,
+		timeline.of_run ? "as the device ran it" : "by the compiler's estimate: there was no run to draw");
 	draw_pipes(&drawing);
 	draw_scratchpad(&drawing);
-	estimate_finish(&estimate);
+	timeline_finish(&timeline);
 	return 0;
 }

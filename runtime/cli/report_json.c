@@ -5,8 +5,8 @@
 #include <errno.h>
 
 #include "compiler/report/chains.h"
-#include "compiler/report/region_estimate.h"
 #include "runtime/cli/json.h"
+#include "runtime/cli/report_timeline.h"
 #include "runtime/cli/scratchpad_map.h"
 
 static double share(double part, double whole)
@@ -216,29 +216,26 @@ static void write_use(void *context, const struct scratchpad_use *use)
 static int write_scratchpad(const struct report *report, struct json *json)
 {
 	const struct axm *axm = report->axm;
-	const struct target *target = target_find(axm_string(axm, axm->model->target_name));
 	uint32_t region = report_region(report);
-	struct estimate estimate;
-	int err;
+	struct timeline timeline;
+	int err = region == axm->num_regions ? -ENODATA : timeline_of_region(report, region, &timeline);
 
-	if (region == axm->num_regions || !target)
-		return 0;
-	err = region_estimate(axm, region, target, &estimate);
 	if (err)
-		return err;
+		return err == -ENODATA ? 0 : err;
 	json_object(json, "scratchpad");
 	json_unsigned(json, "region", region);
 	json_unsigned(json, "tile", 0);
 	json_unsigned(json, "slices", SCRATCHPAD_SLICES);
 	json_unsigned(json, "slice_bytes", axm->model->spad_bytes / SCRATCHPAD_SLICES);
-	json_unsigned(json, "estimated_cycles", estimate.cycles);
+	json_bool(json, "of_run", timeline.of_run);
+	json_unsigned(json, "region_cycles", timeline.cycles);
 	json_array(json, "uses");
 	json->compact = true;
-	scratchpad_map(axm, region, &estimate, 0, write_use, json);
+	scratchpad_map(axm, region, timeline.records, timeline.count, 0, write_use, json);
 	json_close(json);
 	json->compact = false;
 	json_close(json);
-	estimate_finish(&estimate);
+	timeline_finish(&timeline);
 	return 0;
 }
 

@@ -288,7 +288,7 @@ static int write_profile(const struct accel_session *session, const struct optio
 				"%s: the inputs have other sizes than the session started with: give them with --dim",
 				options->profile);
 	if (page) {
-		err = run_report(options, session_package(session), stats, options->profile);
+		err = run_report(options, session, stats, options->profile);
 	} else {
 		err = accel_session_trace(session, options->profile);
 		if (err)

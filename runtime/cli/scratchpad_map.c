@@ -57,25 +57,25 @@ static void touch(struct map *map, const struct axl_trace_record *record, const 
 			touch_slice(map, (unsigned int)slice, record, map->region->first_node + node, access->write);
 }
 
-void scratchpad_map(const struct axm *axm, uint32_t region, const struct estimate *estimate, unsigned int tile,
-		    void (*use)(void *context, const struct scratchpad_use *use), void *context)
+void scratchpad_map(const struct axm *axm, uint32_t region, const struct axl_trace_record *records, size_t count,
+		    unsigned int tile, void (*use)(void *context, const struct scratchpad_use *use), void *context)
 {
 	struct map map = {.axm = axm, .region = &axm->regions[region], .use = use, .context = context};
 	const uint8_t *code = axm->data + map.region->code;
 
-	for (size_t i = 0; i < estimate->num_records; i++) {
-		const struct axl_trace_record *record = &estimate->records[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct axl_trace_record *record = &records[i];
 		struct access list[ACCESS_MAX];
 		union axl_insn insn = {.bytes = {0}};
-		size_t count;
+		size_t touched;
 
 		if (record->tile != tile)
 			continue;
 		memcpy(&insn, code + record->offset, AXL_SLOT_BYTES);
 		memcpy(&insn, code + record->offset, insn.header.slots * (size_t)AXL_SLOT_BYTES);
-		count = access_list(&insn, list);
+		touched = access_list(&insn, list);
 		for (int write = 0; write < 2; write++) /* operands are read before results are written */
-			for (size_t a = 0; a < count; a++)
+			for (size_t a = 0; a < touched; a++)
 				if (list[a].write == write)
 					touch(&map, record, &insn, &list[a]);
 	}
