@@ -5,7 +5,10 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,77 +65,107 @@ static double percent(uint64_t part, uint64_t whole)
 
 /* ---- the picture ---- */
 
-static void print_counters(const struct top_device *device, const struct top_sample *before, uint64_t now_ns)
+static void print_counters(FILE *out, const struct top_device *device, const struct top_sample *before, uint64_t now_ns)
 {
 	static const struct accel_counters none;
 	const struct top_device *last = device_before(before, device);
 	const struct accel_counters *from = last ? &last->counters : &none, *to = &device->counters;
 	double seconds = last ? (double)(now_ns - before->ns) / 1e9 : 0;
 
-	printf("  busy %5.1f %% %s",
-	       percent(growth(from->busy_cycles, to->busy_cycles), growth(from->cycles, to->cycles)),
-	       last ? "" : "since the driver has it, ");
+	fprintf(out, "  busy %5.1f %%  ",
+		percent(growth(from->busy_cycles, to->busy_cycles), growth(from->cycles, to->cycles)));
 	if (seconds > 0)
-		printf(" %.0f packets/s  DRAM %.3f GB/s  PCIe %.3f GB/s  %.0f TLB misses/s",
-		       (double)growth(from->packets, to->packets) / seconds,
-		       (double)growth(from->dram_bytes, to->dram_bytes) / seconds / 1e9,
-		       (double)growth(from->host_bytes, to->host_bytes) / seconds / 1e9,
-		       (double)growth(from->tlb_misses, to->tlb_misses) / seconds);
+		fprintf(out,
+			"%.0f packets/s  %" PRIu64 " faults\n  DRAM %.3f GB/s  PCIe %.3f GB/s  %.0f TLB misses/s\n",
+			(double)growth(from->packets, to->packets) / seconds, to->faults,
+			(double)growth(from->dram_bytes, to->dram_bytes) / seconds / 1e9,
+			(double)growth(from->host_bytes, to->host_bytes) / seconds / 1e9,
+			(double)growth(from->tlb_misses, to->tlb_misses) / seconds);
 	else
-		printf("%" PRIu64 " packets, DRAM %.3f GB, PCIe %.3f GB", to->packets, (double)to->dram_bytes / 1e9,
-		       (double)to->host_bytes / 1e9);
-	printf("  %" PRIu64 " faults\n", to->faults);
+		fprintf(out,
+			"%" PRIu64 " packets  %" PRIu64
+			" faults  (since the driver has it)\n  DRAM %.3f GB  PCIe %.3f GB  %" PRIu64 " TLB misses\n",
+			to->packets, to->faults, (double)to->dram_bytes / 1e9, (double)to->host_bytes / 1e9,
+			to->tlb_misses);
 }
 
-static void print_queues(const struct top_device *device)
+static const char *const pipe_names[AXL_NUM_PIPES] = {
+#define PIPE_NAME(name, number, text) [number] = text,
+	AXL_PIPES(PIPE_NAME)
+#undef PIPE_NAME
+};
+
+/* Of the time that all tiles had. The sequencer, which waits for the others, is left out. */
+static void print_pipes(FILE *out, const struct top_device *device, const struct top_sample *before)
 {
-	printf("  %-8s %-8s %-10s %6s %12s %16s %10s\n", "context", "queue", "state", "error", "retired", "busy cycles",
-	       "generation");
+	static const struct top_device none;
+	const struct top_device *from = device_before(before, device);
+	uint64_t cycles;
+
+	if (!device->has_pipes) {
+		fprintf(out, "  pipes - (%s)\n", device->no_pipes);
+		return;
+	}
+	from = from && from->has_pipes ? from : &none;
+	cycles = growth(from->counters.cycles, device->counters.cycles) * device->tiles;
+	fprintf(out, "  pipes %%");
+	for (int p = AXL_PIPE_LOAD; p < AXL_NUM_PIPES; p++)
+		fprintf(out, "  %s %.1f", pipe_names[p], percent(growth(from->pipes[p], device->pipes[p]), cycles));
+	fprintf(out, "\n");
+}
+
+static void print_queues(FILE *out, const struct top_device *device)
+{
+	fprintf(out, "  %-8s %-8s %-10s %6s %12s %16s %10s\n", "context", "queue", "state", "error", "retired",
+		"busy cycles", "generation");
 	for (size_t i = 0; i < device->num_queues; i++) {
 		const struct queue_line *queue = &device->queues[i];
 
-		printf("  %-8u %-4u%-4s %-10s %6u %12" PRIu64 " %16" PRIu64 " %10" PRIu64 "\n", queue->context,
-		       queue->queue, queue->kernel ? " (k)" : "", state_name(queue->state), queue->error,
-		       queue->retired, queue->busy, queue->generation);
+		fprintf(out, "  %-8u %-4u%-4s %-10s %6u %12" PRIu64 " %16" PRIu64 " %10" PRIu64 "\n", queue->context,
+			queue->queue, queue->kernel ? " (k)" : "", state_name(queue->state), queue->error,
+			queue->retired, queue->busy, queue->generation);
 	}
 }
 
-static void print_clients(const struct top_device *device, const struct top_sample *sample,
+static void print_clients(FILE *out, const struct top_device *device, const struct top_sample *sample,
 			  const struct top_sample *before)
 {
-	printf("  %-8s %-16s %8s %16s %12s %12s\n", "process", "command", "busy %", "cycles", "system MiB",
-	       "local MiB");
+	fprintf(out, "  %-8s %-16s %8s %16s %12s %12s\n", "process", "command", "busy %", "cycles", "system MiB",
+		"local MiB");
 	for (size_t i = 0; i < sample->num_clients; i++) {
 		const struct top_client *client = &sample->clients[i], *last = client_before(before, client);
 		const struct fdinfo *info = &client->info;
 
 		if (strcmp(info->pci, device->pci))
 			continue;
-		printf("  %-8d %-16.16s %8.1f %16" PRIu64 " %12.1f %12.1f\n", client->pid, client->command,
-		       percent(growth(last ? last->info.cycles : 0, info->cycles),
-			       growth(last ? last->info.total_cycles : 0, info->total_cycles)),
-		       info->cycles, (double)info->system / (1 << 20), (double)info->local / (1 << 20));
+		fprintf(out, "  %-8d %-16.16s %8.1f %16" PRIu64 " %12.1f %12.1f\n", client->pid, client->command,
+			percent(growth(last ? last->info.cycles : 0, info->cycles),
+				growth(last ? last->info.total_cycles : 0, info->total_cycles)),
+			info->cycles, (double)info->system / (1 << 20), (double)info->local / (1 << 20));
 	}
 }
 
-static void print_sample(const struct top_sample *sample, const struct top_sample *before)
+static void print_sample(FILE *out, const struct top_sample *sample, const struct top_sample *before)
 {
 	for (size_t i = 0; i < sample->num_devices; i++) {
 		const struct top_device *device = &sample->devices[i];
 
-		printf("%s  %s\n", device->name, device->pci);
+		fprintf(out, "%s  %s\n", device->name, device->pci);
 		if (device->has_counters)
-			print_counters(device, before, sample->ns);
-		if (device->has_queues)
-			print_queues(device);
+			print_counters(out, device, before, sample->ns);
 		else
-			printf("  queues: root sees them (debugfs)\n");
-		print_clients(device, sample, before);
+			fprintf(out, "  busy - (%s)\n", device->no_counters);
+		print_pipes(out, device, before);
+		if (device->has_queues)
+			print_queues(out, device);
+		else
+			fprintf(out, "  queues: root sees them (debugfs)\n");
+		print_clients(out, device, sample, before);
 	}
 	if (sample->hidden)
-		printf("%zu processes of others can not be looked at: root sees them\n", sample->hidden);
+		fprintf(out, "%zu processes of others can not be looked at: root sees them\n", sample->hidden);
 	if (sample->broken)
-		printf("%zu files of the driver say what this version can not read\n", sample->broken);
+		fprintf(out, "%zu files of the driver say what this version can not read\n", sample->broken);
 }
 
 /* ---- JSON ---- */
@@ -153,6 +186,17 @@ static void put_device(struct json *json, const struct top_device *device, const
 		json_unsigned(json, "dram_bytes", device->counters.dram_bytes);
 		json_unsigned(json, "host_bytes", device->counters.host_bytes);
 		json_close(json);
+	} else {
+		json_text(json, "no_counters", device->no_counters);
+	}
+	if (device->has_pipes) {
+		json_unsigned(json, "tiles", device->tiles);
+		json_object(json, "pipe_cycles");
+		for (int p = 0; p < AXL_NUM_PIPES; p++)
+			json_unsigned(json, pipe_names[p], device->pipes[p]);
+		json_close(json);
+	} else {
+		json_text(json, "no_pipes", device->no_pipes);
 	}
 	json_bool(json, "queues_seen", device->has_queues);
 	json_array(json, "queues");
@@ -220,6 +264,41 @@ static int take(const char *root, struct top_sample *sample)
 	return err ? complain(EXIT_USAGE, "%s", strerror(-err)) : EXIT_GOOD;
 }
 
+/* Over the picture before, line by line, so that nothing flickers; no more lines than the terminal has. */
+static void paint(const char *text)
+{
+	struct winsize window = {0};
+	unsigned int left = UINT_MAX;
+
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) && window.ws_row > 1)
+		left = window.ws_row - 1u;
+	fputs("\033[H", stdout);
+	for (; *text && left; left--) {
+		size_t length = strcspn(text, "\n");
+
+		fwrite(text, 1, length, stdout);
+		fputs("\033[K\n", stdout);
+		text += length + (text[length] == '\n');
+	}
+	fputs("\033[J", stdout);
+	fflush(stdout);
+}
+
+static int paint_sample(const struct top_sample *sample, const struct top_sample *before)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return complain(EXIT_USAGE, "out of memory");
+	print_sample(out, sample, before);
+	if (!fclose(out))
+		paint(text);
+	free(text);
+	return EXIT_GOOD;
+}
+
 /* A picture a second, until a signal. */
 static int watch(const char *root)
 {
@@ -227,12 +306,13 @@ static int watch(const char *root)
 	struct top_sample before = {0}, now;
 	int code;
 
+	fputs("\033[2J", stdout);
 	while ((code = take(root, &now)) == EXIT_GOOD) {
-		fputs("\033[H\033[2J", stdout);
-		print_sample(&now, before.devices ? &before : NULL);
-		fflush(stdout);
+		code = paint_sample(&now, before.devices ? &before : NULL);
 		top_sample_finish(&before);
 		before = now;
+		if (code)
+			break;
 		nanosleep(&period, NULL);
 	}
 	top_sample_finish(&before);
@@ -264,7 +344,7 @@ int command_top(int argc, char **argv)
 	if (options.json)
 		code = write_json(&sample, options.json);
 	else
-		print_sample(&sample, NULL);
+		print_sample(stdout, &sample, NULL);
 	top_sample_finish(&sample);
 	return code;
 }

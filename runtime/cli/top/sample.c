@@ -55,13 +55,25 @@ static int add_queues(struct top_device *device, char *text)
 
 static void read_counters(struct top_device *device)
 {
+	struct accel_device_info info;
 	struct accel_device *opened;
-	char path[64], error[128];
+	char path[64];
+	int err;
 
 	snprintf(path, sizeof(path), "/dev/accel/%s", device->name);
-	device->has_counters = !accel_open(path, &opened, error, sizeof(error));
-	if (!device->has_counters)
+	device->has_counters = !accel_open(path, &opened, device->no_counters, sizeof(device->no_counters));
+	if (!device->has_counters) {
+		snprintf(device->no_pipes, sizeof(device->no_pipes), "the device can not be opened");
 		return;
+	}
+	accel_device_info(opened, &info);
+	device->tiles = info.tiles;
+	/* The pipes first: what ends in between makes them less busy, never more than there is. */
+	err = accel_device_pipes(opened, device->pipes);
+	device->has_pipes = !err;
+	if (err)
+		snprintf(device->no_pipes, sizeof(device->no_pipes), "%s",
+			 err == -ENOTSUP ? "the device does not count by pipe" : "the driver does not tell");
 	accel_device_counters(opened, &device->counters);
 	accel_close(opened);
 }
@@ -92,10 +104,19 @@ static int add_device(struct top_sample *sample, const char *root, const char *n
 		snprintf(device->pci, sizeof(device->pci), "%.31s",
 			 strrchr(target, '/') ? strrchr(target, '/') + 1 : target);
 	}
-	if (!*root)
+	if (*root) {
+		snprintf(device->no_counters, sizeof(device->no_counters), "not asked for with --root");
+		snprintf(device->no_pipes, sizeof(device->no_pipes), "not asked for with --root");
+	} else {
 		read_counters(device);
+	}
+	/* Which of the two names debugfs has depends on the kernel. */
 	snprintf(path, sizeof(path), "%s/sys/kernel/debug/accel/%s/axl_queues", root, name + strlen("accel"));
 	device->has_queues = !read_text(path, text, sizeof(text));
+	if (!device->has_queues) {
+		snprintf(path, sizeof(path), "%s/sys/kernel/debug/accel/%s/axl_queues", root, device->pci);
+		device->has_queues = !read_text(path, text, sizeof(text));
+	}
 	return device->has_queues ? add_queues(device, text) : 0;
 }
 

@@ -18,13 +18,17 @@ struct top_client {
 
 /*
  * @name: "accel0"; @pci: its address, "" when it has none
- * @counters: with @has_counters, what the driver answered
+ * @counters: with @has_counters, what the driver answered; @pipes: with @has_pipes, cycles in which each was busy, over @tiles of them
+ * @no_counters, @no_pipes: else, why not
  * @queues: with @has_queues, from debugfs, which is root's
  */
 struct top_device {
 	char name[32], pci[32];
-	bool has_counters, has_queues;
+	bool has_counters, has_pipes, has_queues;
 	struct accel_counters counters;
+	uint64_t pipes[AXL_NUM_PIPES];
+	uint32_t tiles;
+	char no_counters[128], no_pipes[64];
 	struct queue_line *queues;
 	size_t num_queues;
 };
