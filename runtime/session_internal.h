@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a session is, for the files that make it: session.c (life, what the model is), specialise.c (plans and instances), admission.c
- * (whose turn it is), run.c (a run from its claim to its end), request.c (runs on threads of the session).
+ * What a session is, for the files that make it: session.c (life, what the model is), specialise.c (plans), claim.c (what a run has),
+ * admission.c (whose turn it is), run.c (a run from its claim to its end), request.c (runs on threads of the session).
  *
  * Locks, outermost first: @compiling, @lock. Neither is held while anything runs.
  */
@@ -96,6 +96,17 @@ struct accel_session {
 /* The first plan, for the sizes that the options name. */
 int specialise_first(struct accel_session *session, char *error, size_t size);
 void specialise_finish(struct accel_session *session);
+
+/* No input is wrong, and there is no plan for these sizes of symbolic dimensions yet. */
+#define SPECIALISE_OTHER_SIZES 1
+
+/* The plan for the shapes of @inputs. @cpu: for the CPU alone. 0, SPECIALISE_OTHER_SIZES or -EINVAL. The lock is held. */
+int specialise_find(struct accel_session *session, const struct tensor *inputs, bool cpu, struct specialisation **plan,
+		    char *error, size_t size);
+/* Make the plan for the shapes of @inputs, unless somebody else just did. -EINVAL: an .axm file; what compiling gives; -ENOMEM. */
+int specialise_make(struct accel_session *session, const struct tensor *inputs, bool cpu, char *error, size_t size);
+
+/* ---- claim.c ---- */
 
 /*
  * What a run has while it runs. @device: an index, @lane: of it; NULL when the plan has no device regions
