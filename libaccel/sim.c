@@ -163,13 +163,16 @@ static int sim_memory_import(void *device, void *data, uint64_t size, void **mem
 	return err;
 }
 
-/* dma-bufs are the kernel's: a device inside a process has none to give, and no DMA that could reach another's. */
 static int sim_memory_import_fd(void *device, int fd, uint64_t *size, void **memory, void **data)
 {
-	(void)device, (void)fd, (void)size, (void)memory, (void)data;
-	return -ENOTSUP;
+	struct inproc_memory *made;
+	int err = inproc_memory_import_fd(device, fd, &made, data, size);
+
+	*memory = err ? NULL : made;
+	return err;
 }
 
+/* dma-bufs are the kernel's: a device inside a process has none to give. */
 static int sim_memory_export_fd(void *memory, int *fd)
 {
 	(void)memory, (void)fd;

@@ -76,6 +76,13 @@ int inproc_memory_destroy(struct inproc_memory *memory);
  * size 0; -ENOMEM.
  */
 int inproc_memory_import(struct inproc *device, void *data, uint64_t size, struct inproc_memory **memory);
+/*
+ * The memory behind a memfd whose size is a multiple of the page size and can not shrink (F_SEAL_SHRINK): the device's threads would
+ * die of a page that somebody took away. *data: where it is mapped in this process, until the object is destroyed; *size: all of it.
+ * @fd may be closed. -EBADF; -ENOTSUP: it is no memfd; -EINVAL: its size, or it may shrink; -EPERM, -EACCES: it can not be written
+ * (F_SEAL_WRITE, opened for reading); -ENOMEM.
+ */
+int inproc_memory_import_fd(struct inproc *device, int fd, struct inproc_memory **memory, void **data, uint64_t *size);
 
 /* Address spaces of 48 bits. Destroy: -EBUSY while a context uses it; what is bound is unbound. */
 int inproc_space_create(struct inproc *device, struct inproc_space **space);

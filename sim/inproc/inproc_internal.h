@@ -76,6 +76,7 @@ struct inproc_memory {
 	uint64_t size;
 	uint64_t offset; /* in local memory */
 	bool local, imported;
+	bool mapped;                /* imported, and the map is this object's */
 	unsigned int bound;         /* bindings */
 	struct inproc_memory *next; /* of the imported ones */
 };

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory objects: host memory, the caller's own, and local memory by first fit over a list of free spans. See inproc.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "sim/inproc/inproc_internal.h"
 
@@ -106,6 +108,42 @@ int inproc_memory_import(struct inproc *device, void *data, uint64_t size, struc
 	return 0;
 }
 
+/* Other files have no seals; those of tmpfs, which do, can not get F_SEAL_SHRINK. */
+static int check_memfd(int fd, uint64_t *size)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat file;
+
+	if (seals < 0)
+		return errno == EBADF ? -EBADF : -ENOTSUP;
+	if (fstat(fd, &file))
+		return -errno;
+	if (!(seals & F_SEAL_SHRINK) || file.st_size <= 0 || file.st_size % AXL_PAGE_BYTES)
+		return -EINVAL;
+	*size = (uint64_t)file.st_size;
+	return 0;
+}
+
+int inproc_memory_import_fd(struct inproc *device, int fd, struct inproc_memory **memory, void **data, uint64_t *size)
+{
+	int err = check_memfd(fd, size);
+	void *map;
+
+	if (err)
+		return err;
+	map = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	err = inproc_memory_import(device, map, *size, memory);
+	if (err) {
+		munmap(map, *size);
+		return err;
+	}
+	(*memory)->mapped = true;
+	*data = map;
+	return 0;
+}
+
 static void forget_imported(struct inproc_memory *memory)
 {
 	struct inproc_memory **link = &memory->device->imported;
@@ -155,6 +193,8 @@ int inproc_memory_destroy(struct inproc_memory *memory)
 	}
 	if (memory->imported) {
 		forget_imported(memory);
+		if (memory->mapped)
+			munmap(memory->data, memory->size);
 	} else if (memory->local) {
 		madvise(memory->data, memory->size, MADV_DONTNEED); /* zero for the next owner */
 		local_give(device, memory->offset, memory->size);

@@ -213,10 +213,12 @@ int accel_buffer_import_memory(struct accel_device *device, void *data, uint64_t
  * LOCAL. @fd stays the caller's and may be closed at once: the buffer holds the memory. Its size is the dma-buf's.
  * accel_buffer_data() is NULL when the exporter lets no processor look at it; else its caches may need
  * DMA_BUF_IOCTL_SYNC on @fd around the accesses of this process. Fences that other devices attached to it are not
- * waited for: packets run when they are submitted. The same dma-buf may be in several buffers. -ENOTSUP: the
- * in-process device, which no other device could share memory with; -EINVAL: flags; -EBADF, -EINVAL, …: what the
- * kernel says of an @fd that is no dma-buf or can not be reached by the device; -ENOMEM; and, unless UNBOUND, as
- * accel_vm_bind().
+ * waited for: packets run when they are submitted. The same dma-buf may be in several buffers. -EINVAL: flags; -EBADF,
+ * -EINVAL, …: what the kernel says of an @fd that is no dma-buf or can not be reached by the device; -ENOMEM; and,
+ * unless UNBOUND, as accel_vm_bind().
+ *
+ * The in-process device takes memfds in their place, of the kind that udmabuf makes dma-bufs of: whole pages, sealed
+ * with F_SEAL_SHRINK (-EINVAL otherwise), writable (-EPERM, -EACCES). -ENOTSUP: any other file, a dma-buf too.
  */
 int accel_buffer_import_fd(struct accel_device *device, int fd, unsigned int flags, struct accel_buffer **buffer);
 /*

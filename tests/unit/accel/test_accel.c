@@ -518,19 +518,28 @@ static void a_buffer_is_shared_by_its_dma_buf(void **state)
 	rig_teardown(&second);
 }
 
-/* udmabuf makes a dma-buf of a memfd: another driver's memory. */
+static int sealed_memfd(off_t size, unsigned int seals)
+{
+	int fd = memfd_create("foreign", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, size), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
+	return fd;
+}
+
+/* udmabuf makes a dma-buf of a memfd: another driver's memory. The in-process device takes the memfd as it is. */
 static int foreign_dmabuf(int *memory)
 {
 	struct udmabuf_create create = {.size = 8192, .flags = UDMABUF_FLAGS_CLOEXEC};
-	int control = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), fd;
+	int control = rig_is_kernel() ? open("/dev/udmabuf", O_RDWR | O_CLOEXEC) : -1, fd;
 
 	*memory = -1;
-	if (control < 0)
+	if (rig_is_kernel() && control < 0)
 		return -1;
-	*memory = memfd_create("foreign", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	assert_true(*memory >= 0);
-	assert_int_equal(ftruncate(*memory, 8192), 0);
-	assert_int_equal(fcntl(*memory, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	*memory = sealed_memfd(8192, F_SEAL_SHRINK);
+	if (!rig_is_kernel())
+		return dup(*memory);
 	create.memfd = (uint32_t)*memory;
 	fd = ioctl(control, UDMABUF_CREATE, &create);
 	close(control);
@@ -541,7 +550,7 @@ static void a_foreign_dma_buf_is_read_and_written(void **state)
 {
 	struct rig *rig = *state;
 	struct accel_buffer *buffer;
-	int memory = -1, fd = rig_is_kernel() ? foreign_dmabuf(&memory) : -1;
+	int memory = -1, fd = foreign_dmabuf(&memory);
 	uint8_t byte = 0x77;
 
 	if (fd < 0)
@@ -558,6 +567,33 @@ static void a_foreign_dma_buf_is_read_and_written(void **state)
 	assert_int_equal(byte, 0x77);
 	assert_int_equal(accel_buffer_destroy(buffer), 0);
 	close(memory);
+}
+
+/* The device's threads would die of a page that goes, or that can not be written. */
+static void memfds_that_may_change_are_refused(void **state)
+{
+	const struct {
+		off_t size;
+		unsigned int seals;
+		int error;
+	} cases[] = {
+		{8192, F_SEAL_GROW, -EINVAL},
+		{0, F_SEAL_SHRINK, -EINVAL},
+		{4097, F_SEAL_SHRINK, -EINVAL},
+		{8192, F_SEAL_SHRINK | F_SEAL_WRITE, -EPERM},
+	};
+	struct rig *rig = *state;
+	struct accel_buffer *buffer;
+
+	if (rig_is_kernel())
+		skip();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int fd = sealed_memfd(cases[i].size, cases[i].seals);
+
+		assert_int_equal(accel_buffer_import_fd(rig->device, fd, 0, &buffer), cases[i].error);
+		assert_null(buffer);
+		close(fd);
+	}
 }
 
 /* By its dma-buf, in another file of the same device: the same memory, and local there as well. */
@@ -594,7 +630,7 @@ static void what_is_no_dma_buf_is_refused(void **state)
 	assert_int_equal(accel_buffer_import_fd(rig->device, fd, ACCEL_BUFFER_LOCAL, &buffer), -EINVAL);
 	assert_int_equal(accel_buffer_import_fd(rig->device, fd, 0, &buffer), rig_is_kernel() ? -EINVAL : -ENOTSUP);
 	assert_null(buffer);
-	assert_int_equal(accel_buffer_import_fd(rig->device, -1, 0, &buffer), rig_is_kernel() ? -EBADF : -ENOTSUP);
+	assert_int_equal(accel_buffer_import_fd(rig->device, -1, 0, &buffer), -EBADF);
 	close(fd);
 	assert_int_equal(accel_buffer_import_memory(rig->device, memory, 4096, 0, &own), 0);
 	assert_int_equal(accel_buffer_export_fd(own, &out), -ENOTSUP);
@@ -875,6 +911,7 @@ int main(void)
 		RIG_TEST(memory_that_can_not_be_imported_is_refused),
 		RIG_TEST(a_buffer_is_shared_by_its_dma_buf),
 		RIG_TEST(a_foreign_dma_buf_is_read_and_written),
+		RIG_TEST(memfds_that_may_change_are_refused),
 		RIG_TEST(local_memory_is_shared_by_its_dma_buf),
 		RIG_TEST(what_is_no_dma_buf_is_refused),
 		RIG_TEST(queue_options_are_checked),
