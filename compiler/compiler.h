@@ -96,6 +96,13 @@ void compile_result_finish(struct compile_result *result);
 int compile_key(const char *path, const struct compile_options *options, uint8_t key[COMPILE_KEY_BYTES], char *error,
 		size_t error_size);
 
+/*
+ * Whether the rows of the ONNX file's inputs (their first dimension) go through it side by side: it has a name, the same in all inputs and
+ * outputs, and row i of every output depends on row i of the inputs alone, and not on how many there are. -ENOTSUP: not so, or not known
+ * to be so, with the value or node in @error; otherwise as compile_file().
+ */
+int compile_check_rows(const char *path, char *error, size_t error_size);
+
 /* Names of the stages in order, NULL-terminated. */
 extern const char *const compile_stages[];
 
