@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Whose turn it is: at most options.depth requests run, the others wait in the order in which they came. */
 #include <errno.h>
-#include <time.h>
 
+#include "runtime/monotonic_cond.h"
 #include "runtime/session_internal.h"
 
-/* The lock is held. */
-static void give_turns(struct accel_session *session)
+void admission_give_turns(struct accel_session *session)
 {
 	while (session->waiting && session->running < session->options.depth) {
 		struct ticket *ticket = session->waiting;
@@ -33,7 +32,7 @@ void admission_queue(struct accel_session *session, struct ticket *ticket)
 	ticket->next = NULL;
 	*session->waiting_end = ticket;
 	session->waiting_end = &ticket->next;
-	give_turns(session);
+	admission_give_turns(session);
 }
 
 bool admission_withdraw(struct accel_session *session, struct ticket *ticket)
@@ -52,15 +51,11 @@ bool admission_withdraw(struct accel_session *session, struct ticket *ticket)
 
 static int wait_for_turn(struct accel_session *session, int64_t deadline_ns)
 {
-	const struct timespec until = {.tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000};
+	const struct timespec until = monotonic_cond_time(deadline_ns);
 	struct ticket ticket = {0};
-	pthread_condattr_t attributes;
 	int late = 0;
 
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&ticket.turn, &attributes);
-	pthread_condattr_destroy(&attributes);
+	monotonic_cond_init(&ticket.turn);
 	admission_queue(session, &ticket);
 	while (!ticket.admitted && !late)
 		late = deadline_ns == INT64_MAX ? pthread_cond_wait(&ticket.turn, &session->lock)
@@ -88,6 +83,6 @@ void admission_leave(struct accel_session *session)
 {
 	pthread_mutex_lock(&session->lock);
 	session->running--;
-	give_turns(session);
+	admission_give_turns(session);
 	pthread_mutex_unlock(&session->lock);
 }

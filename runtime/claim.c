@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "runtime/fail.h"
+#include "runtime/in_place.h"
 #include "runtime/session_internal.h"
 
 /*
@@ -25,9 +26,12 @@ static bool has_less(const struct accel_session *session, const struct session_d
 	return a->committed < b->committed;
 }
 
-static struct session_device *choose_device(struct accel_session *session)
+static struct session_device *choose_device(struct accel_session *session, size_t wanted)
 {
 	struct session_device *best = NULL;
+
+	if (wanted != CLAIM_ANY_DEVICE && !session->devices[wanted].stats.gone)
+		return &session->devices[wanted];
 
 	for (size_t i = 0; i < session->host.num_devices; i++) {
 		struct session_device *device = &session->devices[i];
@@ -55,8 +59,8 @@ static struct instance *take_idle(struct specialisation *s, size_t device)
 }
 
 /* What is there, and a number for what has to be made. The lock is held. */
-static int take(struct accel_session *session, const struct tensor *inputs, bool cpu, struct claim *claim, char *error,
-		size_t size)
+static int take(struct accel_session *session, const struct tensor *inputs, bool cpu, size_t device,
+		struct claim *claim, char *error, size_t size)
 {
 	struct specialisation *s;
 	int err = specialise_find(session, inputs, cpu, &claim->plan, error, size);
@@ -66,7 +70,7 @@ static int take(struct accel_session *session, const struct tensor *inputs, bool
 	s = claim->plan;
 	s->users++;
 	if (s->plan->launches) {
-		claim->device = choose_device(session);
+		claim->device = choose_device(session, device);
 		if (!claim->device) {
 			s->users--;
 			return fail(error, size, -ENODEV, "every device of the session is gone");
@@ -114,10 +118,11 @@ static int place_instance(struct accel_session *session, struct claim *claim, ch
 	return err;
 }
 
-/* Make what was not there. */
-static int complete(struct accel_session *session, struct claim *claim, char *error, size_t size)
+/* Make what was not there. @bound: the device's regions may have to wait for memory of the host. */
+static int complete(struct accel_session *session, struct claim *claim, bool bound, char *error, size_t size)
 {
 	const struct plan *plan = claim->plan->plan;
+	uint64_t longest = plan->longest;
 	int err = place_instance(session, claim, error, size);
 
 	if (err || !claim->device)
@@ -125,7 +130,8 @@ static int complete(struct accel_session *session, struct claim *claim, char *er
 	if (!claim->lane)
 		err = runtime_lane_create(claim->device->device, &claim->lane);
 	if (!err)
-		err = runtime_lane_fit(claim->lane, plan->launches, plan->longest);
+		err = runtime_lane_fit(claim->lane, plan->launches,
+				       bound ? runtime_device_host_cycles(claim->device->device, longest) : longest);
 	return err ? fail(error, size, err, "device %s: no queue: %s", claim->device->stats.name, strerror(-err)) : 0;
 }
 
@@ -164,18 +170,18 @@ static bool withdraw(struct accel_session *session, struct claim *claim, int err
 	return again;
 }
 
-int claim_take(struct accel_session *session, const struct tensor *inputs, bool cpu, struct claim *claim, char *error,
-	       size_t size)
+int claim_take(struct accel_session *session, const struct tensor *inputs, bool cpu, size_t device, struct claim *claim,
+	       char *error, size_t size)
 {
 	for (;;) {
 		int err;
 
 		*claim = (struct claim){0};
 		pthread_mutex_lock(&session->lock);
-		err = take(session, inputs, cpu, claim, error, size);
+		err = take(session, inputs, cpu, device, claim, error, size);
 		pthread_mutex_unlock(&session->lock);
 		if (!err) {
-			err = complete(session, claim, error, size);
+			err = complete(session, claim, device != CLAIM_ANY_DEVICE, error, size);
 			if (!err)
 				return 0;
 			if (withdraw(session, claim, err))
@@ -196,6 +202,7 @@ void claim_give(struct accel_session *session, struct claim *claim, int result)
 
 	if (!claim->plan)
 		return;
+	in_place_end(instance);
 	pthread_mutex_lock(&session->lock);
 	instance->next = claim->plan->idle;
 	claim->plan->idle = instance;
@@ -203,7 +210,7 @@ void claim_give(struct accel_session *session, struct claim *claim, int result)
 		session->last = instance;
 		session->last_stats = instance->stats;
 		if (claim->device) {
-			claim->device->stats.requests++;
+			claim->device->stats.requests += claim->requests ? claim->requests : 1;
 			claim->device->stats.cycles += instance->stats.cycles;
 		}
 	}

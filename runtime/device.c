@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <accel/accel.h>
-
 #include "compiler/report/region_estimate.h"
 #include "runtime/fail.h"
 
@@ -48,8 +46,9 @@ struct runtime_lane {
 };
 
 /*
- * @buffers:  arena, then inputs and outputs; NULL where a region has no bytes
+ * @buffers:  arena, then operands: inputs and outputs; NULL where a region has no bytes
  * @exchange: base registers, in the order weights, then @buffers; statistics behind them
+ * @places:   by operand: where it lies when it is not in its buffer, else 0
  * @lane, @index: where it was started last, and of its packet
  */
 struct runtime_launch {
@@ -57,6 +56,7 @@ struct runtime_launch {
 	struct runtime_lane *lane;
 	struct accel_buffer *buffers[AXL_NUM_BASES - 1], *exchange, *trace;
 	uint32_t num_inputs, num_outputs;
+	uint64_t places[AXL_NUM_BASES - 2];
 	uint64_t index;
 };
 
@@ -120,6 +120,22 @@ const char *runtime_device_name(const struct runtime_device *device)
 const char *runtime_device_target(const struct runtime_device *device)
 {
 	return device->info.target;
+}
+
+struct accel_device *runtime_device_handle(const struct runtime_device *device)
+{
+	return device->device;
+}
+
+/* Nothing is slower by more than the slower of the two: bytes, and the wait for the first of them. */
+uint64_t runtime_device_host_cycles(const struct runtime_device *device, uint64_t cycles)
+{
+	const struct accel_device_info *info = &device->info;
+	uint64_t rate = info->host_rate ? info->dram_rate / info->host_rate : 0;
+	uint64_t latency = info->dram_latency ? info->host_latency / info->dram_latency : 0;
+	uint64_t factor = (rate > latency ? rate : latency) + 1;
+
+	return cycles < UINT64_MAX / factor ? cycles * factor : UINT64_MAX;
 }
 
 /* A buffer with a copy of @data, or zeroed. Empty ones are none. */
@@ -305,15 +321,24 @@ void runtime_launch_destroy(struct runtime_launch *launch)
 	free(launch);
 }
 
+void runtime_launch_place(struct runtime_launch *launch, uint32_t index, uint64_t address)
+{
+	uint64_t *bases = accel_buffer_data(launch->exchange);
+
+	launch->places[index] = address;
+	bases[2 + index] = address ? address : address_of(launch->buffers[1 + index]);
+}
+
 uint64_t runtime_launch_load(struct runtime_launch *launch, const struct tensor *const *inputs)
 {
 	uint64_t bytes = 0;
 
-	for (uint32_t i = 0; i < launch->num_inputs; i++)
-		if (launch->buffers[1 + i]) {
-			memcpy(accel_buffer_data(launch->buffers[1 + i]), inputs[i]->data, tensor_bytes(inputs[i]));
-			bytes += tensor_bytes(inputs[i]);
-		}
+	for (uint32_t i = 0; i < launch->num_inputs; i++) {
+		if (!launch->buffers[1 + i] || launch->places[i])
+			continue;
+		memcpy(accel_buffer_data(launch->buffers[1 + i]), inputs[i]->data, tensor_bytes(inputs[i]));
+		bytes += tensor_bytes(inputs[i]);
+	}
 	return bytes;
 }
 
@@ -376,12 +401,14 @@ uint64_t runtime_launch_finish(const struct runtime_launch *launch, struct tenso
 	const uint8_t *exchange = accel_buffer_data(launch->exchange);
 	uint64_t bytes = 0;
 
-	for (uint32_t i = 0; i < launch->num_outputs; i++)
-		if (launch->buffers[1 + launch->num_inputs + i]) {
-			memcpy(outputs[i]->data, accel_buffer_data(launch->buffers[1 + launch->num_inputs + i]),
-			       tensor_bytes(outputs[i]));
-			bytes += tensor_bytes(outputs[i]);
-		}
+	for (uint32_t i = 0; i < launch->num_outputs; i++) {
+		uint32_t operand = launch->num_inputs + i;
+
+		if (!launch->buffers[1 + operand] || launch->places[operand])
+			continue;
+		memcpy(outputs[i]->data, accel_buffer_data(launch->buffers[1 + operand]), tensor_bytes(outputs[i]));
+		bytes += tensor_bytes(outputs[i]);
+	}
 	*stats = (const void *)(exchange + STATS_OFFSET);
 	*trace = launch->trace ? accel_buffer_data(launch->trace) : NULL;
 	return bytes;

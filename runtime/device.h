@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <accel/accel.h>
 #include <axl/axl_queue.h>
 
 #include "compiler/package/axm.h"
@@ -31,6 +32,10 @@ int runtime_device_open(const char *name, unsigned int threads, struct runtime_d
 void runtime_device_close(struct runtime_device *device); /* NULL is fine; programs and lanes are gone before */
 
 const char *runtime_device_name(const struct runtime_device *device);
+/* The device as libaccel knows it; @device's. */
+struct accel_device *runtime_device_handle(const struct runtime_device *device);
+/* How long what takes @cycles on the device's own memory may take on the host's. */
+uint64_t runtime_device_host_cycles(const struct runtime_device *device, uint64_t cycles);
 /* Name of the target description that fits the device ("axl-edge"). The device's memory. */
 const char *runtime_device_target(const struct runtime_device *device);
 
@@ -63,7 +68,12 @@ int runtime_launch_create(struct runtime_program *program, const struct axm *axm
 			  struct runtime_launch **launch, char *error, size_t error_size);
 void runtime_launch_destroy(struct runtime_launch *launch); /* NULL is fine; it does not run */
 
-/* Copy @inputs in, while it does not run. Returns the bytes. */
+/*
+ * From now on operand @index (inputs, then outputs) lies at @address of the device and is not copied; 0: in the launch's own memory. Not
+ * while it runs.
+ */
+void runtime_launch_place(struct runtime_launch *launch, uint32_t index, uint64_t address);
+/* Copy those @inputs in that are not placed elsewhere, while it does not run. Returns the bytes. */
 uint64_t runtime_launch_load(struct runtime_launch *launch, const struct tensor *const *inputs);
 /* Start in @lane. Launches of a lane run in the order in which they were started. -EIO: the lane takes nothing. */
 int runtime_launch_start(struct runtime_launch *launch, struct runtime_lane *lane);
@@ -75,7 +85,7 @@ bool runtime_launch_done(const struct runtime_launch *launch);
  */
 int runtime_launch_wait(struct runtime_launch *launch, int64_t deadline_ns, char *error, size_t error_size);
 /*
- * After a good end: copy @outputs out (their memory is there and of the right size). *stats stays until the next start, *trace points to
+ * After a good end: copy those @outputs out that are not placed elsewhere (their memory is there and of the right size). *stats stays until the next start, *trace points to
  * stats->trace_records records that stay as long. Returns the bytes.
  */
 uint64_t runtime_launch_finish(const struct runtime_launch *launch, struct tensor *const *outputs,

@@ -160,6 +160,8 @@ void instance_begin(struct instance *instance, const struct tensor *inputs)
 			    plan->launches ? runtime_device_name(plan->host.devices[instance->device]) : NULL,
 			    instance->began);
 	instance->stats.cycles = instance->analysis_ns = 0;
+	instance->stats.copied_in = instance->stats.copied_out = 0;
+	instance->stats.joined = 1;
 	memset(&instance->ledger, 0, sizeof(instance->ledger));
 	instance->stats.has_ledger = plan->launches && axm->model->tiles;
 	memcpy(instance->waits, plan->order.waits, plan->order.num * sizeof(*instance->waits));
@@ -234,7 +236,10 @@ static int make_values(struct instance *instance)
 
 	instance->values = calloc((size_t)axm->num_values + 1, sizeof(*instance->values));
 	instance->operands = calloc((size_t)axm->num_ids + 1, sizeof(struct tensor *));
-	if (!instance->values || !instance->operands)
+	instance->addresses = calloc((size_t)axm->num_values + 1, sizeof(*instance->addresses));
+	instance->own = calloc((size_t)axm->model->num_outputs + 1, sizeof(*instance->own));
+	instance->lent = calloc((size_t)axm->model->num_outputs + 1, sizeof(*instance->lent));
+	if (!instance->values || !instance->operands || !instance->addresses || !instance->own || !instance->lent)
 		return -ENOMEM;
 	memcpy(instance->values, instance->plan->constants, axm->num_values * sizeof(*instance->values));
 	for (uint32_t i = 0; i < axm->num_ids; i++)
@@ -317,6 +322,9 @@ void instance_destroy(struct instance *instance)
 		tensor_finish(&instance->values[i]);
 	runtime_trace_destroy(instance->trace);
 	free(instance->values);
+	free(instance->addresses);
+	free(instance->own);
+	free(instance->lent);
 	free(instance->block);
 	free(instance->operands);
 	free(instance->region_stats);

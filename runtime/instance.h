@@ -24,6 +24,8 @@
  *	      is in one of them once a run
  * @starts:   by region: when it was started on the device
  * @between:  called behind each node with the time, unless NULL: what it returns but 0 ends the run, with a text of its own
+ * @bound:    of a run with bindings (in_place.h), else NULL; @addresses: by value id: where it lies on @device, 0: in its tensor
+ * @own, @lent: by output: its own memory while its tensor is the binding's, and whether it is
  * @views:    what accel_session_run_values() gives: views of the outputs, or NULL
  * @ledger:   of the last run
  * @analysis_ns: of the last run's time, what reading its trace took: not counted as the run's
@@ -43,6 +45,10 @@ struct instance {
 	struct accel_region_stats *region_stats;
 	struct accel_node_stats *node_stats;
 	struct accel_run_stats stats;
+	struct accel_binding *const *bound;
+	uint64_t *addresses;
+	struct tensor *own;
+	bool *lent;
 	struct accel_value *views;
 	struct ledger ledger;
 	struct runtime_trace *trace;

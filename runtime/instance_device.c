@@ -14,28 +14,43 @@ static uint64_t trace_now(const struct instance *instance)
 	return instance->trace ? instance_now() : 0;
 }
 
+/* Bound ones where they are bound, the others in the launch's own memory. */
+static void place_operands(struct instance *instance, const struct axm_region *region, struct runtime_launch *launch)
+{
+	const uint32_t *ids = instance->plan->axm.ids;
+
+	for (uint32_t i = 0; i < region->num_inputs; i++)
+		runtime_launch_place(launch, i, instance->addresses[ids[region->inputs_first + i]]);
+	for (uint32_t i = 0; i < region->num_outputs; i++)
+		runtime_launch_place(launch, region->num_inputs + i,
+				     instance->addresses[ids[region->outputs_first + i]]);
+}
+
 int instance_start_region(struct instance *instance, struct runtime_lane *lane, uint32_t index, char *error,
 			  size_t size)
 {
 	const struct axm *axm = &instance->plan->axm;
 	const struct axm_region *region = &axm->regions[index];
 	struct tensor **outputs = &instance->operands[region->outputs_first];
+	struct runtime_launch *launch = instance_launch(instance, index);
 	uint64_t bytes, copied;
 	int err = 0;
 
+	place_operands(instance, region, launch);
 	for (uint32_t i = 0; i < region->num_outputs && !err; i++) {
-		const struct axm_value *value = &axm->values[axm->ids[region->outputs_first + i]];
+		uint32_t id = axm->ids[region->outputs_first + i];
+		const struct axm_value *value = &axm->values[id];
 
-		if (!outputs[i]->data)
+		if (!outputs[i]->data && !instance->addresses[id])
 			err = tensor_init(outputs[i], (enum dtype)value->dtype, (int)value->rank, value->dims);
 	}
 	if (err)
 		return fail(error, size, err, "region %u: out of memory for outputs", index);
 	instance->starts[index] = instance_now();
-	bytes = runtime_launch_load(instance_launch(instance, index),
-				    (const struct tensor *const *)&instance->operands[region->inputs_first]);
+	bytes = runtime_launch_load(launch, (const struct tensor *const *)&instance->operands[region->inputs_first]);
+	instance->stats.copied_in += bytes;
 	copied = trace_now(instance);
-	err = runtime_launch_start(instance_launch(instance, index), lane);
+	err = runtime_launch_start(launch, lane);
 	if (err)
 		return fail(error, size, err, "region %u: the device takes no work", index);
 	runtime_trace_submit(instance->trace, index, bytes, instance->starts[index], copied, trace_now(instance));
@@ -92,6 +107,7 @@ int instance_finish_region(struct instance *instance, uint32_t index, char *erro
 
 	bytes = runtime_launch_finish(instance_launch(instance, index),
 				      &instance->operands[axm->regions[index].outputs_first], &exec, &trace);
+	instance->stats.copied_out += bytes;
 	end = instance_now();
 	stats->cycles = exec->end - exec->start;
 	instance->stats.cycles += stats->cycles;

@@ -1,71 +1,52 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Requests: runs that threads of the session do. A request is IDLE, then WAITING for its turn, RUNNING from there until its result is
- * known, and DONE. Whoever takes it out of WAITING ends it: a thread of the session that was given its turn, or who withdraws it.
- */
+/* A request's life: begun, waited for, cancelled, ended. Who runs it is worker.c's. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "runtime/batch.h"
 #include "runtime/fail.h"
-#include "runtime/figures.h"
-#include "runtime/session_internal.h"
-
-enum request_state { REQUEST_IDLE, REQUEST_WAITING, REQUEST_RUNNING, REQUEST_DONE };
-
-/* Memory for an output that the caller has none for. */
-struct output_memory {
-	void *data;
-	size_t size;
-};
-
-/*
- * struct accel_request
- * @inputs, @views: room for the model's
- * @memory:    by output
- * @claim:     what it has while it is on a device, for those who cancel it
- * @fd:        -1 before it is asked for
- * @figures:   of the last run, if it ended well (@has_figures); @trace: its trace, of a session that traces, else NULL
- * All but what the run itself reads is under the session's lock.
- */
-struct accel_request {
-	struct accel_session *session;
-	struct ticket ticket;
-	enum request_state state;
-	struct accel_tensor *inputs, *outputs;
-	struct tensor *views;
-	size_t num_inputs, num_outputs;
-	struct output_memory *memory;
-	struct accel_run_options options;
-	atomic_bool cancelled;
-	const struct claim *claim;
-	int result, fd;
-	bool has_figures;
-	struct figures figures;
-	struct runtime_trace *trace;
-	pthread_cond_t ended;
-	char error[512];
-};
+#include "runtime/monotonic_cond.h"
 
 static bool is_under_way(const struct accel_request *request)
 {
-	return request->state == REQUEST_WAITING || request->state == REQUEST_RUNNING;
+	return request->state != REQUEST_IDLE && request->state != REQUEST_DONE;
 }
 
-void request_has(struct accel_request *request, const struct claim *claim)
+int64_t request_deadline(const struct accel_request *request)
 {
-	request->claim = claim;
+	return request->options.deadline_ns ? request->options.deadline_ns : run_deadline(request->session);
+}
+
+/* The lock is held. */
+static void release_bindings(struct accel_request *request)
+{
+	if (request->has_bindings)
+		binding_release(request->bound, request->num_inputs, request->num_outputs);
+	request->has_bindings = false;
 }
 
 /* ---- the end of a run ---- */
 
-static void end_request(struct accel_request *request, int result)
+/* It does not count as under way any more, and has no bindings: its callback may begin another. */
+static void leave_queue(struct accel_request *request)
 {
 	struct accel_session *session = request->session;
 
+	pthread_mutex_lock(&session->lock);
+	session->accepted--;
+	release_bindings(request);
+	pthread_cond_signal(&session->room);
+	pthread_mutex_unlock(&session->lock);
+}
+
+void request_end(struct accel_request *request, int result)
+{
+	struct accel_session *session = request->session;
+
+	leave_queue(request);
 	if (request->options.done)
 		request->options.done(request->options.context, request, result);
 	pthread_mutex_lock(&session->lock);
@@ -78,111 +59,16 @@ static void end_request(struct accel_request *request, int result)
 	pthread_mutex_unlock(&session->lock);
 }
 
-/* It does not count as under way any more: its callback may begin another. */
-static void leave_queue(struct accel_session *session)
-{
-	pthread_mutex_lock(&session->lock);
-	session->accepted--;
-	pthread_cond_signal(&session->room);
-	pthread_mutex_unlock(&session->lock);
-}
-
-/* Output @index into memory of the request, which it keeps. */
-static int keep_output(struct accel_request *request, const struct instance *instance, size_t index)
-{
-	struct output_memory *memory = &request->memory[index];
-	struct accel_tensor *output = &request->outputs[index];
-	int err =
-		run_describe_output(request->session, instance, index, output, request->error, sizeof(request->error));
-
-	if (err)
-		return err;
-	if (memory->size < output->size) {
-		void *grown = realloc(memory->data, output->size);
-
-		if (!grown)
-			return fail(request->error, sizeof(request->error), -ENOMEM, "no memory for output %s",
-				    session_output_name(request->session, index));
-		*memory = (struct output_memory){grown, output->size};
-	}
-	if (output->size)
-		memcpy(memory->data, output->data, output->size);
-	output->data = memory->data;
-	return 0;
-}
-
-static int give_outputs(struct accel_request *request, const struct instance *instance)
+int request_prepare(struct accel_session *session)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < request->num_outputs && !err; i++)
-		err = request->outputs[i].data ? run_give_output(request->session, instance, i, &request->outputs[i],
-								 request->error, sizeof(request->error))
-					       : keep_output(request, instance, i);
+	for (unsigned int i = 0; i < session->options.depth && !err; i++) {
+		session->threads[i].session = session;
+		if (session->options.batch > 1)
+			err = batch_create(session, &session->threads[i].batch);
+	}
 	return err;
-}
-
-/* What is to be known of the run when its instance is another's. */
-static int keep_figures(struct accel_request *request, const struct instance *instance)
-{
-	int err = figures_take(&request->figures, instance->plan->number, &instance->stats);
-
-	if (!err && instance->trace && !request->trace)
-		err = runtime_trace_create(0, &request->trace);
-	if (!err && instance->trace)
-		err = runtime_trace_copy(request->trace, instance->trace);
-	return err ? fail(request->error, sizeof(request->error), err, "no memory for the figures of the run") : 0;
-}
-
-/* It has its turn. */
-static void serve(struct accel_request *request)
-{
-	struct accel_session *session = request->session;
-	struct run run = {.deadline_ns =
-				  request->options.deadline_ns ? request->options.deadline_ns : run_deadline(session),
-			  .cancelled = &request->cancelled,
-			  .request = request};
-	int err = run_view_inputs(session, request->inputs, request->views, request->error, sizeof(request->error));
-
-	if (!err)
-		err = run_claimed(session, &run, request->views, request->error, sizeof(request->error));
-	if (!err)
-		err = give_outputs(request, run.claim.instance);
-	if (!err)
-		err = keep_figures(request, run.claim.instance);
-	if (!err) {
-		request->has_figures = true;
-		request->error[0] = '\0';
-	}
-	claim_give(session, &run.claim, err);
-	admission_leave(session);
-	leave_queue(session);
-	end_request(request, err);
-}
-
-static void *work(void *arg)
-{
-	struct accel_session *session = arg;
-
-	pthread_mutex_lock(&session->lock);
-	for (;;) {
-		struct accel_request *request;
-
-		while (!session->ready && !session->quit)
-			pthread_cond_wait(&session->work, &session->lock);
-		if (!session->ready)
-			break;
-		request = session->ready->request;
-		session->ready = session->ready->next;
-		if (!session->ready)
-			session->ready_end = &session->ready;
-		request->state = REQUEST_RUNNING;
-		pthread_mutex_unlock(&session->lock);
-		serve(request);
-		pthread_mutex_lock(&session->lock);
-	}
-	pthread_mutex_unlock(&session->lock);
-	return NULL;
 }
 
 void request_finish(struct accel_session *session)
@@ -192,7 +78,9 @@ void request_finish(struct accel_session *session)
 	pthread_cond_broadcast(&session->work);
 	pthread_mutex_unlock(&session->lock);
 	for (unsigned int i = 0; i < session->workers; i++)
-		pthread_join(session->threads[i], NULL);
+		pthread_join(session->threads[i].thread, NULL);
+	for (unsigned int i = 0; i < ACCEL_MAX_DEPTH; i++)
+		batch_destroy(session->threads[i].batch);
 }
 
 /* ---- life ---- */
@@ -200,7 +88,6 @@ void request_finish(struct accel_session *session)
 int accel_request_create(struct accel_session *session, struct accel_request **request)
 {
 	struct accel_request *r = calloc(1, sizeof(*r));
-	pthread_condattr_t attributes;
 
 	*request = NULL;
 	if (!r)
@@ -210,14 +97,12 @@ int accel_request_create(struct accel_session *session, struct accel_request **r
 	r->fd = -1;
 	r->num_inputs = accel_session_num_inputs(session);
 	r->num_outputs = accel_session_num_outputs(session);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&r->ended, &attributes);
-	pthread_condattr_destroy(&attributes);
+	monotonic_cond_init(&r->ended);
 	r->inputs = calloc(r->num_inputs + 1, sizeof(*r->inputs));
 	r->views = calloc(r->num_inputs + 1, sizeof(*r->views));
 	r->memory = calloc(r->num_outputs + 1, sizeof(*r->memory));
-	if (!r->inputs || !r->views || !r->memory) {
+	r->bound = calloc(r->num_inputs + r->num_outputs + 1, sizeof(struct accel_binding *));
+	if (!r->inputs || !r->views || !r->memory || !r->bound) {
 		accel_request_destroy(r);
 		return -ENOMEM;
 	}
@@ -241,6 +126,7 @@ void accel_request_destroy(struct accel_request *request)
 	free(request->inputs);
 	free(request->views);
 	free(request->memory);
+	free(request->bound);
 	free(request);
 }
 
@@ -252,10 +138,26 @@ static int have_worker(struct accel_session *session)
 	int err = 0;
 
 	if (session->workers < session->options.depth && session->workers < session->accepted) {
-		err = -pthread_create(&session->threads[session->workers], NULL, work, session);
+		struct worker *worker = &session->threads[session->workers];
+
+		err = -pthread_create(&worker->thread, NULL, worker_main, worker);
 		session->workers += !err;
 	}
 	return session->workers ? 0 : err;
+}
+
+/* For the whole of its way. The lock is held. */
+static int hold_bindings(struct accel_request *request)
+{
+	int err;
+
+	if (!binding_collect(request->inputs, request->num_inputs, request->outputs, request->num_outputs,
+			     request->bound))
+		return 0;
+	err = binding_hold(request->session, request->bound, request->num_inputs, request->num_outputs, request->error,
+			   sizeof(request->error));
+	request->has_bindings = !err;
+	return err;
 }
 
 /* The lock is held. */
@@ -263,24 +165,30 @@ static int accept_request(struct accel_session *session, struct accel_request *r
 {
 	int err;
 
-	if (is_under_way(request))
-		return -EBUSY;
 	if (request->options.nonblock && session->accepted >= session->options.depth + session->options.queue)
 		return -EAGAIN;
 	request->state = REQUEST_WAITING;
 	atomic_store(&request->cancelled, false);
 	while (session->accepted >= session->options.depth + session->options.queue)
 		pthread_cond_wait(&session->room, &session->lock);
+	request->error[0] = '\0';
+	err = hold_bindings(request);
+	if (err) {
+		request->state = REQUEST_IDLE;
+		return err;
+	}
 	session->accepted++;
 	err = have_worker(session);
 	if (err) {
 		session->accepted--;
+		release_bindings(request);
 		request->state = REQUEST_IDLE;
 		return -ENOMEM;
 	}
-	request->error[0] = '\0';
 	request->has_figures = false;
-	admission_queue(session, &request->ticket);
+	request->rows = batch_rows(request);
+	if (!session->gathering || !batch_join(session->gathering, request))
+		admission_queue(session, &request->ticket);
 	return 0;
 }
 
@@ -309,7 +217,17 @@ int accel_session_run_async(struct accel_session *session, struct accel_request 
 
 /* ---- waiting and cancelling ---- */
 
-/* It will not begin: end it. The lock is held, and released. */
+/* Take it out of where others could begin or end it. False: it is too late. The lock is held. */
+static bool withdraw(struct accel_request *request)
+{
+	if (request->state == REQUEST_JOINED) {
+		batch_leave(request);
+		return true;
+	}
+	return request->state == REQUEST_WAITING && admission_withdraw(request->session, &request->ticket);
+}
+
+/* It was withdrawn: end it. The lock is held, and released. */
 static void end_withdrawn(struct accel_request *request, int result, const char *why)
 {
 	struct accel_session *session = request->session;
@@ -317,8 +235,7 @@ static void end_withdrawn(struct accel_request *request, int result, const char 
 	request->state = REQUEST_RUNNING;
 	pthread_mutex_unlock(&session->lock);
 	fail(request->error, sizeof(request->error), result, "%s", why);
-	leave_queue(session);
-	end_request(request, result);
+	request_end(request, result);
 }
 
 int accel_request_wait(struct accel_request *request, int64_t deadline_ns)
@@ -328,10 +245,10 @@ int accel_request_wait(struct accel_request *request, int64_t deadline_ns)
 
 	pthread_mutex_lock(&session->lock);
 	while (is_under_way(request) && !err) {
-		bool own = request->state == REQUEST_WAITING && request->options.deadline_ns &&
+		bool own = request->state != REQUEST_RUNNING && request->options.deadline_ns &&
 			   request->options.deadline_ns < deadline_ns;
 		int64_t until = own ? request->options.deadline_ns : deadline_ns;
-		struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+		const struct timespec time = monotonic_cond_time(until);
 
 		if (until == INT64_MAX)
 			pthread_cond_wait(&request->ended, &session->lock);
@@ -339,8 +256,8 @@ int accel_request_wait(struct accel_request *request, int64_t deadline_ns)
 			continue;
 		else if (!own)
 			err = is_under_way(request) ? -EINPROGRESS : 0;
-		else if (request->state == REQUEST_WAITING && admission_withdraw(session, &request->ticket)) {
-			end_withdrawn(request, -ETIMEDOUT, "not begun by its deadline");
+		else if (withdraw(request)) {
+			end_withdrawn(request, -ETIMEDOUT, "not done by its deadline");
 			pthread_mutex_lock(&session->lock);
 		} else if (request->state == REQUEST_WAITING) {
 			/* It has its turn, and will see by itself that it is late. */
@@ -358,8 +275,8 @@ void accel_request_cancel(struct accel_request *request)
 	struct accel_session *session = request->session;
 
 	pthread_mutex_lock(&session->lock);
-	if (request->state == REQUEST_WAITING && admission_withdraw(session, &request->ticket)) {
-		end_withdrawn(request, -ECANCELED, "cancelled before it began");
+	if (withdraw(request)) {
+		end_withdrawn(request, -ECANCELED, "cancelled");
 		return;
 	}
 	if (is_under_way(request)) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/fail.h"
+#include "runtime/in_place.h"
 #include "runtime/scheduler.h"
 #include "runtime/session_internal.h"
 #include "runtime/value.h"
@@ -23,6 +24,23 @@ int64_t run_deadline(const struct accel_session *session)
 
 /* ---- inputs and outputs ---- */
 
+/* What is bound lies in its binding, which this process may not see: then the view has no data. */
+static int make_view(const struct accel_tensor *input, struct tensor *view)
+{
+	const struct accel_binding *binding = input->binding;
+	uint8_t unseen;
+	int err;
+
+	if (!binding)
+		return tensor_init_view(view, (enum dtype)input->dtype, input->rank, input->dims, input->data,
+					input->size);
+	err = tensor_init_view(view, (enum dtype)input->dtype, input->rank, input->dims,
+			       binding->data ? binding->data : &unseen, binding->size);
+	if (!err)
+		view->data = binding->data;
+	return err;
+}
+
 static int view_input(const struct accel_session *session, size_t index, const struct accel_tensor *input,
 		      struct tensor *view, char *error, size_t size)
 {
@@ -34,7 +52,10 @@ static int view_input(const struct accel_session *session, size_t index, const s
 	if (dtype_is_nested((enum dtype)info.dtype))
 		return fail(error, size, -EINVAL, "input %s: is %s: use accel_session_run_values()", info.name,
 			    info.type);
-	err = tensor_init_view(view, (enum dtype)input->dtype, input->rank, input->dims, input->data, input->size);
+	if (input->binding && dtype_owns_memory((enum dtype)info.dtype))
+		return fail(error, size, -EINVAL, "input %s: %s have no place in a buffer", info.name,
+			    dtype_name((enum dtype)info.dtype));
+	err = make_view(input, view);
 	if (!err)
 		return 0;
 	/* A wrong shape is a better reason than too few bytes for it. */
@@ -43,7 +64,7 @@ static int view_input(const struct accel_session *session, size_t index, const s
 	if (plan_check_input(session->plans[0]->plan, index, view, error, size) < 0)
 		return -EINVAL;
 	return fail(error, size, err, "input %s: %zu bytes are too few for its shape, or the shape is impossible",
-		    info.name, input->size);
+		    info.name, input->binding ? (size_t)input->binding->size : input->size);
 }
 
 int run_view_inputs(const struct accel_session *session, const struct accel_tensor *inputs, struct tensor *views,
@@ -73,21 +94,34 @@ int run_describe_output(const struct accel_session *session, const struct instan
 	return 0;
 }
 
-int run_give_output(const struct accel_session *session, const struct instance *instance, size_t index,
+int run_copy_output(const struct accel_session *session, size_t index, const struct accel_tensor *given,
 		    struct accel_tensor *output, char *error, size_t size)
 {
-	struct accel_tensor given;
-	int err = run_describe_output(session, instance, index, &given, error, size);
+	void *data = output->data;
 
+	if (output->size < given->size)
+		return fail(error, size, -ENOSPC, "output %s: needs %zu bytes, has %zu",
+			    session_output_name(session, index), given->size, output->size);
+	if (given->size)
+		memcpy(data, given->data, given->size);
+	*output = *given;
+	output->data = data;
+	return 0;
+}
+
+int run_give_output(const struct accel_session *session, struct instance *instance, size_t index,
+		    struct accel_tensor *output, char *error, size_t size)
+{
+	struct accel_tensor given = {0};
+	int err;
+
+	if (output->binding)
+		return in_place_output(instance, index, output, error, size);
+	err = run_describe_output(session, instance, index, &given, error, size);
 	if (err)
 		return err;
-	if (output->data && output->size < given.size)
-		return fail(error, size, -ENOSPC, "output %s: needs %zu bytes, has %zu",
-			    session_output_name(session, index), given.size, output->size);
-	if (output->data && given.size)
-		memcpy(output->data, given.data, given.size);
 	if (output->data)
-		given.data = output->data;
+		return run_copy_output(session, index, &given, output, error, size);
 	*output = given;
 	return 0;
 }
@@ -109,8 +143,8 @@ int run_check_counts(const struct accel_session *session, size_t num_inputs, siz
 static void note_device(struct accel_session *session, struct run *run, const struct scheduler_run *done)
 {
 	pthread_mutex_lock(&session->lock);
-	if (run->request)
-		request_has(run->request, NULL);
+	if (run->has)
+		*run->has = NULL;
 	if (run->claim.device) {
 		run->claim.device->stats.faults += done->faults;
 		run->claim.device->stats.gone |= done->gone;
@@ -131,29 +165,44 @@ static int run_once(struct accel_session *session, struct run *run, const struct
 		.error = error,
 		.size = size,
 	};
-	int err;
+	int err = in_place_begin(run->claim.instance, run->bound, error, size);
 
-	if (run->request) {
+	*failed = *gone = false;
+	if (err)
+		return err;
+	if (run->has) {
 		pthread_mutex_lock(&session->lock);
-		request_has(run->request, &run->claim);
+		*run->has = &run->claim;
 		pthread_mutex_unlock(&session->lock);
 	}
 	err = scheduler_run(&done, inputs);
-	if (run->request || done.faults || done.gone)
+	if (run->has || done.faults || done.gone)
 		note_device(session, run, &done);
 	*failed = done.gone || err == -EIO;
 	*gone = done.gone;
 	return err;
 }
 
+/* Where the first of what is bound lies: what is on another device is copied. */
+static size_t bound_device(const struct accel_session *session, struct accel_binding *const *bound)
+{
+	size_t count = accel_session_num_inputs(session) + accel_session_num_outputs(session);
+
+	for (size_t i = 0; i < count; i++)
+		if (bound[i])
+			return bound[i]->device;
+	return CLAIM_ANY_DEVICE;
+}
+
 int run_claimed(struct accel_session *session, struct run *run, const struct tensor *inputs, char *error, size_t size)
 {
 	enum accel_on_fault policy = session->options.on_fault;
+	size_t device = run->bound ? bound_device(session, run->bound) : CLAIM_ANY_DEVICE;
 	bool cpu = session->cpu_only;
 
 	for (;;) {
 		bool failed = false, gone = false;
-		int err = claim_take(session, inputs, cpu, &run->claim, error, size);
+		int err = claim_take(session, inputs, cpu, device, &run->claim, error, size);
 
 		if (!err)
 			err = run_once(session, run, inputs, &failed, &gone, error, size);
@@ -170,12 +219,12 @@ int run_claimed(struct accel_session *session, struct run *run, const struct ten
 }
 
 /* On the caller's thread; the claim is given back by end_run(). */
-static int begin_run(struct accel_session *session, struct run *run, const struct tensor *inputs, char *error,
-		     size_t size)
+static int begin_run(struct accel_session *session, struct run *run, struct accel_binding *const *bound,
+		     const struct tensor *inputs, char *error, size_t size)
 {
 	int err;
 
-	*run = (struct run){.deadline_ns = run_deadline(session)};
+	*run = (struct run){.deadline_ns = run_deadline(session), .bound = bound};
 	err = admission_enter(session, run->deadline_ns);
 	run->admitted = !err;
 	if (err)
@@ -191,29 +240,82 @@ static void end_run(struct accel_session *session, struct run *run, int result)
 		admission_leave(session);
 }
 
-int accel_session_run(struct accel_session *session, const struct accel_tensor *inputs, size_t num_inputs,
-		      struct accel_tensor *outputs, size_t num_outputs, char *error, size_t error_size)
+/* Tensors and bindings of a run: few lie on the stack. */
+struct operands {
+	struct tensor few_views[16], *views;
+	struct accel_binding *few_bound[32], **bound;
+};
+
+static void operands_finish(struct operands *operands)
 {
-	int err = run_check_counts(session, num_inputs, num_outputs, error, error_size);
-	struct tensor few[16], *views = few;
+	if (operands->views != operands->few_views)
+		free(operands->views);
+	if (operands->bound != operands->few_bound)
+		free(operands->bound);
+}
+
+static int operands_init(struct operands *operands, size_t num_inputs, size_t num_outputs, char *error, size_t size)
+{
+	operands->views = operands->few_views;
+	operands->bound = operands->few_bound;
+	if (num_inputs > sizeof(operands->few_views) / sizeof(*operands->few_views))
+		operands->views = calloc(num_inputs, sizeof(*operands->views));
+	if (num_inputs + num_outputs > sizeof(operands->few_bound) / sizeof(struct accel_binding *))
+		operands->bound = calloc(num_inputs + num_outputs, sizeof(struct accel_binding *));
+	if (operands->views && operands->bound)
+		return 0;
+	operands_finish(operands);
+	return fail(error, size, -ENOMEM, "out of memory");
+}
+
+static int run_operands(struct accel_session *session, struct operands *operands, struct accel_binding *const *bound,
+			const struct accel_tensor *inputs, struct accel_tensor *outputs, size_t num_outputs,
+			char *error, size_t size)
+{
+	int err = run_view_inputs(session, inputs, operands->views, error, size);
 	struct run run;
 
 	if (err)
 		return err;
-	if (num_inputs > sizeof(few) / sizeof(few[0])) {
-		views = calloc(num_inputs, sizeof(*views));
-		if (!views)
-			return fail(error, error_size, -ENOMEM, "out of memory");
-	}
-	err = run_view_inputs(session, inputs, views, error, error_size);
-	if (!err) {
-		err = begin_run(session, &run, views, error, error_size);
-		for (size_t i = 0; i < num_outputs && !err; i++)
-			err = run_give_output(session, run.claim.instance, i, &outputs[i], error, error_size);
-		end_run(session, &run, err);
-	}
-	if (views != few)
-		free(views);
+	err = begin_run(session, &run, bound, operands->views, error, size);
+	for (size_t i = 0; i < num_outputs && !err; i++)
+		err = run_give_output(session, run.claim.instance, i, &outputs[i], error, size);
+	end_run(session, &run, err);
+	return err;
+}
+
+static int run_bound(struct accel_session *session, struct operands *operands, const struct accel_tensor *inputs,
+		     size_t num_inputs, struct accel_tensor *outputs, size_t num_outputs, char *error, size_t size)
+{
+	int err;
+
+	pthread_mutex_lock(&session->lock);
+	err = binding_hold(session, operands->bound, num_inputs, num_outputs, error, size);
+	pthread_mutex_unlock(&session->lock);
+	if (err)
+		return err;
+	err = run_operands(session, operands, operands->bound, inputs, outputs, num_outputs, error, size);
+	pthread_mutex_lock(&session->lock);
+	binding_release(operands->bound, num_inputs, num_outputs);
+	pthread_mutex_unlock(&session->lock);
+	return err;
+}
+
+int accel_session_run(struct accel_session *session, const struct accel_tensor *inputs, size_t num_inputs,
+		      struct accel_tensor *outputs, size_t num_outputs, char *error, size_t error_size)
+{
+	int err = run_check_counts(session, num_inputs, num_outputs, error, error_size);
+	struct operands operands;
+
+	if (!err)
+		err = operands_init(&operands, num_inputs, num_outputs, error, error_size);
+	if (err)
+		return err;
+	if (binding_collect(inputs, num_inputs, outputs, num_outputs, operands.bound))
+		err = run_bound(session, &operands, inputs, num_inputs, outputs, num_outputs, error, error_size);
+	else
+		err = run_operands(session, &operands, NULL, inputs, outputs, num_outputs, error, error_size);
+	operands_finish(&operands);
 	return err;
 }
 
@@ -247,7 +349,7 @@ int accel_session_run_values(struct accel_session *session, const struct accel_v
 		return fail(error, error_size, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < num_inputs; i++)
 		tensors[i] = inputs[i]->tensor;
-	err = begin_run(session, &run, tensors, error, error_size);
+	err = begin_run(session, &run, NULL, tensors, error, error_size);
 	if (!err)
 		err = give_values(run.claim.instance, outputs, num_outputs, error, error_size);
 	end_run(session, &run, err);

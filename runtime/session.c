@@ -130,8 +130,11 @@ static int set_up(struct accel_session *session, char *error, size_t size)
 		return fail(error, size, -EINVAL, "depth %u, at most %d are possible", options->depth, ACCEL_MAX_DEPTH);
 	if (!options->depth)
 		options->depth = devices > DEFAULT_DEPTH ? devices : DEFAULT_DEPTH;
+	if (options->batch > ACCEL_MAX_BATCH)
+		return fail(error, size, -EINVAL, "batches of %u, at most %d are possible", options->batch,
+			    ACCEL_MAX_BATCH);
 	if (!options->queue)
-		options->queue = options->depth;
+		options->queue = options->depth * (options->batch ? options->batch : 1);
 	session->host.devices = session->opened;
 	session->host.trace = options->trace;
 	session->cpu_host = (struct plan_host){.pool = session->host.pool, .trace = options->trace};
@@ -165,6 +168,13 @@ int accel_session_create(const char *path, const struct accel_session_options *o
 		err = open_cache(s, error, error_size);
 	if (!err)
 		err = specialise_first(s, error, error_size);
+	if (!err)
+		err = specialise_check_batch(s, error, error_size);
+	if (!err) {
+		err = request_prepare(s);
+		if (err)
+			fail(error, error_size, err, "out of memory");
+	}
 	if (err) {
 		accel_session_destroy(s);
 		return err;
@@ -286,6 +296,11 @@ const struct axl_trace_record *session_records(const struct accel_session *sessi
 size_t accel_session_num_devices(const struct accel_session *session)
 {
 	return session->host.num_devices;
+}
+
+struct accel_device *accel_session_device(struct accel_session *session, size_t index)
+{
+	return index < session->host.num_devices ? runtime_device_handle(session->opened[index]) : NULL;
 }
 
 int accel_session_device_stats(struct accel_session *session, size_t index, struct accel_device_stats *stats)

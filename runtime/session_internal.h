@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a session is, for the files that make it: session.c (life, what the model is), specialise.c (plans), claim.c (what a run has),
- * admission.c (whose turn it is), run.c (a run from its claim to its end), request.c (runs on threads of the session).
+ * admission.c (whose turn it is), run.c (a run from its claim to its end), request.c, worker.c and batch.c (runs on threads of the session).
  *
  * Locks, outermost first: @compiling, @lock. Neither is held while anything runs.
  */
@@ -14,6 +14,7 @@
 #include <accel/runtime.h>
 
 #include "compiler/compiler.h"
+#include "runtime/binding.h"
 #include "runtime/cache.h"
 #include "runtime/instance.h"
 #include "runtime/plan.h"
@@ -53,6 +54,13 @@ struct ticket {
 	pthread_cond_t turn;
 };
 
+/* A thread of the session. @batch: for requests that it joins; NULL when options.batch says that there are none */
+struct worker {
+	struct accel_session *session;
+	struct batch *batch;
+	pthread_t thread;
+};
+
 /*
  * @plans:     the first is that of accel_session_create()
  * @host:      what all plans share; @cpu_host: the same without devices
@@ -60,8 +68,10 @@ struct ticket {
  * @note:      what the compiler said of the precision
  * @cpu_only:  the device has no memory for the model
  * @last:      the instance that ran last, and its figures
+ * @bindings:  all of them
  * @running:   requests that have their turn; @waiting: those that have not, in their order
  * @ready:     requests that have their turn and no thread yet; @accepted: requests that have not ended
+ * @gathering: a batch that waits for more requests, or NULL
  * @work, @room, @released: with @lock: a request is ready or the session ends; one ended; an instance became idle
  */
 struct accel_session {
@@ -81,12 +91,14 @@ struct accel_session {
 	char note[sizeof(((struct compile_result *)0)->note)];
 	struct instance *last;
 	struct accel_run_stats last_stats;
+	struct accel_binding *bindings;
 
 	unsigned int running;
 	struct ticket *waiting, **waiting_end;
 	struct ticket *ready, **ready_end;
 	unsigned int accepted, workers;
-	pthread_t threads[ACCEL_MAX_DEPTH];
+	struct worker threads[ACCEL_MAX_DEPTH];
+	struct batch *gathering;
 	pthread_cond_t work, room, released;
 	bool quit;
 };
@@ -96,6 +108,8 @@ struct accel_session {
 /* The first plan, for the sizes that the options name. */
 int specialise_first(struct accel_session *session, char *error, size_t size);
 void specialise_finish(struct accel_session *session);
+/* Whether what options.batch asks for is possible: -ENOTSUP, with what stands against it; errors of reading the file. */
+int specialise_check_batch(struct accel_session *session, char *error, size_t size);
 
 /* No input is wrong, and there is no plan for these sizes of symbolic dimensions yet. */
 #define SPECIALISE_OTHER_SIZES 1
@@ -109,22 +123,27 @@ int specialise_make(struct accel_session *session, const struct tensor *inputs, 
 /* ---- claim.c ---- */
 
 /*
- * What a run has while it runs. @device: an index, @lane: of it; NULL when the plan has no device regions
+ * What a run has while it runs. @device: an index, @lane: of it; NULL when the plan has no device regions. @requests: how many are joined in
+ * it; 0 counts as one
  */
 struct claim {
 	struct specialisation *plan;
 	struct instance *instance;
 	struct session_device *device;
 	struct runtime_lane *lane;
+	unsigned int requests;
 };
+
+/* No device rather than another. */
+#define CLAIM_ANY_DEVICE SIZE_MAX
 
 /*
  * An idle instance for the shapes of @inputs, with a device and a lane; compiles and allocates what is not there. @cpu: of a plan for
- * the CPU alone. -EINVAL: an input does not fit; -ENODEV: every device is gone; -ENOSPC: the device's memory is full; what compiling
+ * the CPU alone. @device: where what the run has bound lies: this one unless it is gone, or CLAIM_ANY_DEVICE. -EINVAL: an input does not fit; -ENODEV: every device is gone; -ENOSPC: the device's memory is full; what compiling
  * gives. The caller has its turn.
  */
-int claim_take(struct accel_session *session, const struct tensor *inputs, bool cpu, struct claim *claim, char *error,
-	       size_t size);
+int claim_take(struct accel_session *session, const struct tensor *inputs, bool cpu, size_t device, struct claim *claim,
+	       char *error, size_t size);
 /* The other way round; does nothing for an empty one. @result: of the run. */
 void claim_give(struct accel_session *session, struct claim *claim, int result);
 
@@ -132,20 +151,26 @@ void claim_give(struct accel_session *session, struct claim *claim, int result);
 
 /* Wait for a turn, until @deadline_ns. -ETIMEDOUT. */
 int admission_enter(struct accel_session *session, int64_t deadline_ns);
-/* With the lock held: put @ticket at the end of those that wait; give turns to those at the front while there is room. */
+/* With the lock held: put @ticket at the end of those that wait; it may get its turn at once. */
 void admission_queue(struct accel_session *session, struct ticket *ticket);
 /* With the lock held: take @ticket, which has no turn yet, out again. False: it has one. */
 bool admission_withdraw(struct accel_session *session, struct ticket *ticket);
+/* With the lock held: give turns to those at the front while there is room. */
+void admission_give_turns(struct accel_session *session);
 /* The turn is over. */
 void admission_leave(struct accel_session *session);
 
 /* ---- run.c ---- */
 
-/* A run: until when, whether it was cancelled (or NULL), whose it is (or NULL), whether it has its turn, and what it has claimed. */
+/*
+ * A run: until when, whether it was cancelled (or NULL), where those who cancel it see what it has on a device (or NULL), its bindings
+ * (binding_collect(), or NULL), whether it has its turn, and what it has claimed.
+ */
 struct run {
 	int64_t deadline_ns;
 	const atomic_bool *cancelled;
-	struct accel_request *request;
+	const struct claim **has;
+	struct accel_binding *const *bound;
 	bool admitted;
 	struct claim claim;
 };
@@ -160,16 +185,19 @@ int run_claimed(struct accel_session *session, struct run *run, const struct ten
 /* Output @index as a tensor that points into the instance. -EINVAL: it is none. */
 int run_describe_output(const struct accel_session *session, const struct instance *instance, size_t index,
 			struct accel_tensor *output, char *error, size_t size);
-/* The same, copied into the caller's memory where there is some. -ENOSPC: too little. */
-int run_give_output(const struct accel_session *session, const struct instance *instance, size_t index,
+/* The same, in its binding, or copied into the caller's memory, where there is one of them. -ENOSPC: too little. */
+int run_give_output(const struct accel_session *session, struct instance *instance, size_t index,
+		    struct accel_tensor *output, char *error, size_t size);
+/* @given, of output @index, into the memory of @output. -ENOSPC: too little. */
+int run_copy_output(const struct accel_session *session, size_t index, const struct accel_tensor *given,
 		    struct accel_tensor *output, char *error, size_t size);
 /* When a run that begins now has to be done. */
 int64_t run_deadline(const struct accel_session *session);
 
 /* ---- request.c ---- */
 
-/* With the lock held: @claim is what @request has now; NULL: nothing any more. */
-void request_has(struct accel_request *request, const struct claim *claim);
+/* What its threads need, once there is a plan. -ENOMEM. */
+int request_prepare(struct accel_session *session);
 /* Stop the threads. */
 void request_finish(struct accel_session *session);
 

@@ -149,6 +149,17 @@ int specialise_first(struct accel_session *session, char *error, size_t size)
 	return err;
 }
 
+int specialise_check_batch(struct accel_session *session, char *error, size_t size)
+{
+	if (session->options.batch < 2)
+		return 0;
+	if (is_package(session->path))
+		return fail(error, size, -ENOTSUP,
+			    "%s was compiled for one number of rows: requests can not be joined; give the ONNX file",
+			    session->path);
+	return compile_check_rows(session->path, error, size);
+}
+
 void specialise_finish(struct accel_session *session)
 {
 	for (size_t i = 0; i < session->num_plans; i++)

@@ -32,6 +32,10 @@ extern "C" {
 
 #define ACCEL_MAX_RANK 12
 
+struct accel_binding;
+struct accel_buffer; /* <accel/accel.h> */
+struct accel_device;
+
 /*
  * A tensor: dense, row-major ("C order").
  * @dtype: TensorProto.DataType of ONNX (1 float32, 2 uint8, 3 int8, 6 int32, 7 int64, 9 bool, 10 float16, 11 float64 …)
@@ -40,6 +44,7 @@ extern "C" {
  * @data, @size: memory and its bytes. As an input: the caller's, not written. As an output: the caller's memory when @data is
  *         not NULL on entry (-ENOSPC when it is too small), else memory that the session owns, valid until the next run in any
  *         thread or the end of the session.
+ * @binding: NULL, or memory of a device where the tensor lies instead (accel_binding_create()); @data and @size are not read then
  */
 struct accel_tensor {
 	int32_t dtype;
@@ -47,6 +52,7 @@ struct accel_tensor {
 	int64_t dims[ACCEL_MAX_RANK];
 	void *data;
 	size_t size;
+	struct accel_binding *binding;
 };
 
 /* A string element; the bytes need not end in NUL, and belong to whom the tensor's memory belongs. */
@@ -67,6 +73,7 @@ enum accel_precision { ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8 };
 enum accel_on_fault { ACCEL_FAULT_REPORT, ACCEL_FAULT_RETRY, ACCEL_FAULT_CPU };
 
 #define ACCEL_MAX_DEPTH 32
+#define ACCEL_MAX_BATCH 64
 #define ACCEL_MAX_DEVICES 8
 
 /*
@@ -87,7 +94,16 @@ enum accel_on_fault { ACCEL_FAULT_REPORT, ACCEL_FAULT_RETRY, ACCEL_FAULT_CPU };
  *		 behind it for 2^10, 2^20, 2^30), else 2 GiB
  * @depth:	 requests that run at the same time, at most ACCEL_MAX_DEPTH; 0: four, or two a device where that is more. Each of them
  *		 has memory for values of its own, made when it is needed first
- * @queue:	 requests of accel_session_run_async() that wait behind those; 0: as many as @depth
+ * @queue:	 requests of accel_session_run_async() that wait behind those; 0: as many as @depth, times @batch
+ * @batch:	 requests of accel_session_run_async() that wait for their turn are joined into one run of up to so many rows (the size of
+ *		 the first dimension of the inputs; a request may have several), at most ACCEL_MAX_BATCH; 0 or 1: none are. Only a model
+ *		 whose rows do not depend on each other, which the compiler has to see: -ENOTSUP when the session is made, with the node
+ *		 that stands against it. Joined are requests without bindings whose inputs have the same shapes otherwise. A joined run
+ *		 has a power of two of rows (or @batch), for each of which the model is compiled once, when it comes first. Floats may
+ *		 differ in the last bits from those of a run alone, where they do between batch sizes; with ACCEL_INT8 and samples made
+ *		 from the seed, the ranges too. A request's errors, deadline and cancellation are its own; a device that fails is all of
+ *		 theirs
+ * @batch_wait_us: how long a request that has its turn waits for others to join, microseconds; 0: it takes those that are there
  * @on_fault:	 when the device fails
  * @timeout_ns: of every run without a deadline of its own, from its begin on; 0: none
  * @progress:	 told with @progress_context, on the caller's thread, how far accel_session_create() is with compiling: from 0 to 1, never
@@ -110,6 +126,7 @@ struct accel_session_options {
 	const char *cache;
 	uint64_t cache_bytes;
 	unsigned int depth, queue;
+	unsigned int batch, batch_wait_us;
 	enum accel_on_fault on_fault;
 	uint64_t timeout_ns;
 	void (*progress)(void *context, double done);
@@ -145,9 +162,58 @@ int accel_session_input(const struct accel_session *session, size_t index, struc
 int accel_session_output(const struct accel_session *session, size_t index, struct accel_value_info *info);
 
 /*
+ * Inputs and outputs in memory of the device, which runs read and write in place: nothing is copied.
+ *
+ *	accel_buffer_create(accel_session_device(session, 0), bytes, ACCEL_BUFFER_LOCAL, &buffer);	<accel/accel.h>
+ *	accel_binding_create(session, buffer, 0, bytes, ACCEL_BINDING_INPUT, &binding, error, sizeof(error));
+ *	struct accel_tensor input = {.dtype = 1, .rank = 4, .dims = {1, 3, 224, 224}, .binding = binding};
+ *	… fill accel_buffer_data(buffer), accel_session_run(), as often as wanted …
+ *	accel_binding_destroy(binding);
+ *	accel_buffer_destroy(buffer);
+ *
+ * Any buffer of libaccel will do: local memory, memory of the host, the caller's own, or a dma-buf of another device's driver
+ * (accel_buffer_import_fd()); made with ACCEL_BUFFER_UNBOUND or not. The device reads memory that is not its own over the bus, which
+ * takes more of its cycles than a copy into local memory would save when a network reads its input often.
+ *
+ * The tensor begins where the binding does, dense and row-major, of the element type and shape of the model's value; the binding may be
+ * larger, and what lies behind the tensor is not touched. An output gets its shape with every run, its @size the bytes of it, and its
+ * @data what the process sees of the binding (NULL: nothing).
+ *
+ * A run goes to the device of its first binding. Everything is right also where in place is impossible, at the price of a copy: a binding
+ * of another device than that; every binding, when the device is gone and another one, or the CPU, does the run; an output that is an
+ * input, a constant or another output at the same time. Nodes on the CPU read and write bindings where they are, as this process sees
+ * them. struct accel_run_stats says what was in place and how many bytes were not. Of a binding that the process can not see (a dma-buf
+ * that lets no processor look at it) both are impossible: -ENOTSUP.
+ *
+ * Bindings are of one session. Any thread may use them, and one of many runs at a time, as long as none of these writes it: a run that
+ * would write a binding which another run under way has, or read one that another writes, is refused with -EBUSY; so is one tensor's
+ * binding as another's when one of them is an output. The caller's own accesses, and those of other sessions, are his to order: a run
+ * reads inputs at any time from its begin to its end, and outputs hold nothing certain before the end, or after a bad one.
+ */
+struct accel_binding;
+
+/* Device @index of the session, for libaccel's calls; the session's, until its end. NULL: there are not so many. */
+struct accel_device *accel_session_device(struct accel_session *session, size_t index);
+
+#define ACCEL_BINDING_INPUT 0x1u  /* runs may read it */
+#define ACCEL_BINDING_OUTPUT 0x2u /* and may write it */
+
+/*
+ * Bind bytes [offset, offset + size) of @buffer for inputs, outputs or both (@use). @offset: a multiple of 4096; the range is inside of
+ * the buffer, rounded up to pages. -EINVAL: range, use, or the buffer is of none of the session's devices; -EEXIST: a binding of this
+ * session has some of these bytes; -ENOMEM; of memory of the caller's own and of dma-bufs also what accel_vm_bind() says. Any thread.
+ * The buffer stays the caller's and can not be destroyed before the binding: accel_buffer_destroy() answers -EBUSY, and its own address
+ * is gone, the binding is as good as before.
+ */
+int accel_binding_create(struct accel_session *session, struct accel_buffer *buffer, uint64_t offset, uint64_t size,
+			 unsigned int use, struct accel_binding **binding, char *error, size_t error_size);
+/* Before its session's end. -EBUSY: a run under way has it, and nothing happens. NULL is fine. Any thread. */
+int accel_binding_destroy(struct accel_binding *binding);
+
+/*
  * Run once. @inputs and @outputs in the model's order, all of them. Blocks; the work is done on the calling thread. -EINVAL: type or
  * shape of an input; -ENOSPC: an output's memory, or the device's; -EIO: the device faulted (the text says how); -ETIMEDOUT:
- * options.timeout_ns; -ENODEV: it is gone.
+ * options.timeout_ns; -ENODEV: it is gone; -EBUSY and -ENOTSUP: of bindings, as said above.
  */
 int accel_session_run(struct accel_session *session, const struct accel_tensor *inputs, size_t num_inputs,
 		      struct accel_tensor *outputs, size_t num_outputs, char *error, size_t error_size);
@@ -190,8 +256,8 @@ struct accel_run_options {
 /*
  * Begin a run. @inputs as accel_session_run(): the struct is copied, what it points to is the caller's and stays as it is until the end.
  * @outputs: the caller's until the end, when it is filled; where its data is NULL it gets memory of the request, valid until its next
- * run or its end. @options may be NULL. Errors of the call: -EBUSY: @request is under way; -EINVAL: counts; -EAGAIN; -ENOMEM. All others
- * are the run's result.
+ * run or its end. Bindings are in use from the call to the end. @options may be NULL. Errors of the call: -EBUSY: @request is under way,
+ * or a binding is in use; -EINVAL: counts, or a binding that is not for this; -EAGAIN; -ENOMEM. All others are the run's result.
  */
 int accel_session_run_async(struct accel_session *session, struct accel_request *request,
 			    const struct accel_tensor *inputs, size_t num_inputs, struct accel_tensor *outputs,
@@ -314,6 +380,9 @@ enum accel_cause {
 const char *accel_cause_name(enum accel_cause cause);
 
 /*
+ * @copied_in, @copied_out: bytes that the host copied to and from memory of devices
+ * @in_place_inputs, @in_place_outputs: of the first 64 inputs and outputs, a bit each, by index: it has a binding, and was not copied
+ * @joined: requests that the run was for (options.batch); all figures are those of the whole run
  * @has_ledger: the run was traced, and no record of the trace was lost; then @causes add up to @cycles - @roofline_cycles
  */
 struct accel_run_stats {
@@ -322,6 +391,9 @@ struct accel_run_stats {
 	const struct accel_node_stats *nodes;
 	uint64_t cycles; /* device */
 	uint64_t macs, macs_device;
+	uint64_t copied_in, copied_out;
+	uint64_t in_place_inputs, in_place_outputs;
+	uint64_t joined;
 	uint64_t ns;
 	uint64_t
 		compilations; /* of this session so far: one for each set of sizes that was not in the cache; 0 for an .axm file */

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/runtime/digits.h"
+#include "tests/unit/runtime/gate.h"
 
 #define IMAGES 16
 
@@ -276,52 +277,6 @@ static void bad_requests_are_answered(void **state)
 
 /* ---- callbacks and file descriptors ---- */
 
-/* A callback that holds the thread that called it until somebody lets it go. */
-struct gate {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool reached, open;
-	int calls, result;
-};
-
-static void pass_gate(void *context, struct accel_request *request, int result)
-{
-	struct gate *gate = context;
-
-	(void)request;
-	pthread_mutex_lock(&gate->lock);
-	gate->calls++;
-	gate->result = result;
-	gate->reached = true;
-	pthread_cond_broadcast(&gate->changed);
-	while (!gate->open)
-		pthread_cond_wait(&gate->changed, &gate->lock);
-	pthread_mutex_unlock(&gate->lock);
-}
-
-static void gate_init(struct gate *gate)
-{
-	*gate = (struct gate){0};
-	pthread_mutex_init(&gate->lock, NULL);
-	pthread_cond_init(&gate->changed, NULL);
-}
-
-static void gate_await(struct gate *gate)
-{
-	pthread_mutex_lock(&gate->lock);
-	while (!gate->reached)
-		pthread_cond_wait(&gate->changed, &gate->lock);
-	pthread_mutex_unlock(&gate->lock);
-}
-
-static void gate_open(struct gate *gate)
-{
-	pthread_mutex_lock(&gate->lock);
-	gate->open = true;
-	pthread_cond_broadcast(&gate->changed);
-	pthread_mutex_unlock(&gate->lock);
-}
-
 static void the_end_is_told_once_and_before_it_is_seen(void **state)
 {
 	const struct accel_session_options options = {.threads = 1};
@@ -329,7 +284,7 @@ static void the_end_is_told_once_and_before_it_is_seen(void **state)
 	struct pollfd poll_fd = {.events = POLLIN};
 	struct job job = {0};
 	struct gate gate;
-	struct accel_run_options run = {.done = pass_gate, .context = &gate};
+	struct accel_run_options run = {.done = gate_pass, .context = &gate};
 
 	(void)state;
 	gate_init(&gate);
@@ -368,7 +323,7 @@ static void what_waits_can_be_refused_cancelled_and_late(void **state)
 	const struct accel_run_options nonblock = {.nonblock = true}, late = {.deadline_ns = 1};
 	struct job held = {0}, turn = {0}, cancelled = {0}, overdue = {0}, refused = {0};
 	struct gate gate;
-	struct accel_run_options hold = {.done = pass_gate, .context = &gate};
+	struct accel_run_options hold = {.done = gate_pass, .context = &gate};
 
 	(void)state;
 	gate_init(&gate);
@@ -414,7 +369,7 @@ static void a_request_that_has_its_turn_can_be_late_and_cancelled(void **state)
 	struct accel_session *session = digits_session(&options);
 	struct job held = {0}, next = {0};
 	struct gate gate;
-	struct accel_run_options hold = {.done = pass_gate, .context = &gate};
+	struct accel_run_options hold = {.done = gate_pass, .context = &gate};
 
 	(void)state;
 	gate_init(&gate);

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include <accel/accel.h>
 #include <accel/runtime.h>
 
 static atomic_int allocations, watched_allocations;
@@ -74,6 +75,7 @@ int __wrap_posix_memalign(void **memory, size_t alignment, size_t size)
 /* What runs of a model read and write: memory of the test's own, so that it allocates nothing either. */
 struct buffers {
 	struct accel_tensor inputs[MAX_TENSORS], outputs[MAX_TENSORS];
+	struct accel_binding *bindings[MAX_TENSORS]; /* of the outputs */
 	size_t num_inputs, num_outputs;
 	_Alignas(64) uint8_t in[MAX_TENSORS][MAX_BYTES], out[MAX_TENSORS][MAX_BYTES];
 };
@@ -134,7 +136,7 @@ static void run(struct accel_session *session, struct buffers *b)
 	char error[512] = "";
 
 	for (size_t i = 0; i < b->num_outputs; i++)
-		b->outputs[i] = (struct accel_tensor){.data = b->out[i], .size = MAX_BYTES};
+		b->outputs[i] = (struct accel_tensor){.data = b->out[i], .size = MAX_BYTES, .binding = b->bindings[i]};
 	if (accel_session_run(session, b->inputs, b->num_inputs, b->outputs, b->num_outputs, error, sizeof(error)))
 		fail_msg("%s", error);
 }
@@ -194,11 +196,63 @@ static void run_request(struct accel_session *session, struct accel_request *req
 	const struct accel_run_options options = {.done = watch_thread};
 
 	for (size_t i = 0; i < b->num_outputs; i++)
-		b->outputs[i] = (struct accel_tensor){.data = b->out[i], .size = MAX_BYTES};
+		b->outputs[i] = (struct accel_tensor){.data = b->out[i], .size = MAX_BYTES, .binding = b->bindings[i]};
 	assert_int_equal(accel_session_run_async(session, request, b->inputs, b->num_inputs, b->outputs, b->num_outputs,
 						 &options),
 			 0);
 	assert_int_equal(accel_request_wait(request, INT64_MAX), 0);
+}
+
+/* The same tensors in a buffer of the device, a page and more each. */
+struct bound_tensors {
+	struct accel_buffer *buffer;
+	struct accel_binding *bindings[2 * MAX_TENSORS];
+};
+
+static void bind_all(struct accel_session *session, struct bound_tensors *bound, struct buffers *b)
+{
+	size_t count = b->num_inputs + b->num_outputs;
+
+	assert_int_equal(accel_buffer_create(accel_session_device(session, 0), count * MAX_BYTES, ACCEL_BUFFER_LOCAL,
+					     &bound->buffer),
+			 0);
+	for (size_t i = 0; i < count; i++) {
+		bool input = i < b->num_inputs;
+
+		assert_int_equal(accel_binding_create(session, bound->buffer, i * MAX_BYTES, MAX_BYTES,
+						      input ? ACCEL_BINDING_INPUT : ACCEL_BINDING_OUTPUT,
+						      &bound->bindings[i], NULL, 0),
+				 0);
+		if (input)
+			memcpy((uint8_t *)accel_buffer_data(bound->buffer) + i * MAX_BYTES, b->in[i],
+			       b->inputs[i].size);
+	}
+}
+
+static void unbind_all(struct bound_tensors *bound)
+{
+	for (size_t i = 0; i < 2 * MAX_TENSORS; i++)
+		assert_int_equal(accel_binding_destroy(bound->bindings[i]), 0);
+	assert_int_equal(accel_buffer_destroy(bound->buffer), 0);
+}
+
+static void use_bindings(const struct bound_tensors *bound, struct buffers *b)
+{
+	for (size_t i = 0; i < b->num_inputs; i++)
+		b->inputs[i].binding = bound ? bound->bindings[i] : NULL;
+	for (size_t i = 0; i < b->num_outputs; i++)
+		b->bindings[i] = bound ? bound->bindings[b->num_inputs + i] : NULL;
+}
+
+/* With copies and without, on the caller's thread and on that of a request. */
+static void run_all(struct accel_session *session, struct accel_request *request, const struct bound_tensors *bound,
+		    struct buffers *b)
+{
+	for (int bind = 0; bind < 2; bind++) {
+		use_bindings(bind ? bound : NULL, b);
+		run(session, b);
+		run_request(session, request, b);
+	}
 }
 
 /* Its caller's thread, and that of a request. One thread: where a node runs is not left to chance. */
@@ -208,6 +262,7 @@ static void runs_on_a_device_allocate_in_the_first_ones_only(void **state)
 	const struct accel_session_options options = {.device = "sim:", .threads = 1, .depth = 1};
 	struct accel_session *session;
 	struct accel_request *request;
+	struct bound_tensors bound = {0};
 	struct accel_run_stats stats;
 	char *model = strdup(getenv("AXL_TEST_MODELS")), error[512] = "";
 
@@ -217,24 +272,22 @@ static void runs_on_a_device_allocate_in_the_first_ones_only(void **state)
 		fail_msg("%s: %s", model, error);
 	make_buffers(session, &buffers);
 	assert_int_equal(accel_request_create(session, &request), 0);
-	for (int i = 0; i < 3; i++) {
-		run(session, &buffers);
-		run_request(session, request, &buffers);
-	}
+	bind_all(session, &bound, &buffers);
+	for (int i = 0; i < 3; i++)
+		run_all(session, request, &bound, &buffers);
 	assert_int_equal(accel_session_stats(session, &stats), 0);
-	assert_true(stats.cycles > 0);
+	assert_true(stats.cycles > 0 && stats.in_place_inputs && stats.in_place_outputs);
 	watched = true;
 	watched_allocations = 0;
-	for (int i = 0; i < 20; i++) {
-		run(session, &buffers);
-		run_request(session, request, &buffers);
-	}
+	for (int i = 0; i < 20; i++)
+		run_all(session, request, &bound, &buffers);
 	assert_int_equal(watched_allocations, 0);
 	accel_request_destroy(request);
 	assert_int_equal(accel_request_create(session, &request), 0);
 	assert_true(watched_allocations > 0); /* the counter counts */
 	accel_request_destroy(request);
 	watched = false;
+	unbind_all(&bound);
 	accel_session_destroy(session);
 	free(model);
 }
