@@ -180,7 +180,7 @@ int command_bench(int argc, char **argv)
 	char error[512];
 	int code, err;
 
-	if (options_parse(argc, argv, "bench", "Measure how long a model takes.", "JFdpiDnRsmcMzjKNvq", &options))
+	if (options_parse(argc, argv, "bench", "Measure how long a model takes.", "JbFdpiDnRsmcMzjKNvq", &options))
 		return EXIT_USAGE;
 	if (options.help)
 		return EXIT_GOOD;

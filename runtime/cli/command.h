@@ -56,6 +56,7 @@ struct options {
 	unsigned int repeat, jobs;
 	const char *on_fault;
 	unsigned int max_requests, max_body; /* MiB */
+	unsigned int batch, batch_wait_us;
 	uint64_t seed;
 	bool plain, explain, rules, operators, clear, verbose, once, quiet, help;
 };

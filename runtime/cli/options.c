@@ -73,6 +73,9 @@ static const struct {
 	{'v', "verbose", NULL, "say what was compiled and what came from the cache"},
 	{'L', "listen", "HOST:PORT", "where to serve (default 127.0.0.1:8000); port 0: one that is free"},
 	{'X', "max-requests", "N", "inference requests at a time, further ones are answered with 503 (default 32)"},
+	{'b', "batch", "N[:US]",
+	 "join requests that wait into runs of up to N rows, 2 to 64; each waits up to US microseconds (default 0) for "
+	 "others"},
 	{'Y', "max-body", "MIB", "size of a request's body in MiB (default 64)"},
 	{'1', "once", NULL, "print what there is, and end"},
 	{'q', "quiet", NULL, "print nothing but errors"},
@@ -177,6 +180,25 @@ static bool parse_unsigned(const char *text, uint64_t most, uint64_t *value)
 	return !errno && end != text && !*end && *text != '-' && *value <= most;
 }
 
+/* ROWS[:MICROSECONDS] */
+static bool parse_batch(const char *text, struct options *options)
+{
+	size_t length = strcspn(text, ":");
+	uint64_t rows, wait = 0;
+	char number[16];
+
+	if (length >= sizeof(number))
+		return false;
+	memcpy(number, text, length);
+	number[length] = '\0';
+	if (!parse_unsigned(number, ACCEL_MAX_BATCH, &rows) || rows < 2 ||
+	    (text[length] && !parse_unsigned(text + length + 1, 10000000, &wait)))
+		return false;
+	options->batch = (unsigned int)rows;
+	options->batch_wait_us = (unsigned int)wait;
+	return true;
+}
+
 static bool parse_positive(const char *text, double *value)
 {
 	char *end;
@@ -244,6 +266,8 @@ static bool store(struct options *options, char letter, const char *text)
 		ok = parse_unsigned(text, ACCEL_MAX_DEPTH, &number) && number > 0;
 		options->jobs = (unsigned int)number;
 		return ok;
+	case 'b':
+		return parse_batch(text, options);
 	case 's':
 		return parse_unsigned(text, UINT64_MAX, &options->seed);
 	case 'e':

@@ -144,7 +144,7 @@ int command_serve(int argc, char **argv)
 
 	if (options_parse(argc, argv, "serve",
 			  "Serve models over HTTP by the Open Inference Protocol (KServe v2). NAME=MODEL gives a name.",
-			  "dpLXYFnsmcMzKNq+", &options))
+			  "dpLXYbFnsmcMzKNq+", &options))
 		return EXIT_USAGE;
 	if (options.help)
 		return EXIT_GOOD;

@@ -68,6 +68,8 @@ int session_setup(const struct options *options, struct session_setup *setup)
 		.disable = options->disable,
 		.cache = options->cache,
 		.depth = options->jobs,
+		.batch = options->batch,
+		.batch_wait_us = options->batch_wait_us,
 		.on_fault = (enum accel_on_fault)policy,
 	};
 	setup->compile = (struct compile_options){

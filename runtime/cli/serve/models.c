@@ -194,8 +194,9 @@ static int run_request(struct serve_model *model, struct accel_request *run, con
 	err = accel_request_wait(run, INT64_MAX);
 	if (err)
 		return fail(error, error_size, err, "%s", accel_request_error(run));
+	/* Its part of a run that was for several. */
 	if (!accel_request_stats(run, &stats))
-		*cycles = stats.cycles;
+		*cycles = stats.cycles / stats.joined;
 	return 0;
 }
 

@@ -257,6 +257,18 @@ def check_metrics(server, values):
     assert buckets == sorted(buckets) and buckets[-1] == after['accel_infer_duration_seconds_count{model="digits"}'], buckets
 
 
+def check_batches(values, expected):
+    """Joined, the same answers for fewer cycles: every batch is full, as there are always as many clients as it has rows."""
+    def cycles_of(*options):
+        server = Server(MODEL, *options)
+        check_concurrent(server, values, expected)
+        found = metrics_of(server)['accel_device_cycles_total{model="digits"}']
+        server.end()
+        return found
+
+    assert cycles_of("--batch", "8:10000000") < 0.8 * cycles_of()
+
+
 def check_full(values):
     """With one request at a time, of many that come together some are sent away, with the time to come again; none gets lost."""
     server = Server(MODEL, "--max-requests", "1")
@@ -337,7 +349,8 @@ def check_usage():
                              ((MODEL, MODEL, "--listen", "127.0.0.1:0"), "two models are called"),
                              ((MODEL, "--listen", "8000"), "HOST:PORT"), ((MODEL, "--listen", "[]:1"), "HOST:PORT"),
                              ((MODEL, "--listen", "127.0.0.1:x"), "127.0.0.1:x"), (("=" + MODEL,), "no name"),
-                             ((MODEL, "--max-requests", "0"), "--max-requests"), ((MODEL, "--on-fault", "pray"), "--on-fault"), ((MODEL, "--max-body", "-1"), "--max-body")):
+                             ((MODEL, "--max-requests", "0"), "--max-requests"), ((MODEL, "--on-fault", "pray"), "--on-fault"), ((MODEL, "--max-body", "-1"), "--max-body"),
+                             ((MODEL, "--batch", "1"), "--batch"), ((MODEL, "--batch", "65"), "--batch"), ((MODEL, "--batch", "8:x"), "--batch")):
         code, text = run(*arguments)
         assert code == 2 and words in text, (arguments, code, text)
     code, text = run(MODEL, "--listen", "127.0.0.1:0", "--device", "/dev/accel/none")
@@ -357,6 +370,7 @@ def main():
     check_metrics(server, values)
     server.end()
     check_package(values, expected)
+    check_batches(values, expected)
     check_full(values)
     for number in signal.SIGTERM, signal.SIGINT:
         check_stop(values, expected, number)
