@@ -283,7 +283,7 @@ static void drop_regions(struct compilation *c)
 /* A node that can not be lowered after all moves to the CPU; everything is partitioned again. 1: again. */
 static int compile_regions(struct compilation *c)
 {
-	const struct work_share all = work_share_next(&c->share, c->builds++, 0.7);
+	const struct work_share all = work_share_next(&c->share, c->builds++, 0.8);
 	double nodes = (double)c->graph->num_nodes;
 
 	for (int r = 0; r < c->num_regions; r++) {

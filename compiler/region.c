@@ -141,8 +141,12 @@ static int bind_borders(struct lower *lower, const struct region *region)
 	return 0;
 }
 
-/* Of an attempt: the rest is for addresses, semaphores and code. */
-#define LOWERING_SHARE 0.6
+/* Of an attempt, for who watches; the rest is for ways to interleave. Then parts of each way: where its steps end. */
+#define LOWERING_SHARE 0.15
+#define FIRST_CODE_SHARE 0.4
+#define PLACED_SHARE 0.4
+#define EMITTED_SHARE 0.5
+#define VERIFIED_SHARE 0.6
 
 static int lower_node(struct lower *lower, size_t n, struct region_build *build)
 {
@@ -296,19 +300,23 @@ static int place_and_order(struct program *program, const struct graph *graph, s
 
 /* To verified code, and how long it takes. */
 static int finish_code(struct program *program, const struct graph *graph, const struct region *region,
-		       struct region_build *build, struct program_image *image)
+		       struct region_build *build, const struct work_share *share, struct program_image *image)
 {
 	int err = place_and_order(program, graph, build);
 
+	work_share_done(share, PLACED_SHARE);
 	if (!err)
 		err = program_emit(program, image);
+	work_share_done(share, EMITTED_SHARE);
 	if (err) {
 		snprintf(build->error, sizeof(build->error), "%.300s", program_error(program));
 		return err;
 	}
 	err = verify_image(region, build, image);
+	work_share_done(share, VERIFIED_SHARE);
 	if (!err)
 		err = estimate_image(region, build, image);
+	work_share_done(share, 1);
 	if (err)
 		program_image_finish(image);
 	return err;
@@ -338,7 +346,7 @@ static bool shorten(const struct program_image *image, uint64_t bound, uint64_t 
  * points gets too long, nor longer than the longest was. It needs more room: that it does not fit is no error.
  */
 static int try_interleaved(struct program *program, const struct graph *graph, const struct region *region,
-			   struct region_build *build)
+			   struct region_build *build, const struct work_share *share)
 {
 	uint64_t most[INTERLEAVE_STRETCHES], bound = build->image.longest;
 	bool again = true;
@@ -346,13 +354,14 @@ static int try_interleaved(struct program *program, const struct graph *graph, c
 	bound = bound > RESIDENT_MAX_CYCLES ? bound : RESIDENT_MAX_CYCLES;
 	for (size_t s = 0; s < INTERLEAVE_STRETCHES; s++)
 		most[s] = RESIDENT_MAX_CYCLES;
-	for (int i = 0; i < INTERLEAVE_TRIES && again; i++) {
+	for (unsigned int i = 0; i < INTERLEAVE_TRIES && again; i++) {
+		const struct work_share way = work_share_next(share, i, 0.5);
 		struct program_image image;
 		int err = program_interleave(program, most, INTERLEAVE_STRETCHES);
 
 		if (err)
 			return err;
-		err = finish_code(program, graph, region, build, &image);
+		err = finish_code(program, graph, region, build, &way, &image);
 		if (err && err != -ENOSPC)
 			return err;
 		again = !err && image.cycles < build->image.cycles;
@@ -371,12 +380,14 @@ static int try_interleaved(struct program *program, const struct graph *graph, c
 }
 
 static int schedule(struct program *program, const struct graph *graph, const struct region *region,
-		    struct region_build *build)
+		    struct region_build *build, const struct work_share *share)
 {
-	int err = finish_code(program, graph, region, build, &build->image);
+	const struct work_share first = work_share_part(share, LOWERING_SHARE, FIRST_CODE_SHARE);
+	const struct work_share ways = work_share_part(share, FIRST_CODE_SHARE, 1);
+	int err = finish_code(program, graph, region, build, &first, &build->image);
 
 	if (!err && pass_runs(build->disabled, PASS_INTERLEAVE))
-		err = try_interleaved(program, graph, region, build);
+		err = try_interleaved(program, graph, region, build, &ways);
 	if (!err && build->print_scheduled)
 		program_print(program, build->print_scheduled);
 	if (!err)
@@ -411,7 +422,7 @@ static void take_choices(struct lower *lower, struct program_image *image)
 static int compile_with(const struct graph *graph, const struct region *region, struct region_build *build,
 			const struct attempt *attempt)
 {
-	const struct work_share share = work_share_next(&build->share, (*build->attempts)++, 0.6);
+	const struct work_share share = work_share_next(&build->share, (*build->attempts)++, 0.8);
 	struct program *program = NULL;
 	struct lower *lower = NULL;
 	int err;
@@ -442,7 +453,7 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 	if (!err && build->print_lowered)
 		program_print(program, build->print_lowered);
 	if (!err)
-		err = schedule(program, graph, region, build);
+		err = schedule(program, graph, region, build, &share);
 	if (!err)
 		take_choices(lower, &build->image);
 	work_share_done(&share, 1);

@@ -15,6 +15,7 @@
 #define PERIOD_NS 100000000
 #define DELAY_NS 1000000000
 #define BAR 30
+#define LEAST_BAR 8
 #define MAX_LINE 256
 
 /* @lock: of @ended, which @end tells the thread; @shown is the thread's */
@@ -37,28 +38,42 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-size_t progress_line(char *line, size_t size, unsigned int width, const char *text, uint64_t done, uint64_t total,
-		     uint64_t elapsed_ns)
+/* The line with a bar of @columns; what snprintf() returns. */
+static int write_line(char *line, size_t size, int columns, const char *text, uint64_t done, uint64_t total,
+		      uint64_t elapsed_ns)
 {
 	uint64_t seconds = elapsed_ns / 1000000000, whole = total == PROGRESS_SHARE ? PROGRESS_WHOLE : total;
-	char bar[BAR + 1], counted[64];
-	double share = whole ? (double)(done < whole ? done : whole) / (double)whole : 0;
-	int filled = (int)(share * BAR), length;
+	double share = (double)(done < whole ? done : whole) / (double)whole;
+	char bar[BAR + 1], counted[64], left[32] = "";
 
-	memset(bar, '-', BAR);
-	memset(bar, '#', (size_t)filled);
-	bar[BAR] = '\0';
+	memset(bar, '-', (size_t)columns);
+	memset(bar, '#', (size_t)(share * columns));
+	bar[columns] = '\0';
 	if (total == PROGRESS_SHARE)
 		snprintf(counted, sizeof(counted), "%d %%", (int)(share * 100));
 	else
 		snprintf(counted, sizeof(counted), "%" PRIu64 " of %" PRIu64, done, total);
-	if (!total)
-		length = snprintf(line, size, "%s  %" PRIu64 " s", text, seconds);
-	else if (!done)
-		length = snprintf(line, size, "%s  [%s] %s  %" PRIu64 " s", text, bar, counted, seconds);
-	else
-		length = snprintf(line, size, "%s  [%s] %s  %" PRIu64 " s, %.0f s left", text, bar, counted, seconds,
-				  (double)elapsed_ns / 1e9 * (1 - share) / share);
+	if (done)
+		snprintf(left, sizeof(left), ", %.0f s left", (double)elapsed_ns / 1e9 * (1 - share) / share);
+	return snprintf(line, size, "%s  [%s] %s  %" PRIu64 " s%s", text, bar, counted, seconds, left);
+}
+
+size_t progress_line(char *line, size_t size, unsigned int width, const char *text, uint64_t done, uint64_t total,
+		     uint64_t elapsed_ns)
+{
+	int length, columns = BAR;
+
+	if (!total) {
+		length = snprintf(line, size, "%s  %" PRIu64 " s", text, elapsed_ns / 1000000000);
+	} else {
+		length = write_line(line, size, columns, text, done, total, elapsed_ns);
+		/* The bar gives way before the figures do. */
+		if (length > (int)width) {
+			columns -= length - (int)width;
+			columns = columns < LEAST_BAR ? LEAST_BAR : columns;
+			length = write_line(line, size, columns, text, done, total, elapsed_ns);
+		}
+	}
 	if (length < 0)
 		length = 0;
 	if ((size_t)length >= size)
