@@ -205,7 +205,7 @@ static int compile(const char *path, const struct compile_options *options, stru
 
 	if (err)
 		return err;
-	err = axm_open_bytes(result->bytes, result->size, &package->axm, error, size);
+	err = axm_open_built(result->bytes, result->size, &package->axm, error, size);
 	if (err) {
 		compile_result_finish(result);
 		return err;

@@ -228,11 +228,13 @@ struct axm {
 };
 
 /*
- * Check and open. axm_open_bytes() borrows @bytes (64-byte aligned), which must outlive the model. Fails with -EINVAL
+ * Check and open. axm_open_bytes() and axm_open_built() borrow @bytes (64-byte aligned), which must outlive the model. Fails with -EINVAL
  * and the rule that is broken in @error, -ENOTSUP (another version), or what open(2) and mmap(2) give. axm_close(NULL
  * or closed) is fine.
  */
 int axm_open(const char *path, struct axm *axm, char *error, size_t error_size);
+/* What this process has built and nobody has changed: all the rules, without reading it whole for its checksum. */
+int axm_open_built(const void *bytes, size_t size, struct axm *axm, char *error, size_t error_size);
 int axm_open_bytes(const void *bytes, size_t size, struct axm *axm, char *error, size_t error_size);
 void axm_close(struct axm *axm);
 

@@ -21,24 +21,63 @@ static inline uint64_t checksum_text(const char *text)
 	return hash;
 }
 
+/* Of a file that comes in pieces: @hash by the word's number modulo 4, up to byte @at. */
+struct checksum {
+	uint64_t hash[4];
+	uint64_t at;
+};
+
+static inline struct checksum checksum_begin(void)
+{
+	return (struct checksum){.hash = {CHECKSUM_BASIS, CHECKSUM_BASIS + 1, CHECKSUM_BASIS + 2, CHECKSUM_BASIS + 3}};
+}
+
+static inline void checksum_group(uint64_t hash[4], const uint8_t bytes[32])
+{
+	for (int i = 0; i < 4; i++) {
+		uint64_t word;
+
+		memcpy(&word, bytes + 8 * i, sizeof(word));
+		hash[i] = (hash[i] ^ word) * CHECKSUM_PRIME;
+	}
+}
+
+/* The file is there up to byte @end: take what is whole of it, four words at a time. */
+static inline void checksum_more(struct checksum *sum, const uint8_t *file, uint64_t end)
+{
+	uint64_t hash[4];
+
+	memcpy(hash, sum->hash, sizeof(hash));
+	for (; sum->at + 32 <= end; sum->at += 32)
+		checksum_group(hash, file + sum->at);
+	memcpy(sum->hash, hash, sizeof(hash));
+}
+
+static inline uint64_t checksum_end(const struct checksum *sum)
+{
+	uint64_t hash = sum->hash[0];
+
+	for (int i = 1; i < 4; i++)
+		hash = (hash ^ sum->hash[i]) * CHECKSUM_PRIME;
+	return hash;
+}
+
 /*
- * @size is a multiple of 8; the word at byte @skip (the checksum itself) counts as 0. Four chains, so that a file of
+ * @size is a multiple of 32; the word at byte @skip (the checksum itself) counts as 0. Four chains, so that a file of
  * hundreds of megabytes costs milliseconds.
  */
 static inline uint64_t checksum_file(const uint8_t *bytes, uint64_t size, uint64_t skip)
 {
-	uint64_t hash[4] = {CHECKSUM_BASIS, CHECKSUM_BASIS + 1, CHECKSUM_BASIS + 2, CHECKSUM_BASIS + 3};
+	struct checksum sum = checksum_begin();
+	uint8_t group[32];
 
-	for (uint64_t i = 0; i + 8 <= size; i += 8) {
-		uint64_t word = 0;
-
-		if (i != skip)
-			memcpy(&word, bytes + i, sizeof(word));
-		hash[i / 8 % 4] = (hash[i / 8 % 4] ^ word) * CHECKSUM_PRIME;
-	}
-	for (int i = 1; i < 4; i++)
-		hash[0] = (hash[0] ^ hash[i]) * CHECKSUM_PRIME;
-	return hash[0];
+	checksum_more(&sum, bytes, skip);
+	memcpy(group, bytes + sum.at, sizeof(group));
+	memset(group + skip % sizeof(group), 0, sizeof(uint64_t));
+	checksum_group(sum.hash, group);
+	sum.at += sizeof(group);
+	checksum_more(&sum, bytes, size);
+	return checksum_end(&sum);
 }
 
 #endif

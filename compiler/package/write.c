@@ -9,6 +9,7 @@
 
 #include "compiler/package/axm.h"
 #include "compiler/package/checksum.h"
+#include "runtime/cpu/large_memory.h"
 
 /* A growing array of bytes. */
 struct bytes {
@@ -267,8 +268,8 @@ void axm_set_model(struct axm_builder *builder, const struct axm_model *model)
 	append(builder, AXM_MODEL, model, sizeof(*model));
 }
 
-/* Bytes copied before their pages are given back. */
-#define CONSUME_STEP (256u << 10)
+#define COPY_STEP (256u << 10)
+#define LARGE_PAGE (2u << 20)
 
 /* Only whole pages inside [begin, end): what shares a page with it is somebody else's. */
 static void give_back(uint8_t *begin, uint8_t *end)
@@ -280,19 +281,25 @@ static void give_back(uint8_t *begin, uint8_t *end)
 		madvise((void *)first, last - first, MADV_DONTNEED); /* where it fails, the pages just stay */
 }
 
-static void copy_chunk(uint8_t *to, const struct chunk *chunk)
+/*
+ * To byte @at of @file, in steps whose sum is taken while they are in the caches. What is not needed any more goes back in
+ * large pages, of which a part alone would not.
+ */
+static void copy_chunk(uint8_t *file, uint64_t at, const struct chunk *chunk, struct checksum *sum)
 {
 	uint8_t *from = (uint8_t *)(uintptr_t)chunk->data;
+	uint64_t given = 0;
 
-	if (!chunk->consumed || chunk->size < CONSUME_STEP) {
-		memcpy(to, from, chunk->size);
-		return;
-	}
-	for (uint64_t at = 0; at < chunk->size; at += CONSUME_STEP) {
-		uint64_t size = chunk->size - at < CONSUME_STEP ? chunk->size - at : CONSUME_STEP;
-
-		memcpy(to + at, from + at, size);
-		give_back(from + at, from + at + size);
+	for (uint64_t done = 0, size; done < chunk->size;) {
+		size = chunk->size - done < COPY_STEP ? chunk->size - done : COPY_STEP;
+		memcpy(file + at + done, from + done, size);
+		done += size;
+		checksum_more(sum, file, at + done);
+		if (chunk->consumed && chunk->size >= COPY_STEP &&
+		    (done - given == LARGE_PAGE || done == chunk->size)) {
+			give_back(from + given, from + done);
+			given = done;
+		}
 	}
 }
 
@@ -300,6 +307,7 @@ int axm_builder_finish(struct axm_builder *builder, uint8_t **bytes, size_t *siz
 {
 	struct axm_header header = {.magic = AXM_MAGIC, .version = AXM_VERSION, .num_sections = AXM_NUM_SECTIONS};
 	struct axm_section table[AXM_NUM_SECTIONS] = {0};
+	struct checksum sum = checksum_begin();
 	uint64_t end = sizeof(header) + sizeof(table);
 	uint8_t *file;
 
@@ -313,10 +321,12 @@ int axm_builder_finish(struct axm_builder *builder, uint8_t **bytes, size_t *siz
 		end += table[i].size;
 	}
 	header.file_size = (end + 63) & ~63ull;
-	file = aligned_alloc(64, header.file_size);
+	file = large_memory(header.file_size);
 	if (!file)
 		return -ENOMEM;
 	memset(file, 0, table[AXM_DATA].offset);
+	memcpy(file, &header, sizeof(header));
+	memcpy(file + sizeof(header), table, sizeof(table));
 	for (uint32_t i = 0; i < AXM_DATA; i++)
 		if (table[i].size)
 			memcpy(file + table[i].offset, builder->sections[i].data, table[i].size);
@@ -326,13 +336,12 @@ int axm_builder_finish(struct axm_builder *builder, uint8_t **bytes, size_t *siz
 		uint64_t at = table[AXM_DATA].offset + chunk->offset;
 
 		memset(file + end, 0, at - end);
-		copy_chunk(file + at, chunk);
+		copy_chunk(file, at, chunk, &sum);
 		end = at + chunk->size;
 	}
 	memset(file + end, 0, header.file_size - end);
-	memcpy(file, &header, sizeof(header));
-	memcpy(file + sizeof(header), table, sizeof(table));
-	header.checksum = checksum_file(file, header.file_size, offsetof(struct axm_header, checksum));
+	checksum_more(&sum, file, header.file_size);
+	header.checksum = checksum_end(&sum);
 	memcpy(file, &header, sizeof(header));
 	*bytes = file;
 	*size = header.file_size;

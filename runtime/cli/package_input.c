@@ -31,7 +31,7 @@ int package_input_open(const struct options *options, struct package_input *inpu
 		return complain(exit_code(err), "%s", error);
 	if (*input->compiled.note)
 		complain(0, "%s: %s", options->model, input->compiled.note);
-	err = axm_open_bytes(input->compiled.bytes, input->compiled.size, &input->axm, error, sizeof(error));
+	err = axm_open_built(input->compiled.bytes, input->compiled.size, &input->axm, error, sizeof(error));
 	if (err) {
 		compile_result_finish(&input->compiled);
 		return complain(exit_code(err), "%s: compiler error: %s", options->model, error);

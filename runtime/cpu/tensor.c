@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/cpu/large_memory.h"
+
 #define TENSOR_ALIGNMENT 64
 
 enum dtype_kind {
@@ -201,7 +203,7 @@ int tensor_init(struct tensor *t, enum dtype type, int rank, const int64_t *dims
 		goto err_clear;
 	/* At least one block, so that an empty tensor has an address too. */
 	room = bytes ? (bytes + TENSOR_ALIGNMENT - 1) / TENSOR_ALIGNMENT * TENSOR_ALIGNMENT : TENSOR_ALIGNMENT;
-	t->data = aligned_alloc(TENSOR_ALIGNMENT, room);
+	t->data = large_memory(room);
 	if (!t->data) {
 		err = -ENOMEM;
 		goto err_clear;
