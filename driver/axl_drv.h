@@ -10,7 +10,8 @@
  *	axl_vm.lock		an address space: its mappings and page tables
  *	axl_device.bo_lock	the list of buffers
  *	(mmap_lock, reservation locks)
- *	axl_device.map_lock	doorbell and status pages: which context's they are
+ *	axl_device.map_lock	pages of the device that programs have mapped: whether there are any,
+ *				whose doorbell and status pages they are
  *	axl_device.command_lock	the mailbox and the tables that its commands read; nothing is
  *				allocated under it
  *	axl_device.irq_lock	hardware number -> context, for the interrupt handler
@@ -246,6 +247,7 @@ struct axl_device {
 	struct list_head lost_mappings;
 	struct list_head lost_ctxs;
 	struct mutex map_lock;	 /* whose pages are mapped: axl_mmap.c */
+	bool stopped;		 /* under map_lock: nothing of the device is mapped now */
 	struct mutex local_lock; /* protects local_mm and whose it is */
 	struct drm_mm local_mm;
 
@@ -485,7 +487,8 @@ u64 axl_doorbell_offset(u32 handle);
 u64 axl_status_offset(u32 handle);
 int axl_mmap(struct file *filp, struct vm_area_struct *vma);
 void axl_mmap_revoke(struct axl_device *axl);
-vm_fault_t axl_mmap_dummy(struct vm_fault *vmf);
+vm_fault_t axl_fault_begin(struct axl_device *axl, struct vm_fault *vmf, int *idx);
+void axl_fault_end(struct axl_device *axl, int idx);
 
 /* axl_event.c */
 int axl_event_config_ioctl(struct drm_device *drm, void *data, struct drm_file *file);

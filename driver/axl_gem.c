@@ -186,10 +186,11 @@ static vm_fault_t local_fault(struct vm_fault *vmf)
 
 	if (page >= gem->size >> PAGE_SHIFT)
 		return VM_FAULT_SIGBUS;
-	if (axl_enter(axl, &idx))
-		return axl_mmap_dummy(vmf);
+	ret = axl_fault_begin(axl, vmf, &idx);
+	if (ret)
+		return ret;
 	ret = vmf_insert_pfn(vma, vmf->address, (axl->local + bo->node.start) / PAGE_SIZE + page);
-	axl_exit(axl, idx);
+	axl_fault_end(axl, idx);
 	return ret;
 }
 

@@ -15,6 +15,8 @@
 #define STATUS BIT_ULL(31)
 #define HANDLE_SHIFT 16
 
+#define STOPPED_TIMEOUT (10 * HZ)
+
 u64 axl_doorbell_offset(u32 handle)
 {
 	return DOORBELLS | (u64)handle << HANDLE_SHIFT;
@@ -38,12 +40,40 @@ static struct axl_ctx *context_at(struct axl_file *priv, u64 offset)
 }
 
 /* For mappings with VM_PFNMAP. */
-vm_fault_t axl_mmap_dummy(struct vm_fault *vmf)
+static vm_fault_t dummy(struct vm_fault *vmf)
 {
 	struct drm_file *file = vmf->vma->vm_file->private_data;
 	struct axl_file *priv = file->driver_priv;
 
 	return vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(priv->dummy));
+}
+
+/*
+ * 0: memory of the device may be put in until axl_fault_end(); map_lock is held. Else it is what
+ * the fault comes to: while the function is in reset its memory decodes nothing, and who touches
+ * it waits.
+ */
+vm_fault_t axl_fault_begin(struct axl_device *axl, struct vm_fault *vmf, int *idx)
+{
+	if (axl_enter(axl, idx))
+		return dummy(vmf);
+	mutex_lock(&axl->map_lock);
+	if (!axl->stopped)
+		return 0;
+	axl_fault_end(axl, *idx);
+	/* Not for ever: of a reset that fails the PCI core does not tell. Who is killed, too. */
+	if (!wait_event_killable_timeout(axl->irq,
+					 !READ_ONCE(axl->stopped) ||
+						 drm_dev_is_unplugged(&axl->drm),
+					 STOPPED_TIMEOUT))
+		return dummy(vmf);
+	return VM_FAULT_NOPAGE;
+}
+
+void axl_fault_end(struct axl_device *axl, int idx)
+{
+	mutex_unlock(&axl->map_lock);
+	axl_exit(axl, idx);
 }
 
 static vm_fault_t insert(struct vm_fault *vmf, struct axl_file *priv, u64 offset)
@@ -53,7 +83,7 @@ static vm_fault_t insert(struct vm_fault *vmf, struct axl_file *priv, u64 offset
 
 	/* The handle may be another context's by now. */
 	if (!ctx || ctx->id != (unsigned long)vmf->vma->vm_private_data)
-		return axl_mmap_dummy(vmf);
+		return dummy(vmf);
 	if (offset & STATUS)
 		pfn = page_to_pfn(ctx->status_page);
 	else
@@ -65,20 +95,26 @@ static vm_fault_t page_fault(struct vm_fault *vmf)
 {
 	struct drm_file *file = vmf->vma->vm_file->private_data;
 	struct axl_file *priv = file->driver_priv;
+	struct axl_device *axl = priv->axl;
 	u64 offset = (u64)vmf->vma->vm_pgoff << PAGE_SHIFT;
 	vm_fault_t ret;
 	int idx;
 
 	/* Who stores to a doorbell wakes the device; the status page is the kernel's memory. */
-	if (offset & STATUS ? !drm_dev_enter(&priv->axl->drm, &idx) : axl_enter(priv->axl, &idx))
-		return axl_mmap_dummy(vmf);
-	mutex_lock(&priv->axl->map_lock);
+	if (!(offset & STATUS)) {
+		ret = axl_fault_begin(axl, vmf, &idx);
+		if (ret)
+			return ret;
+		ret = insert(vmf, priv, offset);
+		axl_fault_end(axl, idx);
+		return ret;
+	}
+	if (!drm_dev_enter(&axl->drm, &idx))
+		return dummy(vmf);
+	mutex_lock(&axl->map_lock);
 	ret = insert(vmf, priv, offset);
-	mutex_unlock(&priv->axl->map_lock);
-	if (offset & STATUS)
-		drm_dev_exit(idx);
-	else
-		axl_exit(priv->axl, idx);
+	mutex_unlock(&axl->map_lock);
+	drm_dev_exit(idx);
 	return ret;
 }
 

@@ -48,10 +48,11 @@ void axl_exit(struct axl_device *axl, int idx)
 	drm_dev_exit(idx);
 }
 
-/* Nobody stores to the device any more without a fault. */
-static void revoke(struct axl_device *axl)
+/* Nobody reaches the device any more without a fault; @stopped: nor with one. */
+static void revoke(struct axl_device *axl, bool stopped)
 {
 	mutex_lock(&axl->map_lock);
+	axl->stopped |= stopped;
 	axl_mmap_revoke(axl);
 	mutex_unlock(&axl->map_lock);
 	axl_bos_revoke(axl);
@@ -68,6 +69,9 @@ static void sleep(struct axl_device *axl)
 static void wake(struct axl_device *axl, bool queues)
 {
 	axl_hw_resume(axl, queues);
+	mutex_lock(&axl->map_lock);
+	axl->stopped = false;
+	mutex_unlock(&axl->map_lock);
 	axl_progress_contexts(axl, ~0ull);
 	wake_up_all(&axl->irq);
 }
@@ -76,7 +80,7 @@ static void wake(struct axl_device *axl, bool queues)
 static void stop(struct axl_device *axl)
 {
 	mutex_lock(&axl->objects);
-	revoke(axl);
+	revoke(axl, true);
 	sleep(axl);
 	mutex_unlock(&axl->objects);
 }
@@ -101,7 +105,7 @@ static int axl_runtime_suspend(struct device *dev)
 
 	if (!axl_hw_idle(axl))
 		goto busy;
-	revoke(axl);
+	revoke(axl, false);
 	/* A doorbell may have come before its page went. */
 	if (!axl_hw_idle(axl))
 		goto busy;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The runtime on the driver's device (AXL_DEVICE) while somebody breaks it: AXL_RUNS requests (100) from each of eight threads, by what
- * the session does about a fault. AXL_FAULTS: fail when no fault was seen.
+ * the session does about a fault. AXL_FAULTS: fail when no fault was seen. AXL_FILTER: only tests of that name.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -98,5 +98,7 @@ int main(void)
 		cmocka_unit_test(the_cpu_does_it),
 	};
 
+	if (getenv("AXL_FILTER"))
+		cmocka_set_test_filter(getenv("AXL_FILTER"));
 	return cmocka_run_group_tests(tests, make_expected, free_expected);
 }

@@ -357,6 +357,55 @@ static void doorbells_during_a_reset_are_not_missed(void **state)
 	assert_int_equal(guest_destroy(guest), 0);
 }
 
+#define WORDS 64
+
+struct writer {
+	volatile uint64_t *memory;
+	volatile bool stop;
+	uint64_t rounds, wrong;
+};
+
+static void *write_and_read(void *arg)
+{
+	struct writer *writer = arg;
+
+	while (!writer->stop) {
+		writer->rounds++;
+		for (uint64_t i = 0; i < WORDS; i++)
+			writer->memory[i * 64] = writer->rounds << 8 | i;
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		for (uint64_t i = 0; i < WORDS; i++)
+			writer->wrong += writer->memory[i * 64] != (writer->rounds << 8 | i);
+	}
+	return NULL;
+}
+
+/* While the function is in reset its memory decodes nothing: a store would be lost, a load all ones. Who touches it waits. */
+static void local_memory_is_whole_over_resets(void **state)
+{
+	struct guest *guest = *state;
+	struct writer writer = {.stop = false};
+	pthread_t thread;
+	struct guest_bo bo;
+
+	assert_int_equal(guest_bo_map(guest->fd, WORDS * 64 * sizeof(uint64_t), DRM_AXL_BO_LOCAL, &bo), 0);
+	writer.memory = bo.data;
+	assert_int_equal(pthread_create(&thread, NULL, write_and_read, &writer), 0);
+	for (int i = 0; i < loops(); i++) {
+		uint64_t rounds = writer.rounds;
+
+		set("reset", "1");
+		for (int64_t end = guest_in(20 * SECOND); writer.rounds < rounds + 2; guest_sleep(MILLISECOND / 10))
+			assert_true(guest_now() < end);
+	}
+	writer.stop = true;
+	pthread_join(thread, NULL);
+	assert_int_equal(writer.wrong, 0);
+	assert_int_equal(guest_bo_destroy(guest->fd, &bo), 0);
+	assert_int_equal(guest_reset(guest), 0);
+	assert_int_equal(guest_job(guest, 1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +421,7 @@ int main(void)
 		SLEEPY(a_suspended_queue_keeps_it_awake),
 		SLEEPY(the_function_is_reset_under_work),
 		SLEEPY(doorbells_during_a_reset_are_not_missed),
+		CHECK(local_memory_is_whole_over_resets),
 	};
 
 	return check_run("power", tests, NULL, NULL);

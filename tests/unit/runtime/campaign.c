@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -34,10 +35,14 @@ static void judge(struct state *state, int result, bool may_fail, unsigned int s
 		     !memcmp(scores, all[1][seed], sizeof(all[1][seed]));
 
 	atomic_fetch_add(&state->ended, 1);
-	if (result)
-		atomic_fetch_add(may_fail || state->campaign->may_fail ? &state->failed : &state->wrong, 1);
-	else
-		atomic_fetch_add(right ? &state->good : &state->wrong, 1);
+	if (result ? may_fail || state->campaign->may_fail : right) {
+		atomic_fetch_add(result ? &state->failed : &state->good, 1);
+		return;
+	}
+	atomic_fetch_add(&state->wrong, 1);
+	fprintf(stderr, "image %u: result %d, scores %g %g %g … instead of %g %g %g …\n", seed, result,
+		(double)scores[0], (double)scores[1], (double)scores[2], (double)all[0][seed][0],
+		(double)all[0][seed][1], (double)all[0][seed][2]);
 }
 
 static void *attack(void *arg)
@@ -53,6 +58,7 @@ static void *attack(void *arg)
 		struct accel_tensor input = digits_input(image), output = digits_output(scores);
 		struct accel_run_options run = {.done = count_end, .context = state};
 		unsigned int seed = n % CAMPAIGN_IMAGES, kind;
+		int err;
 
 		random = random * 1664525u + 1013904223u;
 		kind = random >> 24;
@@ -64,8 +70,10 @@ static void *attack(void *arg)
 		}
 		if (kind >= 240)
 			run.deadline_ns = digits_deadline(200);
-		if (accel_session_run_async(state->session, request, &input, 1, &output, 1, &run)) {
+		err = accel_session_run_async(state->session, request, &input, 1, &output, 1, &run);
+		if (err) {
 			atomic_fetch_add(&state->wrong, 1);
+			fprintf(stderr, "image %u: not taken, %d\n", seed, err);
 			continue;
 		}
 		if (kind < 116)
