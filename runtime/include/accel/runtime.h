@@ -268,7 +268,7 @@ int accel_session_run_async(struct accel_session *session, struct accel_request 
  * error of accel_session_run(), or -ECANCELED; -EINPROGRESS: it has not ended. -EINVAL: there was none. Any thread.
  */
 int accel_request_wait(struct accel_request *request, int64_t deadline_ns);
-/* The reason of a result that is not 0; the request's, until its next run. "" after a good one. */
+/* The reason of a result that is not 0, or why a binding was refused; the request's, until its next run. "" after a good one. */
 const char *accel_request_error(const struct accel_request *request);
 /*
  * An eventfd that becomes readable when a run ends, and stays so until it is read or the next run begins; the request's, made at the
