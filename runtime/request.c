@@ -76,7 +76,10 @@ void request_finish(struct accel_session *session)
 	pthread_mutex_lock(&session->lock);
 	session->quit = true;
 	pthread_cond_broadcast(&session->work);
+	pthread_cond_signal(&session->deadline);
 	pthread_mutex_unlock(&session->lock);
+	if (session->has_watch)
+		pthread_join(session->watch, NULL);
 	for (unsigned int i = 0; i < session->workers; i++)
 		pthread_join(session->threads[i].thread, NULL);
 	for (unsigned int i = 0; i < ACCEL_MAX_DEPTH; i++)
@@ -179,6 +182,8 @@ static int accept_request(struct accel_session *session, struct accel_request *r
 	}
 	session->accepted++;
 	err = have_worker(session);
+	if (!err && request->options.deadline_ns)
+		err = deadline_watch(session);
 	if (err) {
 		session->accepted--;
 		release_bindings(request);
@@ -236,6 +241,14 @@ static void end_withdrawn(struct accel_request *request, int result, const char 
 	pthread_mutex_unlock(&session->lock);
 	fail(request->error, sizeof(request->error), result, "%s", why);
 	request_end(request, result);
+}
+
+void request_expire(struct accel_request *request)
+{
+	if (withdraw(request))
+		end_withdrawn(request, -ETIMEDOUT, "not begun by its deadline");
+	else
+		pthread_mutex_unlock(&request->session->lock);
 }
 
 int accel_request_wait(struct accel_request *request, int64_t deadline_ns)

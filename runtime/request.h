@@ -61,6 +61,14 @@ void request_end(struct accel_request *request, int result);
 /* Until when it has to be done. */
 int64_t request_deadline(const struct accel_request *request);
 
+/* One that waits for its turn is late: take it out and end it. The lock is held, and released. */
+void request_expire(struct accel_request *request);
+
+/* ---- deadline.c ---- */
+
+/* Have somebody look at the deadlines of those that wait, from now on. The lock is held. -ENOMEM. */
+int deadline_watch(struct accel_session *session);
+
 /* ---- worker.c ---- */
 
 /* A thread of the session; @arg: struct worker. */

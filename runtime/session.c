@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/fail.h"
+#include "runtime/monotonic_cond.h"
 #include "runtime/session.h"
 #include "runtime/session_internal.h"
 
@@ -108,6 +109,7 @@ static struct accel_session *make_session(const struct accel_session_options *op
 	pthread_cond_init(&s->work, NULL);
 	pthread_cond_init(&s->room, NULL);
 	pthread_cond_init(&s->released, NULL);
+	monotonic_cond_init(&s->deadline);
 	return s;
 }
 
@@ -200,6 +202,7 @@ void accel_session_destroy(struct accel_session *session)
 	pthread_cond_destroy(&session->work);
 	pthread_cond_destroy(&session->room);
 	pthread_cond_destroy(&session->released);
+	pthread_cond_destroy(&session->deadline);
 	pthread_mutex_destroy(&session->lock);
 	pthread_mutex_destroy(&session->compiling);
 	free(session);

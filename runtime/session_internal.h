@@ -72,7 +72,9 @@ struct worker {
  * @running:   requests that have their turn; @waiting: those that have not, in their order
  * @ready:     requests that have their turn and no thread yet; @accepted: requests that have not ended
  * @gathering: a batch that waits for more requests, or NULL
- * @work, @room, @released: with @lock: a request is ready or the session ends; one ended; an instance became idle
+ * @watch:     the thread that ends those that are late while they wait (deadline.c), if @has_watch
+ * @work, @room, @released, @deadline: with @lock: a request is ready or the session ends; one ended; an instance became idle; one with a
+ *	       deadline waits, or the session ends
  */
 struct accel_session {
 	struct accel_session_options options;
@@ -99,7 +101,9 @@ struct accel_session {
 	unsigned int accepted, workers;
 	struct worker threads[ACCEL_MAX_DEPTH];
 	struct batch *gathering;
-	pthread_cond_t work, room, released;
+	pthread_t watch;
+	bool has_watch;
+	pthread_cond_t work, room, released, deadline;
 	bool quit;
 };
 

@@ -241,7 +241,7 @@ void accel_request_destroy(struct accel_request *request);
 
 /*
  * @deadline_ns: CLOCK_MONOTONIC, after which the run ends with -ETIMEDOUT; 0: as options.timeout_ns says. A run that waits for its turn
- *		 ends when it would begin, or earlier, when somebody waits for it with accel_request_wait()
+ *		 ends then, too
  * @nonblock:	 -EAGAIN when depth + queue requests are under way, instead of waiting until one ends
  * @done:	 called once on a thread of the session, or on that of accel_request_cancel() or accel_request_wait(), with the run's
  *		 result, before anybody else sees that it has ended. It may start other requests, with @nonblock, but not wait for one

@@ -362,6 +362,45 @@ static void what_waits_can_be_refused_cancelled_and_late(void **state)
 	free(expected);
 }
 
+/* Nobody asks for it, and there is no turn that it could get: it ends nevertheless. */
+static void who_waits_for_a_turn_is_late_by_himself(void **state)
+{
+	const struct accel_session_options options = {.threads = 1, .depth = 1, .queue = 3};
+	const struct accel_run_options late = {.deadline_ns = 1};
+	float(*expected)[DIGITS_CLASSES] = digits_expected("sim:", IMAGES);
+	struct accel_session *session = digits_session(&options);
+	struct pollfd poll_fd = {.events = POLLIN};
+	struct job held = {0}, patient = {0}, overdue = {0};
+	struct gate gate;
+	struct accel_run_options hold = {.done = gate_pass, .context = &gate};
+
+	(void)state;
+	gate_init(&gate);
+	job_create(session, &held);
+	job_create(session, &patient);
+	job_create(session, &overdue);
+	poll_fd.fd = accel_request_fd(overdue.request);
+	assert_int_equal(job_start(session, &held, 0, &hold), 0);
+	gate_await(&gate);
+	/* The first has the turn behind the one that is held, and keeps it. */
+	assert_int_equal(job_start(session, &patient, 1, NULL), 0);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(job_start(session, &overdue, 2, &late), 0);
+		assert_int_equal(poll(&poll_fd, 1, -1), 1);
+		assert_int_equal(accel_request_wait(overdue.request, 0), -ETIMEDOUT);
+		assert_non_null(strstr(accel_request_error(overdue.request), "deadline"));
+	}
+	gate_open(&gate);
+	job_check(&held, expected);
+	job_check(&patient, expected);
+	accel_request_destroy(held.request);
+	accel_request_destroy(patient.request);
+	accel_request_destroy(overdue.request);
+	gate_finish(&gate);
+	accel_session_destroy(session);
+	free(expected);
+}
+
 static void a_request_that_has_its_turn_can_be_late_and_cancelled(void **state)
 {
 	const struct accel_session_options options = {.threads = 1, .depth = 1, .queue = 1};
@@ -518,6 +557,7 @@ int main(void)
 		cmocka_unit_test(bad_requests_are_answered),
 		cmocka_unit_test(the_end_is_told_once_and_before_it_is_seen),
 		cmocka_unit_test(what_waits_can_be_refused_cancelled_and_late),
+		cmocka_unit_test(who_waits_for_a_turn_is_late_by_himself),
 		cmocka_unit_test(a_request_that_has_its_turn_can_be_late_and_cancelled),
 		cmocka_unit_test(requests_cancelled_at_any_time_end_once),
 		cmocka_unit_test(eight_threads_share_two_devices),
