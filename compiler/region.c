@@ -7,9 +7,12 @@
 #include <string.h>
 
 #include "compiler/report/node_cycles.h"
+#include "compiler/target/cut.h"
 #include "compiler/target/estimate.h"
 #include "compiler/target/images.h"
+#include "compiler/target/lower_matrix.h"
 #include "compiler/target/resident.h"
+#include "compiler/target/stripes.h"
 #include "compiler/target/verify.h"
 
 /* Bytes of a value as a region input or output: dense, ONNX's own type. */
@@ -22,6 +25,8 @@ static uint64_t value_bytes(const struct graph_value *value)
 
 /* How often a region is compiled again because its preemption points are too far apart. */
 #define DISTANCE_ATTEMPTS 4
+/* The share of a region's cycles that sharing loads may cost. */
+#define SHARING_COST 200
 
 /* ---- finding regions ---- */
 
@@ -148,6 +153,17 @@ static int bind_borders(struct lower *lower, const struct region *region)
 #define EMITTED_SHARE 0.5
 #define VERIFIED_SHARE 0.6
 
+/* What @node and later ones read of memory, and may share. */
+static int bring_inputs(struct lower *lower, const struct graph_node *node)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < node->num_inputs && !err; i++)
+		if (node->inputs[i] && lower->shares)
+			err = (lower->target->tiles > 1 ? cut_bring : resident_bring)(lower, node->inputs[i]);
+	return err;
+}
+
 static int lower_node(struct lower *lower, size_t n, struct region_build *build)
 {
 	struct graph_node *node = lower->graph->nodes[n];
@@ -158,7 +174,8 @@ static int lower_node(struct lower *lower, size_t n, struct region_build *build)
 		lower->estimates[n] = 0; /* its work was that of an earlier node */
 	} else {
 		program_set_tag(lower->program, (uint16_t)n);
-		err = lower_find(node)->lower(lower, node);
+		err = bring_inputs(lower, node);
+		err = err ? err : lower_find(node)->lower(lower, node);
 	}
 	if (!err && resident_end_node(lower, n))
 		err = program_yield(lower->program);
@@ -188,6 +205,24 @@ static int lower_images(struct lower *lower, size_t *n, struct region_build *bui
 	return err;
 }
 
+/* The run of nodes that begins with number *@n, stripe by stripe; *@n becomes its last one. */
+static int lower_stripes(struct lower *lower, size_t *n, struct region_build *build)
+{
+	struct stripes stripes;
+	int err = stripes_begin(lower, *n, &stripes);
+
+	if (err)
+		snprintf(build->error, sizeof(build->error), "%s", lower->error);
+	for (int64_t i = 0; i < stripes.count && !err; i++) {
+		stripes_select(lower, &stripes, i);
+		for (size_t at = 0; at < stripes.num_nodes && !err; at++)
+			err = lower_node(lower, stripes.first + at, build);
+	}
+	*n = stripes.first + stripes.num_nodes - 1;
+	stripes_end(lower, &stripes);
+	return err;
+}
+
 /* @known: cycles of the nodes, or NULL: what their lowerings expect. @by_image: runs of them may go image by image. */
 static int lower_nodes(struct lower *lower, const struct graph *graph, const struct region *region,
 		       const uint64_t *known, bool by_image, struct region_build *build, const struct work_share *share)
@@ -196,12 +231,18 @@ static int lower_nodes(struct lower *lower, const struct graph *graph, const str
 		const struct lower_op *op = lower_find(graph->nodes[n]);
 
 		graph->nodes[n]->data = 0;
-		lower->estimates[n] =
-			known ? known[n - region->first] : op->cycles(graph->nodes[n], lower->target, lower->precision);
+		if (known)
+			lower->estimates[n] = known[n - region->first];
+		else if (!lower_conv_does(lower, graph->nodes[n]))
+			lower->estimates[n] = op->cycles(graph->nodes[n], lower->target, lower->precision);
 	}
 	build->by_image = by_image && images_find(lower, region->first, region->count);
+	if (!build->by_image && pass_runs(lower->disabled, PASS_STRIPES))
+		stripes_find(lower, region->first, region->count);
 	for (size_t n = region->first; n < region->first + region->count; n++) {
-		int err = lower->runs[n] ? lower_images(lower, &n, build) : lower_node(lower, n, build);
+		int err = lower->stripes[n] ? lower_stripes(lower, &n, build)
+			  : lower->runs[n]  ? lower_images(lower, &n, build)
+					    : lower_node(lower, n, build);
 
 		if (err)
 			return err;
@@ -404,11 +445,12 @@ static int schedule(struct program *program, const struct graph *graph, const st
  * @most:     cycles that may pass between two preemption points, by the estimates
  * @known:    estimates of the nodes, or NULL: those of their lowerings
  * @by_image: images of a batch may be lowered one after another
+ * @shares:   what several nodes read of memory is loaded once for them
  */
 struct attempt {
 	uint64_t resident, most;
 	const uint64_t *known;
-	bool by_image;
+	bool by_image, shares;
 };
 
 static void take_choices(struct lower *lower, struct program_image *image)
@@ -444,12 +486,14 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 		lower->resident.budget = pass_runs(build->disabled, PASS_RESIDENT) ? attempt->resident : 0;
 		lower->resident.most = attempt->most;
 		lower->resident.exact = attempt->known;
+		lower->shares = attempt->shares;
 		err = bind_borders(lower, region);
 	}
 	if (err)
 		snprintf(build->error, sizeof(build->error), "out of memory");
 	else
 		err = lower_nodes(lower, graph, region, attempt->known, attempt->by_image, build, &share);
+	build->shared = lower && lower->shared;
 	if (!err && build->print_lowered)
 		program_print(program, build->print_lowered);
 	if (!err)
@@ -521,13 +565,13 @@ static int mend_distance(const struct graph *graph, const struct region *region,
 	return err == -ENOMEM ? err : 0;
 }
 
-static int compile_for(const struct graph *graph, const struct region *region, bool by_image,
+static int compile_for(const struct graph *graph, const struct region *region, bool by_image, bool shares,
 		       struct region_build *build)
 {
 	/* Eighths of the scratchpad that may stay occupied: less where too little room is left, before a node is given
 	 * up. */
 	static const unsigned int eighths[] = {4, 2, 0};
-	struct attempt attempt = {.most = RESIDENT_MAX_CYCLES, .by_image = by_image};
+	struct attempt attempt = {.most = RESIDENT_MAX_CYCLES, .by_image = by_image, .shares = shares};
 	int err = -ENOSPC;
 
 	for (size_t i = 0; i < sizeof(eighths) / sizeof(eighths[0]) && err == -ENOSPC; i++) {
@@ -545,15 +589,43 @@ static bool is_better(const struct program_image *image, const struct program_im
 	return late != other_late ? other_late : image->cycles < than->cycles;
 }
 
+/*
+ * Where nodes share what they read, both ways are tried: less room is left meanwhile. Sharing is kept where it costs at most one
+ * cycle in two hundred, for the memory that it leaves to others.
+ */
+static int compile_sharing(const struct graph *graph, const struct region *region, bool by_image,
+			   struct region_build *build)
+{
+	struct region_build apart = *build;
+	uint64_t cycles;
+	int err = compile_for(graph, region, by_image, pass_runs(build->disabled, PASS_SHARE), build), apart_err;
+
+	if ((!err && !build->shared) || err == -ENOMEM)
+		return err;
+	apart_err = compile_for(graph, region, by_image, false, &apart);
+	cycles = build->image.cycles;
+	build->image.cycles -= err ? 0 : cycles / SHARING_COST;
+	if (err || (!apart_err && is_better(&apart.image, &build->image))) {
+		if (!err)
+			program_image_finish(&build->image);
+		*build = apart;
+		return apart_err;
+	}
+	build->image.cycles = cycles;
+	if (!apart_err)
+		program_image_finish(&apart.image);
+	return 0;
+}
+
 /* Where images of a batch can go one after another both ways are tried. */
 static int compile_best(const struct graph *graph, const struct region *region, struct region_build *build)
 {
 	struct region_build batch = *build;
-	int err = compile_for(graph, region, pass_runs(build->disabled, PASS_IMAGES), build), batch_err;
+	int err = compile_sharing(graph, region, pass_runs(build->disabled, PASS_IMAGES), build), batch_err;
 
 	if (!build->by_image || err == -ENOMEM)
 		return err;
-	batch_err = compile_for(graph, region, false, &batch);
+	batch_err = compile_sharing(graph, region, false, &batch);
 	if (err || (!batch_err && is_better(&batch.image, &build->image))) {
 		if (!err)
 			program_image_finish(&build->image);

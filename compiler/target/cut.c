@@ -15,7 +15,8 @@
 
 enum { IMAGE_N, IMAGE_H, IMAGE_W, IMAGE_C };
 
-#define STRIP_ROWS 7 /* with fewer the halos are a large part */
+#define STRIP_ROWS 7   /* with fewer the halos are a large part */
+#define UNEVEN_ROWS 28 /* with so many the last strip may have fewer */
 
 /* Positions of a part below which the array waits for weights; the largest has at most a third more than its share. */
 #define PART_MIN_POSITIONS 32
@@ -33,7 +34,7 @@ static struct cut_grid grid_of_positions(const struct target *target, int64_t h,
 	int64_t columns = 1;
 
 	/* Strips of rows: only the first and the last rows wait for halos, and those lie together. */
-	if (h % target->tiles == 0 && h / target->tiles >= STRIP_ROWS)
+	if (h / target->tiles >= (h % target->tiles ? UNEVEN_ROWS : STRIP_ROWS))
 		return (struct cut_grid){target->tiles, 1, false};
 	/* Else as square as powers of two allow: the halo is shortest. */
 	while (w > columns && columns * columns * 4 <= target->tiles && target->tiles % (columns * 2) == 0)
@@ -120,8 +121,12 @@ bool cut_has_image(const struct cut *cut, unsigned int tile, int64_t n)
 
 /* ---- taking ---- */
 
-/* Add what the readers need to the parts. Returns how many read parts, *@last of them; @cut->whole if not all do. */
-static size_t ask_readers(const struct lower *lower, const struct graph_value *value, struct cut *cut, size_t *last)
+/*
+ * Add what the readers from number @first on need to the parts. Returns how many read parts, *@last of them; @cut->whole if not
+ * all do.
+ */
+static size_t ask_readers(const struct lower *lower, const struct graph_value *value, size_t first, struct cut *cut,
+			  size_t *last)
 {
 	size_t readers = 0;
 
@@ -129,9 +134,10 @@ static size_t ask_readers(const struct lower *lower, const struct graph_value *v
 		struct cut_box box;
 		bool reads = images_together(lower, value->producer, value->uses[i]);
 
+		if ((size_t)value->uses[i]->id < first)
+			continue;
 		for (unsigned int t = 0; t < cut->tiles && reads; t++) {
-			reads = lower_conv_reads_part(value->uses[i], value, lower->target, lower->precision, t,
-						      &box) ||
+			reads = lower_conv_reads_part(lower, value->uses[i], value, t, &box) ||
 				max_reads_part(value->uses[i], lower->target, t, &box);
 			if (reads)
 				cut->parts[t].stored = span(cut->parts[t].stored, box);
@@ -180,39 +186,65 @@ static struct cut_grid choose_grid(const struct lower *lower, const struct graph
 	return cut_grid(lower->target, image->dims[0], image->dims[2], image->dims[3]);
 }
 
+/* Bytes of the largest part. */
+static uint64_t part_bytes(const struct cut *cut, const struct graph_value *value, const struct dev_tensor *tensor)
+{
+	uint64_t position = (uint64_t)(value->dims[0] * value->dims[1]) * access_type_bytes(tensor->type), bytes = 0;
+
+	position /= cut->images ? cut->tiles : 1;
+	for (unsigned int t = 0; t < cut->tiles; t++) {
+		struct cut_box box = cut->parts[t].stored;
+
+		bytes = MAX(bytes, (uint64_t)((box.h1 - box.h0) * (box.w1 - box.w0)) * position);
+	}
+	return bytes;
+}
+
+/* Scratchpad for the parts, @bytes each. */
+static bool place_parts(struct lower *lower, const struct graph_value *value, uint64_t bytes, struct cut *cut)
+{
+	for (unsigned int t = 0; t < cut->tiles; t++) {
+		cut->parts[t].place.buf = program_spad(lower->program, t, bytes, value->name);
+		if (!cut->parts[t].place.buf)
+			return false;
+		program_pin(lower->program, cut->parts[t].place.buf);
+	}
+	return true;
+}
+
+/* An image in memory that tiles may have parts of. */
+static bool may_be_cut(const struct lower *lower, const struct graph_value *value)
+{
+	const struct dev_tensor *tensor = &lower->tensors[value->id];
+
+	return lower->target->tiles > 1 && value->rank == 4 && value->num_uses && tensor->rank == 4 &&
+	       program_buf_space(lower->program, tensor->place.buf) == PROGRAM_ARENA;
+}
+
 bool cut_take(struct lower *lower, const struct graph_value *value, enum cut_halo halo)
 {
 	const struct dev_tensor *tensor = &lower->tensors[value->id];
 	struct cut_grid grid;
 	struct cut cut = {.tiles = lower->target->tiles, .plane = value->rank == 4 ? choose_plane(value) : 0};
-	uint64_t bytes = 0, position;
+	uint64_t bytes;
 	size_t last = 0;
 
-	if (lower->target->tiles < 2 || value->rank != 4 || !value->num_uses || value->is_output ||
-	    program_buf_space(lower->program, tensor->place.buf) != PROGRAM_ARENA)
+	if (!may_be_cut(lower, value) || value->is_output)
 		return false;
 	grid = choose_grid(lower, value, halo);
 	cut.images = grid.images;
 	for (unsigned int t = 0; t < cut.tiles; t++)
 		cut.parts[t].owned = cut.parts[t].stored = cut_owned(grid, value->dims[2], value->dims[3], t);
-	if (!ask_readers(lower, value, &cut, &last))
+	if (!ask_readers(lower, value, 0, &cut, &last))
 		return false;
-	position = (uint64_t)(value->dims[0] * value->dims[1]) * access_type_bytes(tensor->type);
-	position /= cut.images ? cut.tiles : 1;
-	for (unsigned int t = 0; t < cut.tiles; t++) {
-		struct cut_box box = cut.parts[t].stored;
-
-		cut.shared |= halo == CUT_EXCHANGED && !is_inside(box, cut.parts[t].owned);
-		bytes = MAX(bytes, (uint64_t)((box.h1 - box.h0) * (box.w1 - box.w0)) * position);
-	}
+	bytes = part_bytes(&cut, value, tensor);
+	for (unsigned int t = 0; t < cut.tiles; t++)
+		cut.shared |= halo == CUT_EXCHANGED && !is_inside(cut.parts[t].stored, cut.parts[t].owned);
 	if (!bytes || !resident_hold(lower, (size_t)value->producer->id, last, bytes))
 		return false;
-	for (unsigned int t = 0; t < cut.tiles; t++) {
-		cut.parts[t].place.buf = program_spad(lower->program, t, bytes, value->name);
-		if (!cut.parts[t].place.buf)
-			return false;
-		program_pin(lower->program, cut.parts[t].place.buf);
-	}
+	resident_keep(lower, last);
+	if (!place_parts(lower, value, bytes, &cut))
+		return false;
 	lower->cuts[value->id] = cut;
 	return true;
 }
@@ -299,6 +331,16 @@ int cut_commit(struct lower *lower, const struct cut *cut, const struct dev_tens
 	return 0;
 }
 
+/* Positions @box of image @n in memory, the plane that begins with channel @c0, to @tile's part. */
+static int load(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, unsigned int tile,
+		int64_t n, struct cut_box box, int64_t c0)
+{
+	struct spad_view view = cut_view(cut, image, tile, n, box, c0, cut->plane);
+	struct lower_box where = image_box(n, box, c0, cut->plane);
+
+	return lower_load_view(lower, image, &where, &view);
+}
+
 int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, int64_t n, int64_t c0)
 {
 	for (unsigned int t = 0; t < cut->tiles && cut->shared; t++) {
@@ -313,19 +355,57 @@ int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_te
 			halo[1] = halo[2] = halo[3] = o;
 		}
 		for (size_t i = 0; i < sizeof(halo) / sizeof(halo[0]); i++) {
-			struct spad_view view;
-			struct lower_box box = image_box(n, halo[i], c0, cut->plane);
-			int err;
+			int err = cut_is_empty(halo[i]) ? 0 : load(lower, cut, image, t, n, halo[i], c0);
 
-			if (cut_is_empty(halo[i]))
-				continue;
-			view = cut_view(cut, image, t, n, halo[i], c0, cut->plane);
-			err = lower_load_view(lower, image, &box, &view);
 			if (err)
 				return err;
 		}
 	}
 	return 0;
+}
+
+/* Does the node that is being lowered read its own parts of @value? An addition that no convolution has done does not. */
+static bool is_read_in_parts(const struct lower *lower, const struct graph_value *value)
+{
+	const struct graph_node *node = lower->graph->nodes[lower->at];
+	struct cut_box box;
+
+	return strcmp(node->op_type, "QLinearAdd") &&
+	       (lower_conv_reads_part(lower, node, value, 0, &box) || max_reads_part(node, lower->target, 0, &box));
+}
+
+int cut_bring(struct lower *lower, const struct graph_value *value)
+{
+	const struct dev_tensor image = matrix_image(&lower->tensors[value->id]);
+	struct cut cut = {.tiles = lower->target->tiles};
+	struct cut_grid grid;
+	uint64_t bytes;
+	size_t last = 0;
+	int err = 0;
+
+	if (!may_be_cut(lower, value) || !value->producer || cut_find(lower, value) || !is_read_in_parts(lower, value))
+		return 0;
+	grid = cut_grid(lower->target, value->dims[0], value->dims[2], value->dims[3]);
+	cut.images = grid.images;
+	cut.plane = choose_plane(value);
+	for (unsigned int t = 0; t < cut.tiles; t++)
+		cut.parts[t].owned = cut_owned(grid, value->dims[2], value->dims[3], t);
+	if (ask_readers(lower, value, lower->at, &cut, &last) < 2)
+		return 0;
+	bytes = part_bytes(&cut, value, &image);
+	if (!bytes || !resident_hold(lower, lower->at, last, bytes))
+		return 0;
+	if (!place_parts(lower, value, bytes, &cut))
+		return lower_fail(lower, NULL, -ENOMEM, "%s", program_error(lower->program));
+	cut.whole = true; /* it came from there */
+	lower->shared = true;
+	for (int64_t n = 0; n < image.dims[IMAGE_N]; n++)
+		for (int64_t c = 0; c < image.dims[IMAGE_C]; c += cut.plane)
+			for (unsigned int t = 0; t < cut.tiles && !err; t++)
+				if (cut_has_image(&cut, t, n) && !cut_is_empty(cut.parts[t].stored))
+					err = load(lower, &cut, &image, t, n, cut.parts[t].stored, c);
+	lower->cuts[value->id] = cut;
+	return err;
 }
 
 int cut_spill(struct lower *lower, const struct graph_value *value)

@@ -95,6 +95,12 @@ int cut_commit(struct lower *lower, const struct cut *cut, const struct dev_tens
 int64_t cut_plane_bytes(const struct cut *cut, const struct dev_tensor *image, unsigned int tile);
 /* All tiles have committed the plane of image @n that begins with channel @c0: bring its halos. */
 int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, int64_t n, int64_t c0);
+/*
+ * The node that is being lowered reads its parts of @value: where that lies in memory and later nodes read theirs, too, the
+ * parts are loaded once and stay until the last of them has been lowered, if there is room. 0, or negative errno with
+ * lower->error.
+ */
+int cut_bring(struct lower *lower, const struct graph_value *value);
 /* Have all of @value in memory for a reader that wants it there. */
 int cut_spill(struct lower *lower, const struct graph_value *value);
 

@@ -53,9 +53,12 @@ int lower_create(struct program *program, const struct graph *graph, enum lower_
 	l->estimates = calloc(graph->num_nodes + 1, sizeof(*l->estimates));
 	l->kept_until = calloc(graph->num_nodes + 1, sizeof(*l->kept_until));
 	l->runs = calloc(graph->num_nodes + 1, sizeof(*l->runs));
+	l->stripes = calloc(graph->num_nodes + 1, sizeof(*l->stripes));
+	l->first_row = calloc(graph->num_values + 1, sizeof(*l->first_row));
 	l->packed = calloc(graph->num_nodes + 1, sizeof(*l->packed));
 	l->graph = graph;
-	if (!l->tensors || !l->cuts || !l->estimates || !l->kept_until || !l->runs || !l->packed) {
+	if (!l->tensors || !l->cuts || !l->estimates || !l->kept_until || !l->runs || !l->stripes || !l->first_row ||
+	    !l->packed) {
 		lower_destroy(l);
 		return -ENOMEM;
 	}
@@ -80,6 +83,8 @@ void lower_destroy(struct lower *lower)
 	free(lower->kept_until);
 	matrix_choices_finish(&lower->choices);
 	free(lower->runs);
+	free(lower->stripes);
+	free(lower->first_row);
 	for (size_t i = 0; lower->packed && i < lower->graph->num_nodes; i++)
 		free(lower->packed[i].blocks);
 	free(lower->packed);

@@ -47,9 +47,10 @@ struct dev_tensor {
  * @budget: bytes that may be resident at once; @bytes: that are now
  * @most: cycles that may pass from one preemption point to the next, by the estimates; @cycles: since the last one;
  * @counted: of them, of the node that is being lowered; @exact: the estimates are what finished code took
+ * @brought: bytes that were loaded for the node that is being lowered and later ones
  */
 struct resident {
-	uint64_t budget, bytes, most, cycles, counted;
+	uint64_t budget, bytes, most, cycles, counted, brought;
 	bool exact;
 	struct {
 		size_t last; /* number of its last reader */
@@ -70,9 +71,12 @@ struct packed_weights {
  * @estimates: cycles by node of the graph, of the nodes that are lowered; @at: the node that is being lowered
  * @choices: of the tile searches, in the order of the nodes
  * @kept_until: by node of the graph, the last node that reads its result, or 0 where that does not stay in the scratchpad until then
- * @runs: by node, 0 or the number of the run whose nodes are lowered image by image (images.h)
- * @packed: by node of a run, the weight blocks that were packed for an image before
+ * @runs: by node, 0 or the number of the run whose nodes are lowered image by image (images.h) or in stripes (stripes.h)
+ * @stripes: by node, how many stripes the run that begins there is lowered in, or 0
+ * @first_row: by graph_value id, of the stripe that is being lowered; else 0
+ * @packed: by node of a run, the weight blocks that were packed for an image or a stripe before
  * @disabled: passes to leave out
+ * @shares: what several nodes read of memory may be loaded once for them; @shared: something was
  * @float_type: how float values are held on the device (from the precision)
  */
 struct lower {
@@ -87,11 +91,13 @@ struct lower {
 	struct cut *cuts; /* by graph_value id; see cut.h */
 	uint64_t *estimates;
 	uint32_t *runs;
+	int64_t *stripes, *first_row;
 	struct packed_weights *packed;
 	size_t at;
 	struct matrix_choices choices;
 	size_t *kept_until;
 	uint32_t disabled;
+	bool shares, shared;
 	char error[256]; /* names node and rule */
 };
 

@@ -13,15 +13,20 @@
 
 #include "compiler/target/images.h"
 #include "compiler/target/lower_matrix.h"
+#include "compiler/target/lower_pool.h"
 #include "compiler/target/lower_shuffle.h"
 #include "compiler/target/matrix_work.h"
 #include "compiler/target/resident.h"
 
 #define MAX_SPATIAL 2
 
-/* The geometry of a convolution node, 1-D ones as W rows of one column. */
+/*
+ * The geometry of a convolution node, 1-D ones as W rows of one column. @pool: rows and columns of the windows whose maximum the
+ * drain takes.
+ */
 struct geometry {
 	int spatial;
+	int64_t pool[MAX_SPATIAL];
 	int64_t kernel[MAX_SPATIAL], stride[MAX_SPATIAL], dilation[MAX_SPATIAL], begin[MAX_SPATIAL], end[MAX_SPATIAL];
 	int64_t in[MAX_SPATIAL], out[MAX_SPATIAL], out_pad[MAX_SPATIAL];
 	int64_t groups, batch, channels, out_channels;
@@ -125,6 +130,7 @@ static int read_geometry(const struct graph_node *node, const struct conv_form *
 		geo->kernel[i] = w->constant->dims[2 + i];
 		geo->in[i] = x->dims[2 + i];
 		geo->out[i] = y->dims[2 + i];
+		geo->pool[i] = 1;
 		if (geo->kernel[i] > 255 || geo->stride[i] > 255 || geo->dilation[i] > 255)
 			return refuse(reason, size, "kernel, stride or dilation above 255");
 		if (geo->in[i] > 65535 || geo->out[i] < 1 || geo->in[i] < 1)
@@ -238,27 +244,103 @@ static bool one_constant(const struct graph_value *value)
 }
 
 /*
- * The QLinearAdd that alone reads this QLinearConv, when its other operand is there already: the drain then rounds the
- * convolution (AXL_DR_MID), adds and rounds again, with the bits that the two operators have apart. *own: which operand
- * the convolution is.
+ * The QLinearAdd that alone reads this QLinearConv, by the form of both. *own: which operand the convolution is, *other: what
+ * it is added to.
  */
-static struct graph_node *fusible_add(const struct lower *lower, const struct graph_node *node, size_t *own)
+static struct graph_node *add_behind(const struct graph_node *node, size_t *own, const struct graph_value **other)
 {
-	const struct graph_value *out = node->outputs[0], *other;
+	const struct graph_value *out = node->outputs[0];
 	struct graph_node *add = out->num_uses == 1 && !out->is_output ? out->uses[0] : NULL;
 
-	if (strcmp(node->op_type, "QLinearConv") || !add || strcmp(add->op_type, "QLinearAdd") ||
-	    add->num_inputs != 8 || !images_together(lower, node, add) || lower->tensors[out->id].rank >= 0)
+	if (strcmp(node->op_type, "QLinearConv") || !add || strcmp(add->op_type, "QLinearAdd") || add->num_inputs != 8)
 		return NULL;
 	*own = add->inputs[0] == out ? 0 : 3;
-	other = add->inputs[3 - *own];
+	*other = add->inputs[3 - *own];
 	for (size_t i = 0; i < 8; i++)
 		if (i != 0 && i != 3 && !one_constant(add->inputs[i]))
 			return NULL;
-	if (other == out || other->constant || lower->tensors[other->id].rank < 0 || other->rank != out->rank ||
-	    memcmp(other->dims, out->dims, (size_t)out->rank * sizeof(out->dims[0])))
+	if (*other == out || (*other)->constant || (*other)->rank != out->rank ||
+	    memcmp((*other)->dims, out->dims, (size_t)out->rank * sizeof(out->dims[0])))
 		return NULL;
 	return add;
+}
+
+/*
+ * The same, when its other operand is there already: the drain then rounds the convolution (AXL_DR_MID), adds and rounds
+ * again, with the bits that the two operators have apart.
+ */
+static struct graph_node *fusible_add(const struct lower *lower, const struct graph_node *node, size_t *own)
+{
+	const struct graph_value *other;
+	struct graph_node *add = add_behind(node, own, &other);
+
+	return add && images_together(lower, node, add) && lower->tensors[node->outputs[0]->id].rank < 0 &&
+			       lower->tensors[other->id].rank >= 0
+		       ? add
+		       : NULL;
+}
+
+/*
+ * The MaxPool that alone reads this convolution, where its windows lie side by side and cover the image: the drain then takes the
+ * maximum of what it would write. Rounding keeps the order of numbers, so it makes no difference which comes first.
+ */
+static struct graph_node *pool_behind(const struct lower *lower, const struct graph_node *node, struct pool *pool)
+{
+	static const char *const convolutions[] = {"QLinearConv", "Conv", "FusedConv"};
+	const struct graph_value *out = node->outputs[0];
+	struct graph_node *max = out->num_uses == 1 && !out->is_output ? out->uses[0] : NULL;
+	char reason[64];
+
+	if (!pass_runs(lower->disabled, PASS_POOL_DRAIN) || !max || strcmp(max->op_type, "MaxPool") ||
+	    !GRAPH_NODE_IS(node, convolutions) || input(node, find_form(node)->residual) || max->num_outputs > 1 ||
+	    !images_together(lower, node, max) || pool_read(max, pool, reason, sizeof(reason)) || pool->spatial != 2)
+		return NULL;
+	for (int i = 0; i < 2; i++)
+		if (pool->kernel[i] > 15 || pool->stride[i] != pool->kernel[i] || pool->dilation[i] != 1 ||
+		    pool->begin[i] || pool->out[i] * pool->kernel[i] != pool->in[i])
+			return NULL;
+	return max;
+}
+
+/*
+ * What lowering adds to the geometry of the graph: the windows of a pool, which is returned, and of a stripe (stripes.h) where
+ * its rows lie in the image.
+ */
+static struct graph_node *lowered_geometry(const struct lower *lower, const struct graph_node *node,
+					   struct geometry *geo)
+{
+	struct pool pool;
+	struct graph_node *max = pool_behind(lower, node, &pool);
+
+	if (max)
+		memcpy(geo->pool, pool.kernel, sizeof(geo->pool));
+	geo->begin[0] += lower->first_row[input(node, find_form(node)->x)->id] -
+			 lower->first_row[node->outputs[0]->id] * geo->stride[0];
+	return max;
+}
+
+/* Is @node an addition that the convolution in front of it does? */
+static bool is_added_before(const struct graph_node *node)
+{
+	for (size_t i = 0; i < 2 && !strcmp(node->op_type, "QLinearAdd") && node->num_inputs == 8; i++) {
+		const struct graph_node *conv = node->inputs[3 * i]->producer;
+		const struct graph_value *other;
+		size_t own;
+
+		if (conv && conv->region == node->region && add_behind(conv, &own, &other) == node &&
+		    (!other->producer || other->producer->id < conv->id))
+			return true;
+	}
+	return false;
+}
+
+bool lower_conv_does(const struct lower *lower, const struct graph_node *node)
+{
+	struct pool pool;
+	const struct graph_node *before = node->num_inputs && node->inputs[0] ? node->inputs[0]->producer : NULL;
+
+	return is_added_before(node) ||
+	       (!strcmp(node->op_type, "MaxPool") && before && pool_behind(lower, before, &pool) == node);
 }
 
 static uint32_t scale_bits(const struct graph_value *value)
@@ -292,47 +374,71 @@ static void fuse_add(struct matrix_work *work, const struct graph_node *add, siz
 	post->out_type = add->outputs[0]->dtype == DTYPE_U8 ? AXL_TYPE_U8 : AXL_TYPE_S8;
 }
 
-/* Does an operator of the vector unit read @value? */
-static bool read_by_vector(const struct graph_value *value)
+/* Cycles of the operator of the vector unit that reads @value, of the longest of them; 0: none does. */
+static uint64_t vector_cycles(const struct lower *lower, const struct graph_value *value)
 {
 	static const char *const names[] = {"MaxPool", "LRN", "DequantizeLinear", "QLinearAdd", "QLinearMul",
 					    "Add",     "Mul"};
+	uint64_t cycles = 0;
 
-	return graph_read_by(value, names, sizeof(names) / sizeof(names[0]));
+	for (size_t i = 0; i < value->num_uses; i++) {
+		const struct graph_node *reader = value->uses[i];
+
+		if (GRAPH_NODE_IS(reader, names) && lower->estimates[reader->id] > cycles)
+			cycles = lower->estimates[reader->id];
+	}
+	return cycles;
+}
+
+static bool is_concatenated(const struct graph_value *value)
+{
+	static const char *const names[] = {"Concat"};
+
+	return graph_read_by(value, names, 1);
 }
 
 /* ---- cut over tiles ---- */
 
 static bool geometry_cuts(const struct geometry *geo, const struct target *target)
 {
-	return geo->spatial == 2 && !geo->transposed && cut_pays(target, geo->batch, geo->out[0], geo->out[1]);
+	return geo->spatial == 2 && !geo->transposed &&
+	       cut_pays(target, geo->batch, geo->out[0] / geo->pool[0], geo->out[1] / geo->pool[1]);
 }
 
 static struct cut_grid geometry_grid(const struct geometry *geo, const struct target *target)
 {
-	return cut_grid(target, geo->batch, geo->out[0], geo->out[1]);
+	return cut_grid(target, geo->batch, geo->out[0] / geo->pool[0], geo->out[1] / geo->pool[1]);
 }
 
-bool lower_conv_reads_part(const struct graph_node *node, const struct graph_value *value, const struct target *target,
-			   enum lower_precision precision, unsigned int tile, struct cut_box *box)
+/* The positions of the sums that @tile makes. */
+static struct cut_box geometry_owned(const struct geometry *geo, const struct target *target, unsigned int tile)
 {
+	const int64_t *pool = geo->pool;
+	struct cut_box box = cut_owned(geometry_grid(geo, target), geo->out[0] / pool[0], geo->out[1] / pool[1], tile);
+
+	return (struct cut_box){box.h0 * pool[0], box.h1 * pool[0], box.w0 * pool[1], box.w1 * pool[1]};
+}
+
+bool lower_conv_reads_part(const struct lower *lower, const struct graph_node *node, const struct graph_value *value,
+			   unsigned int tile, struct cut_box *box)
+{
+	const struct target *target = lower->target;
 	const struct conv_form *form = find_form(node);
 	struct geometry geo;
-	struct cut_grid own = cut_grid(target, value->dims[0], value->dims[2], value->dims[3]), grid;
+	struct cut_grid own = cut_grid(target, value->dims[0], value->dims[2], value->dims[3]);
 	struct cut_box out;
 	char reason[64];
 
-	(void)precision;
 	if (!strcmp(node->op_type, "QLinearAdd") && node->outputs[0]->rank == 4) {
 		*box = cut_owned(own, value->dims[2], value->dims[3], tile);
 		return !memcmp(node->outputs[0]->dims, value->dims, 4 * sizeof(value->dims[0]));
 	}
-	if (!form || read_geometry(node, form, &geo, reason, sizeof(reason)) || !geometry_cuts(&geo, target))
+	if (!form || read_geometry(node, form, &geo, reason, sizeof(reason)))
 		return false;
-	grid = geometry_grid(&geo, target);
-	if (grid.images != own.images)
+	lowered_geometry(lower, node, &geo);
+	if (!geometry_cuts(&geo, target) || geometry_grid(&geo, target).images != own.images)
 		return false;
-	out = cut_owned(grid, geo.out[0], geo.out[1], tile);
+	out = geometry_owned(&geo, target, tile);
 	*box = (struct cut_box){0};
 	if (input(node, form->residual) == value) {
 		*box = out;
@@ -370,24 +476,26 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	struct shuffle shuffle;
 	bool shuffled = lower_shuffle_reads(lower, node, form->x, &shuffle);
 	void *weights = NULL;
-	struct graph_node *add = fusible_add(lower, node, &own);
-	const struct graph_value *residual = add ? add->inputs[3 - own] : input(node, form->residual);
+	struct graph_node *add = fusible_add(lower, node, &own), *max;
+	const struct graph_value *result, *residual = add ? add->inputs[3 - own] : input(node, form->residual);
 	const struct tensor *w = input(node, form->w)->constant;
 	int err = read_geometry(node, form, &geo, lower->error, sizeof(lower->error));
 
 	if (err)
 		return err;
+	max = lowered_geometry(lower, node, &geo);
+	result = (add ? add : max ? max : node)->outputs[0];
 	parts = geometry_cuts(&geo, lower->target) && !shuffled;
 	images = parts && geometry_grid(&geo, lower->target).images;
 	x = part_or_whole(lower, shuffled ? shuffle.split->inputs[0] : input(node, form->x), parts, images,
 			  &work.x_cut);
 	if (residual)
 		z = part_or_whole(lower, residual, parts, images, &work.z_cut);
-	y = lower_output_resident(lower, (add ? add : node)->outputs[0], geo.spatial == 2 ? order : order_1d);
+	y = lower_output_resident(lower, result, geo.spatial == 2 ? order : order_1d);
 	if (!x || !y || (residual && !z))
 		return lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
-	if (parts && cut_take(lower, (add ? add : node)->outputs[0], CUT_EXCHANGED))
-		work.y_cut = cut_find(lower, (add ? add : node)->outputs[0]);
+	if (parts && cut_take(lower, result, CUT_EXCHANGED))
+		work.y_cut = cut_find(lower, result);
 	parts = work.x_cut || work.y_cut || work.z_cut;
 	work.x = matrix_image(x);
 	work.y = matrix_image(y);
@@ -397,8 +505,10 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	work.y_resident = tensor_is_resident(lower, y);
 	work.z_resident = z && tensor_is_resident(lower, z);
 	work.spad_taken = lower->resident.bytes;
+	work.x_brought = lower->resident.brought;
 	set_geometry(&work, &geo, w);
-	work.vector_reader = read_by_vector((add ? add : node)->outputs[0]);
+	work.reader_cycles = vector_cycles(lower, result);
+	work.y_part = is_concatenated(result);
 	err = matrix_set_types(lower, &work, input(node, form->x), w->dtype, node->outputs[0]);
 	if (!err && form->y_scale >= 0)
 		err = matrix_set_requantize(&work, &tables, input(node, form->x_scale), input(node, form->x_zero),
@@ -413,6 +523,11 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	if (!err && add) {
 		fuse_add(&work, add, own);
 		add->data = LOWER_DONE;
+	}
+	if (!err && max) {
+		work.pool_h = geo.pool[0];
+		work.pool_w = geo.pool[1];
+		max->data = LOWER_DONE;
 	}
 	if (err)
 		err = lower_fail(lower, node, err, "post-processing can not be expressed");
@@ -439,6 +554,7 @@ static uint64_t conv_estimate(const struct graph_node *node, const struct target
 		return 0;
 	set_geometry(&work, &geo, input(node, form->w)->constant);
 	work.x.dims[WORK_N] = geo.batch;
+	work.y_part = is_concatenated(node->outputs[0]);
 	matrix_estimate_types(&work, input(node, form->x)->dtype, precision);
 	return matrix_plan(&work, target, &plan, NULL) ? 0 : plan.cycles;
 }

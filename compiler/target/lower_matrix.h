@@ -54,11 +54,16 @@ int matrix_set_bias(struct matrix_work *work, struct matrix_tables *tables, cons
 		    float factor);
 
 /*
+ * Is @node an addition or a pool that the convolution in front of it does in its drain, as far as can be said before that is
+ * lowered?
+ */
+bool lower_conv_does(const struct lower *lower, const struct graph_node *node);
+/*
  * Does the convolution or addition @node, on a target of several tiles, take @value in parts (cut.h)? *box: the
  * positions that @tile then reads of it.
  */
-bool lower_conv_reads_part(const struct graph_node *node, const struct graph_value *value, const struct target *target,
-			   enum lower_precision precision, unsigned int tile, struct cut_box *box);
+bool lower_conv_reads_part(const struct lower *lower, const struct graph_node *node, const struct graph_value *value,
+			   unsigned int tile, struct cut_box *box);
 
 /* The attributes activation and activation_params of Fused* operators; after the residual when there is one. */
 int matrix_activation_supported(const struct graph_node *node, char *reason, size_t size);

@@ -422,14 +422,16 @@ int matrix_emit_drain(struct nest *nest, unsigned int tile, int64_t image, const
 {
 	const struct matrix_work *work = nest->work;
 	struct lower *lower = nest->lower;
-	int64_t dims[WORK_RANK] = {1, chunk->h, chunk->w, chunk->n};
-	struct lower_box box = {.start = {image, chunk->h0, chunk->w0, chunk->n0},
-				.size = {1, chunk->h, chunk->w, chunk->n}};
+	int64_t pool_h = matrix_pool_h(work), pool_w = matrix_pool_w(work);
+	int64_t dims[WORK_RANK] = {1, chunk->h / pool_h, chunk->w / pool_w, chunk->n};
+	struct lower_box box = {.start = {image, chunk->h0 / pool_h, chunk->w0 / pool_w, chunk->n0},
+				.size = {1, dims[WORK_H], dims[WORK_W], chunk->n}};
 	static const int order[WORK_RANK] = {WORK_N, WORK_H, WORK_W, WORK_C};
 	union axl_insn insn = {.drain = work->post};
 	struct program_place places[PROGRAM_MAX_PLACES] = {{acc, 0}};
 	struct spad_view out, residual;
-	struct cut_box here = {chunk->h0, chunk->h0 + chunk->h, chunk->w0, chunk->w0 + chunk->w};
+	struct cut_box here = {box.start[WORK_H], box.start[WORK_H] + dims[WORK_H], box.start[WORK_W],
+			       box.start[WORK_W] + dims[WORK_W]};
 	int err = 0;
 
 	if (work->z.rank) {
@@ -463,6 +465,10 @@ int matrix_emit_drain(struct nest *nest, unsigned int tile, int64_t image, const
 	insn.drain.n = (uint32_t)chunk->n;
 	insn.drain.out_stride_h = (uint32_t)out.stride[WORK_H];
 	insn.drain.out_stride_w = (uint32_t)out.stride[WORK_W];
+	if (pool_h * pool_w > 1) {
+		insn.drain.pool_kind = AXL_POOL_MAX;
+		insn.drain.pool_hw = insn.drain.pool_stride = (uint8_t)(pool_h << 4 | pool_w);
+	}
 	places[1] = out.place;
 	if (work->bias)
 		places[2] = block->tables;
@@ -575,7 +581,7 @@ static int lower_by_rows(struct nest *nest, int64_t image)
 	struct weight_block fetched;
 	const struct matrix_work *work = nest->work;
 	int64_t tiles = nest->lower->target->tiles;
-	int64_t share = ceil_div(work->oh, tiles);
+	int64_t share = matrix_rows(work, work->oh, tiles);
 	int64_t used = ceil_div(work->oh, share);
 	uint8_t mask = used > 1 ? (uint8_t)((1u << used) - 1) : 0;
 	struct stripe stripes[AXL_MAX_TILES];
@@ -665,7 +671,7 @@ int matrix_lower(struct lower *lower, const struct matrix_work *work)
 	nest.block_cycles =
 		(lower->resident.exact ? MAX(nest.plan.cycles, lower->estimates[lower->at]) : nest.plan.cycles) /
 		(uint64_t)(work->x.dims[WORK_N] * nest.n_blocks *
-			   ceil_div(nest.plan.split_rows ? ceil_div(work->oh, lower->target->tiles) : work->oh,
+			   ceil_div(matrix_rows(work, work->oh, nest.plan.split_rows ? lower->target->tiles : 1),
 				    nest.plan.rows));
 	err = nest_start(&nest, &choice);
 	for (int64_t image = 0; image < work->x.dims[WORK_N] && !err; image++)

@@ -45,7 +45,11 @@ struct parts {
 
 static struct cut_box owned(const struct parts *parts, unsigned int tile)
 {
-	return cut_owned(parts->grid, parts->nest.work->oh, parts->nest.work->ow, tile);
+	const struct matrix_work *work = parts->nest.work;
+	int64_t pool_h = matrix_pool_h(work), pool_w = matrix_pool_w(work);
+	struct cut_box box = cut_owned(parts->grid, work->oh / pool_h, work->ow / pool_w, tile);
+
+	return (struct cut_box){box.h0 * pool_h, box.h1 * pool_h, box.w0 * pool_w, box.w1 * pool_w};
 }
 
 /* ---- choosing ---- */
@@ -71,16 +75,18 @@ static uint64_t stripe_bytes(const struct parts *parts, int64_t rows)
  */
 static void choose_chunk(const struct parts *parts, int64_t rows, int64_t positions, struct matrix_plan *plan)
 {
-	int64_t chunks;
+	const struct matrix_work *work = parts->nest.work;
+	int64_t pool_h = matrix_pool_h(work), pool_w = matrix_pool_w(work), columns = parts->w / pool_w, chunks;
 
-	plan->chunk_w = ceil_div(parts->w, ceil_div(parts->w, MIN(positions, parts->w)));
-	plan->chunk_h = plan->chunk_w < parts->w ? 1 : MAX(1, MIN(rows, positions / plan->chunk_w));
+	positions /= pool_h * pool_w;
+	plan->chunk_w = ceil_div(columns, ceil_div(columns, MAX(1, MIN(positions, columns)))) * pool_w;
+	plan->chunk_h = plan->chunk_w < parts->w ? pool_h : MAX(1, MIN(rows / pool_h, positions / columns)) * pool_h;
 	chunks = ceil_div(rows, plan->chunk_h);
 	if (chunks == 1 && rows * plan->chunk_w >= 128)
 		chunks = 2;
 	if (chunks == 2 && rows * plan->chunk_w >= 256)
 		chunks = 4;
-	plan->chunk_h = ceil_div(rows, chunks);
+	plan->chunk_h = matrix_rows(work, rows, chunks);
 }
 
 static int64_t num_chunks(const struct matrix_plan *plan, int64_t rows, int64_t columns)
@@ -150,7 +156,7 @@ static int choose(struct parts *parts, struct matrix_choice *choice)
 				for (int keep = 0; keep < (cuts > 1 || images > 1 ? 2 : 1); keep++) {
 					struct matrix_plan plan = {.n = n,
 								   .k = work->depthwise ? work->ic : k,
-								   .rows = ceil_div(parts->h, cuts),
+								   .rows = matrix_rows(work, parts->h, cuts),
 								   .keep_weights = keep && k == work->ic};
 					uint64_t cycles = price(parts, &plan, room);
 
@@ -332,7 +338,8 @@ static int lower_stripe(struct parts *parts, int64_t image, int64_t s)
 int matrix_lower_parts(struct lower *lower, const struct matrix_work *work)
 {
 	struct parts parts = {.nest = {.lower = lower, .work = work},
-			      .grid = cut_grid(lower->target, work->x.dims[WORK_N], work->oh, work->ow)};
+			      .grid = cut_grid(lower->target, work->x.dims[WORK_N], work->oh / matrix_pool_h(work),
+					       work->ow / matrix_pool_w(work))};
 	struct matrix_choice choice = {.node = lower->at, .cut = true};
 	struct nest *nest = &parts.nest;
 	int err;

@@ -41,18 +41,26 @@ static uint64_t type_bytes(unsigned int type)
 	return type == AXL_TYPE_F32 || type == AXL_TYPE_S32 ? 4 : type == AXL_TYPE_F16 || type == AXL_TYPE_BF16 ? 2 : 1;
 }
 
-/* Cut a stripe of @rows into chunks of at most @positions output positions, evenly. */
-static void choose_chunk(const struct matrix_work *work, int64_t rows, int64_t positions, struct matrix_plan *plan)
+/* Cut a stripe of @rows into chunks of at most @positions output positions, evenly. False: not even one window fits. */
+static bool choose_chunk(const struct matrix_work *work, int64_t rows, int64_t positions, struct matrix_plan *plan)
 {
-	if (work->ow > positions) {
-		plan->chunk_h = 1;
-		plan->chunk_w = (int64_t)div_up((uint64_t)work->ow, div_up((uint64_t)work->ow, (uint64_t)positions));
-		return;
+	int64_t pool_h = matrix_pool_h(work), pool_w = matrix_pool_w(work), row = work->ow * pool_h;
+	int64_t columns = work->ow / pool_w;
+
+	if (positions < pool_h * pool_w)
+		return false;
+	if (row > positions) {
+		plan->chunk_h = pool_h;
+		plan->chunk_w = (int64_t)div_up((uint64_t)columns,
+						div_up((uint64_t)columns, (uint64_t)(positions / (pool_h * pool_w)))) *
+				pool_w;
+		return true;
 	}
 	plan->chunk_w = work->ow;
-	plan->chunk_h = MIN(rows, positions / work->ow);
-	plan->chunk_h = MIN(plan->chunk_h, 65535);
-	plan->chunk_h = (int64_t)div_up((uint64_t)rows, div_up((uint64_t)rows, (uint64_t)plan->chunk_h));
+	plan->chunk_h = MIN(rows, positions / row * pool_h);
+	plan->chunk_h = MIN(plan->chunk_h, 65535 / pool_h * pool_h);
+	plan->chunk_h = matrix_rows(work, rows, (int64_t)div_up((uint64_t)rows, (uint64_t)plan->chunk_h));
+	return true;
 }
 
 uint64_t matrix_conv_cycles(const struct matrix_work *work, const struct matrix_plan *plan)
@@ -76,8 +84,8 @@ uint64_t matrix_drain_cycles(const struct matrix_work *work, const struct matrix
 }
 
 /*
- * Cycles by which rows of memory take longer to open than their data to move, where tiles write (and read a residual)
- * in blocks of channels: every block opens all rows that the image covers.
+ * Cycles by which rows of memory take longer to open than their data to move, where the output is written (and a residual
+ * read) in blocks of channels: every block opens all rows that the image covers.
  */
 static uint64_t row_cycles(const struct search *search, const struct matrix_plan *plan)
 {
@@ -85,7 +93,7 @@ static uint64_t row_cycles(const struct search *search, const struct matrix_plan
 	uint64_t pixel = (uint64_t)work->oc * (search->out_size + search->res_size), run, rows, open, data;
 	uint64_t positions = (uint64_t)(work->oh * work->ow * work->x.dims[WORK_N]);
 
-	if (search->target->tiles < 2 || plan->split_rows || plan->n >= work->oc)
+	if ((work->ow == 1 && search->target->tiles == 1) || plan->split_rows || plan->n >= work->oc)
 		return 0;
 	run = (uint64_t)plan->n * (search->out_size + search->res_size);
 	rows = div_up(positions * pixel, AXL_T_ROW_BYTES);
@@ -121,24 +129,36 @@ static uint64_t block_fetch(const struct search *search, const struct matrix_pla
 	return cost_dma(search->target, bytes * (plan->split_rows ? 1 : MIN(blocks, search->target->tiles)), 256);
 }
 
+/*
+ * Bytes that are fetched again behind the preemption points inside the node, @pauses of them: nothing stays over one. A stripe
+ * that ends before the next point is not cut; weights that are kept come again for the stripes behind it.
+ */
+static uint64_t fetched_again(uint64_t pauses, uint64_t stripe_cycles, uint64_t stripe, uint64_t kept)
+{
+	return pauses * ((stripe_cycles > RESIDENT_PAUSE_CYCLES ? stripe : 0) + kept);
+}
+
 /* Price one tiling, with @flight chunks in the accumulators, and keep it when it is better. */
 static void consider_chunks(struct search *search, struct matrix_plan plan, unsigned int flight)
 {
 	const struct matrix_work *work = search->work;
 	const struct target *target = search->target;
 	uint64_t tiles = target->tiles, channels = (uint64_t)(work->depthwise ? plan.n : work->ic * work->groups);
-	uint64_t share = plan.split_rows ? div_up((uint64_t)work->oh, tiles) : (uint64_t)work->oh;
+	uint64_t share = (uint64_t)matrix_rows(work, work->oh, plan.split_rows ? (int64_t)tiles : 1);
+	uint64_t window = (uint64_t)(matrix_pool_h(work) * matrix_pool_w(work));
 	uint64_t used = plan.split_rows ? div_up((uint64_t)work->oh, share) : 1;
 	uint64_t n_blocks = div_up((uint64_t)work->oc, (uint64_t)plan.n);
 	uint64_t k_blocks = work->depthwise ? 1 : div_up((uint64_t)work->ic, (uint64_t)plan.k);
 	uint64_t stripes = div_up(share, (uint64_t)plan.rows), chunks, w_block, w_total, a_stripe, a_total, chunk, need,
 		 cycles;
-	uint64_t work_cycles, sums, drain, dram, first, y_bytes, images = (uint64_t)work->x.dims[WORK_N];
+	uint64_t work_cycles, sums, drain, dram, first, y_bytes, pauses, opening,
+		images = (uint64_t)work->x.dims[WORK_N];
 	int64_t row, rows;
 
 	if (target->acc_bytes / flight / 4 < (uint64_t)plan.n)
 		return;
-	choose_chunk(work, plan.rows, (int64_t)(target->acc_bytes / flight / 4 / (uint64_t)plan.n), &plan);
+	if (!choose_chunk(work, plan.rows, (int64_t)(target->acc_bytes / flight / 4 / (uint64_t)plan.n), &plan))
+		return;
 	chunks = div_up((uint64_t)plan.rows, (uint64_t)plan.chunk_h) *
 		 div_up((uint64_t)work->ow, (uint64_t)plan.chunk_w);
 	matrix_input_rows(work, 0, MIN(plan.rows + work->kh, work->oh), &row, &rows);
@@ -153,7 +173,7 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 		w_total = div_up(n_blocks, tiles) * k_blocks * w_block;
 	if (work->x_resident)
 		a_stripe = 0;
-	chunk = (uint64_t)(plan.chunk_h * plan.chunk_w * plan.n) * (search->out_size + search->res_size);
+	chunk = (uint64_t)(plan.chunk_h * plan.chunk_w * plan.n) * (search->out_size + search->res_size) / window;
 	need = a_stripe * (stripes * images > 1 || work->depthwise ? search->buffers : 1) + chunk * search->buffers;
 	need += plan.keep_weights ? w_total : w_block * search->buffers;
 	/* Blocks of a product's K stream without a pause: where two lie at the ends, the third needs a place between. */
@@ -176,26 +196,39 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 		w_total *= stripes * chunks * used; /* streamed for each chunk */
 	else if (!plan.keep_weights)
 		w_total *= stripes;
-	y_bytes = (uint64_t)(work->oh * work->ow * work->oc) * (search->out_size + search->res_size);
-	plan.bytes = images * (a_total + y_bytes) + (plan.keep_weights ? w_total : w_total * images);
-	dram = cost_dma(target, plan.bytes, 256) + row_cycles(search, &plan);
+	y_bytes = (uint64_t)(work->oh * work->ow * work->oc) * (search->out_size + search->res_size) / window;
+	pauses = work_cycles * images / RESIDENT_PAUSE_CYCLES;
+	plan.bytes = images * (a_total + y_bytes) + (plan.keep_weights ? w_total : w_total * images) +
+		     fetched_again(pauses, work_cycles / stripes, a_stripe,
+				   plan.keep_weights && stripes * images > 1 ? w_total : 0);
+	opening = row_cycles(search, &plan);
+	dram = cost_dma(target, plan.bytes, 256) + opening;
 	cycles = MAX(work_cycles * images, dram);
+	/* What opens rows keeps the neighbours' weights waiting, too. */
+	if (target->tiles == 1 && !work->y_part)
+		cycles += opening / 2;
 	/* What nothing hides: the first input and weights (of a product: those of all tiles), the last output. */
 	first = w_block * (work->ow == 1 && !plan.split_rows ? MIN(n_blocks, tiles) : 1);
 	cycles += cost_dma(target, MIN(a_stripe, a_total) + first, 256) / (search->buffers > 1 ? 2 : 1) +
 		  cost_dma(target, chunk, 256) + 2 * target->dram_latency;
-	/* A reader on another pipe waits for the first stripe; of all channels, whatever the order of the blocks. */
-	if (work->vector_reader && n_blocks > 1)
-		cycles += work_cycles / stripes / 2;
+	/* Who reads the output from memory waits for the last stripe to be stored and loaded, as this does for its first chunk. */
+	if (target->tiles == 1 && !work->y_resident && !work->y_part)
+		cycles += cost_dma(target, y_bytes / stripes, 256);
+	if (work->x_brought)
+		cycles += cost_dma(target, work->x_brought * (uint64_t)plan.chunk_h / (uint64_t)work->oh, 256);
+	/* A reader on another pipe still has the last stripe to work on; of all channels, whatever the order of the blocks. */
+	if (n_blocks > 1)
+		cycles += MIN(work_cycles / 2, work->reader_cycles) / stripes;
 	/* A reader of whole rows waits for the first stripe; with two it works on one while the other is made. */
 	if (work->row_reader && n_blocks > 1)
 		cycles += work_cycles / MIN(stripes, 2) / 2;
 	cycles += border_cycles(work, stripes * div_up((uint64_t)plan.rows, (uint64_t)plan.chunk_h), drain);
 	if (search->buffers == 1)
 		cycles += dram / 2;
-	/* A stripe that preemption points cut is fetched again behind each, and there is no room to do that ahead. */
-	if (work_cycles / stripes > RESIDENT_PAUSE_CYCLES)
-		cycles += cost_dma(target, a_stripe, 256) * (work_cycles * images / RESIDENT_PAUSE_CYCLES);
+	/* A stripe that preemption points cut is fetched again behind each: ahead, if there is room for it twice. */
+	if (work_cycles / stripes > RESIDENT_PAUSE_CYCLES &&
+	    (work->ow == 1 || need + (stripes * images > 1 ? 0 : a_stripe) > search->spad))
+		cycles += cost_dma(target, a_stripe, 256) * pauses;
 	plan.cycles = cycles;
 	if (search->choice)
 		matrix_choice_add(search->choice, &plan);
@@ -220,13 +253,13 @@ static void consider(struct search *search, struct matrix_plan plan)
 static void try_rows(struct search *search, struct matrix_plan plan, int64_t share)
 {
 	for (int64_t parts = 1; parts <= share; parts = parts < 8 ? parts + 1 : parts * 5 / 4) {
-		plan.rows = (int64_t)div_up((uint64_t)share, (uint64_t)parts);
+		plan.rows = matrix_rows(search->work, share, parts);
 		plan.keep_weights = true;
 		consider(search, plan);
 		plan.keep_weights = false;
 		consider(search, plan);
 	}
-	plan.rows = 1;
+	plan.rows = matrix_pool_h(search->work);
 	plan.keep_weights = true;
 	consider(search, plan);
 	plan.keep_weights = false;
@@ -256,7 +289,7 @@ static void try_channels(struct search *search, struct matrix_plan plan, int64_t
 			plan.n = n;
 			plan.keep_weights = false;
 			for (int64_t parts = 1; parts <= share; parts *= 2) {
-				plan.rows = (int64_t)div_up((uint64_t)share, (uint64_t)parts);
+				plan.rows = matrix_rows(work, share, parts);
 				consider(search, plan);
 			}
 		}
@@ -277,7 +310,7 @@ static void search_tilings(struct search *search)
 		try_channels(search, start, work->oh);
 		if (tiles > 1 && work->oh > 1) {
 			start.split_rows = true;
-			try_channels(search, start, (int64_t)div_up((uint64_t)work->oh, tiles));
+			try_channels(search, start, matrix_rows(work, work->oh, (int64_t)tiles));
 		}
 	}
 }

@@ -40,11 +40,15 @@ struct work_weight {
  * @uniform:   all weights are one number, the first of @weight: one is kept, and read with strides of zero
  * @count_h, @count_w: NULL, or by output row and column how many elements were summed: the sum is multiplied by
  *	       mean_scale / (mean_divisor * count), in binary32
- * @vector_reader: the vector unit reads the output: it should start while rows are still being made
+ * @reader_cycles: of the vector unit's operator that reads the output, which should start while rows are still being made; 0: none
  * @x_resident, @y_resident, @z_resident: they lie in the scratchpad already and cost no transfer and no room
+ * @x_brought: bytes of the input that are loaded for this and later readers (resident.h), 0: it was there before
+ * @y_part:    the output is part of a concatenation: who reads that waits for the other parts, too
  * @x_cut, @y_cut, @z_cut: how they are cut over tiles (cut.h), or NULL
  * @row_reader: the vector unit reads whole rows of the output: it should start while others are still being made
  * @spad_taken: scratchpad that is not to be had
+ * @pool_h, @pool_w: the drain takes the maximum of so many rows and columns, windows side by side that cover the image; 0: of one.
+ *	       oh and ow count what is summed: y has fewer. Then there is no residual
  * @post:      the DRAIN operands that do not depend on the tile: flags, activations, zero points, types
  */
 struct matrix_work {
@@ -64,13 +68,33 @@ struct matrix_work {
 	bool uniform;
 	const int64_t *count_h, *count_w;
 	float mean_scale, mean_divisor;
-	bool vector_reader;
-	bool x_resident, y_resident, z_resident;
+	uint64_t reader_cycles;
+	bool x_resident, y_resident, z_resident, y_part;
 	bool row_reader;
 	const struct cut *x_cut, *y_cut, *z_cut;
-	uint64_t spad_taken;
+	uint64_t spad_taken, x_brought;
+	int64_t pool_h, pool_w;
 	struct axl_drain post;
 };
+
+/* Rows of what is summed that make one row of the output, and columns. */
+static inline int64_t matrix_pool_h(const struct matrix_work *work)
+{
+	return work->pool_h ? work->pool_h : 1;
+}
+
+static inline int64_t matrix_pool_w(const struct matrix_work *work)
+{
+	return work->pool_w ? work->pool_w : 1;
+}
+
+/* @total rows in @parts: those of the largest, whole rows of the output. */
+static inline int64_t matrix_rows(const struct matrix_work *work, int64_t total, int64_t parts)
+{
+	int64_t pool = matrix_pool_h(work), rows = total / pool;
+
+	return (rows + parts - 1) / parts * pool;
+}
 
 /* The best tiling for @target, or -ENOSPC. @choice: NULL, or what it was compared with (all but the node). Pure. */
 int matrix_plan(const struct matrix_work *work, const struct target *target, struct matrix_plan *plan,

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include <axl/axl_access.h>
 #include "compiler/target/images.h"
 #include "compiler/target/lower_lrn.h"
 #include "compiler/target/lower_pool.h"
@@ -112,6 +113,21 @@ static uint64_t cycles_until(const struct lower *lower, size_t last)
 	return cycles;
 }
 
+/* Would what stays until number @last is lowered be gone by the next preemption point? SIZE_MAX: it may not stay. */
+static bool ends_in_time(const struct lower *lower, size_t last)
+{
+	return last != SIZE_MAX && lower->resident.cycles + cycles_until(lower, last) <= lower->resident.most;
+}
+
+/* Is @last the next node, or one behind it whose work that one does? */
+static bool is_next(const struct lower *lower, size_t last)
+{
+	for (size_t n = lower->at + 2; n <= last; n++)
+		if (lower->estimates[n])
+			return false;
+	return last > lower->at;
+}
+
 /*
  * What the next node reads last is soon gone: it may take half as much again. With more, or for longer, the nodes between
  * would have to work in smaller pieces.
@@ -119,16 +135,20 @@ static uint64_t cycles_until(const struct lower *lower, size_t last)
 static bool hold(struct lower *lower, size_t last, uint64_t bytes)
 {
 	struct resident *resident = &lower->resident;
-	uint64_t budget = resident->budget + (last == lower->at + 1 ? resident->budget / 2 : 0);
+	uint64_t budget = resident->budget + (is_next(lower, last) ? resident->budget / 2 : 0);
 
 	if (resident->count == RESIDENT_MAX || resident->bytes + bytes > budget)
 		return false;
 	resident->list[resident->count].last = last;
 	resident->list[resident->count++].bytes = bytes;
 	resident->bytes += bytes;
+	return true;
+}
+
+void resident_keep(struct lower *lower, size_t last)
+{
 	if (last > lower->kept_until[lower->at])
 		lower->kept_until[lower->at] = last;
-	return true;
 }
 
 bool resident_hold(struct lower *lower, size_t born, size_t last, uint64_t bytes)
@@ -153,9 +173,73 @@ bool resident_take(struct lower *lower, const struct graph_value *value, uint64_
 	if (lower->target->tiles > 1)
 		return false;
 	last = last_reader(lower, value, 0);
-	return last != SIZE_MAX && lower->resident.cycles + cycles_until(lower, last) <= lower->resident.most &&
-	       hold(lower, last, bytes);
+	if (!ends_in_time(lower, last) || !hold(lower, last, bytes))
+		return false;
+	resident_keep(lower, last);
+	return true;
 }
+
+/* ---- what lies in memory ---- */
+
+#define BRING_PIECE (64 << 10) /* bytes of a transfer: who reads the first does not wait for the last */
+
+/* All of a buffer in memory, in an order that convolutions or products read. */
+static bool is_whole(const struct lower *lower, const struct dev_tensor *tensor, uint64_t *bytes)
+{
+	int64_t size = access_type_bytes(tensor->type);
+	int inner = tensor->rank == 4 && tensor->stride[1] == size ? 1 : tensor->rank - 1;
+
+	*bytes = (uint64_t)(dims_count(tensor->rank, tensor->dims) * size);
+	return tensor->rank > 0 && tensor->stride[inner] == size && !tensor->place.offset &&
+	       program_buf_space(lower->program, tensor->place.buf) == PROGRAM_ARENA &&
+	       program_buf_bytes(lower->program, tensor->place.buf) == *bytes;
+}
+
+static int load_pieces(struct lower *lower, const struct dev_tensor *tensor, program_buf to, int64_t bytes)
+{
+	const struct dev_tensor row = {
+		.type = AXL_TYPE_U8, .rank = 1, .dims = {bytes}, .stride = {1}, .place = tensor->place};
+	int err = 0;
+
+	for (int64_t at = 0; at < bytes && !err; at += BRING_PIECE) {
+		const struct lower_box box = {.start = {at},
+					      .size = {bytes - at < BRING_PIECE ? bytes - at : BRING_PIECE}};
+		struct spad_view view = {.place = {to, (uint64_t)at},
+					 .rank = 1,
+					 .dims = {box.size[0]},
+					 .stride = {1},
+					 .type = AXL_TYPE_U8};
+
+		err = lower_load_view(lower, &row, &box, &view);
+	}
+	return err;
+}
+
+int resident_bring(struct lower *lower, const struct graph_value *value)
+{
+	struct dev_tensor *tensor = &lower->tensors[value->id];
+	program_buf brought;
+	uint64_t bytes;
+	size_t last;
+	int err;
+
+	if (lower->target->tiles > 1 || value->constant || tensor->rank < 0 || !is_whole(lower, tensor, &bytes))
+		return 0;
+	last = last_reader(lower, value, 0);
+	if (last <= lower->at || !ends_in_time(lower, last) || !hold(lower, last, bytes))
+		return 0;
+	brought = program_spad(lower->program, 0, bytes, value->name);
+	if (!brought)
+		return lower_fail(lower, NULL, -ENOMEM, "%s", program_error(lower->program));
+	program_pin(lower->program, brought);
+	lower->shared = true;
+	lower->resident.brought += bytes;
+	err = load_pieces(lower, tensor, brought, (int64_t)bytes);
+	tensor->place = (struct program_place){brought, 0};
+	return err;
+}
+
+/* ---- the end of a node ---- */
 
 bool resident_end_node(struct lower *lower, size_t node)
 {
@@ -163,7 +247,7 @@ bool resident_end_node(struct lower *lower, size_t node)
 
 	if (node < lower->graph->num_nodes && lower->estimates[node] > resident->counted)
 		resident->cycles += lower->estimates[node] - resident->counted;
-	resident->counted = 0;
+	resident->counted = resident->brought = 0;
 	for (unsigned int i = 0; i < resident->count;) {
 		if (resident->list[i].last > node) {
 			i++;

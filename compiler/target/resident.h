@@ -23,10 +23,17 @@
  */
 bool resident_take(struct lower *lower, const struct graph_value *value, uint64_t bytes);
 /*
- * The same for @bytes of each tile's scratchpad (cut.h), from node number @born until @last has been lowered. A chain
+ * The node that is being lowered reads @value: where that lies in memory and later nodes read it too, it is loaded once and is
+ * resident from here until its last reader has been lowered, if it may be. 0, or -ENOMEM with lower->error.
+ */
+int resident_bring(struct lower *lower, const struct graph_value *value);
+/*
+ * As resident_take() for @bytes of each tile's scratchpad (cut.h), from node number @born until @last has been lowered. A chain
  * that is long enough ends where one tensor alone is alive, which then goes through memory: else all of them would.
  */
 bool resident_hold(struct lower *lower, size_t born, size_t last, uint64_t bytes);
+/* The result of the node that is being lowered stays until number @last has been lowered: for the report. */
+void resident_keep(struct lower *lower, size_t last);
 /* Node number @node of the graph has been lowered. True: nothing is resident, a YIELD may follow. */
 bool resident_end_node(struct lower *lower, size_t node);
 /*
