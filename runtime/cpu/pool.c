@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -53,6 +54,7 @@ struct cpu_pool {
 	bool spin;              /* there is a processor for every thread */
 	atomic_uint generation; /* jobs ever posted: what an idle worker watches */
 	atomic_uint runs;       /* cpu_pool_begin() without its cpu_pool_end() */
+	atomic_int processor;   /* of the caller that came last */
 
 	pthread_mutex_t lock; /* protects what follows */
 	pthread_cond_t posted;
@@ -91,12 +93,31 @@ static bool lingers(const struct cpu_pool *pool, uint64_t start)
 	return now_ns() - start < (in_run ? LINGER_IN_RUN_NS : LINGER_NS);
 }
 
+/*
+ * The kernel may wake a worker on the caller's processor, and leave both there for milliseconds, each at half its speed, while another
+ * one is idle: the worker goes elsewhere, within what it is allowed.
+ */
+static void leave_caller(const struct cpu_pool *pool)
+{
+	int processor = sched_getcpu();
+	cpu_set_t allowed, others;
+
+	if (processor < 0 || processor != atomic_load_explicit(&pool->processor, memory_order_relaxed) ||
+	    sched_getaffinity(0, sizeof(allowed), &allowed))
+		return;
+	others = allowed;
+	CPU_CLR((size_t)processor, &others);
+	if (CPU_COUNT(&others) && !sched_setaffinity(0, sizeof(others), &others))
+		sched_setaffinity(0, sizeof(allowed), &allowed);
+}
+
 /* Until a job has been posted after number @seen, or for as long as is worth it. Called without the lock. */
 static bool watch_for_job(const struct cpu_pool *pool, unsigned int seen)
 {
 	uint64_t start = now_ns();
 
 	do {
+		leave_caller(pool);
 		for (int i = 0; i < LOOKS; i++, relax())
 			if (atomic_load_explicit(&pool->generation, memory_order_relaxed) != seen)
 				return true;
@@ -165,6 +186,8 @@ static void *work(void *arg)
 		if (job) {
 			atomic_fetch_add_explicit(&job->inside, 1, memory_order_relaxed);
 			pthread_mutex_unlock(&pool->lock);
+			if (pool->spin)
+				leave_caller(pool);
 			help(job, number, from_back);
 			pthread_mutex_lock(&pool->lock);
 			/* Release: what this worker wrote is seen by the caller that reads 0 (acquire, in wait_left).
@@ -206,6 +229,7 @@ static void share_out(struct cpu_pool *pool, size_t count, void (*fn)(void *arg,
 {
 	struct job job = {.fn = fn, .arg = arg, .count = count, .watch = watching};
 
+	atomic_store_explicit(&pool->processor, sched_getcpu(), memory_order_relaxed);
 	pthread_mutex_lock(&pool->lock);
 	job.link = pool->jobs;
 	pool->jobs = &job;
@@ -266,6 +290,7 @@ void cpu_pool_begin(struct cpu_pool *pool)
 {
 	if (!pool || !pool->num_workers || !pool->spin)
 		return;
+	atomic_store_explicit(&pool->processor, sched_getcpu(), memory_order_relaxed);
 	pthread_mutex_lock(&pool->lock);
 	atomic_fetch_add_explicit(&pool->runs, 1, memory_order_relaxed);
 	if (pool->sleeping)
