@@ -113,7 +113,7 @@ void axl_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
 	struct axl_file *priv = file->driver_priv;
 	struct axl_device *axl = priv->axl;
-	struct drm_axl_counters counters;
+	struct axl_counters counters;
 	struct axl_queue *queue;
 	u64 busy;
 	int idx;
@@ -126,8 +126,8 @@ void axl_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 	mutex_unlock(&axl->objects);
 	drm_printf(p, "drm-cycles-npu:\t%llu\n", busy);
 	if (drm_dev_enter(&axl->drm, &idx)) {
-		axl_counters(axl, &counters);
-		drm_printf(p, "drm-total-cycles-npu:\t%llu\n", counters.cycles);
+		axl_read_counters(axl, &counters);
+		drm_printf(p, "drm-total-cycles-npu:\t%llu\n", counters.device.cycles);
 		drm_dev_exit(idx);
 	}
 	if (axl->info.clock_khz)

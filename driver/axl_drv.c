@@ -71,30 +71,34 @@ static int axl_dev_query_ioctl(struct drm_device *drm, void *data, struct drm_fi
 {
 	struct axl_device *axl = to_axl(drm);
 	struct drm_axl_dev_query *args = data;
-	struct drm_axl_pipe_counters pipes;
-	struct drm_axl_counters counters;
-	const void *from = &axl->info;
-	u32 size = sizeof(axl->info), given = args->size;
+	struct axl_counters counters;
+	u32 size, given = args->size;
+	const void *from;
 	int idx;
 
-	if (args->type == DRM_AXL_QUERY_COUNTERS) {
-		if (!drm_dev_enter(drm, &idx))
-			return -ENODEV;
-		axl_counters(axl, &counters);
-		drm_dev_exit(idx);
-		from = &counters;
-		size = sizeof(counters);
-	} else if (args->type == DRM_AXL_QUERY_PIPES) {
+	switch (args->type) {
+	case DRM_AXL_QUERY_INFO:
+		from = &axl->info;
+		size = sizeof(axl->info);
+		break;
+	case DRM_AXL_QUERY_COUNTERS:
+		from = &counters.device;
+		size = sizeof(counters.device);
+		break;
+	case DRM_AXL_QUERY_PIPES:
 		if (!(axl->info.features & AXL_FEATURE_PIPE_COUNTERS))
 			return axl_refuse(axl, -EOPNOTSUPP, "no counters by pipe");
+		from = &counters.pipes;
+		size = sizeof(counters.pipes);
+		break;
+	default:
+		return axl_refuse(axl, -EINVAL, "type %u", args->type);
+	}
+	if (args->type != DRM_AXL_QUERY_INFO) {
 		if (!drm_dev_enter(drm, &idx))
 			return -ENODEV;
-		axl_pipe_counters(axl, &pipes);
+		axl_read_counters(axl, &counters);
 		drm_dev_exit(idx);
-		from = &pipes;
-		size = sizeof(pipes);
-	} else if (args->type != DRM_AXL_QUERY_INFO) {
-		return axl_refuse(axl, -EINVAL, "type %u", args->type);
 	}
 	args->size = size;
 	if (args->data && copy_to_user(u64_to_user_ptr(args->data), from, min(size, given)))

@@ -227,6 +227,12 @@ struct axl_vector {
 	unsigned int number;
 };
 
+/* One reading of all that a device counts; @pipes is zero without AXL_FEATURE_PIPE_COUNTERS. */
+struct axl_counters {
+	struct drm_axl_counters device;
+	struct drm_axl_pipe_counters pipes;
+};
+
 struct axl_device {
 	struct drm_device drm;
 	struct pci_dev *pdev;
@@ -260,8 +266,7 @@ struct axl_device {
 	bool wedged;
 	bool gone;   /* wedged, as it reads all ones */
 	bool asleep; /* under irq_lock too: its registers are not there */
-	struct drm_axl_counters before_reset;
-	struct drm_axl_pipe_counters pipes_before_reset;
+	struct axl_counters before_reset;
 	/* Queues that a reset took from the device, until they are restarted. */
 	DECLARE_BITMAP(lost, AXL_MAX_QUEUES);
 	/* Queues that were asked to suspend, until they are resumed or reset; under command_lock */
@@ -367,8 +372,7 @@ bool axl_hw_idle(struct axl_device *axl);
 void axl_hw_check(struct axl_device *axl);
 void axl_hw_suspend(struct axl_device *axl);
 void axl_hw_resume(struct axl_device *axl, bool queues);
-void axl_counters(struct axl_device *axl, struct drm_axl_counters *counters);
-void axl_pipe_counters(struct axl_device *axl, struct drm_axl_pipe_counters *counters);
+void axl_read_counters(struct axl_device *axl, struct axl_counters *counters);
 
 /* axl_pm.c */
 int axl_enter(struct axl_device *axl, int *idx);

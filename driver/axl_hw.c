@@ -98,91 +98,69 @@ static int command(struct axl_device *axl, enum axl_command command, u64 arg)
 	return -EIO;
 }
 
-/* As the device has them: since its last reset. All ones: there is no device. */
-static void read_counters(struct axl_device *axl, struct drm_axl_counters *counters)
+/*
+ * As the device has them: since its last reset. Cycles are read last: where they are not all ones, the
+ * device was there for all the others.
+ */
+static void read_counters(struct axl_device *axl, struct axl_counters *counters)
 {
-	*counters = (struct drm_axl_counters){
-		.cycles = axl_read64(axl, AXL_REG_CYCLES),
-		.busy = axl_read64(axl, AXL_REG_COUNT_BUSY),
-		.packets = axl_read64(axl, AXL_REG_COUNT_PACKETS),
-		.doorbells = axl_read64(axl, AXL_REG_COUNT_DOORBELLS),
-		.faults = axl_read64(axl, AXL_REG_COUNT_FAULTS),
-		.tlb_misses = axl_read64(axl, AXL_REG_COUNT_TLB_MISSES),
-		.dram_bytes = axl_read64(axl, AXL_REG_COUNT_DRAM_BYTES),
-		.host_bytes = axl_read64(axl, AXL_REG_COUNT_HOST_BYTES),
+	bool by_pipe = axl->info.features & AXL_FEATURE_PIPE_COUNTERS;
+
+	*counters = (struct axl_counters){
+		.device = {
+			.busy = axl_read64(axl, AXL_REG_COUNT_BUSY),
+			.packets = axl_read64(axl, AXL_REG_COUNT_PACKETS),
+			.doorbells = axl_read64(axl, AXL_REG_COUNT_DOORBELLS),
+			.faults = axl_read64(axl, AXL_REG_COUNT_FAULTS),
+			.tlb_misses = axl_read64(axl, AXL_REG_COUNT_TLB_MISSES),
+			.dram_bytes = axl_read64(axl, AXL_REG_COUNT_DRAM_BYTES),
+			.host_bytes = axl_read64(axl, AXL_REG_COUNT_HOST_BYTES),
+		},
 	};
+	for (unsigned int p = 0; p < AXL_NUM_PIPES && by_pipe; p++)
+		counters->pipes.busy[p] = axl_read64(axl, AXL_REG_COUNT_PIPE_SEQ + 8 * p);
+	counters->device.cycles = axl_read64(axl, AXL_REG_CYCLES);
+	counters->pipes.cycles = counters->device.cycles;
 }
 
-static void add_counters(struct drm_axl_counters *sum, const struct drm_axl_counters *counters)
+/* A device that is gone adds nothing. */
+static void add_counters(struct axl_counters *sum, const struct axl_counters *counters)
 {
-	sum->cycles += counters->cycles;
-	sum->busy += counters->busy;
-	sum->packets += counters->packets;
-	sum->doorbells += counters->doorbells;
-	sum->faults += counters->faults;
-	sum->tlb_misses += counters->tlb_misses;
-	sum->dram_bytes += counters->dram_bytes;
-	sum->host_bytes += counters->host_bytes;
-}
-
-static void read_pipes(struct axl_device *axl, struct drm_axl_pipe_counters *counters)
-{
-	*counters = (struct drm_axl_pipe_counters){ .cycles = axl_read64(axl, AXL_REG_CYCLES) };
+	if (counters->device.cycles == ~0ull)
+		return;
+	sum->device.cycles += counters->device.cycles;
+	sum->device.busy += counters->device.busy;
+	sum->device.packets += counters->device.packets;
+	sum->device.doorbells += counters->device.doorbells;
+	sum->device.faults += counters->device.faults;
+	sum->device.tlb_misses += counters->device.tlb_misses;
+	sum->device.dram_bytes += counters->device.dram_bytes;
+	sum->device.host_bytes += counters->device.host_bytes;
+	sum->pipes.cycles += counters->pipes.cycles;
 	for (unsigned int p = 0; p < AXL_NUM_PIPES; p++)
-		counters->busy[p] = axl_read64(axl, AXL_REG_COUNT_PIPE_SEQ + 8 * p);
-}
-
-static void add_pipes(struct drm_axl_pipe_counters *sum,
-		      const struct drm_axl_pipe_counters *counters)
-{
-	sum->cycles += counters->cycles;
-	for (unsigned int p = 0; p < AXL_NUM_PIPES; p++)
-		sum->busy[p] += counters->busy[p];
+		sum->pipes.busy[p] += counters->pipes.busy[p];
 }
 
 /* Since the driver took the device, whatever it was reset for. Does not wake it. */
-void axl_counters(struct axl_device *axl, struct drm_axl_counters *counters)
+void axl_read_counters(struct axl_device *axl, struct axl_counters *counters)
 {
-	struct drm_axl_counters now = {};
+	struct axl_counters now = {};
 
 	mutex_lock(&axl->command_lock);
 	*counters = axl->before_reset;
 	if (!axl->asleep)
 		read_counters(axl, &now);
 	mutex_unlock(&axl->command_lock);
-	if (now.cycles != ~0ull)
-		add_counters(counters, &now);
-}
-
-/* The same by pipe, of a device that has AXL_FEATURE_PIPE_COUNTERS. */
-void axl_pipe_counters(struct axl_device *axl, struct drm_axl_pipe_counters *counters)
-{
-	struct drm_axl_pipe_counters now = {};
-
-	mutex_lock(&axl->command_lock);
-	*counters = axl->pipes_before_reset;
-	if (!axl->asleep)
-		read_pipes(axl, &now);
-	mutex_unlock(&axl->command_lock);
-	if (now.cycles != ~0ull)
-		add_pipes(counters, &now);
+	add_counters(counters, &now);
 }
 
 /* What the counters are at comes back to zero. */
 static void keep_counters(struct axl_device *axl)
 {
-	struct drm_axl_pipe_counters pipes;
-	struct drm_axl_counters counters;
+	struct axl_counters counters;
 
 	read_counters(axl, &counters);
-	if (counters.cycles == ~0ull)
-		return;
 	add_counters(&axl->before_reset, &counters);
-	if (!(axl->info.features & AXL_FEATURE_PIPE_COUNTERS))
-		return;
-	read_pipes(axl, &pipes);
-	if (pipes.cycles != ~0ull)
-		add_pipes(&axl->pipes_before_reset, &pipes);
 }
 
 /* Nothing of the device is on its way to memory when it returns. */
@@ -596,8 +574,7 @@ int axl_hw_init(struct axl_device *axl)
 	err = request_irqs(axl);
 	if (err)
 		return dev_err_probe(dev, err, "interrupts\n");
-	axl->before_reset = (struct drm_axl_counters){};
-	axl->pipes_before_reset = (struct drm_axl_pipe_counters){};
+	axl->before_reset = (struct axl_counters){};
 	program(axl);
 	return 0;
 }

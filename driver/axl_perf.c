@@ -47,16 +47,19 @@ static void sample(struct work_struct *work)
 {
 	struct perf *perf = container_of(work, struct perf, work);
 	struct drm_axl_perf_record record = {};
+	struct axl_counters counters;
 	int idx;
 
 	if (!drm_dev_enter(&perf->axl->drm, &idx)) {
 		wake_up_all(&perf->filled); /* they see it too */
 		return;
 	}
-	if (perf->status)
+	if (perf->status) {
 		sample_context(perf, &record.counters);
-	else
-		axl_counters(perf->axl, &record.counters);
+	} else {
+		axl_read_counters(perf->axl, &counters);
+		record.counters = counters.device;
+	}
 	drm_dev_exit(idx);
 	record.cpu_ns = ktime_get_ns();
 	spin_lock(&perf->lock);
