@@ -581,12 +581,26 @@ static int compile_for(const struct graph *graph, const struct region *region, b
 	return err ? err : mend_distance(graph, region, build, attempt);
 }
 
-/* What a caller may have: bounded distances first, then fewer cycles. */
-static bool is_better(const struct program_image *image, const struct program_image *than)
+/* What a caller may have: bounded distances first, then fewer cycles, by more than @grace. */
+static bool is_better(const struct program_image *image, const struct program_image *than, uint64_t grace)
 {
 	bool late = image->longest > RESIDENT_MAX_CYCLES, other_late = than->longest > RESIDENT_MAX_CYCLES;
 
-	return late != other_late ? other_late : image->cycles < than->cycles;
+	return late != other_late ? other_late : image->cycles + grace < than->cycles;
+}
+
+/* @build, whose compilation ended with @err, becomes @other where that is better; the worse one is freed. */
+static int keep_better(struct region_build *build, int err, struct region_build *other, int other_err, uint64_t grace)
+{
+	if (err || (!other_err && is_better(&other->image, &build->image, grace))) {
+		if (!err)
+			program_image_finish(&build->image);
+		*build = *other;
+		return other_err;
+	}
+	if (!other_err)
+		program_image_finish(&other->image);
+	return 0;
 }
 
 /*
@@ -597,24 +611,12 @@ static int compile_sharing(const struct graph *graph, const struct region *regio
 			   struct region_build *build)
 {
 	struct region_build apart = *build;
-	uint64_t cycles;
 	int err = compile_for(graph, region, by_image, pass_runs(build->disabled, PASS_SHARE), build), apart_err;
 
 	if ((!err && !build->shared) || err == -ENOMEM)
 		return err;
 	apart_err = compile_for(graph, region, by_image, false, &apart);
-	cycles = build->image.cycles;
-	build->image.cycles -= err ? 0 : cycles / SHARING_COST;
-	if (err || (!apart_err && is_better(&apart.image, &build->image))) {
-		if (!err)
-			program_image_finish(&build->image);
-		*build = apart;
-		return apart_err;
-	}
-	build->image.cycles = cycles;
-	if (!apart_err)
-		program_image_finish(&apart.image);
-	return 0;
+	return keep_better(build, err, &apart, apart_err, err ? 0 : build->image.cycles / SHARING_COST);
 }
 
 /* Where images of a batch can go one after another both ways are tried. */
@@ -626,15 +628,7 @@ static int compile_best(const struct graph *graph, const struct region *region, 
 	if (!build->by_image || err == -ENOMEM)
 		return err;
 	batch_err = compile_sharing(graph, region, false, &batch);
-	if (err || (!batch_err && is_better(&batch.image, &build->image))) {
-		if (!err)
-			program_image_finish(&build->image);
-		*build = batch;
-		return batch_err;
-	}
-	if (!batch_err)
-		program_image_finish(&batch.image);
-	return 0;
+	return keep_better(build, err, &batch, batch_err, 0);
 }
 
 int region_compile(const struct graph *graph, const struct region *region, struct region_build *build)
