@@ -64,6 +64,13 @@ struct cut_box cut_owned(struct cut_grid grid, int64_t h, int64_t w, unsigned in
 				MIN((column + 1) * columns, w)};
 }
 
+struct cut_box cut_owned_windows(struct cut_grid grid, int64_t h, int64_t w, const int64_t pool[2], unsigned int tile)
+{
+	struct cut_box box = cut_owned(grid, h / pool[0], w / pool[1], tile);
+
+	return (struct cut_box){box.h0 * pool[0], box.h1 * pool[0], box.w0 * pool[1], box.w1 * pool[1]};
+}
+
 bool cut_is_empty(struct cut_box box)
 {
 	return box.h1 <= box.h0 || box.w1 <= box.w0;

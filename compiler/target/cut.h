@@ -58,6 +58,8 @@ struct cut {
 struct cut_grid cut_grid(const struct target *target, int64_t batch, int64_t h, int64_t w);
 /* What @tile owns of an image of @h x @w; empty (h1 <= h0 or w1 <= w0) for some tiles of small images. */
 struct cut_box cut_owned(struct cut_grid grid, int64_t h, int64_t w, unsigned int tile);
+/* The same of an image that a pool with windows of @pool[0] x @pool[1], side by side, makes of it: no window is cut. */
+struct cut_box cut_owned_windows(struct cut_grid grid, int64_t h, int64_t w, const int64_t pool[2], unsigned int tile);
 bool cut_is_empty(struct cut_box box);
 /* Is making an image of @h x @w in parts worth it? Their positions have to keep the array busy, and to be about as many. */
 bool cut_pays(const struct target *target, int64_t batch, int64_t h, int64_t w);

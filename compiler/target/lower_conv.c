@@ -413,10 +413,7 @@ static struct cut_grid geometry_grid(const struct geometry *geo, const struct ta
 /* The positions of the sums that @tile makes. */
 static struct cut_box geometry_owned(const struct geometry *geo, const struct target *target, unsigned int tile)
 {
-	const int64_t *pool = geo->pool;
-	struct cut_box box = cut_owned(geometry_grid(geo, target), geo->out[0] / pool[0], geo->out[1] / pool[1], tile);
-
-	return (struct cut_box){box.h0 * pool[0], box.h1 * pool[0], box.w0 * pool[1], box.w1 * pool[1]};
+	return cut_owned_windows(geometry_grid(geo, target), geo->out[0], geo->out[1], geo->pool, tile);
 }
 
 bool lower_conv_reads_part(const struct lower *lower, const struct graph_node *node, const struct graph_value *value,

@@ -46,10 +46,9 @@ struct parts {
 static struct cut_box owned(const struct parts *parts, unsigned int tile)
 {
 	const struct matrix_work *work = parts->nest.work;
-	int64_t pool_h = matrix_pool_h(work), pool_w = matrix_pool_w(work);
-	struct cut_box box = cut_owned(parts->grid, work->oh / pool_h, work->ow / pool_w, tile);
+	const int64_t pool[2] = {matrix_pool_h(work), matrix_pool_w(work)};
 
-	return (struct cut_box){box.h0 * pool_h, box.h1 * pool_h, box.w0 * pool_w, box.w1 * pool_w};
+	return cut_owned_windows(parts->grid, work->oh, work->ow, pool, tile);
 }
 
 /* ---- choosing ---- */
