@@ -269,7 +269,6 @@ void axm_set_model(struct axm_builder *builder, const struct axm_model *model)
 }
 
 #define COPY_STEP (256u << 10)
-#define LARGE_PAGE (2u << 20)
 
 /* Only whole pages inside [begin, end): what shares a page with it is somebody else's. */
 static void give_back(uint8_t *begin, uint8_t *end)

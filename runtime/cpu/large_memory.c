@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define LARGE_PAGE ((size_t)2 << 20)
 #define LINE ((size_t)64)
 
 void *large_memory(size_t size)

@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#define LARGE_PAGE ((size_t)2 << 20)
+
 /* @size bytes, 64-byte aligned, undefined contents, in large pages where they fill some: for free(). NULL: out of memory. */
 void *large_memory(size_t size);
 
