@@ -6,25 +6,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/cpu/utf8.h"
+#include "runtime/json_text.h"
 
 static void put_string(struct json *json, const char *text, size_t size)
 {
-	size_t used;
-
 	fputc('"', json->out);
-	for (; size; text += used, size -= used) {
-		unsigned char c = (unsigned char)*text;
-
-		if (utf8_decode(text, size, &used) >= 0x80)
-			fwrite(text, 1, used, json->out);
-		else if (c == '"' || c == '\\')
-			fprintf(json->out, "\\%c", c);
-		else if (c < 0x20 || c >= 0x7f)
-			fprintf(json->out, "\\u%04x", c);
-		else
-			fputc(c, json->out);
-	}
+	json_put_text(json->out, text, size);
 	fputc('"', json->out);
 }
 
