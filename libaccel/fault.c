@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include <accel/accel.h>
+#include <axl/axl_disasm.h>
 
 char *accel_fault_text(const struct axl_fault_record *fault, char *text, size_t size)
 {
@@ -11,11 +12,6 @@ char *accel_fault_text(const struct axl_fault_record *fault, char *text, size_t 
 		AXL_CAUSES(CAUSE_TEXT)
 #undef CAUSE_TEXT
 	};
-	static const char *const pipes[AXL_NUM_PIPES] = {
-#define PIPE_TEXT(name, number, words) [number] = words,
-		AXL_PIPES(PIPE_TEXT)
-#undef PIPE_TEXT
-	};
 	const char *cause = fault->cause < AXL_NUM_CAUSES ? causes[fault->cause] : "unknown cause";
 
 	if (!fault->cmdbuf)
@@ -23,7 +19,6 @@ char *accel_fault_text(const struct axl_fault_record *fault, char *text, size_t 
 			 (unsigned long long)fault->packet, fault->queue, (unsigned long long)fault->address);
 	else
 		snprintf(text, size, "%s; tile %u, pipe %s, instruction at offset %u, address 0x%llx", cause,
-			 fault->tile, fault->pipe < AXL_NUM_PIPES ? pipes[fault->pipe] : "?", fault->offset,
-			 (unsigned long long)fault->address);
+			 fault->tile, axl_pipe_text(fault->pipe), fault->offset, (unsigned long long)fault->address);
 	return text;
 }

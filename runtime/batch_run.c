@@ -223,7 +223,6 @@ static void run_joined(struct batch *batch)
 void batch_run(struct batch *batch)
 {
 	struct accel_request *only = NULL;
-	int result;
 
 	for (size_t i = 0; i < batch->count && batch->left == 1; i++)
 		only = batch->members[i] ? batch->members[i] : only;
@@ -231,8 +230,8 @@ void batch_run(struct batch *batch)
 		run_joined(batch);
 		return;
 	}
-	result = only ? worker_run(only) : 0;
-	admission_leave(batch->session);
 	if (only)
-		request_end(only, result);
+		worker_serve(only);
+	else
+		admission_leave(batch->session);
 }

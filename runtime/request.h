@@ -75,6 +75,8 @@ int deadline_watch(struct accel_session *session);
 void *worker_main(void *arg);
 /* Run one that is RUNNING, whose turn the caller has, and give it its outputs. Its result. */
 int worker_run(struct accel_request *request);
+/* The same, give back the turn, and end it with the result. */
+void worker_serve(struct accel_request *request);
 /* Output @index, which is not bound, of a good run: @given copied into memory of the caller, or of the request. -ENOSPC; -ENOMEM. */
 int worker_give_output(struct accel_request *request, size_t index, const struct accel_tensor *given);
 /* What is to be known of the good run that it was part of, when the instance is another's. -ENOMEM. */

@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <axl/axl_isa.h>
+#include <axl/axl_disasm.h>
 
-#include "runtime/cpu/utf8.h"
+#include "runtime/json_text.h"
 #include "runtime/trace_events.h"
 
 enum { CPU = 1, DEVICE = 2, QUEUE = 3, LANE_TID = 4096 };
@@ -43,31 +43,14 @@ struct writer {
 
 /* ---- events ---- */
 
-/* What is no UTF-8 is shown as its bytes' numbers. */
-static void put_text(FILE *out, const char *text)
-{
-	size_t left = strlen(text), used;
-
-	for (; left; text += used, left -= used) {
-		int32_t point = utf8_decode(text, left, &used);
-
-		if (point < 0 || point < 0x20 || point == '"' || point == '\\' || point == 0x7f) {
-			used = 1;
-			fprintf(out, "\\u%04x", (unsigned char)*text);
-		} else {
-			fwrite(text, 1, used, out);
-		}
-	}
-}
-
 static void begin_event(struct writer *w, const char *phase, const char *name, const char *category, int pid,
 			unsigned int tid)
 {
 	fputs(w->filled ? ",\n{\"name\":\"" : "\n{\"name\":\"", w->out);
 	w->filled = true;
-	put_text(w->out, name);
+	json_put_text(w->out, name, strlen(name));
 	fputs("\",\"cat\":\"", w->out);
-	put_text(w->out, category);
+	json_put_text(w->out, category, strlen(category));
 	fprintf(w->out, "\",\"ph\":\"%s\",\"pid\":%d,\"tid\":%u", phase, pid, tid);
 }
 
@@ -97,7 +80,7 @@ static void put_name(struct writer *w, const char *what, int pid, unsigned int t
 {
 	begin_event(w, "M", what, "__metadata", pid, tid);
 	fputs(",\"args\":{\"name\":\"", w->out);
-	put_text(w->out, name);
+	json_put_text(w->out, name, strlen(name));
 	fputs("\"}}", w->out);
 }
 
@@ -258,17 +241,11 @@ static void write_packet(struct writer *w, const struct trace_packet *packet, si
 
 static void name_pipes(struct writer *w)
 {
-	static const char *const pipes[AXL_NUM_PIPES] = {
-#define PIPE_NAME(name, number, text) [number] = text,
-		AXL_PIPES(PIPE_NAME)
-#undef PIPE_NAME
-	};
-
 	for (unsigned int track = 0; track < MAX_TRACKS; track++)
 		for (unsigned int lane = 0; lane < w->lanes[track]; lane++) {
 			char name[64];
 			int length = snprintf(name, sizeof(name), "tile %u %s", track / AXL_NUM_PIPES,
-					      pipes[track % AXL_NUM_PIPES]);
+					      axl_pipe_text(track % AXL_NUM_PIPES));
 
 			if (lane)
 				snprintf(name + length, sizeof(name) - (size_t)length, " (%u)", lane + 1);

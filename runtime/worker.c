@@ -93,6 +93,14 @@ int worker_run(struct accel_request *request)
 	return err;
 }
 
+void worker_serve(struct accel_request *request)
+{
+	int result = worker_run(request);
+
+	admission_leave(request->session);
+	request_end(request, result);
+}
+
 /* The first that has its turn and no thread. The lock is held. */
 static struct accel_request *take_ready(struct accel_session *session)
 {
@@ -122,14 +130,10 @@ void *worker_main(void *arg)
 		request = take_ready(session);
 		joined = request->rows && batch_gather(worker->batch, request);
 		pthread_mutex_unlock(&session->lock);
-		if (joined) {
+		if (joined)
 			batch_run(worker->batch);
-		} else {
-			int result = worker_run(request);
-
-			admission_leave(session);
-			request_end(request, result);
-		}
+		else
+			worker_serve(request);
 		pthread_mutex_lock(&session->lock);
 	}
 	pthread_mutex_unlock(&session->lock);

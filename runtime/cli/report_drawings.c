@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <axl/axl_disasm.h>
+
 #include "runtime/cli/report_page.h"
 #include "runtime/cli/report_timeline.h"
 #include "runtime/cli/scratchpad_map.h"
@@ -82,11 +84,6 @@ static void draw_time(const struct drawing *d, unsigned int height)
 
 static void draw_pipes(const struct drawing *d)
 {
-	static const char *const names[AXL_NUM_PIPES] = {
-#define PIPE_NAME(name, number, text) [number] = text,
-		AXL_PIPES(PIPE_NAME)
-#undef PIPE_NAME
-	};
 	unsigned int lanes = d->tiles * (AXL_NUM_PIPES - AXL_PIPE_LOAD), y = 0;
 
 	fprintf(d->out,
@@ -97,7 +94,7 @@ static void draw_pipes(const struct drawing *d)
 		d->timeline->cycles, WIDTH, lanes * LANE_H + FOOT);
 	for (unsigned int tile = 0; tile < d->tiles; tile++)
 		for (unsigned int pipe = AXL_PIPE_LOAD; pipe < AXL_NUM_PIPES; pipe++, y += LANE_H)
-			draw_lane(d, tile, pipe, names[pipe], y);
+			draw_lane(d, tile, pipe, axl_pipe_text(pipe), y);
 	draw_time(d, y);
 	fputs("</svg>\n", d->out);
 }

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <axl/axl_disasm.h>
 #include <axl/axl_queue.h>
 
 #include "runtime/cli/command.h"
@@ -89,12 +90,6 @@ static void print_counters(FILE *out, const struct top_device *device, const str
 			to->tlb_misses);
 }
 
-static const char *const pipe_names[AXL_NUM_PIPES] = {
-#define PIPE_NAME(name, number, text) [number] = text,
-	AXL_PIPES(PIPE_NAME)
-#undef PIPE_NAME
-};
-
 /* Of the time that all tiles had. The sequencer, which waits for the others, is left out. */
 static void print_pipes(FILE *out, const struct top_device *device, const struct top_sample *before)
 {
@@ -110,7 +105,7 @@ static void print_pipes(FILE *out, const struct top_device *device, const struct
 	cycles = growth(from->counters.cycles, device->counters.cycles) * device->tiles;
 	fprintf(out, "  pipes %%");
 	for (int p = AXL_PIPE_LOAD; p < AXL_NUM_PIPES; p++)
-		fprintf(out, "  %s %.1f", pipe_names[p], percent(growth(from->pipes[p], device->pipes[p]), cycles));
+		fprintf(out, "  %s %.1f", axl_pipe_text(p), percent(growth(from->pipes[p], device->pipes[p]), cycles));
 	fprintf(out, "\n");
 }
 
@@ -193,7 +188,7 @@ static void put_device(struct json *json, const struct top_device *device, const
 		json_unsigned(json, "tiles", device->tiles);
 		json_object(json, "pipe_cycles");
 		for (int p = 0; p < AXL_NUM_PIPES; p++)
-			json_unsigned(json, pipe_names[p], device->pipes[p]);
+			json_unsigned(json, axl_pipe_text(p), device->pipes[p]);
 		json_close(json);
 	} else {
 		json_text(json, "no_pipes", device->no_pipes);

@@ -62,6 +62,16 @@ static const struct {
 #undef AXL_OPCODE_ROW
 };
 
+static inline const char *axl_pipe_text(unsigned int pipe)
+{
+	static const char *const texts[] = {
+#define AXL_TEXT_ROW(name, number, text) [number] = text,
+		AXL_PIPES(AXL_TEXT_ROW)
+#undef AXL_TEXT_ROW
+	};
+	return pipe < AXL_NUM_PIPES ? texts[pipe] : "?";
+}
+
 static inline const char *axl_type_text(unsigned long long type)
 {
 	static const char *const texts[] = {
@@ -98,11 +108,6 @@ static inline unsigned long long axl_field_value(const void *at, const struct ax
  */
 static inline int axl_disassemble(const union axl_insn *insn, char *text, size_t size)
 {
-	static const char *const pipes[] = {
-#define AXL_TEXT_ROW(name, number, text) [number] = text,
-		AXL_PIPES(AXL_TEXT_ROW)
-#undef AXL_TEXT_ROW
-	};
 	const struct axl_field *field = NULL;
 	size_t at = 0;
 
@@ -111,7 +116,7 @@ static inline int axl_disassemble(const union axl_insn *insn, char *text, size_t
 		if (axl_opcode_table[i].opcode == insn->header.opcode) {
 			field = axl_opcode_table[i].fields;
 			AXL_PUT("%-8s %-6s", axl_opcode_table[i].text,
-				insn->header.pipe < AXL_NUM_PIPES ? pipes[insn->header.pipe] : "?");
+				axl_pipe_text(insn->header.pipe));
 		}
 	if (!field)
 		return (int)AXL_PUT("bad opcode 0x%02x", insn->header.opcode);
