@@ -85,8 +85,8 @@ bool runtime_launch_done(const struct runtime_launch *launch);
  */
 int runtime_launch_wait(struct runtime_launch *launch, int64_t deadline_ns, char *error, size_t error_size);
 /*
- * After a good end: copy those @outputs out that are not placed elsewhere (their memory is there and of the right size). *stats stays until the next start, *trace points to
- * stats->trace_records records that stay as long. Returns the bytes.
+ * After a good end: copy those @outputs out that are not placed elsewhere (their memory is there and of the right size). *stats stays
+ * until the next start, *trace points to stats->trace_records records that stay as long. Returns the bytes.
  */
 uint64_t runtime_launch_finish(const struct runtime_launch *launch, struct tensor *const *outputs,
 			       const struct axl_exec_stats **stats, const struct axl_trace_record **trace);

@@ -14,9 +14,8 @@
 
 /*
  * For the next run, of the device that the instance was placed on: @bound as binding_collect() gives it, until in_place_end(); NULL: the
- * run has none. -ENOSPC: an
- * output is larger than its binding; -ENOTSUP: this process would have to read or write a binding that it can not see; -EINVAL: strings.
- * After an error in_place_end() as well.
+ * run has none. -ENOSPC: an output is larger than its binding; -ENOTSUP: this process would have to read or write a binding that it can
+ * not see; -EINVAL: strings. After an error in_place_end() as well.
  */
 int in_place_begin(struct instance *instance, struct accel_binding *const *bound, char *error, size_t size);
 /* Values have their own memory again. Nothing happens when there was no in_place_begin(). */

@@ -336,6 +336,7 @@ int cpu_pool_create(size_t threads, struct cpu_pool **pool_out)
 	if (!threads)
 		threads = online_processors();
 	pool->spin = threads <= online_processors();
+	atomic_init(&pool->processor, -1);
 	pool->workers = calloc(threads, sizeof(*pool->workers));
 	if (!pool->workers) {
 		free(pool);
