@@ -15,6 +15,7 @@
 #include "compiler/quant/walk.h"
 #include "compiler/quant/wide.h"
 #include "tests/unit/graph/model.h"
+#include "tests/unit/runtime/shares.h"
 
 #define CHANNELS 8
 #define LONG_SUM 40000
@@ -378,21 +379,6 @@ static void the_noise_of_a_layer_is_measured(void **state)
 	quant_report_finish(&report);
 }
 
-struct shares {
-	double last;
-	size_t count;
-	bool back;
-};
-
-static void note_share(void *context, double done)
-{
-	struct shares *shares = context;
-
-	shares->back |= done < shares->last || done < 0 || done > 1;
-	shares->last = done;
-	shares->count++;
-}
-
 /* Never back, whatever is tried on the way; and near the end when it ends. */
 static void who_wants_to_know_is_told_how_far_it_is(void **state)
 {
@@ -407,7 +393,7 @@ static void who_wants_to_know_is_told_how_far_it_is(void **state)
 		struct quant_report report;
 		struct shares shares = {0};
 
-		options.share = (struct work_share){note_share, &shares, 0.25, 0.75};
+		options.share = (struct work_share){shares_note, &shares, 0.25, 0.75};
 		loss_of(&options, &report);
 		assert_false(shares.back);
 		assert_true(shares.count > 10);

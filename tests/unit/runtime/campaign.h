@@ -15,16 +15,22 @@
 #define CAMPAIGN_THREADS 8
 
 /*
+ * The answers that are right, for digits_image(0) to CAMPAIGN_IMAGES - 1: of the device in this process, which are any device's, bit for
+ * bit, and of the CPU. Set-up and clean-up of a group of tests, before anything is broken.
+ */
+extern float (*campaign_on_device)[DIGITS_CLASSES], (*campaign_on_cpu)[DIGITS_CLASSES];
+int campaign_make_answers(void **state);
+int campaign_free_answers(void **state);
+
+/*
  * @runs:     requests of each thread
  * @may_fail: requests that nobody cancels and that have no deadline may fail as well
- * @right:    the answers that are right, of the device and of the CPU, for digits_image(0) to CAMPAIGN_IMAGES - 1
  * What campaign_run() counts:
  * @good, @failed: requests by their end; @faults: of the devices, those that are gone included
  */
 struct campaign {
 	unsigned int runs;
 	bool may_fail;
-	float (*right[2])[DIGITS_CLASSES];
 
 	unsigned int good, failed;
 	uint64_t faults;

@@ -228,6 +228,17 @@ static void requests_at_once_have_bindings_of_their_own(void **state)
 	free(expected);
 }
 
+/* The session's thread stands in the callback of @held, whose run was good, until gate_open(). */
+static void hold_thread(struct accel_session *session, struct job *held, struct gate *gate)
+{
+	struct accel_run_options hold = {.done = gate_pass, .context = gate};
+
+	gate_init(gate);
+	job_create(session, held);
+	assert_int_equal(job_start(session, held, 0, &hold), 0);
+	gate_await(gate);
+}
+
 /* One thread, and it stands in a callback: what waits behind it has its bindings already. */
 static void what_a_run_has_is_not_given_away(void **state)
 {
@@ -235,19 +246,14 @@ static void what_a_run_has_is_not_given_away(void **state)
 	float(*expected)[DIGITS_CLASSES] = digits_expected("sim:", IMAGES);
 	struct accel_session *session = digits_session(&options);
 	struct job held = {0}, next = {0}, third = {0};
-	struct accel_run_options hold = {.done = gate_pass};
 	struct accel_tensor input, output;
 	char error[256];
 	struct gate gate;
 
 	(void)state;
-	gate_init(&gate);
-	hold.context = &gate;
-	job_create(session, &held);
 	job_create(session, &next);
 	job_create(session, &third);
-	assert_int_equal(job_start(session, &held, 0, &hold), 0);
-	gate_await(&gate);
+	hold_thread(session, &held, &gate);
 	/* Who has been called back has none any more. */
 	assert_int_equal(accel_binding_destroy(held.out.binding), 0);
 	assert_int_equal(accel_buffer_destroy(held.out.buffer), 0);
@@ -285,16 +291,11 @@ static void bindings_come_back_from_runs_that_end_badly(void **state)
 		.threads = 1, .depth = 1, .queue = 2, .device = "sim:fault-packet=2"};
 	struct accel_session *session = digits_session(&options);
 	struct job held = {0}, next = {0};
-	struct accel_run_options hold = {.done = gate_pass};
 	struct gate gate;
 
 	(void)state;
-	gate_init(&gate);
-	hold.context = &gate;
-	job_create(session, &held);
 	job_create(session, &next);
-	assert_int_equal(job_start(session, &held, 0, &hold), 0);
-	gate_await(&gate);
+	hold_thread(session, &held, &gate);
 	assert_int_equal(job_start(session, &next, 1, NULL), 0);
 	accel_request_cancel(next.request);
 	gate_open(&gate);

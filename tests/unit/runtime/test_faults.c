@@ -24,24 +24,6 @@
 
 #define IMAGES CAMPAIGN_IMAGES
 
-static float (*on_device)[DIGITS_CLASSES], (*on_cpu)[DIGITS_CLASSES];
-
-static int make_expected(void **state)
-{
-	(void)state;
-	on_device = digits_expected("sim:", IMAGES);
-	on_cpu = digits_expected("cpu", IMAGES);
-	return 0;
-}
-
-static int free_expected(void **state)
-{
-	(void)state;
-	free(on_device);
-	free(on_cpu);
-	return 0;
-}
-
 static struct accel_device_stats stats_of(struct accel_session *session, size_t index)
 {
 	struct accel_device_stats stats;
@@ -73,7 +55,7 @@ static void a_fault_is_reported_and_the_next_run_is_good(void **state)
 		char error[256];
 
 		if (n % 3) {
-			expect_run(session, n, on_device);
+			expect_run(session, n, campaign_on_device);
 			continue;
 		}
 		assert_int_equal(digits_run(session, n % IMAGES, scores, error, sizeof(error)), -EIO);
@@ -95,7 +77,7 @@ static void a_run_is_done_again_after_a_fault(void **state)
 		struct accel_session *session = digits_session(&options);
 
 		for (unsigned int n = 0; n < 20; n++)
-			expect_run(session, n, on_device);
+			expect_run(session, n, campaign_on_device);
 		assert_true(stats_of(session, 0).faults >= 19);
 		assert_false(stats_of(session, 0).gone);
 		accel_session_destroy(session);
@@ -126,9 +108,9 @@ static void the_cpu_does_what_the_device_can_not(void **state)
 		struct accel_session *session = digits_session(&options);
 
 		if (d == 2)
-			expect_run(session, 0, on_device);
+			expect_run(session, 0, campaign_on_device);
 		for (unsigned int n = 0; n < 5; n++)
-			expect_run(session, n, on_cpu);
+			expect_run(session, n, campaign_on_cpu);
 		assert_int_equal(stats_of(session, 0).gone, d == 2);
 		accel_session_destroy(session);
 	}
@@ -146,7 +128,7 @@ static void a_device_that_is_gone_is_left_alone(void **state)
 
 	(void)state;
 	for (unsigned int n = 0; n < 30; n++)
-		expect_run(session, n, on_device);
+		expect_run(session, n, campaign_on_device);
 	assert_true(stats_of(session, 0).gone);
 	assert_false(stats_of(session, 1).gone);
 	assert_int_equal(stats_of(session, 0).requests, 5);
@@ -154,8 +136,8 @@ static void a_device_that_is_gone_is_left_alone(void **state)
 	accel_session_destroy(session);
 
 	session = digits_session(&one);
-	expect_run(session, 0, on_device);
-	expect_run(session, 1, on_device);
+	expect_run(session, 0, campaign_on_device);
+	expect_run(session, 1, campaign_on_device);
 	for (int n = 0; n < 3; n++) {
 		assert_int_equal(digits_run(session, 0, scores, error, sizeof(error)), -ENODEV);
 		assert_non_null(strstr(error, "gone"));
@@ -310,8 +292,7 @@ static void requests_share_what_memory_there_is(void **state)
 static void run_campaign(const char *device, enum accel_on_fault on_fault, unsigned int runs)
 {
 	const struct accel_session_options options = {.device = device, .threads = 1, .depth = 8, .on_fault = on_fault};
-	struct campaign campaign = {
-		.runs = runs, .may_fail = on_fault == ACCEL_FAULT_REPORT, .right = {on_device, on_cpu}};
+	struct campaign campaign = {.runs = runs, .may_fail = on_fault == ACCEL_FAULT_REPORT};
 	struct accel_session *session = digits_session(&options);
 
 	campaign_run(&campaign, session);
@@ -345,5 +326,5 @@ int main(void)
 		cmocka_unit_test(none_is_wrong_lost_or_hung),
 	};
 
-	return cmocka_run_group_tests(tests, make_expected, free_expected);
+	return cmocka_run_group_tests(tests, campaign_make_answers, campaign_free_answers);
 }

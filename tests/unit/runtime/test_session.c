@@ -15,6 +15,8 @@
 
 #include <accel/runtime.h>
 
+#include "tests/unit/runtime/shares.h"
+
 #define PIXELS 64
 
 static void make_image(float *image, unsigned int seed)
@@ -212,21 +214,6 @@ static void a_trace_is_written_when_it_was_asked_for(void **state)
 
 /* ---- progress ---- */
 
-struct shares {
-	double last;
-	size_t count;
-	bool back;
-};
-
-static void note_share(void *context, double done)
-{
-	struct shares *shares = context;
-
-	shares->back |= done < shares->last || done < 0 || done > 1;
-	shares->last = done;
-	shares->count++;
-}
-
 /* From 0 to 1 and never back, in every precision and with a node that goes back to the CPU; not of what is compiled already. */
 static void who_wants_to_know_is_told_how_far_compiling_is(void **state)
 {
@@ -241,7 +228,7 @@ static void who_wants_to_know_is_told_how_far_compiling_is(void **state)
 			const struct accel_session_options options = {.device = p ? "sim:" : "sim:target=axl-pro",
 								      .precision = precisions[p],
 								      .cache = folder,
-								      .progress = note_share,
+								      .progress = shares_note,
 								      .progress_context = &shares};
 			struct accel_session *session;
 			size_t told;
