@@ -48,9 +48,27 @@ struct job {
 	struct job *link;
 };
 
+/*
+ * @from_back: the end of a job's indices that it takes
+ * Where it may run belongs to the worker, or while it is asleep to who holds the lock:
+ * @allowed: as others have it
+ * @given:   as it was narrowed here
+ * @away:    the processor that @given leaves out; -1: none
+ */
+struct worker {
+	struct cpu_pool *pool;
+	pthread_t thread;
+	size_t number;
+	bool from_back;
+	bool asleep; /* under the lock */
+	pid_t tid;
+	cpu_set_t allowed, given;
+	int away;
+};
+
 struct cpu_pool {
 	size_t num_workers; /* without the caller */
-	pthread_t *workers;
+	struct worker *workers;
 	bool spin;              /* there is a processor for every thread */
 	atomic_uint generation; /* jobs ever posted: what an idle worker watches */
 	atomic_uint runs;       /* cpu_pool_begin() without its cpu_pool_end() */
@@ -60,7 +78,7 @@ struct cpu_pool {
 	pthread_cond_t posted;
 	pthread_cond_t left;
 	struct job *jobs;
-	size_t sleeping, started;
+	size_t sleeping;
 	bool quit;
 };
 
@@ -94,30 +112,59 @@ static bool lingers(const struct cpu_pool *pool, uint64_t start)
 }
 
 /*
- * The kernel may wake a worker on the caller's processor, and leave both there for milliseconds, each at half its speed, while another
- * one is idle: the worker goes elsewhere, within what it is allowed.
+ * A worker does not run on the processor of the caller it works for. The kernel likes to wake it there, above all in a virtual machine
+ * whose other processor is halted, and then it waits for milliseconds until the caller's turn is over. While neither of them moves
+ * this costs nothing.
  */
-static void leave_caller(const struct cpu_pool *pool)
+static void keep_off(struct worker *worker, int processor)
 {
-	int processor = sched_getcpu();
-	cpu_set_t allowed, others;
+	cpu_set_t now;
 
-	if (processor < 0 || processor != atomic_load_explicit(&pool->processor, memory_order_relaxed) ||
-	    sched_getaffinity(0, sizeof(allowed), &allowed))
+	if (processor < 0 || worker->away == processor || sched_getaffinity(worker->tid, sizeof(now), &now))
 		return;
-	others = allowed;
-	CPU_CLR((size_t)processor, &others);
-	if (CPU_COUNT(&others) && !sched_setaffinity(0, sizeof(others), &others))
-		sched_setaffinity(0, sizeof(allowed), &allowed);
+	if (!CPU_EQUAL(&now, &worker->given))
+		worker->allowed = now;
+	worker->given = worker->allowed;
+	CPU_CLR((size_t)processor, &worker->given);
+	/* Nowhere else to go. */
+	if (!CPU_COUNT(&worker->given))
+		worker->given = worker->allowed;
+	if (sched_setaffinity(worker->tid, sizeof(worker->given), &worker->given))
+		sched_getaffinity(worker->tid, sizeof(worker->given), &worker->given);
+	worker->away = processor;
+}
+
+/* The worker's own. */
+static void leave_caller(struct worker *worker)
+{
+	int processor = atomic_load_explicit(&worker->pool->processor, memory_order_relaxed);
+
+	if (sched_getcpu() == processor)
+		keep_off(worker, processor);
+}
+
+/* The lock is held. */
+static void wake(struct cpu_pool *pool, size_t count)
+{
+	if (!pool->sleeping)
+		return;
+	for (size_t i = 0; i < pool->num_workers && pool->spin; i++)
+		if (pool->workers[i].asleep)
+			keep_off(&pool->workers[i], atomic_load_explicit(&pool->processor, memory_order_relaxed));
+	if (count == 1)
+		pthread_cond_signal(&pool->posted);
+	else
+		pthread_cond_broadcast(&pool->posted);
 }
 
 /* Until a job has been posted after number @seen, or for as long as is worth it. Called without the lock. */
-static bool watch_for_job(const struct cpu_pool *pool, unsigned int seen)
+static bool watch_for_job(struct worker *worker, unsigned int seen)
 {
+	const struct cpu_pool *pool = worker->pool;
 	uint64_t start = now_ns();
 
 	do {
-		leave_caller(pool);
+		leave_caller(worker);
 		for (int i = 0; i < LOOKS; i++, relax())
 			if (atomic_load_explicit(&pool->generation, memory_order_relaxed) != seen)
 				return true;
@@ -152,14 +199,15 @@ static void take_indices(struct job *job, bool from_back)
 	in_job = false;
 }
 
-/* What worker @number does for @job. */
-static void help(struct job *job, size_t number, bool from_back)
+static void help(struct worker *worker, struct job *job)
 {
 	uint64_t start = job->watch ? now_ns() : 0;
 
-	take_indices(job, from_back);
+	if (worker->pool->spin)
+		leave_caller(worker);
+	take_indices(job, worker->from_back);
 	if (job->watch)
-		job->watch->worked(job->watch->context, number, start, now_ns());
+		job->watch->worked(job->watch->context, worker->number, start, now_ns());
 }
 
 /* The first job with indices left. Called with the lock held. */
@@ -171,24 +219,37 @@ static struct job *find_job(struct cpu_pool *pool)
 	return NULL;
 }
 
+static void fall_asleep(struct worker *worker)
+{
+	struct cpu_pool *pool = worker->pool;
+
+	if (pool->spin)
+		keep_off(worker, atomic_load_explicit(&pool->processor, memory_order_relaxed));
+	worker->asleep = true;
+	pool->sleeping++;
+	pthread_cond_wait(&pool->posted, &pool->lock);
+	pool->sleeping--;
+	worker->asleep = false;
+}
+
 static void *work(void *arg)
 {
-	struct cpu_pool *pool = arg;
-	size_t number;
-	bool from_back;
+	struct worker *worker = arg;
+	struct cpu_pool *pool = worker->pool;
 
+	worker->tid = gettid();
+	worker->away = -1;
+	if (sched_getaffinity(0, sizeof(worker->given), &worker->given))
+		CPU_ZERO(&worker->given);
+	worker->allowed = worker->given;
 	pthread_mutex_lock(&pool->lock);
-	from_back = pool->started++ % 2 == 0;
-	number = pool->started;
 	for (;;) {
 		struct job *job = find_job(pool);
 
 		if (job) {
 			atomic_fetch_add_explicit(&job->inside, 1, memory_order_relaxed);
 			pthread_mutex_unlock(&pool->lock);
-			if (pool->spin)
-				leave_caller(pool);
-			help(job, number, from_back);
+			help(worker, job);
 			pthread_mutex_lock(&pool->lock);
 			/* Release: what this worker wrote is seen by the caller that reads 0 (acquire, in wait_left).
 			 */
@@ -203,14 +264,12 @@ static void *work(void *arg)
 			bool posted;
 
 			pthread_mutex_unlock(&pool->lock);
-			posted = watch_for_job(pool, seen);
+			posted = watch_for_job(worker, seen);
 			pthread_mutex_lock(&pool->lock);
 			if (posted || find_job(pool) || pool->quit)
 				continue;
 		}
-		pool->sleeping++;
-		pthread_cond_wait(&pool->posted, &pool->lock);
-		pool->sleeping--;
+		fall_asleep(worker);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;
@@ -234,10 +293,7 @@ static void share_out(struct cpu_pool *pool, size_t count, void (*fn)(void *arg,
 	job.link = pool->jobs;
 	pool->jobs = &job;
 	atomic_fetch_add_explicit(&pool->generation, 1, memory_order_relaxed);
-	if (pool->sleeping && count == 2)
-		pthread_cond_signal(&pool->posted);
-	else if (pool->sleeping)
-		pthread_cond_broadcast(&pool->posted);
+	wake(pool, count - 1);
 	pthread_mutex_unlock(&pool->lock);
 
 	take_indices(&job, false);
@@ -293,8 +349,7 @@ void cpu_pool_begin(struct cpu_pool *pool)
 	atomic_store_explicit(&pool->processor, sched_getcpu(), memory_order_relaxed);
 	pthread_mutex_lock(&pool->lock);
 	atomic_fetch_add_explicit(&pool->runs, 1, memory_order_relaxed);
-	if (pool->sleeping)
-		pthread_cond_broadcast(&pool->posted);
+	wake(pool, pool->num_workers);
 	pthread_mutex_unlock(&pool->lock);
 }
 
@@ -316,7 +371,7 @@ static void stop_workers(struct cpu_pool *pool)
 	pthread_cond_broadcast(&pool->posted);
 	pthread_mutex_unlock(&pool->lock);
 	for (size_t i = 0; i < pool->num_workers; i++)
-		pthread_join(pool->workers[i], NULL);
+		pthread_join(pool->workers[i].thread, NULL);
 }
 
 static size_t online_processors(void)
@@ -345,11 +400,17 @@ int cpu_pool_create(size_t threads, struct cpu_pool **pool_out)
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->posted, NULL);
 	pthread_cond_init(&pool->left, NULL);
-	for (; pool->num_workers + 1 < threads; pool->num_workers++)
-		if (pthread_create(&pool->workers[pool->num_workers], NULL, work, pool)) {
+	for (; pool->num_workers + 1 < threads; pool->num_workers++) {
+		struct worker *worker = &pool->workers[pool->num_workers];
+
+		worker->pool = pool;
+		worker->number = pool->num_workers + 1;
+		worker->from_back = pool->num_workers % 2 == 0;
+		if (pthread_create(&worker->thread, NULL, work, worker)) {
 			cpu_pool_destroy(pool);
 			return -EAGAIN;
 		}
+	}
 	*pool_out = pool;
 	return 0;
 }
