@@ -19,9 +19,6 @@
 /* Columns of B held at once: SGEMM_DEPTH * 512 floats are half of a second-level cache of 1 MiB. */
 #define BLOCK_COLUMNS 512
 
-/* Panels of A up to which B is rather read where it is than packed: measured, 1x1 convolutions of SqueezeNet. */
-#define IN_PLACE_PANELS 6
-
 static int64_t smaller(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
@@ -52,13 +49,11 @@ int64_t sgemm_panel_rows(void)
 
 /*
  * One panel of A, @height rows high, against panels of B: rows [row, row + rows), columns [column, column + columns) of C.
- * @offsets: NULL, or where the rows of B are in a matrix that is read in place: whole tiles only
- * @finish:  the last block of k: apply the epilogue
+ * @finish: the last block of k: apply the epilogue
  */
 struct strip {
 	int64_t height, depth;
 	const float *a, *b;
-	const int64_t *offsets;
 	int64_t row, rows, column, columns;
 	bool accumulate, finish;
 };
@@ -87,7 +82,7 @@ static void multiply_edge(const struct sgemm *p, const struct strip *s, int64_t 
 		epilogue_apply(&p->epilogue, s->row, s->rows, s->column + j, width, c, p->c_stride);
 }
 
-/* Column @j of a strip whose B is packed. */
+/* Column @j of a strip. */
 static const float *panel_column(const struct sgemm_tile *tile, const struct strip *s, int64_t j)
 {
 	return s->b + j / tile->columns * tile->columns * s->depth + j % tile->columns;
@@ -127,13 +122,7 @@ static void multiply_strip(const struct sgemm *p, const struct strip *s)
 		}
 		if (e->residual)
 			finish.residual = e->residual + s->row * e->residual_stride + s->column + j;
-		if (s->offsets && takes)
-			functions->scattered_plus(s->depth, s->a, s->b + j, s->b + extra, s->offsets, c + j,
-						  p->c_stride, s->accumulate, fused ? &finish : NULL, sums);
-		else if (s->offsets)
-			functions->scattered(s->depth, s->a, s->b + j, s->offsets, c + j, p->c_stride, s->accumulate,
-					     fused ? &finish : NULL);
-		else if (takes)
+		if (takes)
 			functions->plus(s->depth, s->a, s->b + j * s->depth, panel_column(tile, s, extra), c + j,
 					p->c_stride, s->accumulate, fused ? &finish : NULL, sums);
 		else
@@ -160,42 +149,10 @@ static void multiply_strips(const struct sgemm *p, struct strip *strip, int64_t 
 	}
 }
 
-/*
- * Columns whose tiles read B where it is, because packing it costs more than few panels of A gain by it: whole tiles of a
- * row-major matrix and what they take along, when no panel of A has rows that do not exist.
- */
-static int64_t columns_in_place(const struct sgemm *p, int64_t rows, int64_t columns)
-{
-	const struct sgemm_tile *tile = sgemm_tile();
-	const struct sgemm_matrix *matrix = p->arg;
-
-	if (p->panels || p->fill_b != sgemm_fill_matrix || matrix->column_stride != 1 ||
-	    rows > IN_PLACE_PANELS * tile->rows || p->m % tile->step)
-		return 0;
-	if (sgemm_tile_along(tile, columns) == columns % tile->columns)
-		return columns;
-	return columns / tile->columns * tile->columns;
-}
-
-static void whole_tiles_in_place(const struct sgemm *p, struct strip *strip, int64_t row, int64_t rows, int64_t k0,
-				 int64_t columns)
-{
-	const struct sgemm_matrix *matrix = p->arg;
-	int64_t offsets[SGEMM_DEPTH];
-
-	for (int64_t k = 0; k < strip->depth; k++)
-		offsets[k] = k * matrix->row_stride;
-	strip->b = matrix->b + k0 * matrix->row_stride + strip->column;
-	strip->offsets = offsets;
-	strip->columns = columns;
-	multiply_strips(p, strip, row, rows, k0);
-	strip->offsets = NULL;
-}
-
 static void multiply_columns(const struct sgemm *p, int64_t row, int64_t rows, int64_t column, int64_t columns,
 			     float *scratch)
 {
-	int64_t padded_n = sgemm_padded_columns(p->n), whole = columns_in_place(p, rows, columns);
+	int64_t padded_n = sgemm_padded_columns(p->n);
 
 	for (int64_t k0 = 0; k0 < p->k; k0 += SGEMM_DEPTH) {
 		struct strip strip = {.depth = smaller(p->k - k0, SGEMM_DEPTH),
@@ -207,17 +164,8 @@ static void multiply_columns(const struct sgemm *p, int64_t row, int64_t rows, i
 		strip.finish = k0 + strip.depth == p->k && !epilogue_is_empty(&p->epilogue);
 		if (p->panels)
 			strip.b = p->panels + k0 * padded_n + column * strip.depth;
-		else if (whole)
-			whole_tiles_in_place(p, &strip, row, rows, k0, whole);
-		if (whole == columns)
-			continue;
-		if (!p->panels) {
-			p->fill_b(p->arg, k0, strip.depth, column + whole, columns - whole, scratch);
-			strip.b = scratch;
-		}
-		strip.offsets = NULL;
-		strip.column = column + whole;
-		strip.columns = columns - whole;
+		else
+			p->fill_b(p->arg, k0, strip.depth, column, columns, scratch);
 		multiply_strips(p, &strip, row, rows, k0);
 	}
 }
