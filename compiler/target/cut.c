@@ -15,31 +15,42 @@
 
 enum { IMAGE_N, IMAGE_H, IMAGE_W, IMAGE_C };
 
-#define STRIP_ROWS 7   /* with fewer the halos are a large part */
-#define UNEVEN_ROWS 28 /* with so many the last strip may have fewer */
+#define STRIP_ROWS 7 /* with fewer the halos are a large part */
+/* Strips of rows may be uneven: the largest by one in so many larger than the largest of blocks would be. */
+#define STRIP_LARGER 28
 
 /* Positions of a part below which the array waits for weights; the largest has at most a third more than its share. */
 #define PART_MIN_POSITIONS 32
 
-static bool positions_pay(struct cut_grid grid, int64_t h, int64_t w)
+/* Positions of the largest part. */
+static int64_t part_positions(struct cut_grid grid, int64_t h, int64_t w)
 {
 	struct cut_box first = cut_owned(grid, h, w, 0);
-	int64_t part = (first.h1 - first.h0) * (first.w1 - first.w0);
+
+	return (first.h1 - first.h0) * (first.w1 - first.w0);
+}
+
+static bool positions_pay(struct cut_grid grid, int64_t h, int64_t w)
+{
+	int64_t part = part_positions(grid, h, w);
 
 	return part >= PART_MIN_POSITIONS && part * grid.rows * grid.columns * 3 <= h * w * 4;
 }
 
 static struct cut_grid grid_of_positions(const struct target *target, int64_t h, int64_t w)
 {
-	int64_t columns = 1;
+	const struct cut_grid strips = {target->tiles, 1, false};
+	struct cut_grid blocks;
+	int64_t columns = 1, larger;
 
-	/* Strips of rows: only the first and the last rows wait for halos, and those lie together. */
-	if (h / target->tiles >= (h % target->tiles ? UNEVEN_ROWS : STRIP_ROWS))
-		return (struct cut_grid){target->tiles, 1, false};
-	/* Else as square as powers of two allow: the halo is shortest. */
+	/* As square as powers of two allow: the halo is shortest. */
 	while (w > columns && columns * columns * 4 <= target->tiles && target->tiles % (columns * 2) == 0)
 		columns *= 2;
-	return (struct cut_grid){target->tiles / columns, columns, false};
+	blocks = (struct cut_grid){target->tiles / columns, columns, false};
+	/* But of strips only the first and the last rows wait for halos, and those lie together. */
+	larger = part_positions(strips, h, w) - part_positions(blocks, h, w);
+	return h / target->tiles >= STRIP_ROWS && larger * STRIP_LARGER <= part_positions(blocks, h, w) ? strips
+													: blocks;
 }
 
 struct cut_grid cut_grid(const struct target *target, int64_t batch, int64_t h, int64_t w)
