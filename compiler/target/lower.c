@@ -479,8 +479,8 @@ static int store_box(struct lower *lower, const struct dev_tensor *tensor, const
 	return append_dma(lower, &insn, dims, count, box_place(tensor, box), view->place, view->tile);
 }
 
-int lower_fetch_pieces(struct lower *lower, const struct dev_tensor *tensor, int64_t bytes, unsigned int tile,
-		       uint8_t tiles, struct spad_view *view)
+int lower_fetch_pieces(struct lower *lower, const struct dev_tensor *tensor, int64_t bytes, int64_t room,
+		       unsigned int tile, uint8_t tiles, struct spad_view *view)
 {
 	static const int order[] = {0};
 	struct spad_view part;
@@ -488,8 +488,8 @@ int lower_fetch_pieces(struct lower *lower, const struct dev_tensor *tensor, int
 
 	*view = (struct spad_view){
 		.rank = 1, .dims = {bytes}, .stride = {1}, .type = tensor->type, .tile = tiles ? 0 : tile};
-	view->place.buf = tiles ? program_multicast(lower->program, tiles, (uint64_t)bytes, "weights")
-				: program_spad(lower->program, tile, (uint64_t)bytes, "weights");
+	view->place.buf = tiles ? program_multicast(lower->program, tiles, (uint64_t)room, "weights")
+				: program_spad(lower->program, tile, (uint64_t)room, "weights");
 	if (!view->place.buf)
 		return lower_fail(lower, NULL, -ENOMEM, "%s", program_error(lower->program));
 	part = *view;

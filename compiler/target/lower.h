@@ -186,10 +186,10 @@ int lower_commit(struct lower *lower, const struct dev_tensor *tensor, const str
 /*
  * Bring the first @bytes of the row of bytes @tensor to the tiles of @tiles by tile 0's WEIGHT pipe, or where that is 0
  * to @tile by its own, in pieces: memory serves whoever asked first, and a large block of weights that is not needed yet
- * would keep what others wait for.
+ * would keep what others wait for. @room: bytes that they get in the scratchpad, where places of one size leave no gaps.
  */
-int lower_fetch_pieces(struct lower *lower, const struct dev_tensor *tensor, int64_t bytes, unsigned int tile,
-		       uint8_t tiles, struct spad_view *view);
+int lower_fetch_pieces(struct lower *lower, const struct dev_tensor *tensor, int64_t bytes, int64_t room,
+		       unsigned int tile, uint8_t tiles, struct spad_view *view);
 
 /* One transfer between @box of @tensor in memory and @view, a place in the scratchpad that is there already. */
 int lower_load_view(struct lower *lower, const struct dev_tensor *tensor, const struct lower_box *box,

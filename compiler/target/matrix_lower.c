@@ -10,8 +10,8 @@
  * Where K is cut into blocks (its weights would not fit), the weight blocks are fetched for each chunk, one K block at
  * a time.
  *
- * One weight block is one contiguous run of memory: bias table, scale table, then W[k][n], in the order in which blocks
- * are used.
+ * One weight block is one contiguous run of memory: bias table, scale table (of the last block of K only), then W[k][n], in
+ * the order in which blocks are used.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -146,9 +146,10 @@ static void pack_row(const struct matrix_work *work, uint8_t *dst, int64_t oc, i
 	}
 }
 
-static size_t table_bytes(const struct matrix_work *work, int64_t n)
+/* The tables of a block whose channels end with @k_end: only the last of K is drained and has any. */
+static size_t table_bytes(const struct matrix_work *work, int64_t n, int64_t k_end)
 {
-	size_t tables = (work->bias != NULL) + (work->scale != NULL);
+	size_t tables = k_end == work->ic ? (work->bias != NULL) + (work->scale != NULL) : 0;
 
 	return (tables * (size_t)n * 4 + 63) & ~(size_t)63;
 }
@@ -158,13 +159,13 @@ static int64_t block_rows(const struct matrix_work *work, int64_t k)
 	return work->kh * work->kw * (work->depthwise ? 1 : k);
 }
 
-static size_t block_bytes(const struct matrix_work *work, int64_t n, int64_t k)
+static size_t block_bytes(const struct matrix_work *work, int64_t n, int64_t k0, int64_t k)
 {
 	size_t w = work->dynamic   ? 0
 		   : work->uniform ? type_bytes(work->w_type)
 				   : (size_t)(block_rows(work, k) * n) * type_bytes(work->w_type);
 
-	return table_bytes(work, n) + w;
+	return table_bytes(work, n, k0 + k) + w;
 }
 
 /* Where the run of channels [@k, …) of [.., @end) ends that lie together in the input: one CONV's. */
@@ -174,26 +175,27 @@ static int64_t run_end(const struct nest *nest, int64_t k, int64_t end)
 }
 
 /*
- * Contiguous image of one block: tables (needed with the last K block; kept with each for simplicity), then W[k][n], run
- * of channels by run.
+ * Contiguous image of one block: tables where the block is the last of K, then W[k][n], run of channels by run.
  */
 static program_buf pack_block(struct nest *nest, int64_t n0, int64_t n, int64_t k0, int64_t k)
 {
 	const struct matrix_work *work = nest->work;
 	size_t size = type_bytes(work->w_type);
 	void *data;
-	program_buf buf = program_weight_alloc(nest->lower->program, block_bytes(work, n, k), work->node->name, &data);
+	program_buf buf =
+		program_weight_alloc(nest->lower->program, block_bytes(work, n, k0, k), work->node->name, &data);
 	uint8_t *at = data;
+	size_t tables = table_bytes(work, n, k0 + k);
 
 	if (!buf)
 		return 0;
-	if (work->bias) {
+	if (work->bias && tables) {
 		memcpy(at, (const uint8_t *)work->bias + n0 * 4, (size_t)n * 4);
 		at += n * 4;
 	}
-	if (work->scale)
+	if (work->scale && tables)
 		memcpy(at, work->scale + n0, (size_t)n * 4);
-	at = (uint8_t *)data + table_bytes(work, n);
+	at = (uint8_t *)data + tables;
 	if (work->dynamic)
 		return buf;
 	if (work->uniform) {
@@ -214,9 +216,10 @@ static int fetch_packed(struct nest *nest, int64_t index, int64_t n0, int64_t n,
 			unsigned int tile, uint8_t tiles, struct weight_block *block)
 {
 	const struct matrix_work *work = nest->work;
-	size_t bytes = block_bytes(work, n, k);
+	size_t bytes = block_bytes(work, n, k0, k);
 	struct dev_tensor image = {.type = AXL_TYPE_U8, .rank = 1, .dims = {(int64_t)bytes}, .stride = {1}};
 	struct lower_box box = {.size = {(int64_t)bytes}};
+	int64_t room = (int64_t)block_bytes(work, n, work->ic - k, k); /* blocks without tables, too */
 	bool several = nest->lower->target->tiles > 1;
 	struct spad_view view;
 	int err;
@@ -231,14 +234,14 @@ static int fetch_packed(struct nest *nest, int64_t index, int64_t n0, int64_t n,
 		tiles = (uint8_t)(1u << tile);
 		tile = 0;
 	}
-	err = several ? lower_fetch_pieces(nest->lower, &image, (int64_t)bytes, tile, tiles, &view)
+	err = several ? lower_fetch_pieces(nest->lower, &image, (int64_t)bytes, room, tile, tiles, &view)
 		      : lower_fetch(nest->lower, &image, &box, tile, tiles, AXL_TYPE_U8, NULL, 0, AXL_PIPE_WEIGHT,
 				    AXL_PURPOSE_WEIGHT, &view);
 	if (err)
 		return err;
 	block->tables = view.place;
 	block->w = view.place;
-	block->w.offset += table_bytes(work, n);
+	block->w.offset += table_bytes(work, n, k0 + k);
 	block->stride_k = (uint32_t)((size_t)n * type_bytes(work->w_type));
 	block->stride_n = (uint32_t)type_bytes(work->w_type);
 	if (work->uniform)
@@ -275,7 +278,7 @@ int matrix_fetch_block(struct nest *nest, int64_t nb, int64_t kb, unsigned int t
 	int err = 0;
 
 	memset(block, 0, sizeof(*block));
-	if (block_bytes(work, n, k))
+	if (block_bytes(work, n, k0, k))
 		err = fetch_packed(nest, nb * nest->k_blocks + kb, n0, n, k0, k, tile, tiles, block);
 	if (!err && work->dynamic)
 		err = fetch_dynamic(nest, n0, n, k0, k, tile, tiles, block);
