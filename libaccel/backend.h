@@ -33,6 +33,7 @@ struct accel_backend_op {
  * @prefix: names that begin so are its own
  * @list: as accel_device_list(), its own devices
  * @open: @name is the whole name; the text of an error goes into @error
+ * @open_again: what is now where @before was, whatever it is called; @before stays open
  * @memory_import: the caller's memory, pages, which he keeps until it is destroyed
  * @memory_import_fd: a dma-buf; *data may become NULL. @memory_export_fd: a dma-buf of it. Both -ENOTSUP where there
  *	are none
@@ -44,6 +45,7 @@ struct accel_backend {
 	const char *prefix;
 	size_t (*list)(struct accel_device_entry *entries, size_t max);
 	int (*open)(const char *name, void **device, char *error, size_t error_size);
+	int (*open_again)(void *before, void **device, char *error, size_t error_size);
 	void (*close)(void *device);
 	const char *(*target)(void *device);
 	uint64_t (*read_register)(void *device, enum axl_reg reg);

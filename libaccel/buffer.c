@@ -26,6 +26,7 @@ static int finish(struct accel_buffer *made, unsigned int flags, struct accel_bu
 {
 	int err = 0;
 
+	made->flags = flags;
 	if (!(flags & ACCEL_BUFFER_UNBOUND))
 		err = accel_vm_bind(made->device->vm, made, 0, made->bytes, rights_of(flags), &made->address);
 	if (err) {
@@ -120,7 +121,8 @@ int accel_buffer_destroy(struct accel_buffer *buffer)
 	backend = buffer->device->backend;
 	if (buffer->address) {
 		err = accel_vm_unbind(buffer->device->vm, buffer->address, buffer->bytes);
-		if (err && err != -ENOENT)
+		/* -EIO: a device that does not answer; what it may still reach is the driver's until it is removed. */
+		if (err && err != -ENOENT && err != -EIO)
 			return err;
 	}
 	err = backend->memory_destroy(buffer->handle);
@@ -145,4 +147,9 @@ uint64_t accel_buffer_address(const struct accel_buffer *buffer)
 uint64_t accel_buffer_size(const struct accel_buffer *buffer)
 {
 	return buffer->size;
+}
+
+unsigned int accel_buffer_flags(const struct accel_buffer *buffer)
+{
+	return buffer->flags;
 }

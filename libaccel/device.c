@@ -32,12 +32,35 @@ size_t accel_device_list(struct accel_device_entry *entries, size_t max)
 	return count;
 }
 
+/* The device behind @handle, which is closed when it fails. @name: of the device, for the text of an error. */
+static int make_device(const struct accel_backend *backend, void *handle, const char *name,
+		       struct accel_device **device, char *error, size_t error_size)
+{
+	struct accel_device *d = calloc(1, sizeof(*d));
+	int err = -ENOMEM;
+
+	if (d) {
+		d->backend = backend;
+		d->handle = handle;
+		err = accel_vm_create(d, &d->vm);
+	}
+	if (err) {
+		snprintf(error, error_size, "device '%s': %s", name, strerror(-err));
+		backend->close(handle);
+		free(d);
+		return err;
+	}
+	pthread_mutex_init(&d->lock, NULL);
+	*device = d;
+	return 0;
+}
+
 int accel_open(const char *name, struct accel_device **device, char *error, size_t error_size)
 {
 	const struct accel_backend *backend = NULL;
 	const char *given = name;
-	struct accel_device *d;
 	char node[128];
+	void *handle;
 	int err;
 
 	*device = NULL;
@@ -54,30 +77,18 @@ int accel_open(const char *name, struct accel_device **device, char *error, size
 		snprintf(error, error_size, "device '%s': there are 'sim:', /dev/accel/accelN and 'pci:ADDRESS'", name);
 		return -ENOTSUP;
 	}
-	d = calloc(1, sizeof(*d));
-	if (!d) {
-		snprintf(error, error_size, "out of memory");
-		return -ENOMEM;
-	}
-	d->backend = backend;
-	err = backend->open(name, &d->handle, error, error_size);
-	if (err)
-		goto err_free;
-	pthread_mutex_init(&d->lock, NULL);
-	err = accel_vm_create(d, &d->vm);
-	if (err) {
-		snprintf(error, error_size, "device '%s': %s", given, strerror(-err));
-		goto err_close;
-	}
-	*device = d;
-	return 0;
+	err = backend->open(name, &handle, error, error_size);
+	return err ? err : make_device(backend, handle, given, device, error, error_size);
+}
 
-err_close:
-	pthread_mutex_destroy(&d->lock);
-	backend->close(d->handle);
-err_free:
-	free(d);
-	return err;
+int accel_open_again(const struct accel_device *before, struct accel_device **device, char *error, size_t error_size)
+{
+	void *handle;
+	int err;
+
+	*device = NULL;
+	err = before->backend->open_again(before->handle, &handle, error, error_size);
+	return err ? err : make_device(before->backend, handle, before->backend->prefix, device, error, error_size);
 }
 
 void accel_close(struct accel_device *device)
@@ -110,6 +121,8 @@ void accel_device_info(const struct accel_device *device, struct accel_device_in
 		.dram_latency = (uint32_t)reg(device, AXL_REG_DRAM_LATENCY),
 		.host_rate = (uint32_t)reg(device, AXL_REG_HOST_RATE),
 		.host_latency = (uint32_t)reg(device, AXL_REG_HOST_LATENCY),
+		.isa_version = (uint32_t)reg(device, AXL_REG_VERSION) >> 16,
+		.interface_version = (uint32_t)reg(device, AXL_REG_VERSION) & 0xffff,
 	};
 }
 

@@ -30,6 +30,7 @@ struct accel_buffer {
 	void *handle;
 	void *data;
 	uint64_t size, bytes, address; /* as asked for; as it is; in the default address space, or 0 */
+	unsigned int flags;            /* as asked for */
 };
 
 /* @slots: a bit each, taken; under @lock */

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <xf86drm.h>
@@ -114,6 +116,25 @@ static void explain(const char *name, int err, char *error, size_t size)
 		 *text ? "; " : "", text);
 }
 
+/* The PCI address behind an open node, "" when there is none: /sys/dev/char/261:0/device is a link to its folder. */
+static void find_address(int fd, char *address, size_t size)
+{
+	char path[64], target[256];
+	struct stat file;
+	ssize_t length = -1;
+
+	*address = '\0';
+	if (!fstat(fd, &file)) {
+		snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/device", major(file.st_rdev), minor(file.st_rdev));
+		length = readlink(path, target, sizeof(target) - 1);
+	}
+	if (length <= 0)
+		return;
+	target[length] = '\0';
+	if (strrchr(target, '/') && strlen(strrchr(target, '/') + 1) < size)
+		snprintf(address, size, "%s", strrchr(target, '/') + 1);
+}
+
 static int kernel_open(const char *name, void **device, char *error, size_t error_size)
 {
 	struct kernel_device *d = calloc(1, sizeof(*d));
@@ -130,9 +151,26 @@ static int kernel_open(const char *name, void **device, char *error, size_t erro
 		free(d);
 		return err;
 	}
+	snprintf(d->node, sizeof(d->node), "%s", name);
+	find_address(d->fd, d->address, sizeof(d->address));
 	pthread_mutex_init(&d->lock, NULL);
 	*device = d;
 	return 0;
+}
+
+/* Nodes are numbered as there is room: where the card is says its address. */
+static int kernel_open_again(void *before, void **device, char *error, size_t error_size)
+{
+	const struct kernel_device *d = before;
+	char name[sizeof(PCI_PREFIX) + sizeof(d->address)], node[sizeof(d->node)];
+	int err = 0;
+
+	snprintf(node, sizeof(node), "%s", d->node);
+	if (*d->address) {
+		snprintf(name, sizeof(name), PCI_PREFIX "%s", d->address);
+		err = accel_pci_resolve(NULL, name, node, sizeof(node), error, error_size);
+	}
+	return err ? err : kernel_open(node, device, error, error_size);
 }
 
 static void kernel_close(void *device)
@@ -161,6 +199,8 @@ static uint64_t kernel_read_register(void *device, enum axl_reg reg)
 	struct drm_axl_pipe_counters pipes = {0};
 
 	switch (reg) {
+	case AXL_REG_VERSION:
+		return d->info.isa_version << 16 | d->info.interface_version;
 	case AXL_REG_TILES:
 		return d->info.tiles;
 	case AXL_REG_SPAD_BYTES:
@@ -378,6 +418,7 @@ const struct accel_backend accel_backend_kernel = {
 	.prefix = "/dev/accel/",
 	.list = kernel_list,
 	.open = kernel_open,
+	.open_again = kernel_open_again,
 	.close = kernel_close,
 	.target = kernel_target,
 	.read_register = kernel_read_register,

@@ -12,9 +12,13 @@
 
 struct kernel_memory;
 
-/* @lock: of @memories, those with a GEM handle, and of taking and closing handles */
+/*
+ * @node:    by which it was opened; @address: on the PCI bus, "" when the kernel does not say
+ * @lock:    of @memories, those with a GEM handle, and of taking and closing handles
+ */
 struct kernel_device {
 	int fd;
+	char node[128], address[24];
 	struct drm_axl_dev_info info;
 	pthread_mutex_t lock;
 	struct kernel_memory *memories;

@@ -239,7 +239,8 @@ int kernel_space_destroy(void *space)
 	struct drm_axl_vm_destroy args = {.vm = s->vm};
 	int err = kernel_call(s->device->fd, DRM_IOCTL_AXL_VM_DESTROY, &args);
 
-	if (err)
+	/* With a device that is gone everything went that its files had there; of a wedged one it goes with the file. */
+	if (err && err != -ENODEV && err != -EIO)
 		return err;
 	for (size_t i = 0; i < s->count; i++)
 		atomic_fetch_sub(&s->bindings[i].memory->bound, 1);
@@ -353,9 +354,30 @@ int kernel_bind(void *space, uint64_t va, void *memory, uint64_t offset, uint64_
 	return kernel_update(space, &op, 1, NULL, 0, NULL, 0);
 }
 
+/* The driver has no such binding any more: the account is all that is left. -ENOENT: there was none. */
+static int forget(struct kernel_space *space, const struct accel_backend_op *op)
+{
+	int err = -ENOENT;
+
+	pthread_mutex_lock(&space->lock);
+	for (size_t i = 0; i < space->count && err; i++)
+		if (space->bindings[i].va == op->va && space->bindings[i].size == op->size) {
+			keep_account(space, op);
+			err = 0;
+		}
+	pthread_mutex_unlock(&space->lock);
+	return err;
+}
+
 int kernel_unbind(void *space, uint64_t va, uint64_t size)
 {
 	const struct accel_backend_op op = {.va = va, .size = size};
+	int err = kernel_update(space, &op, 1, NULL, 0, NULL, 0);
 
-	return kernel_update(space, &op, 1, NULL, 0, NULL, 0);
+	/* A device that is gone has none. One that does not answer may know it still: the driver has taken it away, and keeps the pages. */
+	if (err == -ENODEV)
+		return forget(space, &op);
+	if (err == -EIO)
+		forget(space, &op);
+	return err;
 }

@@ -30,9 +30,14 @@ static bool parse_number(const char *text, unsigned long low, unsigned long high
 	return *text >= '0' && *text <= '9' && !*end && !errno && *value >= low && *value <= high;
 }
 
-/* One "key=value". @target: where a target's name is kept. */
-static int parse_option(const char *option, struct inproc_options *options, char *target, size_t target_size,
-			char *error, size_t error_size)
+/* Room for the names of targets in the options. */
+struct names {
+	char target[64], becomes[64];
+};
+
+/* One "key=value". */
+static int parse_option(const char *option, struct inproc_options *options, struct names *names, char *error,
+			size_t error_size)
 {
 	const char *value = strchr(option, '=');
 	size_t key = value ? (size_t)(value++ - option) : 0;
@@ -41,15 +46,19 @@ static int parse_option(const char *option, struct inproc_options *options, char
 		uint64_t *count;
 		unsigned long most;
 	} counts[] = {
-		{"fault-packet", &options->faults.packet, ULONG_MAX},
-		{"fault-hang", &options->faults.hang, ULONG_MAX},
-		{"fault-gone", &options->faults.gone, ULONG_MAX},
+		{"fault-packet", &options->faults.packet, ULONG_MAX}, {"fault-hang", &options->faults.hang, ULONG_MAX},
+		{"fault-gone", &options->faults.gone, ULONG_MAX},     {"fault-back", &options->faults.back, ULONG_MAX},
 		{"memory", &options->mem_bytes, 1ul << 40},
 	};
 	unsigned long number;
 
 	if (key == 6 && !strncmp(option, "target", key)) {
-		snprintf(target, target_size, "%s", value);
+		snprintf(names->target, sizeof(names->target), "%s", value);
+		return 0;
+	}
+	if (key == 13 && !strncmp(option, "fault-becomes", key)) {
+		snprintf(names->becomes, sizeof(names->becomes), "%s", value);
+		options->faults.becomes = names->becomes;
 		return 0;
 	}
 	if (key == 7 && !strncmp(option, "threads", key)) {
@@ -81,7 +90,8 @@ static int parse_option(const char *option, struct inproc_options *options, char
 	}
 	return fail(error, error_size, -EINVAL,
 		    "device option '%s': there are target=NAME, threads=N, timing=0|1, race-check=0|1, "
-		    "spin=MICROSECONDS, memory=BYTES, fault-packet=N, fault-hang=N and fault-gone=N",
+		    "spin=MICROSECONDS, memory=BYTES, fault-packet=N, fault-hang=N, fault-gone=N, fault-back=N and "
+		    "fault-becomes=NAME",
 		    option);
 }
 
@@ -101,11 +111,11 @@ static size_t sim_list(struct accel_device_entry *entries, size_t max)
 static int sim_open(const char *name, void **device, char *error, size_t error_size)
 {
 	struct inproc_options options = {.spin_us = 50, .timing = true};
-	char target[64] = "axl-edge";
+	struct names names = {.target = "axl-edge"};
 	struct inproc *opened;
 	int err;
 
-	options.target = target;
+	options.target = names.target;
 	for (const char *text = name + strlen("sim:"); *text;) {
 		size_t length = strcspn(text, ",");
 		char option[80];
@@ -114,16 +124,29 @@ static int sim_open(const char *name, void **device, char *error, size_t error_s
 			return fail(error, error_size, -EINVAL, "device option '%.40s…' is too long", text);
 		memcpy(option, text, length);
 		option[length] = '\0';
-		err = length ? parse_option(option, &options, target, sizeof(target), error, error_size) : 0;
+		err = length ? parse_option(option, &options, &names, error, error_size) : 0;
 		if (err)
 			return err;
 		text += length + (text[length] == ',');
 	}
 	err = inproc_create(&options, &opened);
 	if (err == -ENOENT)
-		return fail(error, error_size, -EINVAL, "device '%s': no such target '%s'", name, target);
+		return fail(error, error_size, -EINVAL, "device '%s': no such target '%s%s%s'", name, names.target,
+			    options.faults.becomes ? "' or '" : "", names.becomes);
 	if (err)
 		return fail(error, error_size, err, "device '%s': %s", name, strerror(-err));
+	*device = opened;
+	return 0;
+}
+
+static int sim_open_again(void *before, void **device, char *error, size_t error_size)
+{
+	struct inproc *opened;
+	int err = inproc_create_again(before, &opened);
+
+	if (err)
+		return fail(error, error_size, err, "%s",
+			    err == -ENODEV ? "the in-process device has not been put in again" : strerror(-err));
 	*device = opened;
 	return 0;
 }
@@ -297,6 +320,7 @@ const struct accel_backend accel_backend_sim = {
 	.prefix = "sim:",
 	.list = sim_list,
 	.open = sim_open,
+	.open_again = sim_open_again,
 	.close = sim_close,
 	.target = sim_target,
 	.read_register = sim_read_register,

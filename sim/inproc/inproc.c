@@ -164,10 +164,20 @@ static void take_out(struct inproc *device)
 	pthread_mutex_unlock(&device->irq_lock);
 }
 
+bool inproc_is_gone(struct inproc *device)
+{
+	bool gone;
+
+	pthread_mutex_lock(&device->irq_lock);
+	gone = device->gone;
+	pthread_mutex_unlock(&device->irq_lock);
+	return gone;
+}
+
 static bool on_fault(void *opaque, enum device_fault_site site, unsigned int queue, uint64_t *value)
 {
 	struct inproc *device = opaque;
-	const struct inproc_faults *faults = &device->faults;
+	const struct inproc_faults *faults = &device->options.faults;
 
 	(void)queue;
 	switch (site) {
@@ -254,11 +264,13 @@ static int bring_up(struct inproc *device)
 int inproc_create(const struct inproc_options *options, struct inproc **device)
 {
 	const struct engine_config *config = engine_config_find(options->target);
+	const char *becomes = options->faults.becomes;
+	const struct engine_config *other = becomes ? engine_config_find(becomes) : config;
 	struct device_config device_config;
 	struct inproc *d;
 	int err;
 
-	if (!config)
+	if (!config || !other)
 		return -ENOENT;
 	if (options->tiles > AXL_MAX_TILES || options->mem_bytes & (options->mem_bytes - 1) ||
 	    (options->mem_bytes && options->mem_bytes < AXL_LARGE_PAGE_BYTES))
@@ -267,7 +279,9 @@ int inproc_create(const struct inproc_options *options, struct inproc **device)
 	if (!d)
 		return -ENOMEM;
 	d->config = *config;
-	d->faults = options->faults;
+	d->options = *options;
+	d->options.target = config->name;
+	d->options.faults.becomes = becomes ? other->name : NULL;
 	if (options->tiles)
 		d->config.tiles = options->tiles;
 	if (options->mem_bytes)
@@ -290,6 +304,21 @@ int inproc_create(const struct inproc_options *options, struct inproc **device)
 	}
 	*device = d;
 	return 0;
+}
+
+int inproc_create_again(struct inproc *before, struct inproc **device)
+{
+	struct inproc_options options = before->options;
+	bool back;
+
+	pthread_mutex_lock(&before->irq_lock);
+	back = !before->gone || (options.faults.back && ++before->looks >= options.faults.back);
+	pthread_mutex_unlock(&before->irq_lock);
+	if (!back)
+		return -ENODEV;
+	if (options.faults.becomes)
+		options.target = options.faults.becomes;
+	return inproc_create(&options, device);
 }
 
 void inproc_destroy(struct inproc *device)

@@ -29,10 +29,13 @@ struct inproc_queue;
 /*
  * @packet: every so many packets one is refused (AXL_CAUSE_PACKET)
  * @hang:   every so many command buffers one never ends; the watchdog sees it
- * @gone:   behind so many packets the device is taken out: who waits for it, or wants a queue, gets -ENODEV
+ * @gone:   behind so many packets the device is taken out: who waits for it, or wants a queue or memory, gets -ENODEV
+ * @back:   the so-manieth inproc_create_again() of a device that was taken out finds it put in again; 0: none does
+ * @becomes: the target that is put in again instead; NULL: the same
  */
 struct inproc_faults {
-	uint64_t packet, hang, gone;
+	uint64_t packet, hang, gone, back;
+	const char *becomes;
 };
 
 /*
@@ -56,6 +59,11 @@ struct inproc_options {
 
 /* -ENOENT: no such target; -EINVAL: sizes; -ENOMEM; -EAGAIN: threads can not be started. */
 int inproc_create(const struct inproc_options *options, struct inproc **device);
+/*
+ * What stands where @before stood, by the same options: new, nothing in it is left of what @before had, which stays the caller's to
+ * destroy. -ENODEV: nothing does, @before was taken out (faults.gone) and is not back; else as inproc_create().
+ */
+int inproc_create_again(struct inproc *before, struct inproc **device);
 void inproc_destroy(struct inproc *device);
 
 /* The target's name, and the value of a 32- or 64-bit register of BAR0. */
@@ -65,7 +73,7 @@ uint64_t inproc_register(struct inproc *device, enum axl_reg reg);
 /*
  * Memory objects: zeroed, page aligned, @size rounded up to pages. @local: in the device's memory (2 MiB aligned when
  * that large), else host memory. *data: the object in this process. -EINVAL: size 0; -ENOSPC: local memory is full;
- * -ENOMEM. Destroying one that is bound somewhere: -EBUSY, and nothing happens.
+ * -ENODEV: the device was taken out; -ENOMEM. Destroying one that is bound somewhere: -EBUSY, and nothing happens.
  */
 int inproc_memory_create(struct inproc *device, uint64_t size, bool local, struct inproc_memory **memory, void **data);
 int inproc_memory_destroy(struct inproc_memory *memory);

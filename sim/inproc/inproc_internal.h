@@ -38,12 +38,12 @@ struct fault_slot {
 
 struct inproc {
 	struct device *device;
+	struct inproc_options options; /* its names are the targets' own */
 	struct engine_config config;
 	pthread_mutex_t lock, bus_lock, irq_lock;
 	pthread_cond_t irq; /* with @irq_lock: an interrupt came */
 
 	/* What goes wrong: counts of the device's thread. */
-	struct inproc_faults faults;
 	uint64_t packets, executions;
 
 	/* Under bus_lock: host memory that the device may reach; what of it is the caller's own, a list that may overlap. */
@@ -61,12 +61,15 @@ struct inproc {
 	struct axl_fault_record *fault_ring;
 	uint32_t fault_read;
 	bool gone;
+	uint64_t looks; /* for it to come back */
 	struct fault_slot records[DEVICE_NUM_QUEUES];
 };
 
 /* Page-aligned, zeroed memory that the device may reach. NULL: out of memory. */
 void *bus_alloc(struct inproc *device, uint64_t size);
 void bus_free(struct inproc *device, void *memory, uint64_t size);
+/* Whether it was taken out. */
+bool inproc_is_gone(struct inproc *device);
 /* Run a command and wait for its end; the lock is held. 0, -EINVAL, -EIO (the result is not AXL_CMD_OK). */
 int mailbox_command(struct inproc *device, enum axl_command command, uint64_t arg);
 

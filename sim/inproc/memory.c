@@ -63,6 +63,8 @@ int inproc_memory_create(struct inproc *device, uint64_t size, bool local, struc
 
 	if (!size || size > 1ull << 40)
 		return -EINVAL;
+	if (inproc_is_gone(device))
+		return -ENODEV;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return -ENOMEM;

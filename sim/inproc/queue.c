@@ -114,8 +114,8 @@ static int create_locked(struct inproc_context *context, const struct inproc_que
 	/* Before it starts: what its ring already holds may fault at once. */
 	pthread_mutex_lock(&device->irq_lock);
 	device->records[queue->number].valid = false;
-	err = device->gone ? -ENODEV : 0;
 	pthread_mutex_unlock(&device->irq_lock);
+	err = inproc_is_gone(device) ? -ENODEV : 0;
 	if (!err)
 		err = mailbox_command(device, AXL_CMD_QUEUE_START, queue->number);
 	if (err) {

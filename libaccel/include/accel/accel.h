@@ -31,7 +31,10 @@
  *	fault-hang=N	every N-th command buffer never ends; a		never
  *			watchdog sees it
  *	fault-gone=N	behind N packets the device is taken out:	never
- *			waiting and new queues give -ENODEV
+ *			waiting, new queues and buffers give -ENODEV
+ *	fault-back=N	the N-th accel_open_again() of a device		never
+ *			that was taken out finds it put in again
+ *	fault-becomes=NAME	what is put in again is this target	the same
  *
  * "/dev/accel/accelN" is a device behind the kernel driver axl.ko; "pci:0000:01:00.0" is the same by its address on
  * the bus, "pci:01:00.0" in domain 0, "pci:" the only one there is. What differs behind the driver is said where it
@@ -89,18 +92,28 @@ size_t accel_device_list(struct accel_device_entry *entries, size_t max);
  */
 int accel_open(const char *name, struct accel_device **device, char *error, size_t error_size);
 
+/*
+ * Open what is now where @before was opened, when that is gone (-ENODEV): behind the kernel driver the device at the same
+ * PCI address, whatever its node is called now; in the process one of the same options. It is a device of its own and has
+ * nothing that was made of @before, which stays open; whether it is the same kind is for the caller to see
+ * (accel_device_info()). -ENODEV, or what accel_pci_finding() says: it is not there (yet); else as accel_open().
+ */
+int accel_open_again(const struct accel_device *before, struct accel_device **device, char *error, size_t error_size);
+
 /* Close. Its objects have been destroyed before. NULL is fine. */
 void accel_close(struct accel_device *device);
 
 /*
  * What a device is: the figures of the registers of the same names (axl_regs.h). Rates in bytes a cycle, latencies in
  * cycles. @target is the name of the compiler's target description that fits, valid while the device is open.
+ * @isa_version: of the command buffers that it runs; @interface_version: of its registers and queues.
  */
 struct accel_device_info {
 	const char *target;
 	uint32_t tiles, spad_bytes, acc_bytes, spad_banks, clock_khz;
 	uint64_t mem_bytes;
 	uint32_t dram_rate, dram_latency, host_rate, host_latency;
+	uint32_t isa_version, interface_version;
 };
 void accel_device_info(const struct accel_device *device, struct accel_device_info *info);
 
@@ -149,7 +162,8 @@ int accel_vm_bind(struct accel_vm *vm, struct accel_buffer *buffer, uint64_t off
 		  uint64_t *address);
 /*
  * Take one binding away, whole: -ENOENT if @address and @size are not those of one. When it returns the device does not
- * touch the buffer through it any more; a packet or command buffer that does faults.
+ * touch the buffer through it any more; a packet or command buffer that does faults. -EIO, behind the kernel driver: the
+ * binding is taken away, and the device did not answer: it may reach the pages, which the driver keeps, until it is removed.
  */
 int accel_vm_unbind(struct accel_vm *vm, uint64_t address, uint64_t size);
 
@@ -236,11 +250,12 @@ int accel_buffer_export_fd(const struct accel_buffer *buffer, int *fd);
 int accel_buffer_destroy(struct accel_buffer *buffer);
 /*
  * The buffer's memory in this process (NULL: a dma-buf that shows none); its address in accel_device_vm() (0: UNBOUND);
- * the size asked for.
+ * the size asked for; the flags that it was made with.
  */
 void *accel_buffer_data(const struct accel_buffer *buffer);
 uint64_t accel_buffer_address(const struct accel_buffer *buffer);
 uint64_t accel_buffer_size(const struct accel_buffer *buffer);
+unsigned int accel_buffer_flags(const struct accel_buffer *buffer);
 
 /* ---- contexts ---- */
 

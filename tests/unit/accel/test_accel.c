@@ -41,6 +41,8 @@ static void bad_names_are_refused_with_a_reason(void **state)
 		{"sim:fault-hang=0", "fault-hang=0", -EINVAL},
 		{"sim:fault-packet=x", "fault-packet=x", -EINVAL},
 		{"sim:fault-gone=-1", "fault-gone=-1", -EINVAL},
+		{"sim:fault-back=0", "fault-back=0", -EINVAL},
+		{"sim:fault-becomes=axl-huge", "axl-huge", -EINVAL},
 		{"sim:memory=3000000", "memory=3000000", -EINVAL},
 		{"sim:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 		 "too long", -EINVAL},
@@ -73,7 +75,65 @@ static void a_device_says_what_it_is(void **state)
 	assert_int_equal(info.tiles, 4);
 	assert_int_equal(info.spad_bytes, 1 << 20);
 	assert_true(info.mem_bytes == 4ull << 30);
+	assert_int_equal(info.isa_version, AXL_ISA_VERSION);
+	assert_int_equal(info.interface_version, AXL_REG_INTERFACE_VERSION);
 	assert_int_equal(strncmp(accel_version(), "0.", 2), 0);
+	accel_close(device);
+}
+
+/* Let the device, which goes behind one packet, go. */
+static void let_go(struct accel_device *device)
+{
+	struct accel_context *context;
+	struct accel_buffer *buffer;
+	struct accel_queue *queue;
+	uint64_t index = 0;
+
+	assert_int_equal(accel_context_create(accel_device_vm(device), &context), 0);
+	assert_int_equal(accel_queue_create(context, NULL, &queue), 0);
+	for (int i = 0; i < 2; i++) {
+		accel_packet_nop(accel_queue_next(queue));
+		index = accel_queue_submit(queue);
+	}
+	assert_int_equal(accel_queue_wait(queue, index, ACCEL_FOREVER), -ENODEV);
+	assert_int_equal(accel_buffer_create(device, 4096, 0, &buffer), -ENODEV);
+	accel_queue_destroy(queue);
+	assert_int_equal(accel_context_destroy(context), 0);
+}
+
+static void what_comes_back_can_be_opened_again(void **state)
+{
+	struct accel_device *device, *again;
+	struct accel_device_info info;
+	char error[200] = "";
+
+	(void)state;
+	assert_int_equal(accel_open("sim:threads=1,timing=0,fault-gone=1,fault-back=3", &device, error, sizeof(error)),
+			 0);
+	let_go(device);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(accel_open_again(device, &again, error, sizeof(error)), -ENODEV);
+		assert_null(again);
+		assert_non_null(strstr(error, "not been put in again"));
+	}
+	assert_int_equal(accel_open_again(device, &again, NULL, 0), 0);
+	accel_close(device);
+	/* It is as new, and goes and comes as the first did. */
+	let_go(again);
+	assert_int_equal(accel_open_again(again, &device, error, sizeof(error)), -ENODEV);
+	accel_close(again);
+
+	/* What comes back may be something else. One that is there is opened once more. */
+	assert_int_equal(accel_open("sim:threads=1,timing=0,fault-gone=1,fault-back=1,fault-becomes=axl-pro", &device,
+				    error, sizeof(error)),
+			 0);
+	let_go(device);
+	assert_int_equal(accel_open_again(device, &again, error, sizeof(error)), 0);
+	accel_device_info(again, &info);
+	assert_string_equal(info.target, "axl-pro");
+	accel_close(device);
+	assert_int_equal(accel_open_again(again, &device, error, sizeof(error)), 0);
+	accel_close(again);
 	accel_close(device);
 }
 
@@ -177,6 +237,7 @@ static void buffers_are_zeroed_and_limited(void **state)
 	assert_int_equal(accel_buffer_create(rig->device, info.mem_bytes + 1, ACCEL_BUFFER_LOCAL, &buffer), -ENOSPC);
 	assert_int_equal(accel_buffer_create(rig->device, 5000, ACCEL_BUFFER_LOCAL, &buffer), 0);
 	assert_true(accel_buffer_size(buffer) == 5000 && accel_buffer_address(buffer));
+	assert_int_equal(accel_buffer_flags(buffer), ACCEL_BUFFER_LOCAL);
 	for (int i = 0; i < 5000; i++)
 		assert_int_equal(((uint8_t *)accel_buffer_data(buffer))[i], 0);
 	assert_int_equal(accel_buffer_create(rig->device, info.mem_bytes, ACCEL_BUFFER_LOCAL, &more), -ENOSPC);
@@ -895,6 +956,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_names_are_refused_with_a_reason),
 		cmocka_unit_test(a_device_says_what_it_is),
+		cmocka_unit_test(what_comes_back_can_be_opened_again),
 		cmocka_unit_test(what_is_listed_can_be_opened),
 		RIG_TEST(counters_count),
 		RIG_TEST(pipes_are_counted),

@@ -96,6 +96,18 @@ static int step_open(struct rig *rig)
 	return 0;
 }
 
+static int step_open_again(struct rig *rig)
+{
+	struct accel_device *device;
+	char error[200] = "";
+	int err = accel_open_again(rig->device, &device, error, sizeof(error));
+
+	if (err)
+		return device || !error[0] ? -EPROTO : err;
+	accel_close(device);
+	return 0;
+}
+
 static int step_vm(struct rig *rig)
 {
 	struct accel_vm *vm;
@@ -223,6 +235,7 @@ static void each_allocation_may_fail(void **state)
 		{step_wait, "wait", 2},        {step_context_and_queue, "context and queue", 4},
 		{step_execute, "execute", 1},  {step_open, "open", 3},
 		{step_import, "import", 2},    {step_list, "list", 0},
+		{step_open_again, "again", 3},
 	};
 	struct rig *rig = *state;
 
