@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <axl/axl_isa.h>
+
 #include "compiler/report/region_estimate.h"
 #include "runtime/fail.h"
 
@@ -412,4 +414,14 @@ uint64_t runtime_launch_finish(const struct runtime_launch *launch, struct tenso
 	*stats = (const void *)(exchange + STATS_OFFSET);
 	*trace = launch->trace ? accel_buffer_data(launch->trace) : NULL;
 	return bytes;
+}
+
+/* Its command buffer lies in the device's memory as well, and begins with a word that is known. */
+bool runtime_launch_is_true(const struct runtime_launch *launch)
+{
+	const volatile uint32_t *magic = accel_buffer_data(launch->program->code);
+
+	/* Loads before it are done. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return *magic == AXL_CMDBUF_MAGIC;
 }

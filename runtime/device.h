@@ -86,9 +86,15 @@ bool runtime_launch_done(const struct runtime_launch *launch);
 int runtime_launch_wait(struct runtime_launch *launch, int64_t deadline_ns, char *error, size_t error_size);
 /*
  * After a good end: copy those @outputs out that are not placed elsewhere (their memory is there and of the right size). *stats stays
- * until the next start, *trace points to stats->trace_records records that stay as long. Returns the bytes.
+ * until the next start, *trace points to stats->trace_records records that stay as long. Returns the bytes. What they are
+ * worth runtime_launch_is_true() says.
  */
 uint64_t runtime_launch_finish(const struct runtime_launch *launch, struct tensor *const *outputs,
 			       const struct axl_exec_stats **stats, const struct axl_trace_record **trace);
+/*
+ * Whether what was read of the device's memory before was its memory. Behind a link that went down all of it reads as ones, and no load
+ * fails; nor does one of a page that the driver put in the place of a device that was removed.
+ */
+bool runtime_launch_is_true(const struct runtime_launch *launch);
 
 #endif

@@ -73,7 +73,10 @@ static inline struct runtime_launch *instance_launch(const struct instance *inst
 void instance_begin(struct instance *instance, const struct tensor *inputs);
 /* Nodes of a CPU region, in order. Errors are the kernels', with the node in @error, and what @between gave. */
 int instance_run_region(struct instance *instance, uint32_t region, char *error, size_t size);
-/* Start a device region; when it has ended well, take its outputs and figures. Errors as runtime_launch_start(); -ENOMEM. */
+/*
+ * Start a device region; when it has ended well, take its outputs and figures. Errors as runtime_launch_start(); -ENODEV: the device went
+ * before they were read; -ENOMEM.
+ */
 int instance_start_region(struct instance *instance, struct runtime_lane *lane, uint32_t region, char *error,
 			  size_t size);
 int instance_finish_region(struct instance *instance, uint32_t region, char *error, size_t size);

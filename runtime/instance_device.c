@@ -108,6 +108,8 @@ int instance_finish_region(struct instance *instance, uint32_t index, char *erro
 	bytes = runtime_launch_finish(instance_launch(instance, index),
 				      &instance->operands[axm->regions[index].outputs_first], &exec, &trace);
 	instance->stats.copied_out += bytes;
+	if (!runtime_launch_is_true(instance_launch(instance, index)))
+		return fail(error, size, -ENODEV, "region %u: the device's memory can not be read any more", index);
 	end = instance_now();
 	stats->cycles = exec->end - exec->start;
 	instance->stats.cycles += stats->cycles;

@@ -79,11 +79,11 @@ static int reap(struct scheduler_run *run)
 		runtime_trace_wait(run->instance->trace, region, begin, instance_now());
 	if (err == -EIO)
 		return recover(run, err);
-	run->gone |= err == -ENODEV;
 	if (err == -ETIMEDOUT)
 		return check(run, UINT64_MAX >> 1);
 	if (!err)
 		err = instance_finish_region(run->instance, region, run->error, run->size);
+	run->gone |= err == -ENODEV;
 	if (err)
 		return err;
 	run->started_head++;
