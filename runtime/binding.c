@@ -35,14 +35,14 @@ static int check_range(const struct accel_binding *binding, char *error, size_t 
 /* On the device whose buffer it is: the others refuse it. */
 static int bind_in_device(struct accel_binding *binding, char *error, size_t size)
 {
-	const struct accel_session *session = binding->session;
+	struct accel_session *session = binding->session;
 	unsigned int rights = ACCEL_READ | (binding->use & ACCEL_BINDING_OUTPUT ? ACCEL_WRITE : 0);
 	int err = -EINVAL;
 
 	binding->bytes = (binding->size + AXL_PAGE_BYTES - 1) & ~(uint64_t)(AXL_PAGE_BYTES - 1);
 	for (size_t d = 0; d < session->host.num_devices && err == -EINVAL; d++) {
 		binding->device = d;
-		binding->vm = accel_device_vm(runtime_device_handle(session->opened[d]));
+		binding->vm = accel_device_vm(accel_session_device(session, d));
 		err = accel_vm_bind(binding->vm, binding->buffer, binding->offset, binding->bytes, rights,
 				    &binding->address);
 	}
@@ -63,6 +63,11 @@ static int join_list(struct accel_binding *binding, char *error, size_t size)
 	const struct accel_binding *other;
 
 	pthread_mutex_lock(&session->lock);
+	if (session->devices[binding->device].stats.gone ||
+	    binding->vm != runtime_device_vm(session->opened[binding->device])) {
+		pthread_mutex_unlock(&session->lock);
+		return fail(error, size, -ENODEV, "binding: the buffer's device is gone");
+	}
 	for (other = session->bindings; other && !overlap(binding, other); other = other->next)
 		;
 	if (!other) {
@@ -85,6 +90,7 @@ int accel_binding_create(struct accel_session *session, struct accel_buffer *buf
 	if (!b)
 		return fail(error, error_size, -ENOMEM, "out of memory");
 	*b = (struct accel_binding){.session = session, .buffer = buffer, .offset = offset, .size = size, .use = use};
+	b->local = accel_buffer_flags(buffer) & ACCEL_BUFFER_LOCAL;
 	err = check_range(b, error, error_size);
 	if (!err)
 		err = bind_in_device(b, error, error_size);

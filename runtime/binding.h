@@ -6,6 +6,8 @@
 #ifndef RUNTIME_BINDING_H
 #define RUNTIME_BINDING_H
 
+#include <stdatomic.h>
+
 #include <accel/runtime.h>
 
 struct accel_vm;
@@ -16,6 +18,7 @@ struct accel_vm;
  * @buffer, @offset, @size: as the caller gave them; @bytes: whole pages
  * @device:  an index of the session's devices; @vm: its address space, where the piece lies at @address
  * @data:    the piece in this process; NULL: it can not be seen here
+ * @local:   it lies in the device's own memory; @lost: which is gone
  * @readers: runs under way that have it as an input; @writer: one that has it as an output. Under the session's lock
  */
 struct accel_binding {
@@ -27,7 +30,8 @@ struct accel_binding {
 	struct accel_vm *vm;
 	void *data;
 	unsigned int use, readers;
-	bool writer;
+	bool writer, local;
+	atomic_bool lost;
 };
 
 /*

@@ -70,10 +70,11 @@ static int take(struct accel_session *session, const struct tensor *inputs, bool
 	s = claim->plan;
 	s->users++;
 	if (s->plan->launches) {
-		claim->device = choose_device(session, device);
+		while (!(claim->device = choose_device(session, device)) && session->trying)
+			pthread_cond_wait(&session->released, &session->lock);
 		if (!claim->device) {
 			s->users--;
-			return fail(error, size, -ENODEV, "every device of the session is gone");
+			return reattach_explain(session, error, size);
 		}
 		claim->device->stats.under_way++;
 		for (uint32_t r = 0; r < s->plan->axm.num_regions; r++)
@@ -86,6 +87,16 @@ static int take(struct accel_session *session, const struct tensor *inputs, bool
 		pthread_cond_wait(&session->released, &session->lock);
 	s->instances += !claim->instance;
 	return 0;
+}
+
+static void forget(struct specialisation *s, struct instance *instance)
+{
+	struct instance **link = &s->all;
+
+	while (*link != instance)
+		link = &(*link)->sibling;
+	*link = instance->sibling;
+	instance_destroy(instance);
 }
 
 /*
@@ -102,16 +113,21 @@ static int place_instance(struct accel_session *session, struct claim *claim, ch
 		return 0;
 	}
 	pthread_mutex_lock(&session->compiling);
-	if (!claim->instance)
+	if (!claim->instance) {
 		err = instance_create(claim->plan->plan, &claim->instance, error, size);
+		if (!err) {
+			claim->instance->sibling = claim->plan->all;
+			claim->plan->all = claim->instance;
+		}
+	}
 	if (!err && claim->device)
 		err = instance_place(claim->instance, device, error, size);
-	if (err) {
+	if (err && claim->instance) {
 		pthread_mutex_lock(&session->lock);
 		if (session->last == claim->instance)
 			session->last = NULL;
 		pthread_mutex_unlock(&session->lock);
-		instance_destroy(claim->instance);
+		forget(claim->plan, claim->instance);
 		claim->instance = NULL;
 	}
 	pthread_mutex_unlock(&session->compiling);
@@ -163,7 +179,7 @@ static bool withdraw(struct accel_session *session, struct claim *claim, int err
 		again = true;
 	}
 	if (err == -ENODEV)
-		claim->device->stats.gone = true;
+		reattach_note_gone(session, claim->device);
 	give_rest(claim);
 	pthread_cond_broadcast(&session->released);
 	pthread_mutex_unlock(&session->lock);
@@ -174,12 +190,19 @@ int claim_take(struct accel_session *session, const struct tensor *inputs, bool 
 	       char *error, size_t size)
 {
 	for (;;) {
-		int err;
+		struct session_device *due;
+		int err = 0;
 
 		*claim = (struct claim){0};
 		pthread_mutex_lock(&session->lock);
-		err = take(session, inputs, cpu, device, claim, error, size);
+		due = cpu ? NULL : reattach_due(session);
+		if (!due)
+			err = take(session, inputs, cpu, device, claim, error, size);
 		pthread_mutex_unlock(&session->lock);
+		if (due) {
+			reattach_try(session, due);
+			continue;
+		}
 		if (!err) {
 			err = complete(session, claim, device != CLAIM_ANY_DEVICE, error, size);
 			if (!err)

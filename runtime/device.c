@@ -26,11 +26,21 @@
 #define WATCHDOG_BASE 256
 #define WATCHDOG_UNIT 1024
 
+/*
+ * @device, @context, @info: of what was opened last; they change while nothing else is there of the device
+ * @given:  @device is known outside of the runtime
+ * @before: such that were opened earlier and are gone, @num_before of them
+ * @lock:   of @device, @given and @before
+ */
 struct runtime_device {
 	char *name;
 	struct accel_device *device;
 	struct accel_context *context;
 	struct accel_device_info info;
+	pthread_mutex_t lock;
+	bool given;
+	struct accel_device **before;
+	size_t num_before;
 };
 
 struct runtime_program {
@@ -92,6 +102,7 @@ int runtime_device_open(const char *name, unsigned int threads, struct runtime_d
 		goto err_close;
 	}
 	accel_device_info(d->device, &d->info);
+	pthread_mutex_init(&d->lock, NULL);
 	*device = d;
 	return 0;
 
@@ -110,8 +121,97 @@ void runtime_device_close(struct runtime_device *device)
 		return;
 	accel_context_destroy(device->context);
 	accel_close(device->device);
+	for (size_t i = 0; i < device->num_before; i++)
+		accel_close(device->before[i]);
+	pthread_mutex_destroy(&device->lock);
+	free(device->before);
 	free(device->name);
 	free(device);
+}
+
+/* Whether programs, and what is compiled later, fit as before. How fast it is and how much memory it has do not matter here. */
+static int check_same(const struct runtime_device *device, const struct accel_device_info *info, char *error,
+		      size_t size)
+{
+	const struct accel_device_info *before = &device->info;
+
+	if (strcmp(info->target, before->target) || info->tiles != before->tiles ||
+	    info->spad_bytes != before->spad_bytes || info->acc_bytes != before->acc_bytes ||
+	    info->spad_banks != before->spad_banks)
+		return fail(error, size, -EINVAL,
+			    "what came back is of target %s (%u tiles with %u bytes of scratchpad), what went was of "
+			    "target %s (%u with %u)",
+			    info->target, info->tiles, info->spad_bytes, before->target, before->tiles,
+			    before->spad_bytes);
+	if (info->isa_version != before->isa_version || info->interface_version != before->interface_version)
+		return fail(error, size, -EINVAL,
+			    "what came back has instruction set %u and interface %u, what went had %u and %u",
+			    info->isa_version, info->interface_version, before->isa_version, before->interface_version);
+	return 0;
+}
+
+/* The device is @again from now on. -ENOMEM. */
+static int replace(struct runtime_device *device, struct accel_device *again)
+{
+	struct accel_device *old = NULL, **grown;
+	int err = 0;
+
+	pthread_mutex_lock(&device->lock);
+	if (device->given) {
+		grown = realloc(device->before, (device->num_before + 1) * sizeof(*grown));
+		err = grown ? 0 : -ENOMEM;
+		if (grown) {
+			grown[device->num_before++] = device->device;
+			device->before = grown;
+		}
+	} else {
+		old = device->device;
+	}
+	if (!err) {
+		device->device = again;
+		device->given = false;
+	}
+	pthread_mutex_unlock(&device->lock);
+	/* Nobody else has it: its context was destroyed before. */
+	if (!err)
+		accel_close(old);
+	return err;
+}
+
+int runtime_device_reopen(struct runtime_device *device, char *error, size_t error_size)
+{
+	struct accel_device_info info;
+	struct accel_context *context;
+	struct accel_device *again;
+	int err = accel_open_again(device->device, &again, error, error_size);
+
+	if (err)
+		return err;
+	accel_device_info(again, &info);
+	err = check_same(device, &info, error, error_size);
+	if (err)
+		goto err_close;
+	err = accel_context_create(accel_device_vm(again), &context);
+	if (err) {
+		fail(error, error_size, err, "no context: %s", strerror(-err));
+		goto err_close;
+	}
+	accel_context_destroy(device->context);
+	device->context = NULL;
+	err = replace(device, again);
+	if (err) {
+		fail(error, error_size, err, "out of memory");
+		goto err_context;
+	}
+	device->context = context;
+	device->info = info;
+	return 0;
+
+err_context:
+	accel_context_destroy(context);
+err_close:
+	accel_close(again);
+	return err;
 }
 
 const char *runtime_device_name(const struct runtime_device *device)
@@ -124,9 +224,25 @@ const char *runtime_device_target(const struct runtime_device *device)
 	return device->info.target;
 }
 
-struct accel_device *runtime_device_handle(const struct runtime_device *device)
+struct accel_device *runtime_device_handle(struct runtime_device *device)
 {
-	return device->device;
+	struct accel_device *handle;
+
+	pthread_mutex_lock(&device->lock);
+	device->given = true;
+	handle = device->device;
+	pthread_mutex_unlock(&device->lock);
+	return handle;
+}
+
+struct accel_vm *runtime_device_vm(struct runtime_device *device)
+{
+	struct accel_vm *vm;
+
+	pthread_mutex_lock(&device->lock);
+	vm = accel_device_vm(device->device);
+	pthread_mutex_unlock(&device->lock);
+	return vm;
 }
 
 /* Nothing is slower by more than the slower of the two: bytes, and the wait for the first of them. */

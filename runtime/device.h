@@ -31,9 +31,20 @@ int runtime_device_open(const char *name, unsigned int threads, struct runtime_d
 			size_t error_size);
 void runtime_device_close(struct runtime_device *device); /* NULL is fine; programs and lanes are gone before */
 
+/*
+ * Open again a device that is gone: what answers now in its place. Its programs, lanes and launches are gone before, and nobody makes new
+ * ones meanwhile. -ENODEV and the like: it is not there (yet); -EINVAL: something else is. After an error all is as before.
+ */
+int runtime_device_reopen(struct runtime_device *device, char *error, size_t error_size);
+
 const char *runtime_device_name(const struct runtime_device *device);
-/* The device as libaccel knows it; @device's. */
-struct accel_device *runtime_device_handle(const struct runtime_device *device);
+/*
+ * The device as libaccel knows it, for the caller of the session: it stays open until runtime_device_close(), also when the device was
+ * opened again, since buffers of his may be of it. Any thread.
+ */
+struct accel_device *runtime_device_handle(struct runtime_device *device);
+/* The address space that its programs and launches are in; another one after it was opened again. Any thread. */
+struct accel_vm *runtime_device_vm(struct runtime_device *device);
 /* How long what takes @cycles on the device's own memory may take on the host's. */
 uint64_t runtime_device_host_cycles(const struct runtime_device *device, uint64_t cycles);
 /* Name of the target description that fits the device ("axl-edge"). The device's memory. */

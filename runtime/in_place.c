@@ -52,10 +52,25 @@ static bool is_on_cpu(const struct axm *axm, uint32_t id)
 	return false;
 }
 
-/* Where on the instance's device the binding lies; 0: nowhere. */
+/* Where on the instance's device the binding lies; 0: nowhere. A device that came back has another address space than before. */
 static uint64_t address_of(const struct instance *instance, const struct accel_binding *binding)
 {
-	return instance->plan->launches && binding->device == instance->device ? binding->address : 0;
+	struct runtime_device *const *devices = instance->plan->host.devices;
+
+	if (!instance->plan->launches || binding->device != instance->device ||
+	    binding->vm != runtime_device_vm(devices[instance->device]))
+		return 0;
+	return binding->address;
+}
+
+/* What was in the memory of a device that is gone means nothing any more, whoever copies it. */
+static int check_there(const struct axm *axm, uint32_t id, const struct accel_binding *binding, char *error,
+		       size_t size)
+{
+	if (!atomic_load(&binding->lost))
+		return 0;
+	return fail(error, size, -ENODEV, "%s: its binding lies in the memory of a device that is gone",
+		    name_of(axm, id));
 }
 
 static int can_not_see(const struct axm *axm, uint32_t id, char *error, size_t size)
@@ -72,7 +87,10 @@ static int begin_input(struct instance *instance, size_t index, const struct acc
 {
 	const struct axm *axm = &instance->plan->axm;
 	uint32_t id = input_id(axm, index);
+	int err = check_there(axm, id, binding, error, size);
 
+	if (err)
+		return err;
 	instance->addresses[id] = address_of(instance, binding);
 	if (!binding->data && (!instance->addresses[id] || is_on_cpu(axm, id)))
 		return can_not_see(axm, id, error, size);
@@ -123,7 +141,10 @@ static int begin_output(struct instance *instance, size_t index, const struct ac
 	uint32_t id = output_id(axm, index);
 	const struct axm_value *value = &axm->values[id];
 	struct tensor *tensor = &instance->values[id];
+	int err = check_there(axm, id, binding, error, size);
 
+	if (err)
+		return err;
 	if (dtype_owns_memory((enum dtype)value->dtype))
 		return fail(error, size, -EINVAL, "output %s: %s have no place in a buffer", name_of(axm, id),
 			    dtype_name((enum dtype)value->dtype));

@@ -298,15 +298,32 @@ int instance_place(struct instance *instance, size_t device, char *error, size_t
 	for (uint32_t r = 0; r < axm->num_regions && plan->launches && !instance->placed[device] && !err; r++) {
 		struct runtime_launch **launch = &instance->launches[device * axm->num_regions + r];
 
+		struct runtime_program *program = plan->programs[device * axm->num_regions + r];
+
+		if (!axm->regions[r].device || *launch)
+			continue;
+		if (!program)
+			return fail(error, size, -ENODEV, "region %u: the device is gone", r);
 		/* Two records an instruction slot are always enough; a buffer without loops needs one. */
-		if (axm->regions[r].device && !*launch)
-			err = runtime_launch_create(
-				plan->programs[device * axm->num_regions + r], axm, r,
-				plan->host.trace ? axm->regions[r].code_bytes / AXL_PACKET_BYTES + 64 : 0, launch,
-				error, size);
+		err = runtime_launch_create(program, axm, r,
+					    plan->host.trace ? axm->regions[r].code_bytes / AXL_PACKET_BYTES + 64 : 0,
+					    launch, error, size);
 	}
 	instance->placed[device] = !err;
 	return err;
+}
+
+void instance_displace(struct instance *instance, size_t device)
+{
+	const struct axm *axm = &instance->plan->axm;
+
+	if (!instance->placed[device])
+		return;
+	for (uint32_t r = 0; r < axm->num_regions; r++) {
+		runtime_launch_destroy(instance->launches[device * axm->num_regions + r]);
+		instance->launches[device * axm->num_regions + r] = NULL;
+	}
+	instance->placed[device] = false;
 }
 
 void instance_destroy(struct instance *instance)

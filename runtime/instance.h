@@ -14,7 +14,7 @@
 
 /*
  * struct instance
- * @next:     in the session's list of those that are idle
+ * @next:     in the session's list of those that are idle; @sibling: of all that its plan has
  * @device:   where its launches run, an index of the host's devices; @placed: by device: they are all there
  * @values:   by value id; constants are views of the package, planned values of @block
  * @operands: by entry of the package's id lists: the value, or NULL
@@ -32,7 +32,7 @@
  */
 struct instance {
 	const struct plan *plan;
-	struct instance *next;
+	struct instance *next, *sibling;
 	size_t device;
 	bool *placed;
 	struct tensor *values, **operands;
@@ -61,8 +61,13 @@ uint64_t instance_now(void);
 /* -ENOMEM. It has no launches yet. */
 int instance_create(const struct plan *plan, struct instance **instance, char *error, size_t size);
 void instance_destroy(struct instance *instance); /* NULL is fine */
-/* Its launches run on @device from now on; allocates what it has not there yet. -ENOSPC: the device's memory is full; -ENOMEM. */
+/*
+ * Its launches run on @device from now on; allocates what it has not there yet. -ENOSPC: the device's memory is full; -ENODEV: the
+ * device is gone; -ENOMEM.
+ */
 int instance_place(struct instance *instance, size_t device, char *error, size_t size);
+/* Give up what it has on @device, on which it does not run; it may run on another one meanwhile. */
+void instance_displace(struct instance *instance, size_t device);
 
 static inline struct runtime_launch *instance_launch(const struct instance *instance, uint32_t region)
 {

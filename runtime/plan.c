@@ -131,20 +131,45 @@ static int prepare_node(struct plan *plan, uint32_t index, char *error, size_t s
 	return err ? fail(error, size, err, "node %s: can not be prepared: %s", node->node.name, strerror(-err)) : 0;
 }
 
-/* Region @r on every device of the session. */
-static int upload_region(struct plan *plan, uint32_t r, char *error, size_t size)
+void plan_drop(struct plan *plan, size_t device)
 {
+	struct runtime_program **programs = &plan->programs[device * plan->axm.num_regions];
+
+	for (uint32_t r = 0; r < plan->axm.num_regions; r++) {
+		runtime_program_destroy(programs[r]);
+		programs[r] = NULL;
+	}
+}
+
+int plan_upload(struct plan *plan, size_t device, char *error, size_t size)
+{
+	struct runtime_program **programs = &plan->programs[device * plan->axm.num_regions];
 	int err = 0;
+
+	for (uint32_t r = 0; r < plan->axm.num_regions && !err; r++)
+		if (plan->axm.regions[r].device)
+			err = runtime_program_create(plan->host.devices[device], &plan->axm, r, &programs[r], error,
+						     size);
+	if (err)
+		plan_drop(plan, device);
+	return err;
+}
+
+/* On every device of the session but those that are gone: they get it when they are back. */
+static int upload_everywhere(struct plan *plan, char *error, size_t size)
+{
+	bool somewhere = false;
 
 	if (!plan->host.num_devices)
 		return fail(error, size, -ENODEV, "the package has code for a device, and no device was opened");
-	for (size_t d = 0; d < plan->host.num_devices && !err; d++)
-		err = runtime_program_create(plan->host.devices[d], &plan->axm, r,
-					     &plan->programs[d * plan->axm.num_regions + r], error, size);
-	plan->launches++;
-	if (plan->axm.regions[r].cycles > plan->longest)
-		plan->longest = plan->axm.regions[r].cycles;
-	return err;
+	for (size_t d = 0; d < plan->host.num_devices; d++) {
+		int err = plan_upload(plan, d, error, size);
+
+		if (err && err != -ENODEV)
+			return err;
+		somewhere |= !err;
+	}
+	return somewhere ? 0 : -ENODEV;
 }
 
 static int prepare_regions(struct plan *plan, char *error, size_t size)
@@ -159,15 +184,16 @@ static int prepare_regions(struct plan *plan, char *error, size_t size)
 	for (uint32_t r = 0; r < axm->num_regions && !err; r++) {
 		const struct axm_region *region = &axm->regions[r];
 
-		if (region->device)
-			err = upload_region(plan, r, error, size);
+		plan->launches += region->device != 0;
+		if (region->device && region->cycles > plan->longest)
+			plan->longest = region->cycles;
 		for (uint32_t n = region->first_node;
 		     n < region->first_node + region->num_nodes && !err && !region->device; n++)
 			err = prepare_node(plan, n, error, size);
 	}
 	for (uint32_t n = axm->num_region_nodes; n < axm->num_nodes && !err; n++)
 		err = prepare_node(plan, n, error, size);
-	return err;
+	return err || !plan->launches ? err : upload_everywhere(plan, error, size);
 }
 
 /* ---- inputs ---- */
@@ -252,8 +278,8 @@ void plan_destroy(struct plan *plan)
 			op_release(plan->nodes[n].kernel, plan->nodes[n].state);
 		free(plan->nodes[n].attrs);
 	}
-	for (size_t i = 0; plan->programs && i < plan->axm.num_regions * plan->host.num_devices; i++)
-		runtime_program_destroy(plan->programs[i]);
+	for (size_t d = 0; plan->programs && d < plan->host.num_devices; d++)
+		plan_drop(plan, d);
 	for (size_t i = 0; i < plan->num_strings; i++)
 		free(plan->strings[i]);
 	free(plan->strings);

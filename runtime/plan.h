@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A package made ready to run: its CPU nodes prepared, its code and weights on every device of the session. A session has one for each
- * set of input shapes that it compiled for. It does not change after it was made: any number of requests run it at once, each with an
- * instance (instance.h) for what it writes.
+ * set of input shapes that it compiled for. It does not change after it was made, but for what it has on a device that is gone: any
+ * number of requests run it at once, each with an instance (instance.h) for what it writes.
  */
 #ifndef RUNTIME_PLAN_H
 #define RUNTIME_PLAN_H
@@ -40,7 +40,7 @@ struct plan_node {
  * @constants: by value id: views of the package; the others are empty
  * @strings:   memory of the elements of string constants and attributes, one piece each
  * @nodes:     by node id, those of bodies too; kernel NULL for device nodes
- * @programs:  by device, then by region; NULL for CPU regions
+ * @programs:  by device, then by region; NULL for CPU regions, and for a device that was gone when they were made
  * @roofline, @in_order: the bounds of its device regions; zero without a device
  * @launches:  how many regions are the device's; @longest: the compiler's estimate of the longest, cycles
  */
@@ -68,6 +68,13 @@ struct plan {
 int plan_create(const struct plan_host *host, struct axm *axm, uint8_t *bytes, struct plan **plan, char *error,
 		size_t size);
 void plan_destroy(struct plan *plan); /* NULL is fine; its instances are gone before */
+
+/*
+ * Its programs on @device, all of them or none. Upload: there are none. Drop: no instance has launches there. Not while instances are placed.
+ * Errors as runtime_program_create(); -ENODEV: the device is gone.
+ */
+int plan_upload(struct plan *plan, size_t device, char *error, size_t size);
+void plan_drop(struct plan *plan, size_t device);
 
 /*
  * Does @input fit input @index? 0; 1: all but symbolic dimensions fit, so that a plan for its shape is possible; -EINVAL with what is

@@ -147,7 +147,8 @@ static void note_device(struct accel_session *session, struct run *run, const st
 		*run->has = NULL;
 	if (run->claim.device) {
 		run->claim.device->stats.faults += done->faults;
-		run->claim.device->stats.gone |= done->gone;
+		if (done->gone)
+			reattach_note_gone(session, run->claim.device);
 	}
 	pthread_mutex_unlock(&session->lock);
 }

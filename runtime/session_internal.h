@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a session is, for the files that make it: session.c (life, what the model is), specialise.c (plans), claim.c (what a run has),
- * admission.c (whose turn it is), run.c (a run from its claim to its end), request.c, worker.c and batch.c (runs on threads of the session).
+ * reattach.c (devices that went and came back), admission.c (whose turn it is), run.c (a run from its claim to its end), request.c, worker.c and batch.c (runs on threads of the session).
  *
  * Locks, outermost first: @compiling, @lock. Neither is held while anything runs.
  */
@@ -25,24 +25,28 @@
  * @used:      when, by the session's clock of requests
  * @users:     requests that have it; it stays while there are any
  * @instances: how many there are, of which @idle are not in use; @limit: no more of them fit into the device's memory
+ * @all:       all that were made, linked by sibling, under the compiling lock
  */
 struct specialisation {
 	struct plan *plan;
 	bool cpu;
 	uint64_t used;
 	size_t users, instances, limit;
-	struct instance *idle;
+	struct instance *idle, *all;
 };
 
 /*
  * A device of the session. @idle: lanes; @lanes of them exist
  * @committed: the compiler's estimate of all that it was ever given, cycles: who has got less is next
+ * @try_ns:    of a device that is gone: when to look for it next, CLOCK_MONOTONIC; @wait_ns: how long after the last time
+ * @served:    stats.requests when it went last
  */
 struct session_device {
 	struct runtime_device *device;
 	struct runtime_lane *idle[ACCEL_MAX_DEPTH];
 	size_t num_idle;
 	uint64_t committed;
+	uint64_t try_ns, wait_ns, served;
 	struct accel_device_stats stats;
 };
 
@@ -69,6 +73,7 @@ struct worker {
  * @cpu_only:  the device has no memory for the model
  * @last:      the instance that ran last, and its figures
  * @bindings:  all of them
+ * @gone:      devices that are gone; @trying: somebody looks whether one of them is back
  * @running:   requests that have their turn; @waiting: those that have not, in their order
  * @ready:     requests that have their turn and no thread yet; @accepted: requests that have not ended
  * @gathering: a batch that waits for more requests, or NULL
@@ -94,6 +99,8 @@ struct accel_session {
 	struct instance *last;
 	struct accel_run_stats last_stats;
 	struct accel_binding *bindings;
+	unsigned int gone;
+	bool trying;
 
 	unsigned int running;
 	struct ticket *waiting, **waiting_end;
@@ -123,6 +130,19 @@ int specialise_find(struct accel_session *session, const struct tensor *inputs, 
 		    char *error, size_t size);
 /* Make the plan for the shapes of @inputs, unless somebody else just did. -EINVAL: an .axm file; what compiling gives; -ENOMEM. */
 int specialise_make(struct accel_session *session, const struct tensor *inputs, bool cpu, char *error, size_t size);
+
+/* ---- reattach.c ---- */
+
+/* The device is gone: nobody gets it any more, and what is bound in its memory is lost. The lock is held. */
+void reattach_note_gone(struct accel_session *session, struct session_device *device);
+/*
+ * A device that is gone, that nobody has any more and that is to be looked for now, or NULL; who gets one has to try it. The lock is held.
+ */
+struct session_device *reattach_due(struct accel_session *session);
+/* If it is there again: make anew what the session has on it, and use it. */
+void reattach_try(struct accel_session *session, struct session_device *device);
+/* Why the devices that are gone are not there, as @error says it. The lock is held. -ENODEV. */
+int reattach_explain(const struct accel_session *session, char *error, size_t size);
 
 /* ---- claim.c ---- */
 

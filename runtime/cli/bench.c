@@ -106,8 +106,9 @@ static int measure_jobs(struct accel_session *session, const struct options *opt
 	printf("%u requests under way: %u runs in %.3f ms, %.1f a second\n", jobs, total, (double)ns / 1e6,
 	       ns ? (double)total * 1e9 / (double)ns : 0);
 	for (size_t d = 0; !accel_session_device_stats(session, d, &device); d++)
-		printf("  %s: %" PRIu64 " runs, %" PRIu64 " cycles, %" PRIu64 " faults%s\n", device.name,
-		       device.requests, device.cycles, device.faults, device.gone ? ", gone" : "");
+		printf("  %s: %" PRIu64 " runs, %" PRIu64 " cycles, %" PRIu64 " faults, %" PRIu64 " returns%s%s%s\n",
+		       device.name, device.requests, device.cycles, device.faults, device.returns,
+		       device.gone ? ", gone" : "", *device.why ? ": " : "", device.why);
 	return 0;
 }
 

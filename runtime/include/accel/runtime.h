@@ -67,8 +67,11 @@ enum accel_precision { ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8 };
  * What to do when the device faults, hangs, is reset by somebody else, or goes.
  *	REPORT	the run ends with the error
  *	RETRY	it is done again on the device after its reset, up to three times, and on another of the session's when it is gone
+ *		(-ENODEV when that was the last)
  *	CPU	the request is done on the CPU from its beginning (ONNX files only: -ENOTSUP for others, when the session is made);
  *		also when the device has no memory for it
+ * A device that went is used again when it is back: requests that begin look for it, at most every 10 ms and at least every 5 s. It has to be
+ * of the same target, instruction set and interface as before; what else is there is left alone (accel_device_stats says why).
  */
 enum accel_on_fault { ACCEL_FAULT_REPORT, ACCEL_FAULT_RETRY, ACCEL_FAULT_CPU };
 
@@ -180,8 +183,9 @@ int accel_session_output(const struct accel_session *session, size_t index, stru
  * @data what the process sees of the binding (NULL: nothing).
  *
  * A run goes to the device of its first binding. Everything is right also where in place is impossible, at the price of a copy: a binding
- * of another device than that; every binding, when the device is gone and another one, or the CPU, does the run; an output that is an
- * input, a constant or another output at the same time. Nodes on the CPU read and write bindings where they are, as this process sees
+ * of another device than that; every binding of memory that is not the device's own, when the device is gone and another one, or the CPU,
+ * does the run, and when it has come back; an output that is an input, a constant or another output at the same time. What lay in the
+ * own memory of a device that is gone is lost: -ENODEV, also when it has come back. Nodes on the CPU read and write bindings where they are, as this process sees
  * them. struct accel_run_stats says what was in place and how many bytes were not. Of a binding that the process can not see (a dma-buf
  * that lets no processor look at it) both are impossible: -ENOTSUP.
  *
@@ -192,7 +196,10 @@ int accel_session_output(const struct accel_session *session, size_t index, stru
  */
 struct accel_binding;
 
-/* Device @index of the session, for libaccel's calls; the session's, until its end. NULL: there are not so many. */
+/*
+ * Device @index of the session, for libaccel's calls; the session's, until its end. NULL: there are not so many. One that was gone and came
+ * back is another one: what was made of the old stays the caller's to destroy, and is of no more use.
+ */
 struct accel_device *accel_session_device(struct accel_session *session, size_t index);
 
 #define ACCEL_BINDING_INPUT 0x1u  /* runs may read it */
@@ -200,7 +207,7 @@ struct accel_device *accel_session_device(struct accel_session *session, size_t 
 
 /*
  * Bind bytes [offset, offset + size) of @buffer for inputs, outputs or both (@use). @offset: a multiple of 4096; the range is inside of
- * the buffer, rounded up to pages. -EINVAL: range, use, or the buffer is of none of the session's devices; -EEXIST: a binding of this
+ * the buffer, rounded up to pages. -EINVAL: range, use, or the buffer is of none of the session's devices; -ENODEV: its device is gone; -EEXIST: a binding of this
  * session has some of these bytes; -ENOMEM; of memory of the caller's own and of dma-bufs also what accel_vm_bind() says. Any thread.
  * The buffer stays the caller's and can not be destroyed before the binding: accel_buffer_destroy() answers -EBUSY, and its own address
  * is gone, the binding is as good as before.
@@ -421,13 +428,17 @@ int accel_request_stats(struct accel_request *request, struct accel_run_stats *s
  * @requests: that it ended well, and the @cycles that they took there
  * @faults:   launches that failed on it
  * @under_way: requests that are on it now
- * @gone:     it is not used any more
+ * @gone:     it is not there; requests that begin look for it, up to every five seconds, and it is used again when it is back
+ * @returns:  how often it came back
+ * @why:      what was found when it was looked for last, "" when it is there
  */
 struct accel_device_stats {
 	const char *name;
 	uint64_t requests, cycles, faults;
 	unsigned int under_way;
 	bool gone;
+	uint64_t returns;
+	char why[256];
 };
 size_t accel_session_num_devices(const struct accel_session *session); /* 0: "cpu" */
 /* -EINVAL: there are not so many. */

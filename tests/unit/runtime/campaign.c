@@ -2,6 +2,7 @@
 /* See campaign.h. */
 #include "tests/unit/runtime/campaign.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -56,6 +58,9 @@ static void judge(struct state *state, int result, bool may_fail, unsigned int s
 	atomic_fetch_add(&state->ended, 1);
 	if (result ? may_fail || state->campaign->may_fail : right) {
 		atomic_fetch_add(result ? &state->failed : &state->good, 1);
+		/* Who is told that it is not there does not ask at once again. */
+		if (result == -ENODEV)
+			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 		return;
 	}
 	atomic_fetch_add(&state->wrong, 1);
@@ -116,14 +121,14 @@ void campaign_run(struct campaign *campaign, struct accel_session *session)
 		pthread_join(threads[i], NULL);
 	campaign->good = state.good;
 	campaign->failed = state.failed;
-	campaign->faults = 0;
+	campaign->faults = campaign->returns = 0;
 	for (size_t d = 0; d < accel_session_num_devices(session); d++) {
 		assert_int_equal(accel_session_device_stats(session, d, &stats), 0);
 		assert_int_equal(stats.under_way, 0);
 		campaign->faults += stats.faults + stats.gone;
+		campaign->returns += stats.returns;
 	}
 	assert_int_equal(state.wrong, 0);
 	assert_int_equal(state.ended, requests);
 	assert_int_equal(state.callbacks, requests);
-	assert_true(campaign->good > 0);
 }

@@ -26,17 +26,17 @@ int campaign_free_answers(void **state);
  * @runs:     requests of each thread
  * @may_fail: requests that nobody cancels and that have no deadline may fail as well
  * What campaign_run() counts:
- * @good, @failed: requests by their end; @faults: of the devices, those that are gone included
+ * @good, @failed: requests by their end; @faults: of the devices, those that are gone included; @returns: how often one came back
  */
 struct campaign {
 	unsigned int runs;
 	bool may_fail;
 
 	unsigned int good, failed;
-	uint64_t faults;
+	uint64_t faults, returns;
 };
 
-/* The test fails when an answer is wrong, a request is lost, or none is good. One that hangs hangs the test. */
+/* The test fails when an answer is wrong or a request is lost. One that hangs hangs the test. */
 void campaign_run(struct campaign *campaign, struct accel_session *session);
 
 #endif

@@ -331,7 +331,7 @@ static void a_bound_buffer_can_not_be_destroyed(void **state)
 	free(expected);
 }
 
-/* The second device, or the CPU, does what was bound to the first: by copies, or through the process' view. */
+/* The second device, or the CPU, does what was bound to the first: by copies, or through the process' view. Memory of the host is there still. */
 static void bound_runs_go_on_without_their_device(void **state)
 {
 	static const struct {
@@ -347,8 +347,8 @@ static void bound_runs_go_on_without_their_device(void **state)
 		struct accel_session *session = digits_session(&cases[c].options);
 		float(*before)[DIGITS_CLASSES] = digits_expected("sim:", IMAGES);
 		float(*behind)[DIGITS_CLASSES] = digits_expected(cases[c].last, IMAGES);
-		struct bound in = bound_create(session, 0, PAGE, ACCEL_BUFFER_LOCAL, ACCEL_BINDING_INPUT);
-		struct bound out = bound_create(session, 0, PAGE, ACCEL_BUFFER_LOCAL, ACCEL_BINDING_OUTPUT);
+		struct bound in = bound_create(session, 0, PAGE, 0, ACCEL_BINDING_INPUT);
+		struct bound out = bound_create(session, 0, PAGE, 0, ACCEL_BINDING_OUTPUT);
 		struct accel_device_stats device = {0};
 
 		for (unsigned int n = 0; n < IMAGES; n++) {
@@ -367,6 +367,75 @@ static void bound_runs_go_on_without_their_device(void **state)
 		accel_session_destroy(session);
 		free(before);
 		free(behind);
+	}
+}
+
+/*
+ * What lay in the device's own memory is gone with it, as an input and as an output; other runs go on. Memory of the host is there, but not
+ * bound in the device that came back: it is copied.
+ */
+static void what_was_in_a_device_goes_with_it(void **state)
+{
+	static const struct accel_session_options cases[] = {
+		{.device = "sim:fault-gone=6,sim:", .threads = 1, .on_fault = ACCEL_FAULT_RETRY},
+		{.device = "sim:fault-gone=6", .threads = 1, .on_fault = ACCEL_FAULT_CPU},
+		{.device = "sim:fault-gone=6,fault-back=1", .threads = 1, .on_fault = ACCEL_FAULT_RETRY},
+	};
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		struct accel_session *session = digits_session(&cases[c]);
+		struct bound in = bound_create(session, 0, PAGE, ACCEL_BUFFER_LOCAL, ACCEL_BINDING_INPUT);
+		struct bound out = bound_create(session, 0, PAGE, ACCEL_BUFFER_LOCAL, ACCEL_BINDING_OUTPUT);
+		struct bound own = bound_create(session, 0, PAGE, 0, ACCEL_BINDING_INPUT);
+		struct accel_device *before = accel_session_device(session, 0);
+		struct accel_device_stats device = {0};
+		float image[DIGITS_PIXELS], scores[DIGITS_CLASSES], expected[DIGITS_CLASSES];
+		struct accel_tensor plain = digits_input(image), copied = digits_output(scores);
+		struct accel_tensor input = bound_image(&in, 0), output = bound_scores(&out);
+		struct accel_binding *late;
+		char error[256] = "";
+
+		digits_image(image, 0);
+		for (int n = 0; n < 3; n++)
+			assert_int_equal(accel_session_run(session, &input, 1, &output, 1, NULL, 0), 0);
+		/* One that comes back is there for those that bind nothing of what it was. */
+		while (!device.gone) {
+			accel_session_run(session, &plain, 1, &copied, 1, NULL, 0);
+			accel_session_device_stats(session, 0, &device);
+		}
+		assert_int_equal(
+			accel_binding_create(session, in.buffer, 0, PAGE, ACCEL_BINDING_INPUT, &late, error, 256),
+			-ENODEV);
+		assert_non_null(strstr(error, "gone"));
+		while (c == 2 && device.gone) {
+			accel_session_run(session, &plain, 1, &copied, 1, NULL, 0);
+			accel_session_device_stats(session, 0, &device);
+		}
+		output = bound_scores(&out);
+		assert_int_equal(accel_session_run(session, &input, 1, &copied, 1, error, sizeof(error)), -ENODEV);
+		assert_non_null(strstr(error, "in the memory of a device that is gone"));
+		copied = digits_output(scores);
+		assert_int_equal(accel_session_run(session, &plain, 1, &output, 1, error, sizeof(error)), -ENODEV);
+		assert_non_null(strstr(error, "in the memory of a device that is gone"));
+		assert_int_equal(accel_session_run(session, &plain, 1, &copied, 1, error, sizeof(error)), 0);
+		input = bound_image(&own, 0);
+		memcpy(expected, scores, sizeof(scores));
+		assert_int_equal(accel_session_run(session, &input, 1, &copied, 1, error, sizeof(error)), 0);
+		assert_memory_equal(scores, expected, sizeof(scores));
+		assert_int_equal(stats_of(session).copied_in, c == 1 ? 0 : IMAGE_BYTES);
+		bound_destroy(&in);
+		bound_destroy(&out);
+		bound_destroy(&own);
+		assert_true((accel_session_device(session, 0) != before) == (c == 2));
+		if (c == 2) {
+			in = bound_create(session, 0, PAGE, ACCEL_BUFFER_LOCAL, ACCEL_BINDING_INPUT);
+			input = bound_image(&in, 0);
+			assert_int_equal(accel_session_run(session, &input, 1, &copied, 1, NULL, 0), 0);
+			assert_int_equal(stats_of(session).in_place_inputs, 1);
+			bound_destroy(&in);
+		}
+		accel_session_destroy(session);
 	}
 }
 
@@ -522,6 +591,7 @@ int main(void)
 		cmocka_unit_test(bindings_come_back_from_runs_that_end_badly),
 		cmocka_unit_test(a_bound_buffer_can_not_be_destroyed),
 		cmocka_unit_test(bound_runs_go_on_without_their_device),
+		cmocka_unit_test(what_was_in_a_device_goes_with_it),
 		cmocka_unit_test(what_nobody_can_see_is_for_its_device_alone),
 		cmocka_unit_test(bindings_that_can_not_be_are_refused),
 		cmocka_unit_test(bindings_that_do_not_fit_the_run_are_refused),

@@ -145,6 +145,157 @@ static void a_device_that_is_gone_is_left_alone(void **state)
 	accel_session_destroy(session);
 }
 
+/* ---- devices that come back ---- */
+
+/* Runs of the only device that fail because it is away, with what they say, until one does not: how many. */
+static unsigned int wait_for_return(struct accel_session *session, const char *says)
+{
+	unsigned int failed = 0;
+
+	for (;;) {
+		float scores[DIGITS_CLASSES];
+		char error[512] = "";
+		int err = digits_run(session, 0, scores, error, sizeof(error));
+
+		if (!err) {
+			assert_memory_equal(scores, campaign_on_device[0], sizeof(scores));
+			return failed;
+		}
+		assert_int_equal(err, -ENODEV);
+		assert_true(stats_of(session, 0).gone);
+		assert_non_null(strstr(error, "gone"));
+		if (*stats_of(session, 0).why)
+			assert_non_null(strstr(error, says));
+		failed++;
+	}
+}
+
+static void a_device_that_comes_back_is_used_again(void **state)
+{
+	const struct accel_session_options options = {
+		.device = "sim:fault-gone=4,fault-back=3", .threads = 1, .on_fault = ACCEL_FAULT_RETRY};
+	struct accel_session *session = digits_session(&options);
+	struct accel_run_stats stats;
+
+	(void)state;
+	for (unsigned int round = 0; round < 3; round++) {
+		int64_t began;
+
+		for (unsigned int n = round ? 1 : 0; n < 4; n++)
+			expect_run(session, n, campaign_on_device);
+		assert_false(stats_of(session, 0).gone);
+		/* Tries behind 10, 20 and 40 ms, however many requests come meanwhile. */
+		began = digits_deadline(0);
+		assert_true(wait_for_return(session, "not been put in again") > 0);
+		assert_true(digits_deadline(0) - began >= 70 * 1000 * INT64_C(1000));
+		assert_int_equal(stats_of(session, 0).returns, round + 1);
+		assert_string_equal(stats_of(session, 0).why, "");
+		assert_int_equal(stats_of(session, 0).requests, 4 * (round + 1) + 1);
+		assert_int_equal(accel_session_stats(session, &stats), 0);
+		assert_true(stats.cycles > 0);
+	}
+	accel_session_destroy(session);
+}
+
+/* The CPU answers meanwhile, or the other device; when it is back it does its part again. */
+static void others_do_its_work_meanwhile(void **state)
+{
+	const struct accel_session_options cpu = {
+		.device = "sim:fault-gone=3,fault-back=2", .threads = 1, .on_fault = ACCEL_FAULT_CPU};
+	const struct accel_session_options two = {
+		.device = "sim:,sim:fault-gone=5,fault-back=2", .threads = 1, .on_fault = ACCEL_FAULT_RETRY};
+	struct accel_session *session = digits_session(&cpu);
+	unsigned int elsewhere = 0;
+
+	(void)state;
+	for (unsigned int n = 0; n < 3; n++)
+		expect_run(session, n, campaign_on_device);
+	while (!stats_of(session, 0).returns) {
+		uint64_t before = stats_of(session, 0).requests;
+		float scores[DIGITS_CLASSES];
+
+		assert_int_equal(digits_run(session, 1, scores, NULL, 0), 0);
+		assert_memory_equal(scores,
+				    stats_of(session, 0).requests > before ? campaign_on_device[1] : campaign_on_cpu[1],
+				    sizeof(scores));
+		elsewhere += stats_of(session, 0).requests == before;
+	}
+	assert_true(elsewhere > 0);
+	assert_int_equal(stats_of(session, 0).requests, 4);
+	accel_session_destroy(session);
+
+	session = digits_session(&two);
+	for (unsigned int n = 0; n < 10; n++)
+		expect_run(session, n, campaign_on_device);
+	assert_int_equal(stats_of(session, 1).requests, 5);
+	while (!stats_of(session, 1).returns)
+		expect_run(session, 0, campaign_on_device);
+	assert_true(stats_of(session, 0).requests > 5);
+	elsewhere = (unsigned int)stats_of(session, 0).requests;
+	while (!stats_of(session, 1).gone)
+		expect_run(session, 0, campaign_on_device);
+	/* Both have their share of these, not the one that was away all of them. */
+	assert_int_equal(stats_of(session, 1).requests, 10);
+	assert_in_range(stats_of(session, 0).requests - elsewhere, 3, 7);
+	accel_session_destroy(session);
+}
+
+/* Nothing of the session is for it, and the next one that comes may be right. */
+static void another_kind_of_device_is_refused(void **state)
+{
+	const struct accel_session_options options = {.device = "sim:fault-gone=2,fault-back=1,fault-becomes=axl-pro",
+						      .threads = 1};
+	struct accel_session *session = digits_session(&options);
+	int64_t until = digits_deadline(100000);
+	float scores[DIGITS_CLASSES];
+	char error[512] = "";
+
+	(void)state;
+	for (unsigned int n = 0; n < 2; n++)
+		expect_run(session, n, campaign_on_device);
+	while (digits_deadline(0) < until)
+		assert_int_equal(digits_run(session, 0, scores, error, sizeof(error)), -ENODEV);
+	assert_non_null(strstr(error, "what came back is of target axl-pro"));
+	assert_non_null(strstr(error, "of target axl-edge"));
+	assert_true(stats_of(session, 0).gone);
+	assert_int_equal(stats_of(session, 0).returns, 0);
+	assert_int_equal(stats_of(session, 0).requests, 2);
+	accel_session_destroy(session);
+}
+
+/* What was compiled while it was away is there for it as well; so is what it had before. */
+static void it_gets_plans_that_were_made_without_it(void **state)
+{
+	const struct accel_session_options options = {
+		.device = "sim:fault-gone=2,fault-back=4,sim:", .threads = 1, .on_fault = ACCEL_FAULT_RETRY};
+	struct accel_session *session = digits_session(&options);
+	float images[3 * DIGITS_PIXELS], scores[3 * DIGITS_CLASSES];
+	struct accel_tensor input = digits_input(images), output;
+	uint64_t before;
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++)
+		digits_image(images + (size_t)i * DIGITS_PIXELS, i);
+	input.dims[0] = 3;
+	input.size = sizeof(images);
+	for (unsigned int n = 0; !stats_of(session, 0).gone; n++)
+		expect_run(session, n, campaign_on_device);
+	do {
+		output = (struct accel_tensor){.data = scores, .size = sizeof(scores)};
+		before = stats_of(session, 0).requests;
+		assert_int_equal(accel_session_run(session, &input, 1, &output, 1, NULL, 0), 0);
+		for (unsigned int i = 0; i < 3; i++)
+			for (unsigned int k = 0; k < DIGITS_CLASSES; k++)
+				assert_true(scores[i * DIGITS_CLASSES + k] - campaign_on_device[i][k] < 1e-3f &&
+					    campaign_on_device[i][k] - scores[i * DIGITS_CLASSES + k] < 1e-3f);
+	} while (stats_of(session, 0).requests == before);
+	assert_int_equal(stats_of(session, 0).returns, 1);
+	before = stats_of(session, 0).requests;
+	while (stats_of(session, 0).requests == before)
+		expect_run(session, 5, campaign_on_device);
+	accel_session_destroy(session);
+}
+
 static void a_package_has_no_other_way(void **state)
 {
 	const struct compile_options compile = {.target = "axl-edge"};
@@ -296,9 +447,10 @@ static void run_campaign(const char *device, enum accel_on_fault on_fault, unsig
 	struct accel_session *session = digits_session(&options);
 
 	campaign_run(&campaign, session);
-	print_message("%s: %u good, %u failed, %llu faults\n", device, campaign.good, campaign.failed,
-		      (unsigned long long)campaign.faults);
-	assert_true(campaign.faults > 0);
+	print_message("%s: %u good, %u failed, %llu faults, %llu returns\n", device, campaign.good, campaign.failed,
+		      (unsigned long long)campaign.faults, (unsigned long long)campaign.returns);
+	assert_true(campaign.good > 0);
+	assert_true(strstr(device, "fault-back") ? campaign.returns > 0 : campaign.faults > 0);
 	accel_session_destroy(session);
 }
 
@@ -310,6 +462,9 @@ static void none_is_wrong_lost_or_hung(void **state)
 	run_campaign("sim:fault-packet=7,fault-hang=101", ACCEL_FAULT_REPORT, 200);
 	run_campaign("sim:fault-gone=300,sim:", ACCEL_FAULT_RETRY, 100);
 	run_campaign("sim:fault-gone=100", ACCEL_FAULT_CPU, 100);
+	run_campaign("sim:fault-gone=60,fault-back=1,sim:fault-gone=90,fault-back=2,sim:", ACCEL_FAULT_RETRY, 400);
+	run_campaign("sim:fault-gone=50,fault-back=1,fault-hang=101", ACCEL_FAULT_CPU, 400);
+	run_campaign("sim:fault-gone=50,fault-back=1,fault-packet=31", ACCEL_FAULT_REPORT, 400);
 }
 
 int main(void)
@@ -320,6 +475,10 @@ int main(void)
 		cmocka_unit_test(a_run_is_not_done_again_for_ever),
 		cmocka_unit_test(the_cpu_does_what_the_device_can_not),
 		cmocka_unit_test(a_device_that_is_gone_is_left_alone),
+		cmocka_unit_test(a_device_that_comes_back_is_used_again),
+		cmocka_unit_test(others_do_its_work_meanwhile),
+		cmocka_unit_test(another_kind_of_device_is_refused),
+		cmocka_unit_test(it_gets_plans_that_were_made_without_it),
 		cmocka_unit_test(a_package_has_no_other_way),
 		cmocka_unit_test(a_run_that_hangs_can_be_late_and_cancelled),
 		cmocka_unit_test(requests_share_what_memory_there_is),
