@@ -11,7 +11,7 @@
 
 #include "compiler/graph/gradient.h"
 #include "compiler/onnx/check/check.h"
-#include "compiler/onnx/external_data.h"
+#include "compiler/onnx/model_file.h"
 #include "compiler/onnx/scope.h"
 #include "compiler/onnx/tensor_proto.h"
 #include "runtime/fail.h"
@@ -740,35 +740,40 @@ int onnx_import_message(struct Onnx__ModelProto *model, const char *folder, stru
 	return err;
 }
 
-int onnx_import_bytes(const uint8_t *bytes, size_t size, const char *folder, struct graph **graph, char *error,
-		      size_t error_size)
+/* @model is the callee's. */
+static int import_checked(Onnx__ModelProto *model, const char *folder, struct graph **graph, char *error,
+			  size_t error_size)
 {
-	Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, size, bytes);
-	int err;
+	int err = check(model, folder, error, error_size);
 
-	*graph = NULL;
-	if (!model)
-		return fail(error, error_size, -EINVAL, "not an ONNX model: the bytes are no ModelProto");
-	err = check(model, folder, error, error_size);
 	if (!err)
 		err = onnx_import_message(model, folder, graph, error, error_size);
 	onnx__model_proto__free_unpacked(model, NULL);
 	return err;
 }
 
+int onnx_import_bytes(const uint8_t *bytes, size_t size, const char *folder, struct graph **graph, char *error,
+		      size_t error_size)
+{
+	Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, size, bytes);
+
+	*graph = NULL;
+	if (!model)
+		return fail(error, error_size, -EINVAL, "not an ONNX model: the bytes are no ModelProto");
+	return import_checked(model, folder, graph, error, error_size);
+}
+
 int onnx_import_file(const char *path, struct graph **graph, char *error, size_t error_size)
 {
 	char folder[PATH_MAX], reason[400];
-	uint8_t *bytes;
-	size_t size;
-	int err = onnx_map(path, &bytes, &size, error, error_size);
+	Onnx__ModelProto *model;
+	int err = onnx_model_read(path, &model, error, error_size);
 
 	*graph = NULL;
 	if (err)
-		return err;
+		return err == -EBADMSG ? -EINVAL : err;
 	snprintf(folder, sizeof(folder), "%s", path);
-	err = onnx_import_bytes(bytes, size, dirname(folder), graph, reason, sizeof(reason));
-	onnx_unmap(bytes, size);
+	err = import_checked(model, dirname(folder), graph, reason, sizeof(reason));
 	if (err)
 		snprintf(error, error_size, "%s: %s", path, reason);
 	return err;

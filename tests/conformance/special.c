@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "compiler/onnx/external_data.h"
+#include "compiler/onnx/model_file.h"
 #include "onnx.pb-c.h"
 #include "tests/conformance/compare.h"
 
@@ -223,20 +223,14 @@ int special_model(const struct special *special, const char *path, char *copy)
 {
 	Onnx__ModelProto *model;
 	char error[256];
-	uint8_t *bytes;
-	size_t size;
 	int err;
 
 	*copy = '\0';
 	if (!special->correct)
 		return 0;
-	err = onnx_map(path, &bytes, &size, error, sizeof(error));
+	err = onnx_model_read(path, &model, error, sizeof(error));
 	if (err)
 		return err;
-	model = onnx__model_proto__unpack(NULL, size, bytes);
-	onnx_unmap(bytes, size);
-	if (!model)
-		return -EINVAL;
 	err = special->correct(model);
 	if (!err)
 		err = write_copy(model, copy);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "compiler/onnx/check/checker.h"
-#include "compiler/onnx/external_data.h"
+#include "compiler/onnx/model_file.h"
 #include "runtime/cpu/tensor.h"
 
 /* ---- versions ---- */
@@ -166,19 +166,15 @@ int check_file(const char *path, struct check_report *report, char *error, size_
 	struct checker checker = {.report = report};
 	Onnx__ModelProto *model;
 	char folder[PATH_MAX];
-	uint8_t *bytes;
-	size_t size;
-	int err = onnx_map(path, &bytes, &size, error, error_size);
+	int err = onnx_model_read(path, &model, error, error_size);
 
 	*report = (struct check_report){0};
-	if (err)
-		return err;
-	model = onnx__model_proto__unpack(NULL, size, bytes);
-	if (!model) {
+	if (err == -EBADMSG) {
 		check_found(&checker, NULL, RULE_IMPORT, "", "not an ONNX model: the bytes are no ModelProto");
-		onnx_unmap(bytes, size);
 		return checker.err;
 	}
+	if (err)
+		return err;
 	snprintf(folder, sizeof(folder), "%s", path);
 	checker.model = model;
 	checker.folder = dirname(folder);
@@ -188,7 +184,6 @@ int check_file(const char *path, struct check_report *report, char *error, size_
 		err = checker.err;
 	}
 	onnx__model_proto__free_unpacked(model, NULL);
-	onnx_unmap(bytes, size);
 	if (err) {
 		snprintf(error, error_size, "%s: %s", path, strerror(-err));
 		check_report_finish(report);
