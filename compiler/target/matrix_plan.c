@@ -131,11 +131,26 @@ static uint64_t block_fetch(const struct search *search, const struct matrix_pla
 
 /*
  * Bytes that are fetched again behind the preemption points inside the node, @pauses of them: nothing stays over one. A stripe
- * that ends before the next point is not cut; weights that are kept come again for the stripes behind it.
+ * that ends before the next point is not cut; weights that are kept come again for the stripes behind it. @stripe: of all tiles.
  */
 static uint64_t fetched_again(uint64_t pauses, uint64_t stripe_cycles, uint64_t stripe, uint64_t kept)
 {
 	return pauses * ((stripe_cycles > RESIDENT_PAUSE_CYCLES ? stripe : 0) + kept);
+}
+
+/*
+ * One in so many cycles is given for fewer bytes; and of a convolution for at most five eighths of them. Of integers: another
+ * tiling of K is another order of sums, which floats have the bits of.
+ */
+#define NEAR 64
+#define NEAR_MUCH_LESS 40
+
+/* Is @plan about as fast as @other? */
+static bool is_near(const struct matrix_work *work, const struct matrix_plan *plan, const struct matrix_plan *other)
+{
+	bool much_less = work->ow > 1 && type_bytes(work->a_type) == 1 && plan->bytes * 8 <= other->bytes * 5;
+
+	return plan->cycles <= other->cycles + other->cycles / (much_less ? NEAR_MUCH_LESS : NEAR);
 }
 
 /* Price one tiling, with @flight chunks in the accumulators, and keep it when it is better. */
@@ -199,7 +214,7 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 	y_bytes = (uint64_t)(work->oh * work->ow * work->oc) * (search->out_size + search->res_size) / window;
 	pauses = work_cycles * images / RESIDENT_PAUSE_CYCLES;
 	plan.bytes = images * (a_total + y_bytes) + (plan.keep_weights ? w_total : w_total * images) +
-		     fetched_again(pauses, work_cycles / stripes, a_stripe,
+		     fetched_again(pauses, work_cycles / stripes, a_stripe * used,
 				   plan.keep_weights && stripes * images > 1 ? w_total : 0);
 	opening = row_cycles(search, &plan);
 	dram = cost_dma(target, plan.bytes, 256) + opening;
@@ -233,10 +248,10 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 	if (search->choice)
 		matrix_choice_add(search->choice, &plan);
 	/* A product's K in blocks: all move nearly the same bytes, and smaller ones let the array start earlier. */
-	if (!search->found || cycles + cycles / 64 < search->best.cycles ||
+	if (!search->found || (cycles < search->best.cycles && !is_near(work, &search->best, &plan)) ||
 	    (work->ow == 1 && plan.k < search->best.k && plan.n == search->best.n &&
 	     plan.bytes <= search->best.bytes + search->best.bytes / 64 && cycles < search->best.cycles) ||
-	    (cycles <= search->best.cycles + search->best.cycles / 64 && plan.bytes < search->best.bytes)) {
+	    (is_near(work, &plan, &search->best) && plan.bytes < search->best.bytes)) {
 		search->best = plan;
 		search->found = true;
 	}
