@@ -556,6 +556,12 @@ static int get_block(struct nest *nest, int64_t nb, unsigned int tile, uint8_t t
 	return matrix_fetch_block(nest, nb, 0, tile, tiles, at);
 }
 
+/* Does a stripe take longer than from one preemption point to the next? */
+static bool is_long(const struct nest *nest)
+{
+	return nest->block_cycles * (uint64_t)nest->n_blocks > RESIDENT_PAUSE_CYCLES;
+}
+
 /*
  * Before block @nb of a stripe: after a preemption point nothing that was fetched is there any more. A stripe that fits
  * between two points is not cut by one, it would have to be fetched twice. Where tiles take turns with blocks, @turn of them, all have
@@ -567,7 +573,7 @@ static int pause(struct nest *nest, int64_t nb, int64_t turn, bool *paused)
 	int err = 0;
 
 	*paused = false;
-	if (stripe <= RESIDENT_PAUSE_CYCLES)
+	if (!is_long(nest))
 		err = nb == 0 ? resident_pause(nest->lower, stripe, paused) : 0;
 	else if (together > RESIDENT_MAX_CYCLES)
 		err = resident_pause(nest->lower, nest->block_cycles, paused);
@@ -605,6 +611,9 @@ static int lower_by_rows(struct nest *nest, int64_t image)
 				if (rows > 0)
 					err = fetch_stripe(nest, (unsigned int)t, 0, image, h0, rows, c0, channels,
 							   &stripes[t]);
+				/* It stays for long: amid the blocks of weights it would keep the next from coming ahead. */
+				if (rows > 0 && !err && tiles > 1 && !work->depthwise && is_long(nest))
+					program_pin(nest->lower->program, stripes[t].view.place.buf);
 			}
 			if (!err)
 				err = get_block(nest, nb, 0, mask, &fetched, &block);
