@@ -47,10 +47,14 @@ static struct cut_grid grid_of_positions(const struct target *target, int64_t h,
 	while (w > columns && columns * columns * 4 <= target->tiles && target->tiles % (columns * 2) == 0)
 		columns *= 2;
 	blocks = (struct cut_grid){target->tiles / columns, columns, false};
-	/* But of strips only the first and the last rows wait for halos, and those lie together. */
+	/*
+	 * But of strips only the first and the last rows wait for halos, and those lie together. Where an image is wider than
+	 * high (stripes.h) their halos are too long, and few rows hardly divide.
+	 */
 	larger = part_positions(strips, h, w) - part_positions(blocks, h, w);
-	return h / target->tiles >= STRIP_ROWS && larger * STRIP_LARGER <= part_positions(blocks, h, w) ? strips
-													: blocks;
+	return h / target->tiles >= STRIP_ROWS && h >= w && larger * STRIP_LARGER <= part_positions(blocks, h, w)
+		       ? strips
+		       : blocks;
 }
 
 struct cut_grid cut_grid(const struct target *target, int64_t batch, int64_t h, int64_t w)

@@ -11,8 +11,8 @@
 enum { IMAGE_N, IMAGE_C, IMAGE_H, IMAGE_W };
 
 #define MIN_ROWS 8         /* of the output in a stripe */
-#define MOST_AGAIN 200     /* one in so many cycles may be spent on rows that another stripe has computed, too */
-#define STRETCH_PERCENT 85 /* of what may lie between two preemption points is for a stripe */
+#define MOST_AGAIN 70      /* one in so many cycles may be spent on rows that another stripe has computed, too */
+#define STRETCH_PERCENT 90 /* of what may lie between two preemption points is for a stripe */
 
 /* A convolution's kernel along the rows: of output row r it reads rows [r * step - pad, r * step - pad + span). */
 struct window {
@@ -135,8 +135,8 @@ static int64_t count_stripes(const struct lower *lower, size_t n, size_t end, si
 	twice = window.span > window.step ? (uint64_t)(window.span - window.step) : 0;
 	if (count * MIN_ROWS > (uint64_t)out->dims[IMAGE_H] ||
 	    lower->estimates[n] * twice * (count - 1) / (uint64_t)between->dims[IMAGE_H] > cycles / MOST_AGAIN ||
-	    (count - 1) * (weight_bytes(lower, first) + weight_bytes(lower, second)) >= bytes)
-		return 0;
+	    (count - 1) * (weight_bytes(lower, first) + weight_bytes(lower, second)) >= 2 * bytes)
+		return 0; /* it would be stored and loaded */
 	return (int64_t)count;
 }
 
