@@ -108,6 +108,7 @@ script "layout of the driver's calls" sh tests/uapi.sh
 script "digits on the device" sh tests/models/digits/run.sh "$build"
 script "race check of the digits network" sh tests/models/race_check.sh "$build" tests/models/digits/digits.onnx
 script "installed library" sh tests/install/install.sh "$build"
+script "Debian packages" sh tests/install/package.sh
 script "ONNX backend suite on the device" sh tests/conformance/device_suite.sh "$build"
 suite_arguments="--suite unit --suite fuzz -t 4"
 CC=clang run_build "clang, ASan+UBSan, fuzzers" "$build-asan" -Db_sanitize=address,undefined -Db_lundef=false -Dfuzzers=true -Dbuildtype=debugoptimized

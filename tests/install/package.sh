@@ -17,8 +17,13 @@ fail() {
 
 mkdir "$work/axl"
 (cd "$top" && git ls-files -z | xargs -0 tar -c --ignore-failed-read) | tar -x -C "$work/axl"
+# debhelper gives the build a home folder of its own, in which a cache would be empty each time.
 ccache=
-command -v ccache >/dev/null && ccache=ccache
+if command -v ccache >/dev/null; then
+	ccache=ccache
+	CCACHE_DIR=$(ccache -k cache_dir)
+	export CCACHE_DIR
+fi
 (cd "$work/axl" && CC="$ccache gcc" dpkg-buildpackage -us -uc -b) >"$work/log" 2>&1 || { tail -60 "$work/log"; fail "the packages do not build"; }
 if grep -E 'dpkg-gensymbols: (warning|error)|dh_missing: (warning|error)' "$work/log"; then fail "symbols or files without a package"; fi
 
