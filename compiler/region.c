@@ -26,7 +26,7 @@ static uint64_t value_bytes(const struct graph_value *value)
 /* How often a region is compiled again because its preemption points are too far apart. */
 #define DISTANCE_ATTEMPTS 4
 /* The share of a region's cycles that sharing loads may cost. */
-#define SHARING_COST 200
+#define SHARING_COST 130
 
 /* ---- finding regions ---- */
 

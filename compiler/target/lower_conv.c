@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <axl/axl_access.h>
 #include "compiler/target/images.h"
 #include "compiler/target/lower_matrix.h"
 #include "compiler/target/lower_pool.h"
@@ -450,6 +451,22 @@ bool lower_conv_reads_part(const struct lower *lower, const struct graph_node *n
 	return true;
 }
 
+/* Of what a 1x1 convolution with strides reads from memory, only the positions that it needs. */
+static void skip_positions(struct matrix_work *work)
+{
+	int64_t rows = (work->ih - 1) / work->sh + 1, columns = (work->iw - 1) / work->sw + 1;
+
+	if (work->x_cut || work->x_resident || work->kh * work->kw != 1 || work->sh * work->sw == 1 || work->pt ||
+	    work->pl || work->in_dil_h * work->in_dil_w != 1 || rows < work->oh || columns < work->ow ||
+	    work->x.stride[WORK_C] != access_type_bytes(work->x.type))
+		return;
+	work->ih = work->x.dims[WORK_H] = work->oh;
+	work->iw = work->x.dims[WORK_W] = work->ow;
+	work->x.stride[WORK_H] *= work->sh;
+	work->x.stride[WORK_W] *= work->sw;
+	work->sh = work->sw = 1;
+}
+
 /* @value's tensor; where the node works in parts (of @images) and the value is cut alike, it stays where it is. */
 static struct dev_tensor *part_or_whole(struct lower *lower, const struct graph_value *value, bool parts, bool images,
 					const struct cut **cut)
@@ -504,6 +521,8 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	work.spad_taken = lower->resident.bytes;
 	work.x_brought = lower->resident.brought;
 	set_geometry(&work, &geo, w);
+	if (!shuffled)
+		skip_positions(&work);
 	work.reader_cycles = vector_cycles(lower, result);
 	work.y_part = is_concatenated(result);
 	err = matrix_set_types(lower, &work, input(node, form->x), w->dtype, node->outputs[0]);
