@@ -136,6 +136,13 @@ const struct cut *cut_find(const struct lower *lower, const struct graph_value *
 	return cut && cut->tiles ? cut : NULL;
 }
 
+bool cut_has_channels(const struct lower *lower, const struct graph_value *value)
+{
+	const struct cut *cut = cut_find(lower, value);
+
+	return cut && cut->channels;
+}
+
 bool cut_has_image(const struct cut *cut, unsigned int tile, int64_t n)
 {
 	return !cut_is_empty(cut->parts[tile].owned) && (!cut->images || n % cut->tiles == tile);
@@ -271,6 +278,47 @@ bool cut_take(struct lower *lower, const struct graph_value *value, enum cut_hal
 	return true;
 }
 
+/* What the tile search leaves of a scratchpad, one in so many bytes (matrix_plan.c). */
+#define ROOM_BESIDE_PLAN 32
+
+static bool is_averaged(const struct lower *lower, const struct graph_value *value, const struct graph_node *node)
+{
+	static const char *const names[] = {"AveragePool", "GlobalAveragePool", "QLinearAveragePool",
+					    "QLinearGlobalAveragePool"};
+
+	return GRAPH_NODE_IS(node, names) && images_together(lower, value->producer, node) &&
+	       average_takes(lower, node);
+}
+
+bool cut_take_channels(struct lower *lower, const struct graph_value *value, int64_t channels)
+{
+	const struct dev_tensor *tensor = &lower->tensors[value->id];
+	struct cut cut = {.tiles = lower->target->tiles, .plane = channels, .channels = channels};
+	uint64_t bytes;
+	size_t last = 0;
+
+	if (!may_be_cut(lower, value) || value->is_output || value->dims[0] != 1 ||
+	    value->dims[1] != channels * cut.tiles)
+		return false;
+	for (size_t i = 0; i < value->num_uses; i++) {
+		if (lower_conv_adds(lower, value->uses[i], value) || is_averaged(lower, value, value->uses[i]))
+			last = MAX(last, (size_t)value->uses[i]->id);
+		else
+			cut.whole = true;
+	}
+	bytes = (uint64_t)(value->dims[2] * value->dims[3] * channels) * access_type_bytes(tensor->type);
+	if (!last || bytes > lower->target->spad_bytes / ROOM_BESIDE_PLAN ||
+	    !resident_hold(lower, (size_t)value->producer->id, last, bytes))
+		return false;
+	for (unsigned int t = 0; t < cut.tiles; t++)
+		cut.parts[t].owned = cut.parts[t].stored = (struct cut_box){0, value->dims[2], 0, value->dims[3]};
+	resident_keep(lower, last);
+	if (!place_parts(lower, value, bytes, &cut))
+		return false;
+	lower->cuts[value->id] = cut;
+	return true;
+}
+
 /* ---- boxes ---- */
 
 int64_t cut_plane_bytes(const struct cut *cut, const struct dev_tensor *image, unsigned int tile)
@@ -286,7 +334,7 @@ struct spad_view cut_view(const struct cut *cut, const struct dev_tensor *image,
 	const struct cut_part *part = &cut->parts[tile];
 	int64_t size = access_type_bytes(image->type), pixel = size * cut->plane;
 	int64_t row = pixel * (part->stored.w1 - part->stored.w0), plane = cut_plane_bytes(cut, image, tile);
-	int64_t whole = plane * (image->dims[IMAGE_C] / cut->plane);
+	int64_t whole = plane * (image->dims[IMAGE_C] / cut->plane), own = cut->channels ? tile : 0;
 	struct spad_view view = {
 		.place = part->place,
 		.rank = 4,
@@ -296,7 +344,7 @@ struct spad_view cut_view(const struct cut *cut, const struct dev_tensor *image,
 		.tile = tile,
 	};
 
-	view.place.offset += (uint64_t)((cut->images ? n / cut->tiles : n) * whole + c0 / cut->plane * plane +
+	view.place.offset += (uint64_t)((cut->images ? n / cut->tiles : n) * whole + (c0 / cut->plane - own) * plane +
 					(box.h0 - part->stored.h0) * row + (box.w0 - part->stored.w0) * pixel +
 					c0 % cut->plane * size);
 	return view;
@@ -440,7 +488,8 @@ int cut_spill(struct lower *lower, const struct graph_value *value)
 		for (int64_t n = 0; n < image.dims[IMAGE_N] && !err; n++)
 			for (int64_t c = 0; c < image.dims[IMAGE_C] && cut_has_image(cut, t, n) && !err;
 			     c += cut->plane)
-				err = store(lower, cut, &image, t, n, cut->parts[t].owned, c, cut->plane);
+				if (!cut->channels || c == t * cut->channels)
+					err = store(lower, cut, &image, t, n, cut->parts[t].owned, c, cut->plane);
 	cut->whole = true;
 	return err;
 }

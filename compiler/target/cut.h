@@ -44,13 +44,15 @@ struct cut_part {
  * @plane:  a part is a row of planes of so many channels, each with all positions, channels innermost: who reads the
  *	    first does not wait for the last to be written and its halo to come
  * @images: each part is whole images, those of its tile
+ * @channels: 0, or each part is all positions of so many channels, one plane: those of tile t begin with t * @channels. Residuals
+ *	    and averages are read that way
  * @shared: some tile stores more than it owns
  * @whole:  memory gets all of it
  */
 struct cut {
 	unsigned int tiles;
 	bool images, shared, whole;
-	int64_t plane;
+	int64_t plane, channels;
 	struct cut_part parts[AXL_MAX_TILES];
 };
 
@@ -76,11 +78,19 @@ int64_t cut_plane(int64_t channels);
 const struct cut *cut_find(const struct lower *lower, const struct graph_value *value);
 /* How a tile gets what it stores and does not own: by cut_exchange(), or the producer makes it in every tile itself. */
 enum cut_halo { CUT_EXCHANGED, CUT_MADE };
+/* Does each tile have some of its channels? */
+bool cut_has_channels(const struct lower *lower, const struct graph_value *value);
 /*
  * Cut @value, an image [N][C][H][W] whose tensor lies in memory with channels innermost, if a reader gains by it and
  * there is room. The caller is its producer and then writes parts.
  */
 bool cut_take(struct lower *lower, const struct graph_value *value, enum cut_halo halo);
+
+/*
+ * Keep @channels channels of @value, an image, in each tile for those who add it or take averages, if there are any and there is
+ * room. The caller makes them there. False: it is in memory alone.
+ */
+bool cut_take_channels(struct lower *lower, const struct graph_value *value, int64_t channels);
 
 /* Positions @box of image @n, channels [c0, c0 + c) of one plane, in @tile. @image: the tensor as [N][H][W][C]. */
 struct spad_view cut_view(const struct cut *cut, const struct dev_tensor *image, unsigned int tile, int64_t n,

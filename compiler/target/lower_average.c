@@ -88,7 +88,8 @@ int average_lower(struct lower *lower, struct graph_node *node)
 
 	if (err)
 		return err;
-	x = lower_tensor(lower, node->inputs[0]);
+	work.source = node->inputs[0];
+	x = cut_has_channels(lower, work.source) ? &lower->tensors[work.source->id] : lower_tensor(lower, work.source);
 	y = lower_output_resident(lower, node->outputs[0], pool.spatial == 2 ? order : order_1d);
 	counts = malloc((size_t)(pool.out[0] + pool.out[1]) * sizeof(*counts));
 	if (!x || !y || !counts) {

@@ -320,8 +320,8 @@ static struct graph_node *lowered_geometry(const struct lower *lower, const stru
 	return max;
 }
 
-/* Is @node an addition that the convolution in front of it does? */
-static bool is_added_before(const struct graph_node *node)
+/* Of an addition that the convolution in front of it does, what is added; else NULL. */
+static const struct graph_value *added_before(const struct graph_node *node)
 {
 	for (size_t i = 0; i < 2 && !strcmp(node->op_type, "QLinearAdd") && node->num_inputs == 8; i++) {
 		const struct graph_node *conv = node->inputs[3 * i]->producer;
@@ -330,9 +330,20 @@ static bool is_added_before(const struct graph_node *node)
 
 		if (conv && conv->region == node->region && add_behind(conv, &own, &other) == node &&
 		    (!other->producer || other->producer->id < conv->id))
-			return true;
+			return other;
 	}
-	return false;
+	return NULL;
+}
+
+bool lower_conv_adds(const struct lower *lower, const struct graph_node *node, const struct graph_value *value)
+{
+	const struct conv_form *form = find_form(node);
+
+	if (!images_together(lower, value->producer, node))
+		return false;
+	if (form)
+		return input(node, form->residual) == value && input(node, form->x) != value;
+	return added_before(node) == value;
 }
 
 bool lower_conv_does(const struct lower *lower, const struct graph_node *node)
@@ -340,7 +351,7 @@ bool lower_conv_does(const struct lower *lower, const struct graph_node *node)
 	struct pool pool;
 	const struct graph_node *before = node->num_inputs && node->inputs[0] ? node->inputs[0]->producer : NULL;
 
-	return is_added_before(node) ||
+	return added_before(node) ||
 	       (!strcmp(node->op_type, "MaxPool") && before && pool_behind(lower, before, &pool) == node);
 }
 
@@ -472,7 +483,7 @@ static struct dev_tensor *part_or_whole(struct lower *lower, const struct graph_
 					const struct cut **cut)
 {
 	*cut = parts ? cut_find(lower, value) : NULL;
-	if (*cut && (*cut)->images != images)
+	if (*cut && ((*cut)->images != images || (*cut)->channels))
 		*cut = NULL;
 	return *cut ? &lower->tensors[value->id] : lower_tensor(lower, value);
 }
@@ -503,7 +514,9 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	images = parts && geometry_grid(&geo, lower->target).images;
 	x = part_or_whole(lower, shuffled ? shuffle.split->inputs[0] : input(node, form->x), parts, images,
 			  &work.x_cut);
-	if (residual)
+	if (residual && !parts && cut_has_channels(lower, residual))
+		z = &lower->tensors[residual->id]; /* matrix_lower() knows by whom it is read */
+	else if (residual)
 		z = part_or_whole(lower, residual, parts, images, &work.z_cut);
 	y = lower_output_resident(lower, result, geo.spatial == 2 ? order : order_1d);
 	if (!x || !y || (residual && !z))
@@ -511,6 +524,8 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	if (parts && cut_take(lower, result, CUT_EXCHANGED))
 		work.y_cut = cut_find(lower, result);
 	parts = work.x_cut || work.y_cut || work.z_cut;
+	work.result = result;
+	work.residual = residual;
 	work.x = matrix_image(x);
 	work.y = matrix_image(y);
 	if (z)

@@ -58,6 +58,8 @@ int matrix_set_bias(struct matrix_work *work, struct matrix_tables *tables, cons
  * lowered?
  */
 bool lower_conv_does(const struct lower *lower, const struct graph_node *node);
+/* Is @value what a convolution adds to its sums in @node: its own residual, or an addition that it does? */
+bool lower_conv_adds(const struct lower *lower, const struct graph_node *node, const struct graph_value *value);
 /*
  * Does the convolution or addition @node, on a target of several tiles, take @value in parts (cut.h)? *box: the
  * positions that @tile then reads of it.

@@ -291,13 +291,11 @@ static int pool_lower(struct lower *lower, struct graph_node *node)
 	if (err)
 		return err;
 	if (run.pool.average && average_takes(lower, node))
-		return lower_tensor(lower, node->inputs[0])
-			       ? average_lower(lower, node)
-			       : lower_fail(lower, node, -ENOMEM, "out of memory for tensors");
+		return average_lower(lower, node);
 	y = lower_output_resident(lower, node->outputs[0], run.pool.spatial == 2 ? order_2d : order_1d);
 	if (y && max_cuts(&run.pool, lower->target)) {
 		run.x_cut = cut_find(lower, node->inputs[0]);
-		if (run.x_cut && run.x_cut->images)
+		if (run.x_cut && (run.x_cut->images || run.x_cut->channels))
 			run.x_cut = NULL;
 		run.y_cut = cut_take(lower, node->outputs[0], CUT_EXCHANGED) ? cut_find(lower, node->outputs[0]) : NULL;
 	}

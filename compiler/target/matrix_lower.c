@@ -539,6 +539,12 @@ static int fetch_stripe(struct nest *nest, unsigned int tile, uint8_t tiles, int
 	box.start[WORK_H] = stripe->row;
 	box.size[WORK_H] = stripe->rows;
 	box.start[WORK_C] = c0;
+	if (work->x_cut) { /* of the tile's own channels */
+		const struct cut_box here = {stripe->row, stripe->row + stripe->rows, 0, work->iw};
+
+		stripe->view = cut_view(work->x_cut, &work->x, tile, image, here, c0, channels);
+		return 0;
+	}
 	return lower_fetch(nest->lower, &work->x, &box, tile, tiles, work->a_type, order, 0, AXL_PIPE_LOAD,
 			   AXL_PURPOSE_ACTIVATION, &stripe->view);
 }
@@ -646,7 +652,8 @@ static int lower_by_channels(struct nest *nest, int64_t image)
 		int err = 0;
 
 		for (int64_t nb = 0; nb < nest->n_blocks && !err; nb++) {
-			unsigned int tile = (unsigned int)(nb % used);
+			unsigned int tile =
+				(unsigned int)(work->x_cut ? nb * nest->plan.n / work->x_cut->channels : nb % used);
 			const struct weight_block *block;
 			bool paused;
 
@@ -667,8 +674,43 @@ static int lower_by_channels(struct nest *nest, int64_t image)
 	return 0;
 }
 
-int matrix_lower(struct lower *lower, const struct matrix_work *work)
+/* Every tile makes one block of channels, of all positions at once. */
+static bool has_shares(const struct nest *nest)
 {
+	const struct matrix_work *work = nest->work;
+
+	return !nest->plan.split_rows && !work->depthwise && nest->plan.rows == work->oh && work->x.dims[WORK_N] == 1 &&
+	       nest->plan.n * nest->lower->target->tiles == work->oc;
+}
+
+/*
+ * The residual and the output stay with the tiles that make them, where those that make and read them share channels alike; and
+ * the input of a depthwise convolution. 0, or -ENOMEM with lower->error.
+ */
+static int keep_shares(struct nest *nest, struct matrix_work *work)
+{
+	struct lower *lower = nest->lower;
+	const struct cut *x = cut_find(lower, work->source), *z = cut_find(lower, work->residual);
+	bool shares = has_shares(nest);
+
+	if (x && work->depthwise && !nest->plan.split_rows && x->channels && x->channels % nest->plan.n == 0 &&
+	    work->x.type == work->a_type)
+		work->x_cut = x;
+	else if (x && cut_spill(lower, work->source))
+		return -ENOMEM;
+	if (z && shares && z->channels == nest->plan.n && work->z.type == (enum axl_type)work->post.res_type)
+		work->z_cut = z;
+	else if (z && cut_spill(lower, work->residual))
+		return -ENOMEM;
+	if (shares && work->result && work->y.type == (enum axl_type)work->post.out_type &&
+	    cut_take_channels(lower, work->result, nest->plan.n))
+		work->y_cut = cut_find(lower, work->result);
+	return 0;
+}
+
+int matrix_lower(struct lower *lower, const struct matrix_work *given)
+{
+	struct matrix_work own = *given, *work = &own;
 	struct nest nest = {.lower = lower, .work = work};
 	struct matrix_choice choice = {.node = lower->at};
 	int err = matrix_plan(work, lower->target, &nest.plan, &choice);
@@ -685,7 +727,8 @@ int matrix_lower(struct lower *lower, const struct matrix_work *work)
 		(uint64_t)(work->x.dims[WORK_N] * nest.n_blocks *
 			   ceil_div(matrix_rows(work, work->oh, nest.plan.split_rows ? lower->target->tiles : 1),
 				    nest.plan.rows));
-	err = nest_start(&nest, &choice);
+	err = keep_shares(&nest, work);
+	err = err ? err : nest_start(&nest, &choice);
 	for (int64_t image = 0; image < work->x.dims[WORK_N] && !err; image++)
 		err = nest.plan.split_rows ? lower_by_rows(&nest, image) : lower_by_channels(&nest, image);
 	nest_finish(&nest);

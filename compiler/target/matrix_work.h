@@ -45,6 +45,7 @@ struct work_weight {
  * @x_brought: bytes of the input that are loaded for this and later readers (resident.h), 0: it was there before
  * @y_part:    the output is part of a concatenation: who reads that waits for the other parts, too
  * @x_cut, @y_cut, @z_cut: how they are cut over tiles (cut.h), or NULL
+ * @source, @result, @residual: the values of x, y and z where tiles may keep channels of them (cut_take_channels()), or NULL
  * @row_reader: the vector unit reads whole rows of the output: it should start while others are still being made
  * @spad_taken: scratchpad that is not to be had
  * @pool_h, @pool_w: the drain takes the maximum of so many rows and columns, windows side by side that cover the image; 0: of one.
@@ -71,6 +72,7 @@ struct matrix_work {
 	uint64_t reader_cycles;
 	bool x_resident, y_resident, z_resident, y_part;
 	bool row_reader;
+	const struct graph_value *source, *result, *residual;
 	const struct cut *x_cut, *y_cut, *z_cut;
 	uint64_t spad_taken, x_brought;
 	int64_t pool_h, pool_w;

@@ -129,6 +129,38 @@ static void so_does_what_a_stem_and_a_pool_make(void **unused)
 			       64 * out + pooled));
 }
 
+/* Of images too small to be cut by positions what is added to sums stays with the tiles that made its channels. */
+static void so_do_residuals_by_channels(void **unused)
+{
+	const int64_t side = 7, channels = 256, blocks = 3, image = side * side * channels;
+	struct chain chain = {.random = 9};
+	struct chain_figures kept, fetched;
+	size_t size, other_size;
+	struct accel_tensor x;
+	uint8_t *out, *other;
+	const char *path;
+	float *in;
+
+	(void)unused;
+	chain_start(&chain, 1, channels, side, side);
+	chain_convolve(&chain, channels, 1, 1, 1, 1);
+	for (int64_t i = 0; i < blocks; i++)
+		chain_residual_block(&chain, 1);
+	model_output(&chain.model, chain.value);
+	in = chain_numbers(&chain, image, 1);
+	x = floats_of(in, 4, chain.input);
+	path = body_file(&chain.model);
+	out = chain_run(path, "sim:target=axl-pro,race-check=1", ACCEL_INT8, NULL, &x, &size, &kept);
+	other = chain_run(path, "sim:target=axl-pro", ACCEL_INT8, "resident", &x, &other_size, &fetched);
+	assert_int_equal(size, other_size);
+	assert_memory_equal(out, other, size);
+	assert_true(kept.bytes + (uint64_t)image <= fetched.bytes); /* one block's tilings share channels alike */
+	free(out);
+	free(other);
+	free(in);
+	model_finish(&chain.model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +168,7 @@ int main(void)
 		cmocka_unit_test(so_do_batches),
 		cmocka_unit_test(what_convolutions_pass_on_stays_in_the_tiles),
 		cmocka_unit_test(so_does_what_a_stem_and_a_pool_make),
+		cmocka_unit_test(so_do_residuals_by_channels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
