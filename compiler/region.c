@@ -493,7 +493,7 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 		snprintf(build->error, sizeof(build->error), "out of memory");
 	else
 		err = lower_nodes(lower, graph, region, attempt->known, attempt->by_image, build, &share);
-	build->shared = lower && lower->shared;
+	build->saved = lower ? lower->saved : 0;
 	if (!err && build->print_lowered)
 		program_print(program, build->print_lowered);
 	if (!err)
@@ -605,18 +605,22 @@ static int keep_better(struct region_build *build, int err, struct region_build 
 
 /*
  * Where nodes share what they read, both ways are tried: less room is left meanwhile. Sharing is kept where it costs at most one
- * cycle in two hundred, for the memory that it leaves to others.
+ * cycle in SHARING_COST for the memory that it leaves to others, and no more than what it saves takes to move.
  */
 static int compile_sharing(const struct graph *graph, const struct region *region, bool by_image,
 			   struct region_build *build)
 {
 	struct region_build apart = *build;
+	uint64_t grace;
 	int err = compile_for(graph, region, by_image, pass_runs(build->disabled, PASS_SHARE), build), apart_err;
 
-	if ((!err && !build->shared) || err == -ENOMEM)
+	if ((!err && !build->saved) || err == -ENOMEM)
 		return err;
 	apart_err = compile_for(graph, region, by_image, false, &apart);
-	return keep_better(build, err, &apart, apart_err, err ? 0 : build->image.cycles / SHARING_COST);
+	grace = build->saved / build->target->dram_rate;
+	if (!err && grace > build->image.cycles / SHARING_COST)
+		grace = build->image.cycles / SHARING_COST;
+	return keep_better(build, err, &apart, apart_err, err ? 0 : grace);
 }
 
 /* Where images of a batch can go one after another both ways are tried. */

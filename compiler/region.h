@@ -37,7 +37,7 @@ void regions_finish(struct region *regions, int count);
  * @failed: the node at which a lowering gave up (-ENOTSUP, -ENOSPC), else NULL; @error then says why
  * @disabled: passes to leave out (compiler/pass.h)
  * @by_image: images of a batch were lowered one after another (target/images.h)
- * @shared: something was loaded once for several nodes
+ * @saved: bytes that were not loaded again, as something was loaded once for several nodes
  * @share:  told how far it is; @attempts is region_compile()'s own: how often it has begun anew
  * @print_lowered, @print_scheduled: where to print the program after lowering and after scheduling, or NULL
  */
@@ -51,7 +51,8 @@ struct region_build {
 	struct program_image image;
 	struct program_stats stats;
 	struct graph_node *failed;
-	bool by_image, shared;
+	bool by_image;
+	uint64_t saved;
 	char error[320];
 };
 

@@ -450,7 +450,7 @@ int cut_bring(struct lower *lower, const struct graph_value *value)
 	struct cut cut = {.tiles = lower->target->tiles};
 	struct cut_grid grid;
 	uint64_t bytes;
-	size_t last = 0;
+	size_t last = 0, readers;
 	int err = 0;
 
 	if (!may_be_cut(lower, value) || !value->producer || cut_find(lower, value) || !is_read_in_parts(lower, value))
@@ -460,7 +460,8 @@ int cut_bring(struct lower *lower, const struct graph_value *value)
 	cut.plane = choose_plane(value);
 	for (unsigned int t = 0; t < cut.tiles; t++)
 		cut.parts[t].owned = cut_owned(grid, value->dims[2], value->dims[3], t);
-	if (ask_readers(lower, value, lower->at, &cut, &last) < 2)
+	readers = ask_readers(lower, value, lower->at, &cut, &last);
+	if (readers < 2)
 		return 0;
 	bytes = part_bytes(&cut, value, &image);
 	if (!bytes || !resident_hold(lower, lower->at, last, bytes))
@@ -468,7 +469,7 @@ int cut_bring(struct lower *lower, const struct graph_value *value)
 	if (!place_parts(lower, value, bytes, &cut))
 		return lower_fail(lower, NULL, -ENOMEM, "%s", program_error(lower->program));
 	cut.whole = true; /* it came from there */
-	lower->shared = true;
+	lower->saved += (readers - 1) * bytes * cut.tiles;
 	for (int64_t n = 0; n < image.dims[IMAGE_N]; n++)
 		for (int64_t c = 0; c < image.dims[IMAGE_C]; c += cut.plane)
 			for (unsigned int t = 0; t < cut.tiles && !err; t++)

@@ -76,7 +76,7 @@ struct packed_weights {
  * @first_row: by graph_value id, of the stripe that is being lowered; else 0
  * @packed: by node of a run, the weight blocks that were packed for an image or a stripe before
  * @disabled: passes to leave out
- * @shares: what several nodes read of memory may be loaded once for them; @shared: something was
+ * @shares: what several nodes read of memory may be loaded once for them; @saved: bytes that were not loaded again
  * @float_type: how float values are held on the device (from the precision)
  */
 struct lower {
@@ -97,7 +97,8 @@ struct lower {
 	struct matrix_choices choices;
 	size_t *kept_until;
 	uint32_t disabled;
-	bool shares, shared;
+	bool shares;
+	uint64_t saved;
 	char error[256]; /* names node and rule */
 };
 

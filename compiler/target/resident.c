@@ -232,7 +232,8 @@ int resident_bring(struct lower *lower, const struct graph_value *value)
 	if (!brought)
 		return lower_fail(lower, NULL, -ENOMEM, "%s", program_error(lower->program));
 	program_pin(lower->program, brought);
-	lower->shared = true;
+	for (size_t i = 0; i < value->num_uses; i++)
+		lower->saved += (size_t)value->uses[i]->id > lower->at ? bytes : 0;
 	lower->resident.brought += bytes;
 	err = load_pieces(lower, tensor, brought, (int64_t)bytes);
 	tensor->place = (struct program_place){brought, 0};
