@@ -31,6 +31,7 @@
 	X(RESIDENT, "resident", "keep tensors in the scratchpad between nodes")                                \
 	X(SHARE, "share", "load once what several nodes read of memory, where that costs next to nothing")     \
 	X(IMAGES, "images", "lower the images of a batch one after another where that is faster")              \
+	X(GRIDS, "grids", "cut all images over tiles in blocks where that moves less than strips of rows")     \
 	X(STRIPES, "stripes", "work on two convolutions by stripes where the image between them is too large") \
 	X(INTERLEAVE, "interleave", "list instructions of neighbouring nodes in the order in which they can start")
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <axl/axl_timing.h>
+
 #include "compiler/report/node_cycles.h"
 #include "compiler/target/cut.h"
 #include "compiler/target/estimate.h"
@@ -27,6 +29,9 @@ static uint64_t value_bytes(const struct graph_value *value)
 #define DISTANCE_ATTEMPTS 4
 /* The share of a region's cycles that sharing loads may cost. */
 #define SHARING_COST 130
+/* The share of a region's traffic that halos have to be for another grid to be tried, and of its cycles that it may cost. */
+#define GRID_HALOS 50
+#define GRID_COST 80
 
 /* ---- finding regions ---- */
 
@@ -311,6 +316,7 @@ static int estimate_image(const struct region *region, struct region_build *buil
 		return err;
 	}
 	image->cycles = estimate.cycles;
+	image->lines = estimate.lines;
 	image->stretches = estimate.stretches;
 	image->num_stretches = estimate.num_stretches;
 	image->longest = longest_stretch(image);
@@ -494,6 +500,7 @@ static int compile_with(const struct graph *graph, const struct region *region, 
 	else
 		err = lower_nodes(lower, graph, region, attempt->known, attempt->by_image, build, &share);
 	build->saved = lower ? lower->saved : 0;
+	build->halos = lower ? lower->halos : 0;
 	if (!err && build->print_lowered)
 		program_print(program, build->print_lowered);
 	if (!err)
@@ -635,6 +642,34 @@ static int compile_best(const struct graph *graph, const struct region *region, 
 	return keep_better(build, err, &batch, batch_err, 0);
 }
 
+/*
+ * Images in strips of rows wait least for halos; all in blocks, of a network whose small images are in blocks anyway, move less where one
+ * kind meets the other. That may cost what it saves takes to move.
+ */
+static int compile_grids(const struct graph *graph, const struct region *region, struct region_build *build)
+{
+	const struct target *target = build->target;
+	struct target in_blocks = *target;
+	struct region_build strips, blocks = *build;
+	int err = compile_best(graph, region, build), blocks_err;
+	uint64_t saved;
+
+	if (err || !pass_runs(build->disabled, PASS_GRIDS) ||
+	    build->halos * GRID_HALOS < build->image.lines * AXL_T_LINE)
+		return err;
+	in_blocks.blocks = true;
+	blocks.target = &in_blocks;
+	blocks_err = compile_best(graph, region, &blocks);
+	blocks.target = target;
+	if (blocks_err || blocks.image.lines >= build->image.lines)
+		return keep_better(build, 0, &blocks, blocks_err, 0);
+	strips = *build;
+	*build = blocks;
+	saved = (strips.image.lines - build->image.lines) * AXL_T_LINE / target->dram_rate;
+	return keep_better(build, 0, &strips, 0,
+			   saved < strips.image.cycles / GRID_COST ? saved : strips.image.cycles / GRID_COST);
+}
+
 int region_compile(const struct graph *graph, const struct region *region, struct region_build *build)
 {
 	const struct target *target = build->target;
@@ -643,7 +678,7 @@ int region_compile(const struct graph *graph, const struct region *region, struc
 	int err;
 
 	build->attempts = &attempts;
-	err = compile_best(graph, region, build);
+	err = compile_grids(graph, region, build);
 	/* The semaphores that tiles share ran out: no node is to blame, and one tile needs none of them. */
 	if (err == -ENOSPC && !build->failed && target->tiles > 1) {
 		one_tile.tiles = 1;

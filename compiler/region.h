@@ -38,6 +38,7 @@ void regions_finish(struct region *regions, int count);
  * @disabled: passes to leave out (compiler/pass.h)
  * @by_image: images of a batch were lowered one after another (target/images.h)
  * @saved: bytes that were not loaded again, as something was loaded once for several nodes
+ * @halos: bytes that tiles got of what other tiles made (target/cut.h)
  * @share:  told how far it is; @attempts is region_compile()'s own: how often it has begun anew
  * @print_lowered, @print_scheduled: where to print the program after lowering and after scheduling, or NULL
  */
@@ -52,7 +53,7 @@ struct region_build {
 	struct program_stats stats;
 	struct graph_node *failed;
 	bool by_image;
-	uint64_t saved;
+	uint64_t saved, halos;
 	char error[320];
 };
 

@@ -52,7 +52,8 @@ static struct cut_grid grid_of_positions(const struct target *target, int64_t h,
 	 * high (stripes.h) their halos are too long, and few rows hardly divide.
 	 */
 	larger = part_positions(strips, h, w) - part_positions(blocks, h, w);
-	return h / target->tiles >= STRIP_ROWS && h >= w && larger * STRIP_LARGER <= part_positions(blocks, h, w)
+	return !target->blocks && h / target->tiles >= STRIP_ROWS && h >= w &&
+			       larger * STRIP_LARGER <= part_positions(blocks, h, w)
 		       ? strips
 		       : blocks;
 }
@@ -101,6 +102,11 @@ int64_t cut_edges_first(int64_t at, int64_t count)
 	if (count <= 2)
 		return at;
 	return at == 0 ? 0 : at == 1 ? count - 1 : at - 1;
+}
+
+static uint64_t positions(struct cut_box box)
+{
+	return cut_is_empty(box) ? 0 : (uint64_t)((box.h1 - box.h0) * (box.w1 - box.w0));
 }
 
 static bool is_inside(struct cut_box inner, struct cut_box outer)
@@ -224,7 +230,7 @@ static uint64_t part_bytes(const struct cut *cut, const struct graph_value *valu
 	for (unsigned int t = 0; t < cut->tiles; t++) {
 		struct cut_box box = cut->parts[t].stored;
 
-		bytes = MAX(bytes, (uint64_t)((box.h1 - box.h0) * (box.w1 - box.w0)) * position);
+		bytes = MAX(bytes, positions(box) * position);
 	}
 	return bytes;
 }
@@ -275,6 +281,9 @@ bool cut_take(struct lower *lower, const struct graph_value *value, enum cut_hal
 	if (!place_parts(lower, value, bytes, &cut))
 		return false;
 	lower->cuts[value->id] = cut;
+	for (unsigned int t = 0; t < cut.tiles && cut.shared; t++)
+		lower->halos += (positions(cut.parts[t].stored) - positions(cut.parts[t].owned)) *
+				(uint64_t)(value->dims[0] * value->dims[1] * access_type_bytes(tensor->type));
 	return true;
 }
 

@@ -231,6 +231,7 @@ static struct span transfer_span(struct timeline *t, unsigned int tile, struct l
 	uint64_t cycles;
 
 	cost_transfer(&queued->insn.dma, queued->address, tiles, &t->memory, &moved);
+	t->estimate->lines += moved.lines;
 	cycles = axl_local_cycles(moved.lines, moved.rows, target->dram_rate);
 	time = axl_transfer(&t->dram, &t->ports[tile], &lane->flows, start, lane->end, target->dram_latency,
 			    moved.walks, cycles, target->dram_rate, queued->insn.header.opcode == AXL_OP_LOAD,

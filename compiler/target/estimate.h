@@ -47,13 +47,13 @@ struct estimate_stretch {
 
 /*
  * @records: one an instruction, in the order in which they begin, as the device would trace them; malloc'ed, the caller's
- * @cycles:  of the whole
+ * @cycles:  of the whole; @lines: of memory that transfers move (AXL_T_LINE)
  * @stretches: between preemption points, in order; malloc'ed like the records
  */
 struct estimate {
 	struct axl_trace_record *records;
 	size_t num_records;
-	uint64_t cycles;
+	uint64_t cycles, lines;
 	struct estimate_stretch *stretches;
 	size_t num_stretches;
 };

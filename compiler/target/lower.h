@@ -77,6 +77,7 @@ struct packed_weights {
  * @packed: by node of a run, the weight blocks that were packed for an image or a stripe before
  * @disabled: passes to leave out
  * @shares: what several nodes read of memory may be loaded once for them; @saved: bytes that were not loaded again
+ * @halos: bytes that tiles get of what other tiles make, as parts of images (cut.h)
  * @float_type: how float values are held on the device (from the precision)
  */
 struct lower {
@@ -98,7 +99,7 @@ struct lower {
 	size_t *kept_until;
 	uint32_t disabled;
 	bool shares;
-	uint64_t saved;
+	uint64_t saved, halos;
 	char error[256]; /* names node and rule */
 };
 

@@ -142,7 +142,7 @@ int program_order(struct program *program);
  * @weights: the WEIGHT region's contents, once program_emit_weights() has written them; @weight_bytes
  * @arena_bound, @spad_bytes, @spad_bound: as in struct program_stats
  * @cycles, @node_cycles: what the region is estimated to take, and its nodes in their order; @stretches: the same from each of
- *	     its preemption points to the next (estimate.h), @longest: cycles of the longest of them; region_compile() sets them
+ *	     its preemption points to the next (estimate.h), @longest: cycles of the longest of them; @lines: of memory that are moved; region_compile() sets them
  * @choices, @kept_until: what the lowerings decided, as in struct lower
  * Base registers: 0 weights, 1 arena, then inputs in order of index, then outputs. All malloc'ed, the caller's.
  */
@@ -154,7 +154,7 @@ struct program_image {
 	uint64_t arena_bytes;
 	uint32_t num_inputs, num_outputs;
 	uint64_t arena_bound, spad_bytes, spad_bound;
-	uint64_t cycles, longest, *node_cycles;
+	uint64_t cycles, longest, lines, *node_cycles;
 	struct estimate_stretch *stretches;
 	size_t num_stretches;
 	struct matrix_choices choices;

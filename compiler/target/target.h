@@ -6,9 +6,13 @@
 #ifndef COMPILER_TARGET_TARGET_H
 #define COMPILER_TARGET_TARGET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* The same figures as the registers of the same names (axl_regs.h). Rates in bytes a cycle, latencies in cycles. */
+/*
+ * The same figures as the registers of the same names (axl_regs.h). Rates in bytes a cycle, latencies in cycles.
+ * @blocks: no figure but a choice of region_compile(): images are cut over tiles in blocks alone (cut.h)
+ */
 struct target {
 	char name[32];
 	uint32_t tiles;
@@ -21,6 +25,7 @@ struct target {
 	uint32_t dram_latency;
 	uint32_t host_rate;
 	uint32_t host_latency;
+	bool blocks;
 };
 
 /* "axl-edge" (1 tile, 2 MiB), "axl-pro" (4 tiles of 1 MiB); NULL when unknown. */

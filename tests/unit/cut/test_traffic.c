@@ -167,6 +167,25 @@ static void what_several_nodes_read_is_loaded_once(void **unused)
 	assert_true(with[1] <= without[1]);
 }
 
+/* Large images in strips of rows, small ones in blocks: on four tiles half of an image changes hands between them. */
+static void one_kind_of_parts_does_for_all(void **unused)
+{
+	struct chain chain = {.random = 5};
+	uint64_t with[2], without[2];
+
+	(void)unused;
+	chain_start(&chain, 1, 64, 28, 28);
+	for (int i = 0; i < 2; i++)
+		chain_convolve(&chain, 256, 1, 1, 1, 1);
+	chain_convolve(&chain, 256, 1, 2, 1, 1);
+	for (int i = 0; i < 2; i++)
+		chain_convolve(&chain, 256, 3, 1, 1, 1);
+	move_both_ways(&chain, "grids", with, without);
+	assert_int_equal(with[0], without[0]);
+	if (with[1] + 28 * 28 * 256 / 4 > without[1])
+		fail_msg("%llu bytes, without %llu", (unsigned long long)with[1], (unsigned long long)without[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +195,7 @@ int main(void)
 		cmocka_unit_test(two_convolutions_work_in_stripes),
 		cmocka_unit_test(small_images_do_not),
 		cmocka_unit_test(what_several_nodes_read_is_loaded_once),
+		cmocka_unit_test(one_kind_of_parts_does_for_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
