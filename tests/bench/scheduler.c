@@ -97,28 +97,33 @@ static struct accel_session *open_network(enum parts parts, int length, bool cha
 
 static float input[ELEMENTS];
 
-/* The shortest of several runs, one at a time, us. */
-static double time_run(struct accel_session *session)
+#define UNDER_WAY 6
+#define REQUESTS 48
+
+/* Time of a run, one at a time, us: the least of several averages of @runs. */
+static double time_run(struct accel_session *session, int runs)
 {
 	struct accel_tensor in = floats_of(input, 4, DIMS(1, CHANNELS, SIDE, SIDE)), out[2];
 	double best = 1e30;
 
-	for (int n = 0; n < 4 * TRIES; n++) {
+	for (int t = 0; t < 4 * TRIES; t++) {
 		double start = now_us(), time;
 
-		memset(out, 0, sizeof(out));
-		if (accel_session_run(session, &in, 1, out, accel_session_num_outputs(session), NULL, 0))
-			exit(1);
-		time = now_us() - start;
+		for (int n = 0; n < runs; n++) {
+			memset(out, 0, sizeof(out));
+			if (accel_session_run(session, &in, 1, out, accel_session_num_outputs(session), NULL, 0))
+				exit(1);
+		}
+		time = (now_us() - start) / runs;
 		best = time < best ? time : best;
 	}
 	return best;
 }
 
-static double time_network(enum parts parts, int length, bool chain)
+static double time_network(enum parts parts, int length, bool chain, int runs)
 {
 	struct accel_session *session = open_network(parts, length, chain);
-	double time = time_run(session);
+	double time = time_run(session, runs);
 
 	accel_session_destroy(session);
 	return time;
@@ -127,7 +132,7 @@ static double time_network(enum parts parts, int length, bool chain)
 /* How many nodes take about as long as the device's part. */
 static int balance(double device)
 {
-	double ten = time_network(CPU_PART, 10, false);
+	double ten = time_network(CPU_PART, 10, false, 1);
 	int length = (int)(device / ten * 10 + 0.5);
 
 	return length < 1 ? 1 : length;
@@ -135,19 +140,16 @@ static int balance(double device)
 
 static int overlap(void)
 {
-	double device = time_network(DEVICE_PART, 0, false), cpu, both, share;
+	double device = time_network(DEVICE_PART, 0, false, 1), cpu, both, share;
 	int length = balance(device);
 
-	cpu = time_network(CPU_PART, length, false);
-	both = time_network(BOTH, length, false);
+	cpu = time_network(CPU_PART, length, false, 1);
+	both = time_network(BOTH, length, false, 1);
 	share = both / (device + cpu) * 100;
 	printf("overlap: device alone %.0f us, CPU alone %.0f us, both %.0f us: %.1f %% of the sum (limit 75)\n",
 	       device, cpu, both, share);
 	return share > 75;
 }
-
-#define UNDER_WAY 6
-#define REQUESTS 48
 
 /* Time for each of many requests, several of which are under way at any time, us. */
 static double time_pipelined(struct accel_session *session)
@@ -179,12 +181,12 @@ static double time_pipelined(struct accel_session *session)
 
 static int pipeline(void)
 {
-	double device = time_network(DEVICE_PART, 0, true), cpu, best = 1e30, slower, share;
+	double device = time_network(DEVICE_PART, 0, true, REQUESTS), cpu, best = 1e30, slower, share;
 	int length = balance(device) * 3 / 2 + 1; /* the CPU's part is the slower one */
 	struct accel_session *session = open_network(BOTH, length, true);
 
-	cpu = time_network(CPU_PART, length, true);
-	for (int n = 0; n < TRIES; n++) {
+	cpu = time_network(CPU_PART, length, true, REQUESTS);
+	for (int n = 0; n < 4 * TRIES; n++) {
 		double time = time_pipelined(session);
 
 		best = time < best ? time : best;
