@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Regions run when their inputs are there: on random networks of what the device does and what only the CPU does, the answers are those
- * of the CPU alone; what does not wait for each other runs at the same time; and the orders say so.
+ * of the CPU alone; what does not wait for each other is under way at the same time; and the orders say so.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -11,12 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "runtime/region_order.h"
 #include "runtime/session.h"
 #include "tests/unit/control/body.h"
+#include "tests/unit/runtime/trace_file.h"
 
 #define ROWS 196
 #define COLUMNS 128
@@ -124,7 +126,8 @@ static void *call(void *arg)
 
 static struct accel_session *open_model(const struct model *model, const char *device)
 {
-	struct accel_session_options options = {.device = device, .threads = 2, .depth = 3, .disable = "placement"};
+	struct accel_session_options options = {
+		.device = device, .threads = 2, .depth = 3, .trace = true, .disable = "placement"};
 	struct accel_session *session;
 	char error[512];
 
@@ -183,24 +186,9 @@ static void make_branches(struct model *model)
 	model_output(model, "y");
 }
 
-static void branches_run_at_the_same_time(void **state)
+static void orders_say_who_waits(const struct axm *axm)
 {
-	struct model model;
-	struct accel_session *session;
 	struct region_order order;
-	struct accel_run_stats stats;
-	const struct axm *axm;
-	static float in[ELEMENTS], out[ELEMENTS];
-	struct accel_tensor input = floats_of(in, 2, DIMS(ROWS, COLUMNS));
-	struct accel_tensor output = {.data = out, .size = sizeof(out)};
-	uint64_t sum = 0;
-
-	(void)state;
-	make_branches(&model);
-	session = open_model(&model, "sim:");
-	axm = session_package(session);
-	assert_int_equal(axm->num_regions, 3);
-	assert_true(axm->regions[0].device && !axm->regions[1].device && axm->regions[2].device);
 
 	assert_int_equal(region_order_make(axm, &order), 0);
 	assert_int_equal(order.waits[0], 0);
@@ -214,15 +202,61 @@ static void branches_run_at_the_same_time(void **state)
 	assert_int_equal(order.earliest[2], 2);
 	assert_int_equal(order.latest[2], 2);
 	region_order_finish(&order);
+}
+
+static struct json_object *trace_of(const struct accel_session *session)
+{
+	char path[] = "/tmp/axl_trace_XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(accel_session_trace(session, path), 0);
+	return trace_file_read(path);
+}
+
+static int64_t submitted(struct json_object *packet)
+{
+	return trace_file_time(trace_file_member(packet, "args"), "submitted");
+}
+
+static int64_t end_of(struct json_object *event)
+{
+	return trace_file_time(event, "ts") + trace_file_time(event, "dur");
+}
+
+/* By what came before what, on the one clock of the trace: how long each takes is the machine's affair. */
+static void branches_run_at_the_same_time(void **state)
+{
+	static float in[ELEMENTS], out[ELEMENTS];
+	struct accel_tensor input = floats_of(in, 2, DIMS(ROWS, COLUMNS));
+	struct accel_tensor output = {.data = out, .size = sizeof(out)};
+	struct json_object *trace, *device, *cpu, *sum;
+	struct accel_session *session;
+	const struct axm *axm;
+	struct model model;
+
+	(void)state;
+	make_branches(&model);
+	session = open_model(&model, "sim:");
+	axm = session_package(session);
+	assert_int_equal(axm->num_regions, 3);
+	assert_true(axm->regions[0].device && !axm->regions[1].device && axm->regions[2].device);
+	orders_say_who_waits(axm);
 
 	fill(in, 1);
 	assert_int_equal(accel_session_run(session, &input, 1, &output, 1, NULL, 0), 0);
-	assert_int_equal(accel_session_stats(session, &stats), 0);
-	for (size_t r = 0; r < 3; r++)
-		sum += stats.regions[r].ns;
-	/* The device's region begins before the CPU's and is seen to end behind it: one after the other they could not add up to more. */
-	assert_true(stats.regions[0].ns > stats.regions[1].ns);
-	assert_true(sum > stats.ns);
+	trace = trace_of(session);
+	device = trace_file_event(trace, "X", "region 0", 0);
+	cpu = trace_file_event(trace, "X", axm_string(axm, axm->nodes[axm->regions[1].first_node].name), 0);
+	sum = trace_file_event(trace, "X", "region 2", 0);
+	assert_true(device && cpu && sum);
+	/* The device has its work before the CPU begins with its own, and nobody waits for it before that is done. */
+	assert_true(submitted(device) <= trace_file_time(cpu, "ts"));
+	assert_true(end_of(device) >= end_of(cpu));
+	/* Who needs both comes behind both. */
+	assert_true(submitted(sum) >= end_of(device) && submitted(sum) >= end_of(cpu));
+	json_object_put(trace);
 	accel_session_destroy(session);
 	model_finish(&model);
 }

@@ -15,6 +15,7 @@
 #include <axl/axl_isa.h>
 
 #include "runtime/trace.h"
+#include "tests/unit/runtime/trace_file.h"
 
 #define BEGAN UINT64_C(5000000000123)
 
@@ -28,62 +29,26 @@ static const struct accel_run_stats stats = {.num_nodes = 2, .nodes = nodes, .cy
 static struct json_object *read_back(const struct runtime_trace *trace)
 {
 	char path[] = "/tmp/axl_trace_XXXXXX";
-	struct json_object *root;
 	int fd = mkstemp(path);
 
 	assert_true(fd >= 0);
 	close(fd);
 	assert_int_equal(runtime_trace_write(trace, &stats, path), 0);
-	root = json_object_from_file(path);
-	unlink(path);
-	assert_non_null(root);
-	return root;
-}
-
-static struct json_object *member(struct json_object *object, const char *key)
-{
-	struct json_object *value;
-
-	return json_object_object_get_ex(object, key, &value) ? value : NULL;
-}
-
-static const char *text_of(struct json_object *object, const char *key)
-{
-	return member(object, key) ? json_object_get_string(member(object, key)) : "";
-}
-
-/* Nanoseconds. */
-static int64_t time_of(struct json_object *event, const char *key)
-{
-	return (int64_t)(json_object_get_double(member(event, key)) * 1000 + 0.5);
-}
-
-/* Event number @index of phase @phase with name @name; NULL: there are not so many. */
-static struct json_object *find(struct json_object *root, const char *phase, const char *name, int index)
-{
-	struct json_object *events = member(root, "traceEvents");
-
-	for (size_t i = 0; i < json_object_array_length(events); i++) {
-		struct json_object *event = json_object_array_get_idx(events, i);
-
-		if (!strcmp(text_of(event, "ph"), phase) && !strcmp(text_of(event, "name"), name) && !index--)
-			return event;
-	}
-	return NULL;
+	return trace_file_read(path);
 }
 
 static void assert_event(struct json_object *event, int pid, int tid, int64_t ts, int64_t dur)
 {
 	assert_non_null(event);
-	assert_int_equal(json_object_get_int(member(event, "pid")), pid);
-	assert_int_equal(json_object_get_int(member(event, "tid")), tid);
-	assert_int_equal(time_of(event, "ts"), ts);
-	assert_int_equal(time_of(event, "dur"), dur);
+	assert_int_equal(json_object_get_int(trace_file_member(event, "pid")), pid);
+	assert_int_equal(json_object_get_int(trace_file_member(event, "tid")), tid);
+	assert_int_equal(trace_file_time(event, "ts"), ts);
+	assert_int_equal(trace_file_time(event, "dur"), dur);
 }
 
 static uint64_t dropped(struct json_object *root)
 {
-	return (uint64_t)json_object_get_int64(member(member(root, "otherData"), "dropped"));
+	return (uint64_t)json_object_get_int64(trace_file_member(trace_file_member(root, "otherData"), "dropped"));
 }
 
 /* A node, a worker beside it, a packet with two transfers under way at once and a product behind the first. */
@@ -118,25 +83,26 @@ static void what_was_recorded_is_there(void **state)
 	record(trace);
 	root = read_back(trace);
 	assert_int_equal(dropped(root), 0);
-	assert_int_equal(json_object_get_int64(member(member(root, "otherData"), "origin_ns")), BEGAN);
-	assert_event(find(root, "X", "run", 0), 1, 1, 0, 15000);
+	assert_int_equal(json_object_get_int64(trace_file_member(trace_file_member(root, "otherData"), "origin_ns")),
+			 BEGAN);
+	assert_event(trace_file_event(root, "X", "run", 0), 1, 1, 0, 15000);
 	/* The name as it is; the byte that is no character by its number. */
-	assert_event(find(root, "X", "first \"\\\n\xc3\xa9\xc3\xbf", 0), 1, 1, 1000, 1000);
-	assert_event(find(root, "X", "first \"\\\n\xc3\xa9\xc3\xbf", 1), 1, 3, 1100, 800);
-	assert_event(find(root, "X", "start region", 0), 1, 1, 2000, 1000);
-	event = find(root, "X", "copy to the device", 0);
+	assert_event(trace_file_event(root, "X", "first \"\\\n\xc3\xa9\xc3\xbf", 0), 1, 1, 1000, 1000);
+	assert_event(trace_file_event(root, "X", "first \"\\\n\xc3\xa9\xc3\xbf", 1), 1, 3, 1100, 800);
+	assert_event(trace_file_event(root, "X", "start region", 0), 1, 1, 2000, 1000);
+	event = trace_file_event(root, "X", "copy to the device", 0);
 	assert_event(event, 1, 1, 2000, 500);
-	assert_int_equal(json_object_get_int(member(member(event, "args"), "bytes")), 256);
-	assert_event(find(root, "X", "wait for the device", 0), 1, 1, 3100, 9900);
-	event = find(root, "X", "copy from the device", 0);
+	assert_int_equal(json_object_get_int(trace_file_member(trace_file_member(event, "args"), "bytes")), 256);
+	assert_event(trace_file_event(root, "X", "wait for the device", 0), 1, 1, 3100, 9900);
+	event = trace_file_event(root, "X", "copy from the device", 0);
 	assert_event(event, 1, 1, 13000, 400);
-	assert_int_equal(json_object_get_int(member(member(event, "args"), "bytes")), 40);
-	assert_event(find(root, "X", "read the device's records", 0), 1, 1, 13400, 600);
-	event = find(root, "X", "region 1", 0);
+	assert_int_equal(json_object_get_int(trace_file_member(trace_file_member(event, "args"), "bytes")), 40);
+	assert_event(trace_file_event(root, "X", "read the device's records", 0), 1, 1, 13400, 600);
+	event = trace_file_event(root, "X", "region 1", 0);
 	assert_event(event, 3, 1, 3000, 10000);
-	assert_int_equal(json_object_get_int(member(member(event, "args"), "cycles")), 1000);
+	assert_int_equal(json_object_get_int(trace_file_member(trace_file_member(event, "args"), "cycles")), 1000);
 	/* It did not wait in the queue. */
-	assert_null(find(root, "b", "region 1", 0));
+	assert_null(trace_file_event(root, "b", "region 1", 0));
 	json_object_put(root);
 	runtime_trace_destroy(trace);
 }
@@ -152,10 +118,10 @@ static void instructions_of_a_track_do_not_overlap(void **state)
 	assert_int_equal(runtime_trace_create(2, &trace), 0);
 	record(trace);
 	root = read_back(trace);
-	assert_event(find(root, "X", "first \"\\\n\xc3\xa9\xc3\xbf", 2), 2, load, 3000, 4000);
-	assert_event(find(root, "X", "first \"\\\n\xc3\xa9\xc3\xbf", 3), 2, load + 4096, 4000, 4000);
-	assert_event(find(root, "X", "second", 0), 2, matrix, 7000, 6000);
-	assert_event(find(root, "X", "second", 1), 2, load, 7000, 2000);
+	assert_event(trace_file_event(root, "X", "first \"\\\n\xc3\xa9\xc3\xbf", 2), 2, load, 3000, 4000);
+	assert_event(trace_file_event(root, "X", "first \"\\\n\xc3\xa9\xc3\xbf", 3), 2, load + 4096, 4000, 4000);
+	assert_event(trace_file_event(root, "X", "second", 0), 2, matrix, 7000, 6000);
+	assert_event(trace_file_event(root, "X", "second", 1), 2, load, 7000, 2000);
 	json_object_put(root);
 	runtime_trace_destroy(trace);
 }
@@ -175,13 +141,13 @@ static void arrows_lead_from_the_submission_to_the_first_instruction(void **stat
 	record(trace);
 	root = read_back(trace);
 	for (int i = 0; i < 3; i++) {
-		struct json_object *step = find(root, steps[i].phase, "launch", 0);
+		struct json_object *step = trace_file_event(root, steps[i].phase, "launch", 0);
 
 		assert_non_null(step);
-		assert_int_equal(json_object_get_int(member(step, "pid")), steps[i].pid);
-		assert_int_equal(time_of(step, "ts"), steps[i].ts);
-		assert_int_equal(json_object_get_int(member(step, "id")), 1);
-		assert_null(find(root, steps[i].phase, "launch", 1));
+		assert_int_equal(json_object_get_int(trace_file_member(step, "pid")), steps[i].pid);
+		assert_int_equal(trace_file_time(step, "ts"), steps[i].ts);
+		assert_int_equal(json_object_get_int(trace_file_member(step, "id")), 1);
+		assert_null(trace_file_event(root, steps[i].phase, "launch", 1));
 	}
 	json_object_put(root);
 	runtime_trace_destroy(trace);
@@ -205,18 +171,18 @@ static void packets_of_a_queue_run_one_after_another(void **state)
 	runtime_trace_complete(trace, 1, &exec, NULL, 0, BEGAN + 3000, BEGAN + 3000);
 	runtime_trace_end(trace, BEGAN + 4000);
 	root = read_back(trace);
-	assert_event(find(root, "X", "region 0", 0), 3, 1, 100, 900);
-	assert_string_equal(text_of(find(root, "X", "region 0", 0), "cat"), "dropped");
-	assert_event(find(root, "X", "region 1", 0), 3, 1, 1000, 100);
-	assert_string_equal(text_of(find(root, "X", "region 1", 0), "cat"), "dropped");
-	assert_event(find(root, "X", "region 0", 1), 3, 1, 1100, 900);
-	assert_event(find(root, "X", "region 1", 1), 3, 1, 2000, 1000);
-	assert_string_equal(text_of(find(root, "X", "region 1", 1), "cat"), "packet");
-	assert_int_equal(time_of(find(root, "b", "region 1", 1), "ts"), 1200);
-	assert_int_equal(time_of(find(root, "e", "region 1", 1), "ts"), 2000);
+	assert_event(trace_file_event(root, "X", "region 0", 0), 3, 1, 100, 900);
+	assert_string_equal(trace_file_text(trace_file_event(root, "X", "region 0", 0), "cat"), "dropped");
+	assert_event(trace_file_event(root, "X", "region 1", 0), 3, 1, 1000, 100);
+	assert_string_equal(trace_file_text(trace_file_event(root, "X", "region 1", 0), "cat"), "dropped");
+	assert_event(trace_file_event(root, "X", "region 0", 1), 3, 1, 1100, 900);
+	assert_event(trace_file_event(root, "X", "region 1", 1), 3, 1, 2000, 1000);
+	assert_string_equal(trace_file_text(trace_file_event(root, "X", "region 1", 1), "cat"), "packet");
+	assert_int_equal(trace_file_time(trace_file_event(root, "b", "region 1", 1), "ts"), 1200);
+	assert_int_equal(trace_file_time(trace_file_event(root, "e", "region 1", 1), "ts"), 2000);
 	/* Without instructions the arrow ends at the packet. */
-	assert_null(find(root, "t", "launch", 0));
-	assert_non_null(find(root, "f", "launch", 3));
+	assert_null(trace_file_event(root, "t", "launch", 0));
+	assert_non_null(trace_file_event(root, "f", "launch", 3));
 	json_object_put(root);
 	runtime_trace_destroy(trace);
 }
@@ -239,15 +205,15 @@ static void a_run_forgets_the_one_before_and_a_copy_does_not(void **state)
 	runtime_trace_end(trace, BEGAN + 100500);
 	assert_null(runtime_trace_records(trace, 1, &count));
 	root = read_back(trace);
-	assert_event(find(root, "X", "run", 0), 1, 1, 0, 500);
-	assert_null(find(root, "X", "region 1", 0));
+	assert_event(trace_file_event(root, "X", "run", 0), 1, 1, 0, 500);
+	assert_null(trace_file_event(root, "X", "region 1", 0));
 	/* Nothing of a device, nor its name. */
-	assert_null(find(root, "M", "process_name", 1));
+	assert_null(trace_file_event(root, "M", "process_name", 1));
 	json_object_put(root);
 	runtime_trace_destroy(trace);
 	root = read_back(copy);
-	assert_event(find(root, "X", "region 1", 0), 3, 1, 3000, 10000);
-	assert_non_null(find(root, "M", "process_name", 2));
+	assert_event(trace_file_event(root, "X", "region 1", 0), 3, 1, 3000, 10000);
+	assert_non_null(trace_file_event(root, "M", "process_name", 2));
 	json_object_put(root);
 	runtime_trace_destroy(copy);
 }
