@@ -610,24 +610,28 @@ static int keep_better(struct region_build *build, int err, struct region_build 
 	return 0;
 }
 
+/* Cycles that @build may take more than another way that moves @bytes more: what these take, at most one in @cost. */
+static uint64_t grace_for(const struct region_build *build, uint64_t bytes, uint64_t cost)
+{
+	uint64_t moving = bytes / build->target->dram_rate, most = build->image.cycles / cost;
+
+	return moving < most ? moving : most;
+}
+
 /*
  * Where nodes share what they read, both ways are tried: less room is left meanwhile. Sharing is kept where it costs at most one
- * cycle in SHARING_COST for the memory that it leaves to others, and no more than what it saves takes to move.
+ * cycle in SHARING_COST for the memory that it leaves to others.
  */
 static int compile_sharing(const struct graph *graph, const struct region *region, bool by_image,
 			   struct region_build *build)
 {
 	struct region_build apart = *build;
-	uint64_t grace;
 	int err = compile_for(graph, region, by_image, pass_runs(build->disabled, PASS_SHARE), build), apart_err;
 
 	if ((!err && !build->saved) || err == -ENOMEM)
 		return err;
 	apart_err = compile_for(graph, region, by_image, false, &apart);
-	grace = build->saved / build->target->dram_rate;
-	if (!err && grace > build->image.cycles / SHARING_COST)
-		grace = build->image.cycles / SHARING_COST;
-	return keep_better(build, err, &apart, apart_err, err ? 0 : grace);
+	return keep_better(build, err, &apart, apart_err, err ? 0 : grace_for(build, build->saved, SHARING_COST));
 }
 
 /* Where images of a batch can go one after another both ways are tried. */
@@ -665,9 +669,8 @@ static int compile_grids(const struct graph *graph, const struct region *region,
 		return keep_better(build, 0, &blocks, blocks_err, 0);
 	strips = *build;
 	*build = blocks;
-	saved = (strips.image.lines - build->image.lines) * AXL_T_LINE / target->dram_rate;
-	return keep_better(build, 0, &strips, 0,
-			   saved < strips.image.cycles / GRID_COST ? saved : strips.image.cycles / GRID_COST);
+	saved = (strips.image.lines - build->image.lines) * AXL_T_LINE;
+	return keep_better(build, 0, &strips, 0, grace_for(build, saved, GRID_COST));
 }
 
 int region_compile(const struct graph *graph, const struct region *region, struct region_build *build)

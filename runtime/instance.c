@@ -297,7 +297,6 @@ int instance_place(struct instance *instance, size_t device, char *error, size_t
 	instance->device = device;
 	for (uint32_t r = 0; r < axm->num_regions && plan->launches && !instance->placed[device] && !err; r++) {
 		struct runtime_launch **launch = &instance->launches[device * axm->num_regions + r];
-
 		struct runtime_program *program = plan->programs[device * axm->num_regions + r];
 
 		if (!axm->regions[r].device || *launch)

@@ -759,7 +759,7 @@ int onnx_import_bytes(const uint8_t *bytes, size_t size, const char *folder, str
 
 	*graph = NULL;
 	if (!model)
-		return fail(error, error_size, -EINVAL, "not an ONNX model: the bytes are no ModelProto");
+		return fail(error, error_size, -EINVAL, ONNX_NO_MODEL);
 	return import_checked(model, folder, graph, error, error_size);
 }
 

@@ -48,6 +48,5 @@ int onnx_model_read(const char *path, Onnx__ModelProto **model, char *error, siz
 		return err;
 	*model = onnx__model_proto__unpack(&allocator, mapping.size, mapping.bytes);
 	onnx_unmap(mapping.bytes, mapping.size);
-	return *model ? 0
-		      : fail(error, error_size, -EBADMSG, "%s: not an ONNX model: the bytes are no ModelProto", path);
+	return *model ? 0 : fail(error, error_size, -EBADMSG, "%s: " ONNX_NO_MODEL, path);
 }

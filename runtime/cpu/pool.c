@@ -49,7 +49,6 @@ struct job {
 };
 
 /*
- * @from_back: the end of a job's indices that it takes
  * Where it may run belongs to the worker, or while it is asleep to who holds the lock:
  * @allowed: as others have it
  * @given:   as it was narrowed here
@@ -59,7 +58,6 @@ struct worker {
 	struct cpu_pool *pool;
 	pthread_t thread;
 	size_t number;
-	bool from_back;
 	bool asleep; /* under the lock */
 	pid_t tid;
 	cpu_set_t allowed, given;
@@ -205,7 +203,7 @@ static void help(struct worker *worker, struct job *job)
 
 	if (worker->pool->spin)
 		leave_caller(worker);
-	take_indices(job, worker->from_back);
+	take_indices(job, worker->number % 2);
 	if (job->watch)
 		job->watch->worked(job->watch->context, worker->number, start, now_ns());
 }
@@ -405,7 +403,6 @@ int cpu_pool_create(size_t threads, struct cpu_pool **pool_out)
 
 		worker->pool = pool;
 		worker->number = pool->num_workers + 1;
-		worker->from_back = pool->num_workers % 2 == 0;
 		if (pthread_create(&worker->thread, NULL, work, worker)) {
 			cpu_pool_destroy(pool);
 			return -EAGAIN;

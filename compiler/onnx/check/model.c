@@ -170,7 +170,7 @@ int check_file(const char *path, struct check_report *report, char *error, size_
 
 	*report = (struct check_report){0};
 	if (err == -EBADMSG) {
-		check_found(&checker, NULL, RULE_IMPORT, "", "not an ONNX model: the bytes are no ModelProto");
+		check_found(&checker, NULL, RULE_IMPORT, "", ONNX_NO_MODEL);
 		return checker.err;
 	}
 	if (err)

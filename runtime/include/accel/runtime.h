@@ -70,8 +70,8 @@ enum accel_precision { ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8 };
  *		(-ENODEV when that was the last)
  *	CPU	the request is done on the CPU from its beginning (ONNX files only: -ENOTSUP for others, when the session is made);
  *		also when the device has no memory for it
- * A device that went is used again when it is back: requests that begin look for it, at most every 10 ms and at least every 5 s. It has to be
- * of the same target, instruction set and interface as before; what else is there is left alone (accel_device_stats says why).
+ * A device that went is used again when it is back: requests that begin look for it, at most every 10 ms and at least every 5 s. It has
+ * to be of the same target, instruction set and interface as before; what else is there is left alone (accel_device_stats says why).
  */
 enum accel_on_fault { ACCEL_FAULT_REPORT, ACCEL_FAULT_RETRY, ACCEL_FAULT_CPU };
 
@@ -184,10 +184,10 @@ int accel_session_output(const struct accel_session *session, size_t index, stru
  *
  * A run goes to the device of its first binding. Everything is right also where in place is impossible, at the price of a copy: a binding
  * of another device than that; every binding of memory that is not the device's own, when the device is gone and another one, or the CPU,
- * does the run, and when it has come back; an output that is an input, a constant or another output at the same time. What lay in the
- * own memory of a device that is gone is lost: -ENODEV, also when it has come back. Nodes on the CPU read and write bindings where they are, as this process sees
- * them. struct accel_run_stats says what was in place and how many bytes were not. Of a binding that the process can not see (a dma-buf
- * that lets no processor look at it) both are impossible: -ENOTSUP.
+ * does the run, and when it has come back; an output that is an input, a constant or another output at the same time. What lay in the own
+ * memory of a device that is gone is lost: -ENODEV, also when it has come back. Nodes on the CPU read and write bindings where they are,
+ * as this process sees them. struct accel_run_stats says what was in place and how many bytes were not. Of a binding that the process can
+ * not see (a dma-buf that lets no processor look at it) both are impossible: -ENOTSUP.
  *
  * Bindings are of one session. Any thread may use them, and one of many runs at a time, as long as none of these writes it: a run that
  * would write a binding which another run under way has, or read one that another writes, is refused with -EBUSY; so is one tensor's
@@ -207,10 +207,10 @@ struct accel_device *accel_session_device(struct accel_session *session, size_t 
 
 /*
  * Bind bytes [offset, offset + size) of @buffer for inputs, outputs or both (@use). @offset: a multiple of 4096; the range is inside of
- * the buffer, rounded up to pages. -EINVAL: range, use, or the buffer is of none of the session's devices; -ENODEV: its device is gone; -EEXIST: a binding of this
- * session has some of these bytes; -ENOMEM; of memory of the caller's own and of dma-bufs also what accel_vm_bind() says. Any thread.
- * The buffer stays the caller's and can not be destroyed before the binding: accel_buffer_destroy() answers -EBUSY, and its own address
- * is gone, the binding is as good as before.
+ * the buffer, rounded up to pages. -EINVAL: range, use, or the buffer is of none of the session's devices; -ENODEV: its device is gone;
+ * -EEXIST: a binding of this session has some of these bytes; -ENOMEM; of memory of the caller's own and of dma-bufs also what
+ * accel_vm_bind() says. Any thread. The buffer stays the caller's and can not be destroyed before the binding: accel_buffer_destroy()
+ * answers -EBUSY, and its own address is gone, the binding is as good as before.
  */
 int accel_binding_create(struct accel_session *session, struct accel_buffer *buffer, uint64_t offset, uint64_t size,
 			 unsigned int use, struct accel_binding **binding, char *error, size_t error_size);
