@@ -31,7 +31,7 @@ static uint64_t value_bytes(const struct graph_value *value)
 #define SHARING_COST 130
 /* The share of a region's traffic that halos have to be for another grid to be tried, and of its cycles that it may cost. */
 #define GRID_HALOS 50
-#define GRID_COST 80
+#define GRID_COST 60
 
 /* ---- finding regions ---- */
 

@@ -156,6 +156,16 @@ bool cut_has_image(const struct cut *cut, unsigned int tile, int64_t n)
 
 /* ---- taking ---- */
 
+/* @cut gets @whole, for @reader. */
+static void ask_whole(const struct lower *lower, const struct graph_value *value, const struct graph_node *reader,
+		      struct cut *cut)
+{
+	int64_t step = lower->runs[value->producer->id] ? 1 : lower_conv_step(lower, reader, value);
+
+	cut->step = cut->whole && cut->step != step ? 1 : step;
+	cut->whole = true;
+}
+
 /*
  * Add what the readers from number @first on need to the parts. Returns how many read parts, *@last of them; @cut->whole if not
  * all do.
@@ -180,7 +190,8 @@ static size_t ask_readers(const struct lower *lower, const struct graph_value *v
 		if (reads)
 			*last = MAX(*last, (size_t)value->uses[i]->id);
 		readers += reads;
-		cut->whole |= !reads;
+		if (!reads)
+			ask_whole(lower, value, value->uses[i], cut);
 	}
 	return readers;
 }
@@ -275,6 +286,8 @@ bool cut_take(struct lower *lower, const struct graph_value *value, enum cut_hal
 	bytes = part_bytes(&cut, value, tensor);
 	for (unsigned int t = 0; t < cut.tiles; t++)
 		cut.shared |= halo == CUT_EXCHANGED && !is_inside(cut.parts[t].stored, cut.parts[t].owned);
+	if (cut.shared)
+		cut.step = 1; /* halos come from memory, too */
 	if (!bytes || !resident_hold(lower, (size_t)value->producer->id, last, bytes))
 		return false;
 	resident_keep(lower, last);
@@ -373,6 +386,31 @@ static int store(struct lower *lower, const struct cut *cut, const struct dev_te
 	return lower_store_view(lower, image, &where, &view);
 }
 
+/* Of @box only every cut->step'th row and column of the image. */
+static int store_steps(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, unsigned int tile,
+		       int64_t n, struct cut_box box, int64_t c0, int64_t c)
+{
+	int64_t step = cut->step;
+	struct cut_box steps = {ceil_div(box.h0, step), ceil_div(box.h1, step), ceil_div(box.w0, step),
+				ceil_div(box.w1, step)};
+	struct lower_box where = image_box(n, steps, c0, c);
+	struct dev_tensor apart = *image;
+	struct spad_view view;
+
+	if (cut_is_empty(steps))
+		return 0;
+	box.h0 = steps.h0 * step;
+	box.w0 = steps.w0 * step;
+	view = cut_view(cut, image, tile, n, box, c0, c);
+	for (int d = IMAGE_H; d <= IMAGE_W; d++) {
+		view.dims[d] = where.size[d];
+		view.stride[d] *= step;
+		apart.dims[d] = ceil_div(image->dims[d], step);
+		apart.stride[d] *= step;
+	}
+	return lower_store_view(lower, &apart, &where, &view);
+}
+
 int cut_commit(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, unsigned int tile,
 	       const struct lower_box *box)
 {
@@ -401,8 +439,8 @@ int cut_commit(struct lower *lower, const struct cut *cut, const struct dev_tens
 		count = kept;
 	}
 	for (unsigned int i = 0; i < count; i++) {
-		int err = store(lower, cut, image, tile, box->start[IMAGE_N], wanted[i], box->start[IMAGE_C],
-				box->size[IMAGE_C]);
+		int err = (cut->step > 1 ? store_steps : store)(lower, cut, image, tile, box->start[IMAGE_N], wanted[i],
+								box->start[IMAGE_C], box->size[IMAGE_C]);
 
 		if (err)
 			return err;
@@ -478,6 +516,7 @@ int cut_bring(struct lower *lower, const struct graph_value *value)
 	if (!place_parts(lower, value, bytes, &cut))
 		return lower_fail(lower, NULL, -ENOMEM, "%s", program_error(lower->program));
 	cut.whole = true; /* it came from there */
+	cut.step = 1;
 	lower->saved += (readers - 1) * bytes * cut.tiles;
 	for (int64_t n = 0; n < image.dims[IMAGE_N]; n++)
 		for (int64_t c = 0; c < image.dims[IMAGE_C]; c += cut.plane)
@@ -488,18 +527,27 @@ int cut_bring(struct lower *lower, const struct graph_value *value)
 	return err;
 }
 
+bool cut_has_step(const struct lower *lower, const struct graph_value *value, int64_t step)
+{
+	const struct cut *cut = cut_find(lower, value);
+
+	return cut && cut->whole && (cut->step <= 1 || cut->step == step);
+}
+
 int cut_spill(struct lower *lower, const struct graph_value *value)
 {
 	struct cut *cut = &lower->cuts[value->id];
 	const struct dev_tensor image = matrix_image(&lower->tensors[value->id]);
+	bool whole = cut_has_step(lower, value, 1);
 	int err = 0;
 
-	for (unsigned int t = 0; t < cut->tiles && !cut->whole && !err; t++)
+	for (unsigned int t = 0; t < cut->tiles && !whole && !err; t++)
 		for (int64_t n = 0; n < image.dims[IMAGE_N] && !err; n++)
 			for (int64_t c = 0; c < image.dims[IMAGE_C] && cut_has_image(cut, t, n) && !err;
 			     c += cut->plane)
 				if (!cut->channels || c == t * cut->channels)
 					err = store(lower, cut, &image, t, n, cut->parts[t].owned, c, cut->plane);
 	cut->whole = true;
+	cut->step = 1;
 	return err;
 }

@@ -48,11 +48,12 @@ struct cut_part {
  *	    and averages are read that way
  * @shared: some tile stores more than it owns
  * @whole:  memory gets all of it
+ * @step:   but only every @step'th row and column, from the first: all that its readers there want; 0 as 1
  */
 struct cut {
 	unsigned int tiles;
 	bool images, shared, whole;
-	int64_t plane, channels;
+	int64_t plane, channels, step;
 	struct cut_part parts[AXL_MAX_TILES];
 };
 
@@ -113,6 +114,8 @@ int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_te
  * lower->error.
  */
 int cut_bring(struct lower *lower, const struct graph_value *value);
+/* Has memory every @step'th row and column of @value, or all, without anything to do? */
+bool cut_has_step(const struct lower *lower, const struct graph_value *value, int64_t step);
 /* Have all of @value in memory for a reader that wants it there. */
 int cut_spill(struct lower *lower, const struct graph_value *value);
 

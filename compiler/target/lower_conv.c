@@ -462,13 +462,33 @@ bool lower_conv_reads_part(const struct lower *lower, const struct graph_node *n
 	return true;
 }
 
+/* Does it need every stride'th row and column only, those from the first? */
+static bool geometry_steps(const struct geometry *geo)
+{
+	for (int i = 0; i < geo->spatial; i++)
+		if (geo->transposed || geo->kernel[i] != 1 || geo->begin[i] ||
+		    (geo->in[i] - 1) / geo->stride[i] + 1 < geo->out[i])
+			return false;
+	return true;
+}
+
+int64_t lower_conv_step(const struct lower *lower, const struct graph_node *node, const struct graph_value *value)
+{
+	const struct conv_form *form = find_form(node);
+	struct geometry geo;
+	char reason[64];
+
+	if (!form || input(node, form->x) != value || input(node, form->residual) == value || lower->runs[node->id] ||
+	    read_geometry(node, form, &geo, reason, sizeof(reason)) || geo.spatial != 2 ||
+	    geo.stride[0] != geo.stride[1] || !geometry_steps(&geo))
+		return 1;
+	return geo.stride[0];
+}
+
 /* Of what a 1x1 convolution with strides reads from memory, only the positions that it needs. */
 static void skip_positions(struct matrix_work *work)
 {
-	int64_t rows = (work->ih - 1) / work->sh + 1, columns = (work->iw - 1) / work->sw + 1;
-
-	if (work->x_cut || work->x_resident || work->kh * work->kw != 1 || work->sh * work->sw == 1 || work->pt ||
-	    work->pl || work->in_dil_h * work->in_dil_w != 1 || rows < work->oh || columns < work->ow ||
+	if (work->x_cut || work->x_resident || work->sh * work->sw == 1 ||
 	    work->x.stride[WORK_C] != access_type_bytes(work->x.type))
 		return;
 	work->ih = work->x.dims[WORK_H] = work->oh;
@@ -502,7 +522,7 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	bool shuffled = lower_shuffle_reads(lower, node, form->x, &shuffle);
 	void *weights = NULL;
 	struct graph_node *add = fusible_add(lower, node, &own), *max;
-	const struct graph_value *result, *residual = add ? add->inputs[3 - own] : input(node, form->residual);
+	const struct graph_value *source, *result, *residual = add ? add->inputs[3 - own] : input(node, form->residual);
 	const struct tensor *w = input(node, form->w)->constant;
 	int err = read_geometry(node, form, &geo, lower->error, sizeof(lower->error));
 
@@ -512,8 +532,11 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	result = (add ? add : max ? max : node)->outputs[0];
 	parts = geometry_cuts(&geo, lower->target) && !shuffled;
 	images = parts && geometry_grid(&geo, lower->target).images;
-	x = part_or_whole(lower, shuffled ? shuffle.split->inputs[0] : input(node, form->x), parts, images,
-			  &work.x_cut);
+	source = shuffled ? shuffle.split->inputs[0] : input(node, form->x);
+	if (!parts && cut_has_step(lower, source, lower_conv_step(lower, node, source)))
+		x = &lower->tensors[source->id];
+	else
+		x = part_or_whole(lower, source, parts, images, &work.x_cut);
 	if (residual && !parts && cut_has_channels(lower, residual))
 		z = &lower->tensors[residual->id]; /* matrix_lower() knows by whom it is read */
 	else if (residual)
@@ -536,7 +559,7 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	work.spad_taken = lower->resident.bytes;
 	work.x_brought = lower->resident.brought;
 	set_geometry(&work, &geo, w);
-	if (!shuffled)
+	if (!shuffled && geometry_steps(&geo))
 		skip_positions(&work);
 	work.reader_cycles = vector_cycles(lower, result);
 	work.y_part = is_concatenated(result);

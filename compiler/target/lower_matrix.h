@@ -67,6 +67,9 @@ bool lower_conv_adds(const struct lower *lower, const struct graph_node *node, c
 bool lower_conv_reads_part(const struct lower *lower, const struct graph_node *node, const struct graph_value *value,
 			   unsigned int tile, struct cut_box *box);
 
+/* The step between rows and columns of @value that the convolution @node reads, if it can leave the others in memory; else 1. */
+int64_t lower_conv_step(const struct lower *lower, const struct graph_node *node, const struct graph_value *value);
+
 /* The attributes activation and activation_params of Fused* operators; after the residual when there is one. */
 int matrix_activation_supported(const struct graph_node *node, char *reason, size_t size);
 int matrix_set_activation(struct matrix_work *work, const struct graph_node *node, bool residual);

@@ -34,11 +34,6 @@ static size_t type_bytes(enum axl_type type)
 	return bytes[type];
 }
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-	return (a + b - 1) / b;
-}
-
 void matrix_input_rows(const struct matrix_work *work, int64_t first, int64_t count, int64_t *row, int64_t *rows)
 {
 	int64_t low = first * work->sh - work->pt;

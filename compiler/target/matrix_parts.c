@@ -24,11 +24,6 @@
 
 #define MAX_CHUNKS 64
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-	return (a + b - 1) / b;
-}
-
 /*
  * struct parts
  * @mask:  tiles that have a part, for multicast; 0: only one

@@ -161,6 +161,76 @@ static void so_do_residuals_by_channels(void **unused)
 	model_finish(&chain.model);
 }
 
+/*
+ * An image that 1x1 convolutions read on, one of them with @stride, from memory, since its own result is too small to be cut; and
+ * with @all another that wants all of it there. The result, on @device.
+ */
+static uint8_t *run_strided(const char *device, int64_t side, int64_t channels, int64_t stride, bool all, size_t *size,
+			    struct chain_figures *figures)
+{
+	struct chain chain = {.random = 10}, from;
+	char strided[32], sum[32] = "sum", more[32] = "more";
+	struct accel_tensor x;
+	uint8_t *out;
+	float *in;
+
+	chain_start(&chain, 1, 32, side, side);
+	chain_convolve(&chain, channels, 3, 1, 1, 1);
+	from = chain;
+	chain_convolve(&chain, 32, 1, 1, 1, 1);
+	chain_convolve(&chain, 64, 3, stride, 1, 1);
+	from.model = chain.model;
+	from.nodes = chain.nodes;
+	memcpy(strided, chain.value, sizeof(strided));
+	chain = from;
+	chain_convolve(&chain, 64, 1, stride, 1, 1);
+	model_node(&chain.model, "Add", NAMES(chain.value, strided), NAMES(sum));
+	if (all) {
+		memcpy(strided, sum, sizeof(strided));
+		from.model = chain.model;
+		from.nodes = chain.nodes;
+		chain = from;
+		chain_convolve(&chain, 64, 3, stride, 1, 1);
+		model_node(&chain.model, "Add", NAMES(chain.value, strided), NAMES(more));
+	}
+	model_output(&chain.model, all ? more : sum);
+	in = chain_numbers(&chain, 32 * side * side, 1);
+	x = floats_of(in, 4, chain.input);
+	out = chain_run(body_file(&chain.model), device, ACCEL_INT8, NULL, &x, size, figures);
+	free(in);
+	model_finish(&chain.model);
+	return out;
+}
+
+static void memory_gets_the_positions_that_strides_read(void **unused)
+{
+	static const struct {
+		int64_t side, stride;
+	} cases[] = {{14, 2}, {13, 2}, {15, 3}, {16, 3}, {14, 4}};
+
+	(void)unused;
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		int64_t side = cases[i / 2].side, stride = cases[i / 2].stride, taken = (side + stride - 1) / stride;
+		uint64_t image = (uint64_t)(256 * side * side), strided = (uint64_t)(256 * taken * taken);
+		struct chain_figures figures, more;
+		size_t one_size, four_size;
+		uint8_t *one = run_strided("sim:target=axl-edge", side, 256, stride, i % 2, &one_size, &figures);
+		uint8_t *four =
+			run_strided("sim:target=axl-pro,race-check=1", side, 256, stride, i % 2, &four_size, &figures);
+
+		assert_int_equal(one_size, four_size);
+		assert_memory_equal(one, four, one_size);
+		free(one);
+		free(four);
+		if (i % 2)
+			continue;
+		/* What 256 channels more take: their weights, and a store and a load of what is read of them, not of the image. */
+		free(run_strided("sim:target=axl-pro", side, 512, stride, false, &four_size, &more));
+		assert_true(more.bytes - figures.bytes <
+			    256 * (9 * 32 + 32 + 64) + 2 * strided + (image - strided) / 2);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +239,7 @@ int main(void)
 		cmocka_unit_test(what_convolutions_pass_on_stays_in_the_tiles),
 		cmocka_unit_test(so_does_what_a_stem_and_a_pool_make),
 		cmocka_unit_test(so_do_residuals_by_channels),
+		cmocka_unit_test(memory_gets_the_positions_that_strides_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
