@@ -10,7 +10,8 @@
  *	MaxPool, nearest Resize, …  the same operator on bytes, where input and output have one grid
  *
  * A Relu or Clip before the QuantizeLinear vanishes where the saturation of the 8-bit type does its work: rounding is
- * monotonic, so that it does when the limits round to the ends of the type. The grid (scale and zero point) of every
+ * monotonic, so that it does when the limits round to the ends of the type. Where it does not, because the grid is that of a
+ * concatenation with negative numbers, a convolution does the Relu itself (axl QLinearConv). The grid (scale and zero point) of every
  * tensor must be constant. A bias is int32 whose scale is the product of those of input and weights, as the standard's
  * QLinearConv has it; whatever does not fit stays a float operator between its conversions.
  */
@@ -112,7 +113,7 @@ static bool grid_saturates(const struct graph_node *activation, const struct gri
 }
 
 /* @value goes through an optional activation to one QuantizeLinear of one scale, and nowhere else. */
-static bool quantized(const struct graph_value *value, struct tail *tail)
+static bool read_tail(const struct graph_value *value, struct tail *tail)
 {
 	struct graph_node *reader = only_reader(value);
 	struct op_node op;
@@ -130,8 +131,13 @@ static bool quantized(const struct graph_value *value, struct tail *tail)
 	/* The quotient is rounded to float32, and nothing is left unsaturated. */
 	return read_grid(reader, reader->outputs[0], &tail->grid) && eight_bits(tail->grid.q) &&
 	       one_scale(&tail->grid) &&
-	       (op_attr_int(&op, "precision", 0) == 0 || op_attr_int(&op, "precision", 0) == DTYPE_F32) &&
-	       (!tail->activation || grid_saturates(tail->activation, &tail->grid));
+	       (op_attr_int(&op, "precision", 0) == 0 || op_attr_int(&op, "precision", 0) == DTYPE_F32);
+}
+
+/* The same, and saturation does what the activation does. */
+static bool quantized(const struct graph_value *value, struct tail *tail)
+{
+	return read_tail(value, tail) && (!tail->activation || grid_saturates(tail->activation, &tail->grid));
 }
 
 /* ---- writing the operator ---- */
@@ -247,19 +253,26 @@ static int fuse_conv(struct graph *graph, struct graph_node *node)
 	struct grid x, w, bias;
 	struct tail tail;
 	int64_t channels;
+	bool clamps;
 
 	if (!dequantized_byte(node->inputs[0], &x) || !graph_value_is_static(node->inputs[1]) ||
 	    node->inputs[1]->rank < 3)
 		return 0;
 	channels = node->inputs[1]->dims[0];
-	if (!weights(node->inputs[1], 0, channels, &w) || !quantized(node->outputs[0], &tail) ||
+	if (!weights(node->inputs[1], 0, channels, &w) || !read_tail(node->outputs[0], &tail) ||
 	    (has_bias && !bias_fits(node->inputs[2], &x, &w, channels, &bias)))
 		return 0;
+	clamps = tail.activation && !grid_saturates(tail.activation, &tail.grid);
+	if (clamps && !is_op(tail.activation, "Relu"))
+		return 0;
+	if (clamps && graph_node_set_string(graph, node, "activation", "Relu"))
+		return -ENOMEM;
 	if (add_grid(graph, &x, inputs) || add_grid(graph, &w, inputs + 3) ||
 	    add_output_grid(graph, &tail.grid, inputs + 6))
 		return -ENOMEM;
 	inputs[8] = has_bias ? bias.q : NULL;
-	return replace(graph, node, &tail, "", "QLinearConv", 10, has_bias ? 9 : 8, inputs);
+	return replace(graph, node, &tail, clamps ? "axl" : "", "QLinearConv", clamps ? 1 : 10, has_bias ? 9 : 8,
+		       inputs);
 }
 
 static int fuse_gemm(struct graph *graph, struct graph_node *node)

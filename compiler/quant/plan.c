@@ -113,14 +113,18 @@ static bool range_saturates(const struct quant_plan *plan, const struct graph_no
 	return saturates(activation, scale, zero, plan->options->is_signed);
 }
 
-/* The value that gets the grid: behind a Relu or Clip that alone reads the output, when saturation does its work. */
+/*
+ * The value that gets the grid: behind a Relu or Clip that alone reads the output, when saturation does its work, or the convolution
+ * can (a Relu; compiler/fuse/qdq.c).
+ */
 static struct graph_value *result_of(const struct quant_plan *plan, const struct graph_node *node)
 {
 	struct graph_node *reader = only_reader(node->outputs[0]);
 
 	if ((is_op(reader, "Relu") || is_op(reader, "Clip")) && !*reader->domain &&
 	    reader->inputs[0] == node->outputs[0] && has_range(plan, reader->outputs[0]) &&
-	    range_saturates(plan, reader, reader->outputs[0]))
+	    (range_saturates(plan, reader, reader->outputs[0]) ||
+	     (plan->nodes[node->id].kind == QUANT_CONV && is_op(reader, "Relu"))))
 		return reader->outputs[0];
 	return node->outputs[0];
 }

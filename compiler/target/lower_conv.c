@@ -232,9 +232,7 @@ static int conv_supports(const struct graph_node *node, const struct target *tar
 	err = matrix_zero_uniform(input(node, form->w_zero));
 	if (err)
 		return refuse(reason, size, "weight zero points differ between channels");
-	if (!strcmp(node->op_type, "FusedConv"))
-		return matrix_activation_supported(node, reason, size);
-	return 0;
+	return matrix_activation_supported(node, reason, size);
 }
 
 /* ---- a quantized addition behind the convolution ---- */
@@ -572,8 +570,8 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 		matrix_set_zeros(&work, input(node, form->x_zero), input(node, form->w_zero));
 	if (!err)
 		err = matrix_set_bias(&work, &tables, input(node, form->bias), 1.0f);
-	if (!err && !strcmp(node->op_type, "FusedConv"))
-		err = matrix_set_activation(&work, node, z != NULL);
+	if (!err)
+		err = matrix_set_activation(&work, node, input(node, form->residual) != NULL);
 	if (!err && add) {
 		fuse_add(&work, add, own);
 		add->data = LOWER_DONE;
@@ -618,6 +616,7 @@ const struct lower_op lower_ops_conv[] = {
 	{"", "Conv", conv_supports, conv_lower, conv_estimate},
 	{"", "ConvTranspose", conv_supports, conv_lower, conv_estimate},
 	{"", "QLinearConv", conv_supports, conv_lower, conv_estimate},
+	{"axl", "QLinearConv", conv_supports, conv_lower, conv_estimate},
 	{"", "ConvInteger", conv_supports, conv_lower, conv_estimate},
 	{"com.microsoft", "FusedConv", conv_supports, conv_lower, conv_estimate},
 	{NULL, NULL, NULL, NULL, NULL},

@@ -39,9 +39,9 @@ static inline __attribute__((always_inline)) int32_t round_clamped(float value, 
 }
 
 CPU_CLONES static void requantize_u8(int64_t n, const int32_t *acc, const float *multiplier, int64_t step, int32_t zero,
-				     uint8_t *to)
+				     bool relu, uint8_t *to)
 {
-	float low = (float)(0 - zero), high = (float)(UINT8_MAX - zero), all = multiplier[0];
+	float low = relu ? 0 : (float)(0 - zero), high = (float)(UINT8_MAX - zero), all = multiplier[0];
 
 	if (step)
 		for (int64_t i = 0; i < n; i++)
@@ -52,9 +52,9 @@ CPU_CLONES static void requantize_u8(int64_t n, const int32_t *acc, const float 
 }
 
 CPU_CLONES static void requantize_s8(int64_t n, const int32_t *acc, const float *multiplier, int64_t step, int32_t zero,
-				     int8_t *to)
+				     bool relu, int8_t *to)
 {
-	float low = (float)(INT8_MIN - zero), high = (float)(INT8_MAX - zero), all = multiplier[0];
+	float low = relu ? 0 : (float)(INT8_MIN - zero), high = (float)(INT8_MAX - zero), all = multiplier[0];
 
 	if (step)
 		for (int64_t i = 0; i < n; i++)
@@ -86,10 +86,10 @@ void requantize_row(const struct requantize *q, int64_t row, int64_t column, int
 		add_bias(q, row, column, n, acc);
 	switch (q->dtype) {
 	case DTYPE_U8:
-		requantize_u8(n, acc, multiplier, q->column_step, q->zero, to);
+		requantize_u8(n, acc, multiplier, q->column_step, q->zero, q->relu, to);
 		break;
 	case DTYPE_S8:
-		requantize_s8(n, acc, multiplier, q->column_step, q->zero, to);
+		requantize_s8(n, acc, multiplier, q->column_step, q->zero, q->relu, to);
 		break;
 	case DTYPE_F32:
 		scale_to_f32(n, acc, multiplier, q->column_step, to);

@@ -17,12 +17,14 @@
  * struct requantize - int32 to the output type
  * @dtype:      DTYPE_U8 or DTYPE_S8: saturate(round_half_even((float)acc * multiplier) + zero);
  *              DTYPE_F32: (float)acc * multiplier; DTYPE_S32: acc
+ * @relu:       then at least @zero, the byte of the number 0
  * @bias:       added first, bias[row * bias_row_step + column * bias_column_step]; NULL for none
  * @multiplier: multiplier[row * row_step + column * column_step]; the step of columns is 0 or 1
  */
 struct requantize {
 	enum dtype dtype;
 	int32_t zero;
+	bool relu;
 	const int32_t *bias;
 	int64_t bias_row_step, bias_column_step;
 	const float *multiplier;

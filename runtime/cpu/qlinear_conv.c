@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * QLinearConv and ConvInteger: convolutions of 8-bit integers with int32 sums.
+ * QLinearConv and ConvInteger: convolutions of 8-bit integers with int32 sums. axl's QLinearConv has the attribute `activation`, Relu or
+ * nothing, as FusedConv has it: what it writes is then at least the output's zero point.
  *
  * Padding is the input's zero point, that is 0 in the sums. Depthwise convolutions run in floats, which hold their sums
  * exactly; all others are products (igemm.h) whose right operand is gathered from the image.
@@ -331,6 +332,7 @@ static int read_scales(struct op_call *call, const struct inputs *at, struct con
 	conv->requantize.dtype = y_zero->dtype;
 	conv->requantize.bias = bias ? bias->data : NULL;
 	conv->requantize.bias_row_step = 1;
+	conv->requantize.relu = op_attr_is(call->node, "activation", "", "Relu");
 	conv->requantize.multiplier = *multiplier;
 	conv->requantize.row_step = 1;
 	return 0;
@@ -432,5 +434,6 @@ static void release_conv(void *arg)
 const struct op_kernel ops_qlinear_conv[] = {
 	{"", "ConvInteger", 10, 0, 2, 4, 1, 1, run_conv_integer, prepare_conv_integer, release_conv},
 	{"", "QLinearConv", 10, 0, 8, 9, 1, 1, run_qlinear_conv, prepare_qlinear_conv, release_conv},
+	{"axl", "QLinearConv", 1, 0, 8, 9, 1, 1, run_qlinear_conv, prepare_qlinear_conv, release_conv},
 };
 const size_t ops_qlinear_conv_count = sizeof(ops_qlinear_conv) / sizeof(ops_qlinear_conv[0]);

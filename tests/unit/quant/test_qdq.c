@@ -271,6 +271,11 @@ static void a_relu_goes_where_saturation_does_its_work(void **state)
 	model_node(&model, "Conv", NAMES("xf", "wf"), NAMES("f"));
 	model_node(&model, "Relu", NAMES("f"), NAMES("r"));
 	model_node(&model, "QuantizeLinear", NAMES("r", "ys", "middle"), NAMES("y"));
+	expect(&model, "Relu", 0); /* the convolution's own */
+	conv_model(&model, 0.125f);
+	model_node(&model, "Add", NAMES("xf", "xf"), NAMES("f"));
+	model_node(&model, "Relu", NAMES("f"), NAMES("r"));
+	model_node(&model, "QuantizeLinear", NAMES("r", "ys", "middle"), NAMES("y"));
 	expect(&model, "Relu", 1);
 }
 

@@ -111,10 +111,11 @@ static void begin(struct trial *trial, uint32_t seed)
 	model_opset(&trial->model, "com.microsoft", 1);
 }
 
-/* The output, malloc'ed, of @device. */
-static uint8_t *run(struct trial *trial, const char *path, const char *device, size_t *size)
+/* The output, malloc'ed, of @device. @disable: passes to leave out. */
+static uint8_t *run(struct trial *trial, const char *path, const char *device, const char *disable, size_t *size)
 {
-	struct accel_session_options options = {.device = device, .threads = 1, .precision = ACCEL_F32, .disable = "placement"};
+	struct accel_session_options options = {
+		.device = device, .threads = 1, .precision = ACCEL_F32, .disable = disable};
 	struct accel_session *session = NULL;
 	struct accel_run_stats stats;
 	struct accel_tensor output = {0};
@@ -137,15 +138,17 @@ static uint8_t *run(struct trial *trial, const char *path, const char *device, s
 	return copy;
 }
 
-static void finish(struct trial *trial, const char *what, uint32_t seed)
+/* What the CPU gives without the passes @disable is what everybody gives. */
+static void finish_as(struct trial *trial, const char *what, uint32_t seed, const char *disable)
 {
-	static const char *const devices[] = {"sim:target=axl-edge,race-check=1", "sim:target=axl-pro,race-check=1"};
+	static const char *const devices[] = {"cpu", "sim:target=axl-edge,race-check=1",
+					      "sim:target=axl-pro,race-check=1"};
 	const char *path = body_file(&trial->model);
 	size_t expected_size, size;
-	uint8_t *expected = run(trial, path, "cpu", &expected_size);
+	uint8_t *expected = run(trial, path, "cpu", disable, &expected_size);
 
 	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
-		uint8_t *got = run(trial, path, devices[i], &size);
+		uint8_t *got = run(trial, path, devices[i], "placement", &size);
 
 		assert_int_equal(size, expected_size);
 		for (size_t k = 0; k < size; k++)
@@ -158,6 +161,11 @@ static void finish(struct trial *trial, const char *what, uint32_t seed)
 	for (size_t i = 0; i < trial->num_inputs; i++)
 		free(trial->inputs[i].data);
 	model_finish(&trial->model);
+}
+
+static void finish(struct trial *trial, const char *what, uint32_t seed)
+{
+	finish_as(trial, what, seed, "placement");
 }
 
 /* A shape of one to five dimensions, some of them large. */
@@ -351,12 +359,96 @@ static void products(void **unused)
 	}
 }
 
+/* ---- in QDQ form ---- */
+
+/* A scale that is a power of two, so that floats hold all sums exactly, and a zero point away from the ends. */
+static void exact_grid(struct trial *trial, int exponent)
+{
+	float scale = exp2f((float)exponent);
+	uint8_t zero = (uint8_t)((trial->type == UINT8 ? 20 : -100) + (int)below(trial, 200));
+
+	constant(trial, FLOAT, 0, NULL, sizeof(scale), &scale);
+	constant(trial, trial->type, 0, NULL, 1, &zero);
+}
+
+/* x0, scale c1, zero c2 -> a; weights c3, c4 -> w; Conv, Relu, QuantizeLinear by c5, c6 -> q. */
+static void clamped_convolution(struct trial *trial, int64_t *out)
+{
+	int64_t kernel = 1 + 2 * below(trial, 2), stride = 1 + below(trial, 2), group = 1;
+	int64_t dims[] = {1, 1 + below(trial, 40), kernel + below(trial, 16), kernel + below(trial, 16)};
+	int64_t channels = 1 + below(trial, 70);
+	int8_t weights[70 * 40 * 9];
+	Onnx__NodeProto *conv;
+	float scale = 0.125f;
+
+	if (!below(trial, 4))
+		group = channels = dims[1];
+	input(trial, 4, dims);
+	exact_grid(trial, -4);
+	for (size_t i = 0; i < sizeof(weights); i++)
+		weights[i] = (int8_t)below(trial, 255);
+	constant(trial, INT8, 4, DIMS(channels, dims[1] / group, kernel, kernel),
+		 (size_t)(channels * dims[1] / group * kernel * kernel), weights);
+	constant(trial, FLOAT, 0, NULL, sizeof(scale), &scale);
+	exact_grid(trial, (int)below(trial, 3));
+	model_node(&trial->model, "DequantizeLinear", NAMES("x0", "c1", "c2"), NAMES("a"));
+	model_node(&trial->model, "DequantizeLinear", NAMES("c3", "c4"), NAMES("w"));
+	conv = model_node(&trial->model, "Conv", NAMES("a", "w"), NAMES("f"));
+	body_ints(&trial->model, conv, "strides", 2, DIMS(stride, stride));
+	body_int(&trial->model, conv, "group", group);
+	model_node(&trial->model, "Relu", NAMES("f"), NAMES("r"));
+	model_node(&trial->model, "QuantizeLinear", NAMES("r", "c5", "c6"), NAMES("q"));
+	out[0] = 1;
+	out[1] = channels;
+	out[2] = (dims[2] - kernel) / stride + 1;
+	out[3] = (dims[3] - kernel) / stride + 1;
+}
+
+/*
+ * A Relu in front of a grid with negative numbers, as values that are concatenated with others have it: the convolution does it, before
+ * an addition or a pool that it does as well.
+ */
+static void relus_on_any_grid(void **unused)
+{
+	(void)unused;
+	for (uint32_t seed = 600; seed < 600 + 6 * TRIALS; seed++) {
+		struct trial trial;
+		int64_t out[4];
+
+		begin(&trial, seed);
+		clamped_convolution(&trial, out);
+		if (seed % 3 == 0) {
+			model_output(&trial.model, "q");
+			finish_as(&trial, "Relu", seed, "placement,qdq");
+			continue;
+		}
+		model_node(&trial.model, "DequantizeLinear", NAMES("q", "c5", "c6"), NAMES("d"));
+		if (seed % 3 == 1) {
+			int64_t window[] = {1 + (out[2] > 1), 1 + (out[3] > 1)};
+			Onnx__NodeProto *pool = model_node(&trial.model, "MaxPool", NAMES("d"), NAMES("p"));
+
+			body_ints(&trial.model, pool, "kernel_shape", 2, window);
+			body_ints(&trial.model, pool, "strides", 2, window);
+			model_node(&trial.model, "QuantizeLinear", NAMES("p", "c5", "c6"), NAMES("y"));
+		} else {
+			input(&trial, 4, out); /* x7 */
+			exact_grid(&trial, 1); /* c8, c9 */
+			model_node(&trial.model, "DequantizeLinear", NAMES("x7", "c5", "c6"), NAMES("e"));
+			model_node(&trial.model, "Add", NAMES("d", "e"), NAMES("s"));
+			model_node(&trial.model, "QuantizeLinear", NAMES("s", "c8", "c9"), NAMES("y"));
+		}
+		model_output(&trial.model, "y");
+		finish_as(&trial, "Relu", seed, "placement,qdq");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(functions_of_a_byte), cmocka_unit_test(softmax),
 		cmocka_unit_test(concatenations),      cmocka_unit_test(averages),
 		cmocka_unit_test(binary_operators),    cmocka_unit_test(products),
+		cmocka_unit_test(relus_on_any_grid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
