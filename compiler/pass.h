@@ -16,6 +16,7 @@
 	X(BATCHNORM, "batchnorm", "fold batch normalizations into the convolution before them")                \
 	X(SCALE, "scale", "fold factors and addends of channels into what is before them")                     \
 	X(NORM, "norm", "make a batch normalization that is left a depthwise convolution")                     \
+	X(CONCAT_RELU, "concat-relu", "do a Relu behind a concatenation in the convolutions before it")        \
 	X(RESIDUAL, "residual", "add the residual in the convolution's drain")                                 \
 	X(ACTIVATION, "activation", "do activations in the drain of convolutions and products")                \
 	X(LAYERNORM, "layernorm", "recognise layer normalizations")                                            \

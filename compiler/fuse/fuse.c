@@ -408,6 +408,7 @@ const struct fuse_pass fuse_passes[] = {
 	{"batchnorm", PASS_BATCHNORM, fuse_batchnorm, FUSE_CHANNELS},
 	{"scale", PASS_SCALE, fuse_scale, FUSE_CHANNELS},
 	{"norm", PASS_NORM, fuse_norm, FUSE_CHANNELS},
+	{"concat-relu", PASS_CONCAT_RELU, fuse_concat_relu, FUSE_CHANNELS},
 	{"residual", PASS_RESIDUAL, fuse_residual, 0},
 	{"activation", PASS_ACTIVATION, fuse_activation, 0},
 	{"layernorm", PASS_LAYERNORM, fuse_layer_norm, FUSE_FLOATS},

@@ -35,6 +35,9 @@ int fuse_scale(struct graph *graph);
 /* What normalizations of images are left into depthwise convolutions of one tap. */
 int fuse_norm(struct graph *graph);
 
+/* A Relu behind a concatenation to the convolutions in front of it (concat.c). */
+int fuse_concat_relu(struct graph *graph);
+
 /* Channel shuffles behind the depthwise convolutions that read them (shuffle.c). */
 int fuse_shuffle(struct graph *graph);
 
