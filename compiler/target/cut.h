@@ -20,18 +20,8 @@
 #ifndef COMPILER_TARGET_CUT_H
 #define COMPILER_TARGET_CUT_H
 
+#include "compiler/target/cut_grid.h"
 #include "compiler/target/lower.h"
-
-/* Positions [h0, h1) x [w0, w1). */
-struct cut_box {
-	int64_t h0, h1, w0, w1;
-};
-
-/* Tiles are numbered row by row of the grid. @images: it is one of a single part, image n is tile n % tiles'. */
-struct cut_grid {
-	int64_t rows, columns;
-	bool images;
-};
 
 struct cut_part {
 	struct cut_box owned, stored;
@@ -56,18 +46,6 @@ struct cut {
 	int64_t plane, channels, step;
 	struct cut_part parts[AXL_MAX_TILES];
 };
-
-/* The grid for @batch images of @h x @w. */
-struct cut_grid cut_grid(const struct target *target, int64_t batch, int64_t h, int64_t w);
-/* What @tile owns of an image of @h x @w; empty (h1 <= h0 or w1 <= w0) for some tiles of small images. */
-struct cut_box cut_owned(struct cut_grid grid, int64_t h, int64_t w, unsigned int tile);
-/* The same of an image that a pool with windows of @pool[0] x @pool[1], side by side, makes of it: no window is cut. */
-struct cut_box cut_owned_windows(struct cut_grid grid, int64_t h, int64_t w, const int64_t pool[2], unsigned int tile);
-bool cut_is_empty(struct cut_box box);
-/* Is making an image of @h x @w in parts worth it? Their positions have to keep the array busy, and to be about as many. */
-bool cut_pays(const struct target *target, int64_t batch, int64_t h, int64_t w);
-/* Images of a batch that one tile may have, where tiles have whole ones. */
-#define CUT_MAX_IMAGES 4
 
 /* Has @tile a part of image @n? */
 bool cut_has_image(const struct cut *cut, unsigned int tile, int64_t n);
@@ -108,6 +86,8 @@ int cut_commit(struct lower *lower, const struct cut *cut, const struct dev_tens
 int64_t cut_plane_bytes(const struct cut *cut, const struct dev_tensor *image, unsigned int tile);
 /* All tiles have committed the plane of image @n that begins with channel @c0: bring its halos. */
 int cut_exchange(struct lower *lower, const struct cut *cut, const struct dev_tensor *image, int64_t n, int64_t c0);
+/* Load all that the tiles store of @image, which lies in memory. */
+int cut_fill(struct lower *lower, const struct cut *cut, const struct dev_tensor *image);
 /*
  * The node that is being lowered reads its parts of @value: where that lies in memory and later nodes read theirs, too, the
  * parts are loaded once and stay until the last of them has been lowered, if there is room. 0, or negative errno with
@@ -118,9 +98,5 @@ int cut_bring(struct lower *lower, const struct graph_value *value);
 bool cut_has_step(const struct lower *lower, const struct graph_value *value, int64_t step);
 /* Have all of @value in memory for a reader that wants it there. */
 int cut_spill(struct lower *lower, const struct graph_value *value);
-
-/* The input rows (columns) that outputs [first, last) of a window read: [*lo, *hi), inside the image. */
-void cut_window(int64_t first, int64_t last, int64_t stride, int64_t span, int64_t pad, int64_t size, int64_t *lo,
-		int64_t *hi);
 
 #endif

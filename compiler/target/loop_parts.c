@@ -2,11 +2,10 @@
 /* The tile loop over the parts of a cut image (cut.h): elementwise operators in front of convolutions. */
 #include <string.h>
 
+#include "compiler/target/arith.h"
 #include "compiler/target/cut.h"
 #include "compiler/target/lower_loop.h"
 #include "compiler/target/lower_matrix.h"
-
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
 
 enum { LOOP_N, LOOP_C, LOOP_H, LOOP_W };
 

@@ -125,12 +125,6 @@ static inline int refuse(char *reason, size_t size, const char *text)
 	return -ENOTSUP;
 }
 
-/* Of numbers that are not negative. */
-static inline int64_t ceil_div(int64_t a, int64_t b)
-{
-	return (a + b - 1) / b;
-}
-
 /* A lowering that does the work of a later node as well leaves this in that node's `data`. */
 #define LOWER_DONE 1
 

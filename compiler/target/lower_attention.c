@@ -23,13 +23,12 @@
 #include <string.h>
 
 #include <axl/axl_access.h>
+#include "compiler/target/arith.h"
 #include "compiler/target/cost.h"
 #include "compiler/target/lower_loop.h"
 #include "compiler/target/lower_quant.h"
 #include "compiler/target/resident.h"
 
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define MAX_QUERIES 64  /* rows that fill the array's pipeline; more would only make others wait */
 #define LOWEST -3.0e38f /* hides, and two of it still differ by a number */
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* See lower_loop.h. */
 #include "compiler/target/lower_loop.h"
+#include "compiler/target/arith.h"
 #include "compiler/target/resident.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define VEC_DIMS 5
 #define VEC_DIM_MAX 65535
 

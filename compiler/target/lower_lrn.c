@@ -16,12 +16,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "compiler/target/arith.h"
 #include "compiler/target/cost.h"
 #include "compiler/target/lower_loop.h"
 #include "compiler/target/lower_matrix.h"
 #include "compiler/target/resident.h"
 
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX_WINDOW 64
 #define HALF_MAX 65504.0
 

@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/target/arith.h"
 #include "compiler/target/cost.h"
 #include "compiler/target/lower_loop.h"
 #include "compiler/target/lower_shuffle.h"
-
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
 
 static bool movable(enum dtype type)
 {

@@ -12,14 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/target/arith.h"
 #include "compiler/target/cost.h"
 #include "compiler/target/lower_matrix.h"
 #include "compiler/target/lower_loop.h"
 #include "compiler/target/lower_pool.h"
 #include "compiler/target/resident.h"
-
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 static void spatial_ints(const struct op_node *node, const char *name, int spatial, int64_t *out)
 {

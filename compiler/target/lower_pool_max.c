@@ -5,11 +5,10 @@
  */
 #include <string.h>
 
+#include "compiler/target/arith.h"
 #include "compiler/target/lower_loop.h"
 #include "compiler/target/lower_pool.h"
 #include "compiler/target/resident.h"
-
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
 
 /* Taps [first, last) of the window of output @at that lie in the image, along @axis. */
 static void valid_taps(const struct pool *pool, int axis, int64_t at, int64_t *first, int64_t *last)

@@ -17,12 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/target/arith.h"
 #include "compiler/target/cost.h"
 #include "compiler/target/matrix_nest.h"
 #include "compiler/target/resident.h"
-
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 static size_t type_bytes(enum axl_type type)
 {

@@ -16,11 +16,9 @@
 #include <string.h>
 
 #include <axl/axl_access.h>
+#include "compiler/target/arith.h"
 #include "compiler/target/cost.h"
 #include "compiler/target/matrix_nest.h"
-
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 #define MAX_CHUNKS 64
 

@@ -9,12 +9,10 @@
 
 #include <axl/axl_timing.h>
 
+#include "compiler/target/arith.h"
 #include "compiler/target/cost.h"
 #include "compiler/target/matrix_work.h"
 #include "compiler/target/resident.h"
-
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* Cycles from one instruction to the next in a pipe that no other work hides: semaphore, dispatch, start-up. */
 #define INSN_OVERHEAD 24
@@ -31,11 +29,6 @@ struct search {
 	struct matrix_choice *choice; /* or NULL */
 };
 
-static uint64_t div_up(uint64_t a, uint64_t b)
-{
-	return (a + b - 1) / b;
-}
-
 static uint64_t type_bytes(unsigned int type)
 {
 	return type == AXL_TYPE_F32 || type == AXL_TYPE_S32 ? 4 : type == AXL_TYPE_F16 || type == AXL_TYPE_BF16 ? 2 : 1;
@@ -51,15 +44,16 @@ static bool choose_chunk(const struct matrix_work *work, int64_t rows, int64_t p
 		return false;
 	if (row > positions) {
 		plan->chunk_h = pool_h;
-		plan->chunk_w = (int64_t)div_up((uint64_t)columns,
-						div_up((uint64_t)columns, (uint64_t)(positions / (pool_h * pool_w)))) *
+		plan->chunk_w = (int64_t)ceil_div_u64(
+					(uint64_t)columns,
+					ceil_div_u64((uint64_t)columns, (uint64_t)(positions / (pool_h * pool_w)))) *
 				pool_w;
 		return true;
 	}
 	plan->chunk_w = work->ow;
 	plan->chunk_h = MIN(rows, positions / row * pool_h);
 	plan->chunk_h = MIN(plan->chunk_h, 65535 / pool_h * pool_h);
-	plan->chunk_h = matrix_rows(work, rows, (int64_t)div_up((uint64_t)rows, (uint64_t)plan->chunk_h));
+	plan->chunk_h = matrix_rows(work, rows, (int64_t)ceil_div_u64((uint64_t)rows, (uint64_t)plan->chunk_h));
 	return true;
 }
 
@@ -71,7 +65,7 @@ uint64_t matrix_conv_cycles(const struct matrix_work *work, const struct matrix_
 
 	if (work->depthwise)
 		return cost_dwconv(m, taps, n, work->a_type) + INSN_OVERHEAD;
-	pieces = div_up(n, per_group);
+	pieces = ceil_div_u64(n, per_group);
 	n = MIN(n, per_group);
 	return pieces * (cost_conv(m, k, n, work->a_type, cost_best_split(m, k, n, work->a_type)) + INSN_OVERHEAD);
 }
@@ -96,10 +90,10 @@ static uint64_t row_cycles(const struct search *search, const struct matrix_plan
 	if ((work->ow == 1 && search->target->tiles == 1) || plan->split_rows || plan->n >= work->oc)
 		return 0;
 	run = (uint64_t)plan->n * (search->out_size + search->res_size);
-	rows = div_up(positions * pixel, AXL_T_ROW_BYTES);
+	rows = ceil_div_u64(positions * pixel, AXL_T_ROW_BYTES);
 	open = axl_div_up(rows * AXL_T_ROW * AXL_T_CHANNEL, search->target->dram_rate);
 	data = cost_dma(search->target, positions * run, 256);
-	return open > data ? (open - data) * div_up((uint64_t)work->oc, (uint64_t)plan->n) : 0;
+	return open > data ? (open - data) * ceil_div_u64((uint64_t)work->oc, (uint64_t)plan->n) : 0;
 }
 
 /*
@@ -161,11 +155,11 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 	uint64_t tiles = target->tiles, channels = (uint64_t)(work->depthwise ? plan.n : work->ic * work->groups);
 	uint64_t share = (uint64_t)matrix_rows(work, work->oh, plan.split_rows ? (int64_t)tiles : 1);
 	uint64_t window = (uint64_t)(matrix_pool_h(work) * matrix_pool_w(work));
-	uint64_t used = plan.split_rows ? div_up((uint64_t)work->oh, share) : 1;
-	uint64_t n_blocks = div_up((uint64_t)work->oc, (uint64_t)plan.n);
-	uint64_t k_blocks = work->depthwise ? 1 : div_up((uint64_t)work->ic, (uint64_t)plan.k);
-	uint64_t stripes = div_up(share, (uint64_t)plan.rows), chunks, w_block, w_total, a_stripe, a_total, chunk, need,
-		 cycles;
+	uint64_t used = plan.split_rows ? ceil_div_u64((uint64_t)work->oh, share) : 1;
+	uint64_t n_blocks = ceil_div_u64((uint64_t)work->oc, (uint64_t)plan.n);
+	uint64_t k_blocks = work->depthwise ? 1 : ceil_div_u64((uint64_t)work->ic, (uint64_t)plan.k);
+	uint64_t stripes = ceil_div_u64(share, (uint64_t)plan.rows), chunks, w_block, w_total, a_stripe, a_total, chunk,
+		 need, cycles;
 	uint64_t work_cycles, sums, drain, dram, first, y_bytes, pauses, opening,
 		images = (uint64_t)work->x.dims[WORK_N];
 	int64_t row, rows;
@@ -174,8 +168,8 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 		return;
 	if (!choose_chunk(work, plan.rows, (int64_t)(target->acc_bytes / flight / 4 / (uint64_t)plan.n), &plan))
 		return;
-	chunks = div_up((uint64_t)plan.rows, (uint64_t)plan.chunk_h) *
-		 div_up((uint64_t)work->ow, (uint64_t)plan.chunk_w);
+	chunks = ceil_div_u64((uint64_t)plan.rows, (uint64_t)plan.chunk_h) *
+		 ceil_div_u64((uint64_t)work->ow, (uint64_t)plan.chunk_w);
 	matrix_input_rows(work, 0, MIN(plan.rows + work->kh, work->oh), &row, &rows);
 	rows = MIN(work->ih, ((plan.rows - 1) * work->sh + (work->kh - 1) * work->dh) / work->in_dil_h + 1);
 	a_stripe = (uint64_t)(rows * work->iw) * channels * search->a_size;
@@ -185,7 +179,7 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 		w_block = 64;
 	w_total = w_block * n_blocks * k_blocks;
 	if (!plan.split_rows) /* each tile holds its own blocks only */
-		w_total = div_up(n_blocks, tiles) * k_blocks * w_block;
+		w_total = ceil_div_u64(n_blocks, tiles) * k_blocks * w_block;
 	if (work->x_resident)
 		a_stripe = 0;
 	chunk = (uint64_t)(plan.chunk_h * plan.chunk_w * plan.n) * (search->out_size + search->res_size) / window;
@@ -203,7 +197,7 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 
 	sums = k_blocks * matrix_conv_cycles(work, &plan);
 	drain = matrix_drain_cycles(work, &plan);
-	work_cycles = stripes * (plan.split_rows ? n_blocks : div_up(n_blocks, tiles)) * chunks *
+	work_cycles = stripes * (plan.split_rows ? n_blocks : ceil_div_u64(n_blocks, tiles)) * chunks *
 		      chunk_cycles(sums, drain, flight);
 	a_total = a_stripe * stripes * used * (work->depthwise ? n_blocks : 1);
 	w_total = w_block * n_blocks * k_blocks;
@@ -237,7 +231,7 @@ static void consider_chunks(struct search *search, struct matrix_plan plan, unsi
 	/* A reader of whole rows waits for the first stripe; with two it works on one while the other is made. */
 	if (work->row_reader && n_blocks > 1)
 		cycles += work_cycles / MIN(stripes, 2) / 2;
-	cycles += border_cycles(work, stripes * div_up((uint64_t)plan.rows, (uint64_t)plan.chunk_h), drain);
+	cycles += border_cycles(work, stripes * ceil_div_u64((uint64_t)plan.rows, (uint64_t)plan.chunk_h), drain);
 	if (search->buffers == 1)
 		cycles += dram / 2;
 	/* A stripe that preemption points cut is fetched again behind each: ahead, if there is room for it twice. */
@@ -298,7 +292,7 @@ static void try_channels(struct search *search, struct matrix_plan plan, int64_t
 	if (work->depthwise || work->groups > 1)
 		return;
 	for (int64_t k = work->ic; k > 64;) {
-		k = MAX(64, (int64_t)div_up((uint64_t)k / 2, 64) * 64);
+		k = MAX(64, (int64_t)ceil_div_u64((uint64_t)k / 2, 64) * 64);
 		plan.k = k;
 		for (int64_t n = MIN(64, limit); n <= MIN(limit, 512); n *= 2) {
 			plan.n = n;

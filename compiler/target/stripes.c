@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <axl/axl_access.h>
+#include "compiler/target/arith.h"
 #include "compiler/target/cut.h"
 #include "compiler/target/lower_matrix.h"
 
@@ -99,11 +100,6 @@ static uint64_t weight_bytes(const struct lower *lower, const struct graph_node 
 	return bytes;
 }
 
-static uint64_t div_up(uint64_t a, uint64_t b)
-{
-	return (a + b - 1) / b;
-}
-
 /* How many stripes the pair that begins with number @n takes, or 0: none. *@length: nodes with the pool. */
 static int64_t count_stripes(const struct lower *lower, size_t n, size_t end, size_t *length)
 {
@@ -130,8 +126,8 @@ static int64_t count_stripes(const struct lower *lower, size_t n, size_t end, si
 	cycles = lower->estimates[n] + lower->estimates[n + 1];
 	if (bytes / lower->target->tiles <= budget / 2 * 3 && cycles <= lower->resident.most)
 		return 0; /* it stays as it is */
-	count = div_up(bytes / lower->target->tiles, budget);
-	count = div_up(cycles, most) > count ? div_up(cycles, most) : count;
+	count = ceil_div_u64(bytes / lower->target->tiles, budget);
+	count = ceil_div_u64(cycles, most) > count ? ceil_div_u64(cycles, most) : count;
 	twice = window.span > window.step ? (uint64_t)(window.span - window.step) : 0;
 	if (count * MIN_ROWS > (uint64_t)out->dims[IMAGE_H] ||
 	    lower->estimates[n] * twice * (count - 1) / (uint64_t)between->dims[IMAGE_H] > cycles / MOST_AGAIN ||
