@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <axl/axl_access.h>
+#include "compiler/target/conv_geometry.h"
 #include "compiler/target/images.h"
 #include "compiler/target/lower_matrix.h"
 #include "compiler/target/lower_pool.h"
@@ -19,183 +20,12 @@
 #include "compiler/target/matrix_work.h"
 #include "compiler/target/resident.h"
 
-#define MAX_SPATIAL 2
-
-/*
- * The geometry of a convolution node, 1-D ones as W rows of one column. @pool: rows and columns of the windows whose maximum the
- * drain takes.
- */
-struct geometry {
-	int spatial;
-	int64_t pool[MAX_SPATIAL];
-	int64_t kernel[MAX_SPATIAL], stride[MAX_SPATIAL], dilation[MAX_SPATIAL], begin[MAX_SPATIAL], end[MAX_SPATIAL];
-	int64_t in[MAX_SPATIAL], out[MAX_SPATIAL], out_pad[MAX_SPATIAL];
-	int64_t groups, batch, channels, out_channels;
-	bool transposed;
-};
-
-/* Where a node keeps what the lowering needs: indices of inputs, -1 where it has none. */
-struct conv_form {
-	const char *op_type;
-	int x, w, bias, residual;
-	int x_scale, x_zero, w_scale, w_zero, y_scale, y_zero;
-	bool transposed;
-};
-
-static const struct conv_form forms[] = {
-	{"Conv", 0, 1, 2, -1, -1, -1, -1, -1, -1, -1, false},
-	{"FusedConv", 0, 1, 2, 3, -1, -1, -1, -1, -1, -1, false},
-	{"ConvTranspose", 0, 1, 2, -1, -1, -1, -1, -1, -1, -1, true},
-	{"QLinearConv", 0, 3, 8, -1, 1, 2, 4, 5, 6, 7, false},
-	{"ConvInteger", 0, 1, -1, -1, -1, 2, -1, 3, -1, -1, false},
-};
-
-static const struct conv_form *find_form(const struct graph_node *node)
-{
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
-		if (!strcmp(forms[i].op_type, node->op_type))
-			return &forms[i];
-	return NULL;
-}
-
-static const struct graph_value *input(const struct graph_node *node, int index)
-{
-	return index >= 0 && (size_t)index < node->num_inputs ? node->inputs[index] : NULL;
-}
-
-/* Attribute @name as one integer a spatial dimension. */
-static void spatial_ints(const struct op_node *node, const char *name, int64_t fallback, int spatial, int64_t *out)
-{
-	const int64_t *values;
-	size_t count = op_attr_ints(node, name, &values);
-
-	for (int i = 0; i < spatial; i++)
-		out[i] = (size_t)i < count ? values[i] : fallback;
-}
-
-/* auto_pad SAME_*: the padding that makes out = ceil(in / stride) (Conv), or out = in * stride (ConvTranspose). */
-static void resolve_padding(const struct op_node *node, struct geometry *geo)
-{
-	const int64_t *pads;
-	size_t count = op_attr_ints(node, "pads", &pads);
-	bool upper = op_attr_is(node, "auto_pad", "NOTSET", "SAME_UPPER");
-	bool lower = op_attr_is(node, "auto_pad", "NOTSET", "SAME_LOWER");
-
-	for (int i = 0; i < geo->spatial; i++) {
-		int64_t total, span = (geo->kernel[i] - 1) * geo->dilation[i] + 1;
-
-		geo->begin[i] = count == 2 * (size_t)geo->spatial ? pads[i] : 0;
-		geo->end[i] = count == 2 * (size_t)geo->spatial ? pads[i + geo->spatial] : 0;
-		if (geo->transposed) {
-			/* The node's output shape decides: it covers output_shape, output_padding and SAME_*. */
-			total = geo->stride[i] * (geo->in[i] - 1) + geo->out_pad[i] + span - geo->out[i];
-			if (upper || lower || op_attr(node, "output_shape")) {
-				geo->begin[i] = upper ? total / 2 : total - total / 2;
-				geo->end[i] = total - geo->begin[i];
-			}
-			continue;
-		}
-		if (upper || lower) {
-			total = (geo->out[i] - 1) * geo->stride[i] + span - geo->in[i];
-			total = total > 0 ? total : 0;
-			geo->begin[i] = upper ? total / 2 : total - total / 2;
-			geo->end[i] = total - geo->begin[i];
-		}
-	}
-}
-
-static int read_geometry(const struct graph_node *node, const struct conv_form *form, struct geometry *geo,
-			 char *reason, size_t size)
-{
-	const struct graph_value *x = input(node, form->x), *w = input(node, form->w), *y = node->outputs[0];
-	struct op_node op = graph_op_node(node);
-
-	if (!graph_value_is_static(x) || !graph_value_is_static(y))
-		return refuse(reason, size, "its shapes are not known at compile time; bind the symbolic dimensions");
-	if (!w->constant)
-		return refuse(reason, size,
-			      "its weights are computed at run time; the device packs constant weights only");
-	memset(geo, 0, sizeof(*geo));
-	geo->spatial = x->rank - 2;
-	if (geo->spatial < 1 || geo->spatial > MAX_SPATIAL)
-		return refuse(reason, size, "the device convolves 1-D and 2-D images only");
-	geo->transposed = form->transposed;
-	geo->groups = op_attr_int(&op, "group", 1);
-	geo->batch = x->dims[0];
-	geo->channels = x->dims[1];
-	geo->out_channels = y->dims[1];
-	spatial_ints(&op, "strides", 1, geo->spatial, geo->stride);
-	spatial_ints(&op, "dilations", 1, geo->spatial, geo->dilation);
-	spatial_ints(&op, "output_padding", 0, geo->spatial, geo->out_pad);
-	for (int i = 0; i < geo->spatial; i++) {
-		geo->kernel[i] = w->constant->dims[2 + i];
-		geo->in[i] = x->dims[2 + i];
-		geo->out[i] = y->dims[2 + i];
-		geo->pool[i] = 1;
-		if (geo->kernel[i] > 255 || geo->stride[i] > 255 || geo->dilation[i] > 255)
-			return refuse(reason, size, "kernel, stride or dilation above 255");
-		if (geo->in[i] > 65535 || geo->out[i] < 1 || geo->in[i] < 1)
-			return refuse(reason, size, "an image side above 65535, or an empty image");
-	}
-	resolve_padding(&op, geo);
-	for (int i = 0; i < geo->spatial; i++)
-		if (geo->begin[i] > 4096 || geo->begin[i] < -4096)
-			return refuse(reason, size, "padding above 4096");
-	return 0;
-}
-
-static void set_geometry(struct matrix_work *work, const struct geometry *geo, const struct tensor *w)
-{
-	bool flat = geo->spatial == 1;
-	int64_t kx = flat ? 1 : geo->kernel[1], ky = geo->kernel[0], taps = ky * kx;
-	int64_t in_group = w->dims[1];
-
-	work->groups = geo->groups;
-	work->oc = geo->out_channels;
-	work->ic = geo->channels / geo->groups;
-	work->ih = geo->in[0];
-	work->iw = flat ? 1 : geo->in[1];
-	work->oh = geo->out[0];
-	work->ow = flat ? 1 : geo->out[1];
-	work->kh = ky;
-	work->kw = kx;
-	work->dh = geo->dilation[0];
-	work->dw = flat ? 1 : geo->dilation[1];
-	work->depthwise = geo->groups > 1 && work->ic == 1 && geo->out_channels == geo->groups;
-	work->weight.data = w->data;
-	work->weight.dtype = w->dtype;
-	if (!geo->transposed) {
-		work->sh = geo->stride[0];
-		work->sw = flat ? 1 : geo->stride[1];
-		work->in_dil_h = work->in_dil_w = 1;
-		work->pt = geo->begin[0];
-		work->pl = flat ? 0 : geo->begin[1];
-		work->weight.so = in_group * taps;
-		work->weight.sc = taps;
-		work->weight.sy = kx;
-		work->weight.sx = 1;
-		return;
-	}
-	/* A transposed convolution is one with stride 1 over the dilated input, the kernel turned around. */
-	work->sh = work->sw = 1;
-	work->in_dil_h = geo->stride[0];
-	work->in_dil_w = flat ? 1 : geo->stride[1];
-	work->pt = work->dh * (ky - 1) - geo->begin[0];
-	work->pl = flat ? 0 : work->dw * (kx - 1) - geo->begin[1];
-	work->weight.so = taps;
-	work->weight.sc = in_group * taps;
-	work->weight.sg = (work->ic - 1) * in_group * taps;
-	work->weight.sy = -kx;
-	work->weight.sx = -1;
-	work->weight.data = (const uint8_t *)w->data + (size_t)(taps - 1) * dtype_size(w->dtype);
-}
-
 /* ---- types and post-processing ---- */
 
 static int check_types(const struct graph_node *node, const struct conv_form *form, char *reason, size_t size)
 {
-	enum dtype x = input(node, form->x)->dtype, w = input(node, form->w)->dtype;
-	const struct graph_value *bias = input(node, form->bias);
+	enum dtype x = conv_input(node, form->x)->dtype, w = conv_input(node, form->w)->dtype;
+	const struct graph_value *bias = conv_input(node, form->bias);
 	bool integer = x == DTYPE_U8 || x == DTYPE_S8;
 
 	if (integer ? w != DTYPE_U8 && w != DTYPE_S8 : x != w)
@@ -210,26 +40,26 @@ static int check_types(const struct graph_node *node, const struct conv_form *fo
 static int conv_supports(const struct graph_node *node, const struct target *target, enum lower_precision precision,
 			 char *reason, size_t size)
 {
-	const struct conv_form *form = find_form(node);
-	struct geometry geo;
+	const struct conv_form *form = conv_form_find(node);
+	struct conv_geometry geo;
 	int err = check_types(node, form, reason, size);
 	static const int parameters[] = {0, 1, 2, 3, 4, 5};
 
 	(void)target;
 	(void)precision;
 	if (!err)
-		err = read_geometry(node, form, &geo, reason, size);
+		err = conv_geometry_read(node, form, &geo, reason, size);
 	if (err)
 		return err;
 	for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++) {
 		const int index[] = {form->x_scale, form->x_zero,  form->w_scale,
 				     form->w_zero,  form->y_scale, form->y_zero};
-		const struct graph_value *value = input(node, index[i]);
+		const struct graph_value *value = conv_input(node, index[i]);
 
 		if (value && !value->constant)
 			return refuse(reason, size, "a scale or zero point is computed at run time");
 	}
-	err = matrix_zero_uniform(input(node, form->w_zero));
+	err = matrix_zero_uniform(conv_input(node, form->w_zero));
 	if (err)
 		return refuse(reason, size, "weight zero points differ between channels");
 	return matrix_activation_supported(node, reason, size);
@@ -291,8 +121,9 @@ static struct graph_node *pool_behind(const struct lower *lower, const struct gr
 	char reason[64];
 
 	if (!pass_runs(lower->disabled, PASS_POOL_DRAIN) || !max || strcmp(max->op_type, "MaxPool") ||
-	    !GRAPH_NODE_IS(node, convolutions) || input(node, find_form(node)->residual) || max->num_outputs > 1 ||
-	    !images_together(lower, node, max) || pool_read(max, pool, reason, sizeof(reason)) || pool->spatial != 2)
+	    !GRAPH_NODE_IS(node, convolutions) || conv_input(node, conv_form_find(node)->residual) ||
+	    max->num_outputs > 1 || !images_together(lower, node, max) ||
+	    pool_read(max, pool, reason, sizeof(reason)) || pool->spatial != 2)
 		return NULL;
 	for (int i = 0; i < 2; i++)
 		if (pool->kernel[i] > 15 || pool->stride[i] != pool->kernel[i] || pool->dilation[i] != 1 ||
@@ -306,14 +137,14 @@ static struct graph_node *pool_behind(const struct lower *lower, const struct gr
  * its rows lie in the image.
  */
 static struct graph_node *lowered_geometry(const struct lower *lower, const struct graph_node *node,
-					   struct geometry *geo)
+					   struct conv_geometry *geo)
 {
 	struct pool pool;
 	struct graph_node *max = pool_behind(lower, node, &pool);
 
 	if (max)
 		memcpy(geo->pool, pool.kernel, sizeof(geo->pool));
-	geo->begin[0] += lower->first_row[input(node, find_form(node)->x)->id] -
+	geo->begin[0] += lower->first_row[conv_input(node, conv_form_find(node)->x)->id] -
 			 lower->first_row[node->outputs[0]->id] * geo->stride[0];
 	return max;
 }
@@ -335,12 +166,12 @@ static const struct graph_value *added_before(const struct graph_node *node)
 
 bool lower_conv_adds(const struct lower *lower, const struct graph_node *node, const struct graph_value *value)
 {
-	const struct conv_form *form = find_form(node);
+	const struct conv_form *form = conv_form_find(node);
 
 	if (!images_together(lower, value->producer, node))
 		return false;
 	if (form)
-		return input(node, form->residual) == value && input(node, form->x) != value;
+		return conv_input(node, form->residual) == value && conv_input(node, form->x) != value;
 	return added_before(node) == value;
 }
 
@@ -409,29 +240,12 @@ static bool is_concatenated(const struct graph_value *value)
 
 /* ---- cut over tiles ---- */
 
-static bool geometry_cuts(const struct geometry *geo, const struct target *target)
-{
-	return geo->spatial == 2 && !geo->transposed &&
-	       cut_pays(target, geo->batch, geo->out[0] / geo->pool[0], geo->out[1] / geo->pool[1]);
-}
-
-static struct cut_grid geometry_grid(const struct geometry *geo, const struct target *target)
-{
-	return cut_grid(target, geo->batch, geo->out[0] / geo->pool[0], geo->out[1] / geo->pool[1]);
-}
-
-/* The positions of the sums that @tile makes. */
-static struct cut_box geometry_owned(const struct geometry *geo, const struct target *target, unsigned int tile)
-{
-	return cut_owned_windows(geometry_grid(geo, target), geo->out[0], geo->out[1], geo->pool, tile);
-}
-
 bool lower_conv_reads_part(const struct lower *lower, const struct graph_node *node, const struct graph_value *value,
 			   unsigned int tile, struct cut_box *box)
 {
 	const struct target *target = lower->target;
-	const struct conv_form *form = find_form(node);
-	struct geometry geo;
+	const struct conv_form *form = conv_form_find(node);
+	struct conv_geometry geo;
 	struct cut_grid own = cut_grid(target, value->dims[0], value->dims[2], value->dims[3]);
 	struct cut_box out;
 	char reason[64];
@@ -440,16 +254,16 @@ bool lower_conv_reads_part(const struct lower *lower, const struct graph_node *n
 		*box = cut_owned(own, value->dims[2], value->dims[3], tile);
 		return !memcmp(node->outputs[0]->dims, value->dims, 4 * sizeof(value->dims[0]));
 	}
-	if (!form || read_geometry(node, form, &geo, reason, sizeof(reason)))
+	if (!form || conv_geometry_read(node, form, &geo, reason, sizeof(reason)))
 		return false;
 	lowered_geometry(lower, node, &geo);
-	if (!geometry_cuts(&geo, target) || geometry_grid(&geo, target).images != own.images)
+	if (!conv_geometry_cuts(&geo, target) || conv_geometry_grid(&geo, target).images != own.images)
 		return false;
-	out = geometry_owned(&geo, target, tile);
+	out = conv_geometry_owned(&geo, target, tile);
 	*box = (struct cut_box){0};
-	if (input(node, form->residual) == value) {
+	if (conv_input(node, form->residual) == value) {
 		*box = out;
-		return input(node, form->x) != value;
+		return conv_input(node, form->x) != value;
 	}
 	if (!cut_is_empty(out)) {
 		cut_window(out.h0, out.h1, geo.stride[0], (geo.kernel[0] - 1) * geo.dilation[0] + 1, geo.begin[0],
@@ -460,25 +274,15 @@ bool lower_conv_reads_part(const struct lower *lower, const struct graph_node *n
 	return true;
 }
 
-/* Does it need every stride'th row and column only, those from the first? */
-static bool geometry_steps(const struct geometry *geo)
-{
-	for (int i = 0; i < geo->spatial; i++)
-		if (geo->transposed || geo->kernel[i] != 1 || geo->begin[i] ||
-		    (geo->in[i] - 1) / geo->stride[i] + 1 < geo->out[i])
-			return false;
-	return true;
-}
-
 int64_t lower_conv_step(const struct lower *lower, const struct graph_node *node, const struct graph_value *value)
 {
-	const struct conv_form *form = find_form(node);
-	struct geometry geo;
+	const struct conv_form *form = conv_form_find(node);
+	struct conv_geometry geo;
 	char reason[64];
 
-	if (!form || input(node, form->x) != value || input(node, form->residual) == value || lower->runs[node->id] ||
-	    read_geometry(node, form, &geo, reason, sizeof(reason)) || geo.spatial != 2 ||
-	    geo.stride[0] != geo.stride[1] || !geometry_steps(&geo))
+	if (!form || conv_input(node, form->x) != value || conv_input(node, form->residual) == value ||
+	    lower->runs[node->id] || conv_geometry_read(node, form, &geo, reason, sizeof(reason)) || geo.spatial != 2 ||
+	    geo.stride[0] != geo.stride[1] || !conv_geometry_steps(&geo))
 		return 1;
 	return geo.stride[0];
 }
@@ -508,11 +312,11 @@ static struct dev_tensor *part_or_whole(struct lower *lower, const struct graph_
 
 static int conv_lower(struct lower *lower, struct graph_node *node)
 {
-	const struct conv_form *form = find_form(node);
+	const struct conv_form *form = conv_form_find(node);
 	static const int order[4] = {0, 2, 3, 1}, order_1d[3] = {0, 2, 1};
 	struct matrix_work work = {.node = node};
 	struct matrix_tables tables = {0};
-	struct geometry geo;
+	struct conv_geometry geo;
 	struct dev_tensor *x, *y, *z = NULL;
 	size_t own = 0;
 	bool parts, images;
@@ -520,17 +324,18 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	bool shuffled = lower_shuffle_reads(lower, node, form->x, &shuffle);
 	void *weights = NULL;
 	struct graph_node *add = fusible_add(lower, node, &own), *max;
-	const struct graph_value *source, *result, *residual = add ? add->inputs[3 - own] : input(node, form->residual);
-	const struct tensor *w = input(node, form->w)->constant;
-	int err = read_geometry(node, form, &geo, lower->error, sizeof(lower->error));
+	const struct graph_value *source, *result,
+		*residual = add ? add->inputs[3 - own] : conv_input(node, form->residual);
+	const struct tensor *w = conv_input(node, form->w)->constant;
+	int err = conv_geometry_read(node, form, &geo, lower->error, sizeof(lower->error));
 
 	if (err)
 		return err;
 	max = lowered_geometry(lower, node, &geo);
 	result = (add ? add : max ? max : node)->outputs[0];
-	parts = geometry_cuts(&geo, lower->target) && !shuffled;
-	images = parts && geometry_grid(&geo, lower->target).images;
-	source = shuffled ? shuffle.split->inputs[0] : input(node, form->x);
+	parts = conv_geometry_cuts(&geo, lower->target) && !shuffled;
+	images = parts && conv_geometry_grid(&geo, lower->target).images;
+	source = shuffled ? shuffle.split->inputs[0] : conv_input(node, form->x);
 	if (!parts && cut_has_step(lower, source, lower_conv_step(lower, node, source)))
 		x = &lower->tensors[source->id];
 	else
@@ -556,22 +361,23 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 	work.z_resident = z && tensor_is_resident(lower, z);
 	work.spad_taken = lower->resident.bytes;
 	work.x_brought = lower->resident.brought;
-	set_geometry(&work, &geo, w);
-	if (!shuffled && geometry_steps(&geo))
+	conv_geometry_set(&work, &geo, w);
+	if (!shuffled && conv_geometry_steps(&geo))
 		skip_positions(&work);
 	work.reader_cycles = vector_cycles(lower, result);
 	work.y_part = is_concatenated(result);
-	err = matrix_set_types(lower, &work, input(node, form->x), w->dtype, node->outputs[0]);
+	err = matrix_set_types(lower, &work, conv_input(node, form->x), w->dtype, node->outputs[0]);
 	if (!err && form->y_scale >= 0)
-		err = matrix_set_requantize(&work, &tables, input(node, form->x_scale), input(node, form->x_zero),
-					    input(node, form->w_scale), input(node, form->w_zero),
-					    input(node, form->y_scale), input(node, form->y_zero));
+		err = matrix_set_requantize(&work, &tables, conv_input(node, form->x_scale),
+					    conv_input(node, form->x_zero), conv_input(node, form->w_scale),
+					    conv_input(node, form->w_zero), conv_input(node, form->y_scale),
+					    conv_input(node, form->y_zero));
 	else if (!err)
-		matrix_set_zeros(&work, input(node, form->x_zero), input(node, form->w_zero));
+		matrix_set_zeros(&work, conv_input(node, form->x_zero), conv_input(node, form->w_zero));
 	if (!err)
-		err = matrix_set_bias(&work, &tables, input(node, form->bias), 1.0f);
+		err = matrix_set_bias(&work, &tables, conv_input(node, form->bias), 1.0f);
 	if (!err)
-		err = matrix_set_activation(&work, node, input(node, form->residual) != NULL);
+		err = matrix_set_activation(&work, node, conv_input(node, form->residual) != NULL);
 	if (!err && add) {
 		fuse_add(&work, add, own);
 		add->data = LOWER_DONE;
@@ -596,18 +402,18 @@ static int conv_lower(struct lower *lower, struct graph_node *node)
 static uint64_t conv_estimate(const struct graph_node *node, const struct target *target,
 			      enum lower_precision precision)
 {
-	const struct conv_form *form = find_form(node);
+	const struct conv_form *form = conv_form_find(node);
 	struct matrix_work work = {.node = node};
 	struct matrix_plan plan;
-	struct geometry geo;
+	struct conv_geometry geo;
 	char reason[64];
 
-	if (read_geometry(node, form, &geo, reason, sizeof(reason)))
+	if (conv_geometry_read(node, form, &geo, reason, sizeof(reason)))
 		return 0;
-	set_geometry(&work, &geo, input(node, form->w)->constant);
+	conv_geometry_set(&work, &geo, conv_input(node, form->w)->constant);
 	work.x.dims[WORK_N] = geo.batch;
 	work.y_part = is_concatenated(node->outputs[0]);
-	matrix_estimate_types(&work, input(node, form->x)->dtype, precision);
+	matrix_estimate_types(&work, conv_input(node, form->x)->dtype, precision);
 	return matrix_plan(&work, target, &plan, NULL) ? 0 : plan.cycles;
 }
 
