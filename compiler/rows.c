@@ -3,9 +3,9 @@
  * Do the rows of a model's inputs go through it side by side (compile_check_rows())?
  *
  * Every value is one of three kinds: FREE of the inputs; SIZES, which depend on their shapes alone; ROWS, whose row i (of the first
- * dimension) is made of row i of the inputs. The kinds follow from the graph as it was imported. Then it gets two numbers of rows, one after the
- * other: a first dimension that is both times the number is that of the rows. Each node that has ROWS must be one of a table, in the form
- * that its rule wants. What is in no table is refused: to be wrong here is to mix up two requests.
+ * dimension) is made of row i of the inputs. The kinds follow from the graph as it was imported. Then it gets two numbers of rows, one
+ * after the other: a first dimension that is both times the number is that of the rows. Each node that has ROWS must be one of a table,
+ * in the form that its rule wants. What is in no table is refused: to be wrong here is to mix up two requests.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -2,10 +2,10 @@
 /*
  * The compile cache: packages in a folder, by compile_key(). Shared by all processes of a user; a file is there whole or not at all.
  *
- * A file is called by its key in hexadecimal and ".package": struct cache_header, then the .axm bytes as the compiler gave them. It is written
- * under another name and renamed, and never changed afterwards, so that who has it mapped keeps it when another process replaces or removes
- * it. Its modification time is that of its last use: the ones that were used longest ago go when the folder holds more than it may.
- * A file that is not what its checksums, its key or the rules of .axm say is removed, and compiled again.
+ * A file is called by its key in hexadecimal and ".package": struct cache_header, then the .axm bytes as the compiler gave them. It is
+ * written under another name and renamed, and never changed afterwards, so that who has it mapped keeps it when another process replaces
+ * or removes it. Its modification time is that of its last use: the ones that were used longest ago go when the folder holds more than it
+ * may. A file that is not what its checksums, its key or the rules of .axm say is removed, and compiled again.
  *
  * Nothing that is wrong with the cache is an error: the model is compiled, and cache_message() says why.
  */
@@ -43,7 +43,8 @@ struct cache;
  *	       $XDG_CACHE_HOME/accel, else $HOME/.cache/accel, else none)
  * @max_bytes: of all files together; 0: what ACCEL_CACHE_SIZE says (a number, and K, M or G), else CACHE_DEFAULT_BYTES
  *
- * -ENOMEM; -ENAMETOOLONG; -EINVAL: ACCEL_CACHE_SIZE is no size. *@cache is NULL where there is none, which all functions take. Looks at no file. One thread at a time.
+ * -ENOMEM; -ENAMETOOLONG; -EINVAL: ACCEL_CACHE_SIZE is no size. *@cache is NULL where there is none, which all functions take. Looks at
+ * no file. One thread at a time.
  */
 int cache_create(const char *where, uint64_t max_bytes, struct cache **cache);
 void cache_destroy(struct cache *cache);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* One run: its inputs as tensors, a claim, the scheduler, what to do when the device fails; and the calls that do it on the caller's thread. */
+/*
+ * One run: its inputs as tensors, a claim, the scheduler, what to do when the device fails; and the calls that do it on the caller's
+ * thread.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

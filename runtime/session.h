@@ -13,8 +13,8 @@
 const struct axm *session_package(const struct accel_session *session);
 
 /*
- * What the device did in @region of the last run, in the order in which its instructions began, *count of them; until the next run. NULL: it was
- * not traced, the region did not run on a device, or records were lost.
+ * What the device did in @region of the last run, in the order in which its instructions began, *count of them; until the next run. NULL:
+ * it was not traced, the region did not run on a device, or records were lost.
  */
 const struct axl_trace_record *session_records(const struct accel_session *session, uint32_t region, size_t *count);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a session is, for the files that make it: session.c (life, what the model is), specialise.c (plans), claim.c (what a run has),
- * reattach.c (devices that went and came back), admission.c (whose turn it is), run.c (a run from its claim to its end), request.c, worker.c and batch.c (runs on threads of the session).
+ * reattach.c (devices that went and came back), admission.c (whose turn it is), run.c (a run from its claim to its end), request.c,
+ * worker.c and batch.c (runs on threads of the session).
  *
  * Locks, outermost first: @compiling, @lock. Neither is held while anything runs.
  */

@@ -17,7 +17,8 @@ struct choice {
 
 /*
  * From the placement as it is to one that costs no more: groups of connected nodes of one region, whole regions, and single nodes at
- * borders change sides as long as the whole gets cheaper and a node is left on the device. @choices: by node, zeroed. The work is bounded (README.md). -ENOMEM.
+ * borders change sides as long as the whole gets cheaper and a node is left on the device. @choices: by node, zeroed. The work is bounded
+ * (README.md). -ENOMEM.
  */
 int choose_placement(struct placement *placement, struct choice *choices);
 

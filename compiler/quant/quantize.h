@@ -79,8 +79,8 @@ const struct graph_node *quant_find_quantized(const struct graph *graph);
 
 /*
  * Quantize @graph, whose types and shapes are known, by what @samples give. @report: measured, or NULL: nothing is measured, and
- * @options->target_loss is not looked at. @wide: which of the nodes that stay float are beyond binary16, or NULL. -EINVAL: a sample is not finite; -ENOTSUP: an operator has no CPU kernel, or the target can
- * not be met; -ENOMEM. The text is in @error.
+ * @options->target_loss is not looked at. @wide: which of the nodes that stay float are beyond binary16, or NULL. -EINVAL: a sample is
+ * not finite; -ENOTSUP: an operator has no CPU kernel, or the target can not be met; -ENOMEM. The text is in @error.
  */
 int quant_graph(struct graph *graph, const struct quant_sample *samples, size_t count,
 		const struct quant_options *options, struct quant_report *report, struct quant_wide *wide, char *error,

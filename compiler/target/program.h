@@ -142,7 +142,8 @@ int program_order(struct program *program);
  * @weights: the WEIGHT region's contents, once program_emit_weights() has written them; @weight_bytes
  * @arena_bound, @spad_bytes, @spad_bound: as in struct program_stats
  * @cycles, @node_cycles: what the region is estimated to take, and its nodes in their order; @stretches: the same from each of
- *	     its preemption points to the next (estimate.h), @longest: cycles of the longest of them; @lines: of memory that are moved; region_compile() sets them
+ *	     its preemption points to the next (estimate.h), @longest: cycles of the longest of them; @lines: of memory that are moved;
+ *	     region_compile() sets them
  * @choices, @kept_until: what the lowerings decided, as in struct lower
  * Base registers: 0 weights, 1 arena, then inputs in order of index, then outputs. All malloc'ed, the caller's.
  */

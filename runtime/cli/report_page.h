@@ -9,8 +9,8 @@
 int report_page(const struct report *report, FILE *out);
 
 /*
- * Two drawings of the largest device region, of the run or from the compiler's estimate (report_timeline.h): what each pipe does over time, and whose bytes
- * each part of a scratchpad holds. 0, -ENOMEM.
+ * Two drawings of the largest device region, of the run or from the compiler's estimate (report_timeline.h): what each pipe does over
+ * time, and whose bytes each part of a scratchpad holds. 0, -ENOMEM.
  */
 int report_drawings(const struct report *report, FILE *out);
 

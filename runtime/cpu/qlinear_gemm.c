@@ -208,8 +208,8 @@ static int run_matmul_integer(struct op_call *call)
 }
 
 /*
- * a_scale * b_scale / y_scale by column, by row, or for every element when a has one a row and b one a column; *multiplier is the caller's to free. @y_scale
- * 0 leaves the division out.
+ * a_scale * b_scale / y_scale by column, by row, or for every element when a has one a row and b one a column; *multiplier is the
+ * caller's to free. @y_scale 0 leaves the division out.
  */
 static int make_multiplier(struct op_call *call, struct product *p, size_t a_scale, size_t b_scale, float y_scale,
 			   float **multiplier)

@@ -71,7 +71,8 @@ void sgemm_pack_b(int64_t k, int64_t n, const struct sgemm_matrix *matrix, float
 
 /*
  * Compute rows [row, row + rows) and columns [column, column + columns) of C on this thread. @row must be a multiple of
- * sgemm_panel_rows() (@rows too, unless it reaches m), and @column of sgemm_panel_columns() when B is packed. Uses the thread's scratch memory: -ENOMEM.
+ * sgemm_panel_rows() (@rows too, unless it reaches m), and @column of sgemm_panel_columns() when B is packed. Uses the thread's scratch
+ * memory: -ENOMEM.
  */
 int sgemm_block(const struct sgemm *product, int64_t row, int64_t rows, int64_t column, int64_t columns);
 int64_t sgemm_panel_rows(void);

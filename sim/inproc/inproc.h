@@ -160,8 +160,8 @@ struct inproc_wait {
 
 /*
  * Sleep until any, or all, of @count entries of this device ended. @deadline_ns: CLOCK_MONOTONIC; INT64_MAX: for ever.
- * Returns how many ended, -ETIMEDOUT, or -ENODEV: the device was taken out. Results: 0; -ETIMEDOUT: not yet; -EIO: the queue is FAULTED and will not get
- * there; -ECANCELED: the last reset dropped that packet (status.dropped == @retired).
+ * Returns how many ended, -ETIMEDOUT, or -ENODEV: the device was taken out. Results: 0; -ETIMEDOUT: not yet; -EIO: the queue is FAULTED
+ * and will not get there; -ECANCELED: the last reset dropped that packet (status.dropped == @retired).
  */
 int inproc_wait_many(struct inproc *device, struct inproc_wait *waits, size_t count, bool all, int64_t deadline_ns);
 /* One of them: its result. */

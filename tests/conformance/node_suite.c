@@ -10,9 +10,9 @@
  * partitioner choosing. All outputs are compared: floats at rtol 1e-3 and atol 1e-7, everything else exactly; what the files can not
  * judge, as special.c says.
  *
- * LIST names the cases that are known not to pass, one a line, with the reason behind a "#"; "? NAME" may pass or not, as the edition of the suite is. The
- * exit code is 0 when exactly those do not pass, 1 when there is any difference in either direction, 77 when there is no
- * FOLDER. -k runs only the cases whose name contains TEXT, -v prints every case. -t writes where the nodes of each operator ran.
+ * LIST names the cases that are known not to pass, one a line, with the reason behind a "#"; "? NAME" may pass or not, as the edition of
+ * the suite is. The exit code is 0 when exactly those do not pass, 1 when there is any difference in either direction, 77 when there is
+ * no FOLDER. -k runs only the cases whose name contains TEXT, -v prints every case. -t writes where the nodes of each operator ran.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -10,8 +10,8 @@
 
 /*
  * What fails: one kind at a time, and nothing that this kernel's checks allocate for themselves (kmemleak, debug objects, DMA-API
- * debug, which ends for good when it fails). Such memory is allocated now and then, and so are the pages that slab caches grow by: it would move
- * all that comes behind it, and one of them, another each time, would never be struck. Copies fail with either kind.
+ * debug, which ends for good when it fails). Such memory is allocated now and then, and so are the pages that slab caches grow by: it
+ * would move all that comes behind it, and one of them, another each time, would never be struck. Copies fail with either kind.
  */
 enum failing_kind {
 	FAILING_OBJECTS, /* of slab caches */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Whose the tiles are when everybody wants them: contexts of equal priority get equal shares of the device's cycles, whatever
- * the length of their command buffers, a higher priority goes first, and who breaks the rules takes nothing from the others. What is compared is cycles of the model, as the
- * device counts them for each queue (status.busy_cycles), never time of the host.
+ * the length of their command buffers, a higher priority goes first, and who breaks the rules takes nothing from the others. What is
+ * compared is cycles of the model, as the device counts them for each queue (status.busy_cycles), never time of the host.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -34,8 +34,8 @@ struct image {
 };
 
 /*
- * Decode @file. 0; -EINVAL (damaged), -ENOTSUP (a form of the format, a format that this build has no library for, or an image beyond the limits),
- * -ENOMEM; file->error says which, and @image holds no memory then.
+ * Decode @file. 0; -EINVAL (damaged), -ENOTSUP (a form of the format, a format that this build has no library for, or an image beyond the
+ * limits), -ENOMEM; file->error says which, and @image holds no memory then.
  */
 int image_decode_bmp(struct image_file *file, struct image *image);
 int image_decode_jpeg(struct image_file *file, struct image *image);
