@@ -14,6 +14,7 @@
 #include "runtime/cpu/conv_depthwise.h"
 #include "runtime/cpu/cpu_clones.h"
 #include "runtime/cpu/families.h"
+#include "runtime/cpu/max_plane.h"
 #include "runtime/cpu/parallel.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cpu/row_stats.h"
@@ -41,7 +42,7 @@ struct pooling {
 	int64_t *indices;
 	bool column_major;
 	enum dtype dtype;
-	struct depthwise layout; /* float32 maxima and averages */
+	struct depthwise layout; /* float32 averages, and maxima at every position */
 	int64_t *divisors;       /* by column of the output */
 	float *counts;           /* of a plane's outputs: what each sum is divided by */
 	atomic_int err;
@@ -234,6 +235,20 @@ static int count_plane(struct pooling *job)
 	return 0;
 }
 
+/* float32 maxima of windows at steps. */
+static void max_planes(void *arg, int64_t begin, int64_t end)
+{
+	struct pooling *job = arg;
+	const struct window *w = &job->window;
+	float *line = scratch_get((size_t)w->in[2] * sizeof(*line));
+
+	if (!line)
+		atomic_store_explicit(&job->err, -ENOMEM, memory_order_relaxed);
+	for (int64_t plane = begin; plane < end && line; plane++)
+		max_plane(w, (const float *)job->x + plane * window_in_count(w), line,
+			  (float *)job->y + plane * window_out_count(w));
+}
+
 /* float32 maxima and averages: planes in the layout in which every tap is contiguous (conv_depthwise.h). */
 static void pool_planes(void *arg, int64_t begin, int64_t end)
 {
@@ -345,7 +360,10 @@ static int run_values(struct op_call *call, struct pooling *job, int64_t planes)
 		parallel_range(call->pool, planes, PARALLEL_GRAIN / window_in_count(w) + 1, average_whole_planes, job);
 	} else if (job->ops == &max_f32 && covers_plane(w)) {
 		parallel_range(call->pool, planes, PARALLEL_GRAIN / window_in_count(w) + 1, max_whole_planes, job);
-	} else if ((job->ops == &max_f32 || job->ops == &sum_f32)) {
+	} else if (job->ops == &max_f32 && w->stride[2] > 1) {
+		parallel_range(call->pool, planes, PARALLEL_GRAIN / 2 / (window_in_count(w) + 1), max_planes, job);
+		err = atomic_load(&job->err);
+	} else if (job->ops == &max_f32 || job->ops == &sum_f32) {
 		err = depthwise_init(&job->layout, call, w);
 		if (!err && job->average)
 			err = count_plane(job);

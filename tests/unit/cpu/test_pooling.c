@@ -31,7 +31,7 @@ static struct shape random_shape(bool dilate)
 		s.dilation[i] = dilate ? between(1, 2) : 1;
 		s.pads[i] = between(0, s.kernel[i] - 1);
 		s.pads[i + 2] = between(0, s.kernel[i] - 1);
-		s.in[i] = between(1, 20) + (s.kernel[i] - 1) * s.dilation[i];
+		s.in[i] = between(1, i ? 90 : 20) + (s.kernel[i] - 1) * s.dilation[i];
 		room = s.in[i] + s.pads[i] + s.pads[i + 2] - (s.kernel[i] - 1) * s.dilation[i] - 1;
 		s.out[i] = room / s.stride[i] + 1;
 		if (s.ceil && room % s.stride[i] && s.out[i] * s.stride[i] < s.in[i] + s.pads[i])
