@@ -86,19 +86,28 @@ static int block_size(struct op_call *call, int64_t *block)
 	return 0;
 }
 
+/* In depth a block's positions come before the channels (DCR) or behind them (CRD). */
+static int depth_mode(struct op_call *call, bool *is_crd)
+{
+	*is_crd = op_attr_is(call->node, "mode", "DCR", "CRD");
+	if (!*is_crd && !op_attr_is(call->node, "mode", "DCR", "DCR"))
+		return op_fail(call, -EINVAL, "%s: attribute mode is neither DCR nor CRD", call->node->op_type);
+	return 0;
+}
+
 static int run_depth_to_space(struct op_call *call)
 {
 	/* DCR: depth is [b, b, C'], CRD: [C', b, b]; the blocks go beside rows and columns. */
 	static const int dcr[] = {0, 3, 4, 1, 5, 2}, crd[] = {0, 1, 4, 2, 5, 3};
 	const struct tensor *in = call->inputs[0];
-	bool is_crd = op_attr_is(call->node, "mode", "DCR", "CRD");
 	int64_t b, out[4], split[6];
+	bool is_crd;
 	int err = block_size(call, &b);
 
+	if (!err)
+		err = depth_mode(call, &is_crd);
 	if (err)
 		return err;
-	if (!is_crd && !op_attr_is(call->node, "mode", "DCR", "DCR"))
-		return op_fail(call, -EINVAL, "DepthToSpace: attribute mode is neither DCR nor CRD");
 	if (in->dims[1] % (b * b))
 		return op_fail(call, -EINVAL, "DepthToSpace: %" PRId64 " channels for blocksize %" PRId64, in->dims[1],
 			       b);
@@ -115,11 +124,14 @@ static int run_depth_to_space(struct op_call *call)
 
 static int run_space_to_depth(struct op_call *call)
 {
-	static const int order[] = {0, 3, 5, 1, 2, 4};
+	static const int dcr[] = {0, 3, 5, 1, 2, 4}, crd[] = {0, 1, 3, 5, 2, 4};
 	const struct tensor *in = call->inputs[0];
 	int64_t b, out[4];
+	bool is_crd;
 	int err = block_size(call, &b);
 
+	if (!err)
+		err = depth_mode(call, &is_crd);
 	if (err)
 		return err;
 	if (in->dims[2] % b || in->dims[3] % b)
@@ -130,7 +142,8 @@ static int run_space_to_depth(struct op_call *call)
 	out[3] = in->dims[3] / b;
 	if (__builtin_mul_overflow(in->dims[1], b * b, &out[1]))
 		return op_fail(call, -EOVERFLOW, "SpaceToDepth: the output is too large");
-	return transpose(call, in, 6, (int64_t[]){out[0], in->dims[1], out[2], b, out[3], b}, order, 4, out);
+	return transpose(call, in, 6, (int64_t[]){out[0], in->dims[1], out[2], b, out[3], b}, is_crd ? crd : dcr, 4,
+			 out);
 }
 
 /* ---- Concat, Split ---- */

@@ -63,6 +63,14 @@ void body_int(struct model *model, Onnx__NodeProto *node, const char *name, int6
 	attribute->i = value;
 }
 
+void body_text(struct model *model, Onnx__NodeProto *node, const char *name, const char *text)
+{
+	Onnx__AttributeProto *attribute = model_attribute(model, node, name, 3);
+
+	attribute->has_s = 1;
+	attribute->s = (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
+}
+
 void body_ints(struct model *model, Onnx__NodeProto *node, const char *name, size_t count, const int64_t *values)
 {
 	Onnx__AttributeProto *attribute = model_attribute(model, node, name, 7);

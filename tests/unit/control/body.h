@@ -21,6 +21,8 @@ void body_output(struct model *model, Onnx__GraphProto *graph, const char *name,
 /* Dimension @d of the model's input @input is called @symbol. */
 void body_symbol(struct model *model, size_t input, size_t d, const char *symbol);
 void body_int(struct model *model, Onnx__NodeProto *node, const char *name, int64_t value);
+/* @text is not copied. */
+void body_text(struct model *model, Onnx__NodeProto *node, const char *name, const char *text);
 void body_ints(struct model *model, Onnx__NodeProto *node, const char *name, size_t count, const int64_t *values);
 
 /* The model as a file, which is there until the process ends. */

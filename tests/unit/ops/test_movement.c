@@ -231,21 +231,34 @@ static void split_undoes_concat(void **state)
 
 static void space_to_depth_undoes_depth_to_space(void **state)
 {
+	static const char *const modes[] = {NULL, "DCR", "CRD"};
 	struct op_case c, s;
 
 	(void)state;
-	op_case_init(&c, "", "DepthToSpace", 13);
-	op_case_int(&c, "blocksize", 2);
-	op_case_random(&c, 4, (int64_t[]){2, 12, 3, 5});
-	op_case_expect_ok(&c);
-	expect_shape(&c.outputs[0], 4, (int64_t[]){2, 3, 6, 10});
-	op_case_init(&s, "", "SpaceToDepth", 13);
+	for (size_t i = 0; i < 3; i++) {
+		op_case_init(&c, "", "DepthToSpace", 28);
+		op_case_int(&c, "blocksize", 2);
+		op_case_random(&c, 4, (int64_t[]){2, 12, 3, 5});
+		op_case_init(&s, "", "SpaceToDepth", 28);
+		op_case_int(&s, "blocksize", 2);
+		if (modes[i]) {
+			op_case_string(&c, "mode", modes[i]);
+			op_case_string(&s, "mode", modes[i]);
+		}
+		op_case_expect_ok(&c);
+		expect_shape(&c.outputs[0], 4, (int64_t[]){2, 3, 6, 10});
+		memcpy(op_case_input(&s, DTYPE_F32, 4, c.outputs[0].dims)->data, c.outputs[0].data,
+		       tensor_bytes(&c.outputs[0]));
+		op_case_expect_ok(&s);
+		expect_same_bytes(&s.outputs[0], c.inputs[0].data);
+		op_case_finish(&c);
+		op_case_finish(&s);
+	}
+	op_case_init(&s, "", "SpaceToDepth", 28);
 	op_case_int(&s, "blocksize", 2);
-	memcpy(op_case_input(&s, DTYPE_F32, 4, c.outputs[0].dims)->data, c.outputs[0].data,
-	       tensor_bytes(&c.outputs[0]));
-	op_case_expect_ok(&s);
-	expect_same_bytes(&s.outputs[0], c.inputs[0].data);
-	op_case_finish(&c);
+	op_case_string(&s, "mode", "RCD");
+	op_case_random(&s, 4, (int64_t[]){1, 1, 2, 2});
+	op_case_expect_error(&s, -EINVAL, "SpaceToDepth: attribute mode is neither DCR nor CRD");
 	op_case_finish(&s);
 }
 
