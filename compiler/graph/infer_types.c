@@ -76,9 +76,9 @@ static bool type_by_name(struct graph *graph, const struct graph_node *node, int
 	const struct attr *value;
 
 	if (!strcmp(name, "Cast") && op_attr(&op, "to") && op_attr(&op, "to")->type == ATTR_INT) {
-		enum dtype type = (enum dtype)op_attr_int(&op, "to", 0);
+		int64_t number = op_attr_int(&op, "to", 0);
 
-		to->dtype = dtype_size(type) && !dtype_is_nested(type) ? type : DTYPE_UNDEFINED;
+		to->dtype = dtype_is_element(number) ? (enum dtype)number : DTYPE_UNDEFINED;
 	} else if (!strcmp(name, "ConstantOfShape")) {
 		value = op_attr(&op, "value");
 		to->dtype = value && value->type == ATTR_TENSOR ? value->tensor->dtype : DTYPE_F32;

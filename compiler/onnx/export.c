@@ -80,15 +80,12 @@ static ProtobufCBinaryData *export_strings(struct exporter *ex, const struct ten
 	return out;
 }
 
-/* Two or four elements in a byte, the first in the lowest bits. */
 static uint8_t *packed(struct exporter *ex, const struct tensor *tensor, size_t size)
 {
-	int bits = dtype_bits(tensor->dtype), each = 8 / bits;
-	const uint8_t *from = tensor->data;
 	uint8_t *out = allocate(ex, size, 1);
 
-	for (int64_t i = 0; out && i < tensor_count(tensor); i++)
-		out[i / each] |= (uint8_t)((from[i] & ((1 << bits) - 1)) << i % each * bits);
+	if (out)
+		onnx_pack(tensor, out);
 	return out;
 }
 

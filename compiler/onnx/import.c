@@ -113,7 +113,7 @@ struct stated_type {
 static int element_type(struct importer *im, const char *name, int number, enum dtype *dtype)
 {
 	*dtype = (enum dtype)number;
-	if (number < 0 || !dtype_size(*dtype) || dtype_is_nested(*dtype))
+	if (!dtype_is_element(number))
 		return bad(im, -ENOTSUP, "value %s: element type %d", name, number);
 	return 0;
 }

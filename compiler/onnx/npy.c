@@ -73,7 +73,7 @@ static int parse_header(const char *header, enum dtype expected, enum dtype *dty
 	return *at == ')' ? 0 : -EINVAL;
 }
 
-/* Bytes without a meaning may hold what is no element of a type of 4 or 2 bits. */
+/* Bytes without a meaning may hold what is no element of a type of 6, 4 or 2 bits. */
 static bool are_elements(const struct tensor *tensor)
 {
 	const uint8_t *bytes = tensor->data;

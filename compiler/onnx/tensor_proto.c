@@ -22,6 +22,12 @@ static bool type_is_packed(enum dtype type)
 	return dtype_bits(type) < 8;
 }
 
+/* int32_data holds a byte of packed elements a word, but those of six bits one by one (onnx.proto, TensorProto.int32_data). */
+static bool type_is_packed_in_words(enum dtype type)
+{
+	return type_is_packed(type) && 8 % dtype_bits(type) == 0;
+}
+
 /* ---- elements on the wire ---- */
 
 size_t onnx_wire_bytes(enum dtype type, int64_t count)
@@ -36,18 +42,37 @@ static uint8_t packed_byte(const uint8_t *bytes, const int32_t *words, size_t in
 	return bytes ? bytes[index] : (uint8_t)words[index];
 }
 
-/* Two or four elements in a byte, the first in the lowest bits (onnx.proto, TensorProto.raw_data and int32_data). */
+/* A stream of bits, the first element in the lowest of the first byte (onnx.proto, TensorProto.raw_data and int32_data). */
 static void unpack(struct tensor *tensor, const uint8_t *bytes, const int32_t *words)
 {
-	int bits = dtype_bits(tensor->dtype), each = 8 / bits;
+	int bits = dtype_bits(tensor->dtype);
 	bool is_signed = tensor->dtype == DTYPE_S4 || tensor->dtype == DTYPE_S2;
 	uint8_t *out = tensor->data, mask = (uint8_t)((1 << bits) - 1), sign = (uint8_t)(1 << (bits - 1));
 	int64_t count = tensor_count(tensor);
 
 	for (int64_t i = 0; i < count; i++) {
-		uint8_t value = packed_byte(bytes, words, (size_t)(i / each)) >> (int)(i % each) * bits & mask;
+		size_t byte = (size_t)i * (size_t)bits / 8;
+		int shift = (int)(i * bits % 8);
+		uint8_t value = (uint8_t)(packed_byte(bytes, words, byte) >> shift);
 
+		if (shift + bits > 8)
+			value |= (uint8_t)(packed_byte(bytes, words, byte + 1) << (8 - shift));
+		value &= mask;
 		out[i] = is_signed && value & sign ? (uint8_t)(value | ~mask) : value;
+	}
+}
+
+void onnx_pack(const struct tensor *tensor, uint8_t *bytes)
+{
+	int bits = dtype_bits(tensor->dtype);
+	const uint8_t *from = tensor->data;
+
+	for (int64_t i = 0; i < tensor_count(tensor); i++) {
+		int code = (from[i] & ((1 << bits) - 1)) << i * bits % 8;
+
+		bytes[i * bits / 8] |= (uint8_t)code;
+		if (code > UINT8_MAX)
+			bytes[i * bits / 8 + 1] |= (uint8_t)(code >> 8);
 	}
 }
 
@@ -67,7 +92,7 @@ static void copy_raw(struct tensor *tensor, const uint8_t *bytes)
 static int copy_int32_data(const Onnx__TensorProto *proto, struct tensor *tensor, char *error, size_t error_size)
 {
 	enum dtype type = tensor->dtype;
-	int bits = type_is_packed(type) ? 8 : (int)dtype_size(type) * 8;
+	int bits = type_is_packed_in_words(type) ? 8 : dtype_bits(type);
 	bool is_code = !dtype_is_integer(type) && type != DTYPE_BOOL;
 	bool is_signed = is_code || type == DTYPE_S8 || type == DTYPE_S16;
 	int64_t low = is_signed ? -(INT64_C(1) << (bits - 1)) : 0;
@@ -83,13 +108,13 @@ static int copy_int32_data(const Onnx__TensorProto *proto, struct tensor *tensor
 		if (proto->int32_data[i] < low || proto->int32_data[i] > high)
 			return fail(error, error_size, -EINVAL, "int32_data[%zu] is %d, which is no %s", i,
 				    proto->int32_data[i], dtype_name(type));
-	if (type_is_packed(type)) {
+	if (type_is_packed_in_words(type)) {
 		unpack(tensor, NULL, proto->int32_data);
 		return 0;
 	}
 	for (size_t i = 0; i < proto->n_int32_data; i++) {
-		if (bits == 8)
-			((uint8_t *)tensor->data)[i] = (uint8_t)proto->int32_data[i];
+		if (bits <= 8)
+			((uint8_t *)tensor->data)[i] = (uint8_t)(proto->int32_data[i] & ((1 << bits) - 1));
 		else
 			((uint16_t *)tensor->data)[i] = (uint16_t)proto->int32_data[i];
 	}
@@ -153,7 +178,7 @@ const char *onnx_typed_field(const Onnx__TensorProto *proto, enum dtype type, in
 		*given = proto->n_string_data;
 		return "string_data";
 	default:
-		if (type_is_packed(type))
+		if (type_is_packed_in_words(type))
 			*needed = onnx_wire_bytes(type, count);
 		*given = proto->n_int32_data;
 		return "int32_data";
@@ -262,7 +287,7 @@ int onnx_tensor_from_proto(Onnx__TensorProto *proto, const char *folder, struct 
 	int64_t count;
 
 	memset(tensor, 0, sizeof(*tensor));
-	if (!dtype_size(type) || dtype_is_nested(type))
+	if (!dtype_is_element(proto->data_type))
 		return fail(error, error_size, -ENOTSUP, "element type %d", proto->data_type);
 	if (proto->segment)
 		return fail(error, error_size, -ENOTSUP,

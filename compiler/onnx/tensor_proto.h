@@ -18,6 +18,9 @@ int onnx_tensor_from_proto(Onnx__TensorProto *proto, const char *folder, struct 
 
 /* Bytes that @count elements take in raw_data and in external files, where narrow types are packed. */
 size_t onnx_wire_bytes(enum dtype type, int64_t count);
+
+/* @tensor, of a type of less than eight bits, as it lies there: @bytes has onnx_wire_bytes() zeros. */
+void onnx_pack(const struct tensor *tensor, uint8_t *bytes);
 /* The field that holds elements of @type outside raw_data: its name and entries, and how many the shape needs. */
 const char *onnx_typed_field(const Onnx__TensorProto *proto, enum dtype type, int64_t count, size_t *given,
 			     size_t *needed);

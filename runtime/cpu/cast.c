@@ -350,7 +350,7 @@ static int run_cast(struct op_call *call)
 	}
 	if (!to || to->type != ATTR_INT)
 		return op_fail(call, -EINVAL, "Cast: the attribute 'to' is missing");
-	if (to->i <= 0 || to->i > DTYPE_S2)
+	if (!dtype_is_element(to->i))
 		return op_fail(call, -ENOTSUP, "Cast: attribute to = %" PRId64 " is no type known here", to->i);
 	return cast_to(call, to->i);
 }
@@ -362,7 +362,7 @@ static int run_cast_like(struct op_call *call)
 	return cast_to(call, call->inputs[1]->dtype);
 }
 
-/* The same bits as another type of as many: no element changes, but for what the types keep above 4 or 2 bits. */
+/* The same bits as another type of as many: no element changes, but for what the types keep above 6, 4 or 2 bits. */
 static int run_bit_cast(struct op_call *call)
 {
 	const struct tensor *in = call->inputs[0];
@@ -370,7 +370,7 @@ static int run_bit_cast(struct op_call *call)
 	enum dtype type = (enum dtype)to;
 	int err;
 
-	if (to <= 0 || to > DTYPE_S2 || type == DTYPE_STRING || dtype_owns_memory(in->dtype))
+	if (!dtype_is_element(to) || type == DTYPE_STRING || dtype_owns_memory(in->dtype))
 		return op_fail(call, -EINVAL, "BitCast: from %s to type %" PRId64 ", which has no bits to take",
 			       dtype_name(in->dtype), to);
 	if (dtype_bits(in->dtype) != dtype_bits(type))

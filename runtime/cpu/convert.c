@@ -88,6 +88,8 @@ double tensor_get_f64(const struct tensor *t, int64_t i)
 	case DTYPE_F8E4M3FNUZ:
 	case DTYPE_F8E5M2:
 	case DTYPE_F8E5M2FNUZ:
+	case DTYPE_F6E2M3:
+	case DTYPE_F6E3M2:
 	case DTYPE_F4E2M1:
 	case DTYPE_F8E8M0:
 		return narrow_to_f32(t->dtype, ((const uint8_t *)t->data)[i]);
@@ -143,6 +145,8 @@ int64_t tensor_get_s64(const struct tensor *t, int64_t i)
 	case DTYPE_F8E4M3FNUZ:
 	case DTYPE_F8E5M2:
 	case DTYPE_F8E5M2FNUZ:
+	case DTYPE_F6E2M3:
+	case DTYPE_F6E3M2:
 	case DTYPE_F4E2M1:
 	case DTYPE_F8E8M0:
 		return saturate_s64(tensor_get_f64(t, i));

@@ -30,6 +30,8 @@ static const struct float_format e4m3fn = {0x80, 3, 7, 0x7e, 0x7f, 0x7f, false};
 static const struct float_format e4m3fnuz = {0x80, 3, 8, 0x7f, 0x80, 0x80, true};
 static const struct float_format e5m2 = {0x80, 2, 15, 0x7b, 0x7c, 0x7e, false};
 static const struct float_format e5m2fnuz = {0x80, 2, 16, 0x7f, 0x80, 0x80, true};
+static const struct float_format e2m3 = {0x20, 3, 1, 0x1f, 0x1f, 0x20, false};
+static const struct float_format e3m2 = {0x20, 2, 3, 0x1f, 0x1f, 0x20, false};
 static const struct float_format e2m1 = {0x08, 1, 1, 0x07, 0x07, 0x08, false};
 
 static const struct float_format *format_of(enum dtype type)
@@ -43,6 +45,10 @@ static const struct float_format *format_of(enum dtype type)
 		return &e5m2;
 	case DTYPE_F8E5M2FNUZ:
 		return &e5m2fnuz;
+	case DTYPE_F6E2M3:
+		return &e2m3;
+	case DTYPE_F6E3M2:
+		return &e3m2;
 	default:
 		assert(type == DTYPE_F4E2M1);
 		return &e2m1;

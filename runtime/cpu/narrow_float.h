@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Floating-point formats of one byte or less: FLOAT8E4M3FN, FLOAT8E4M3FNUZ, FLOAT8E5M2, FLOAT8E5M2FNUZ (P. Micikevicius et
- * al., "FP8 formats for deep learning"; B. Noune et al., "8-bit numerical formats for deep neural networks"), FLOAT4E2M1 and
- * FLOAT8E8M0 (Open Compute Project, "Microscaling formats (MX)" v1.0, section 5.3 and 5.4).
+ * al., "FP8 formats for deep learning"; B. Noune et al., "8-bit numerical formats for deep neural networks"), FLOAT6E2M3,
+ * FLOAT6E3M2, FLOAT4E2M1 and FLOAT8E8M0 (Open Compute Project, "Microscaling formats (MX)" v1.0, section 5.3 and 5.4).
  *
- * In memory one element is one byte; a FLOAT4E2M1 has its code in the low four bits, the others are ignored when read and
- * zero when written. What happens to NaN, infinity and values out of range is the table of ONNX's Cast (version 24).
+ * In memory one element is one byte; codes of six and four bits are in its low ones, the others are ignored when read and
+ * zero when written. What happens to NaN, infinity and values out of range is the table of ONNX's Cast (version 24; 28 for
+ * six bits: ONNX, "Float stored in 6 bits").
  */
 #ifndef RUNTIME_CPU_NARROW_FLOAT_H
 #define RUNTIME_CPU_NARROW_FLOAT_H
@@ -25,8 +26,8 @@ float narrow_to_f32(enum dtype type, uint8_t code);
 /*
  * @value rounded to nearest even. @type: a narrow float other than FLOAT8E8M0.
  * @saturate: what is out of range, infinity too, becomes the largest finite value of its sign; otherwise infinity where
- * the format has one, else NaN. FLOAT4E2M1 has neither and always saturates; a NaN becomes -0 in it, as in ml_dtypes (the
- * MX specification leaves it open). The FNUZ formats have one zero and one NaN, without sign.
+ * the format has one, else NaN. The formats of six and four bits have neither and always saturate; a NaN becomes -0 in
+ * them, as in ml_dtypes (the MX specification leaves it open). The FNUZ formats have one zero and one NaN, without sign.
  */
 uint8_t f32_to_narrow(enum dtype type, float value, bool saturate);
 

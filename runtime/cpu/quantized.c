@@ -216,7 +216,7 @@ static int type_attribute(struct op_call *call, const char *name, enum dtype fal
 	int64_t value = op_attr_int(call->node, name, 0);
 
 	*type = value ? (enum dtype)value : fallback;
-	if (value < 0 || value > DTYPE_S2 || !dtype_size(*type))
+	if (value && !dtype_is_element(value))
 		return op_fail(call, -EINVAL, "%s: attribute %s = %" PRId64 " is no element type", call->node->op_type,
 			       name, value);
 	return 0;

@@ -61,6 +61,8 @@ static const struct dtype_info dtypes[] = {
 	[DTYPE_F8E8M0] = {"float8_e8m0fnu", "float8e8m0", 1, KIND_NARROW_FLOAT},
 	[DTYPE_U2] = {"uint2", NULL, 1, KIND_NARROW_INTEGER, 2},
 	[DTYPE_S2] = {"int2", NULL, 1, KIND_NARROW_INTEGER, 2},
+	[DTYPE_F6E2M3] = {"float6_e2m3fn", "float6e2m3", 1, KIND_NARROW_FLOAT, 6},
+	[DTYPE_F6E3M2] = {"float6_e3m2fn", "float6e3m2", 1, KIND_NARROW_FLOAT, 6},
 };
 
 #define NUM_DTYPES (sizeof(dtypes) / sizeof(dtypes[0]))
@@ -95,6 +97,11 @@ int dtype_bits(enum dtype type)
 const char *dtype_name(enum dtype type)
 {
 	return dtype_info(type)->name;
+}
+
+bool dtype_is_element(int64_t number)
+{
+	return number > 0 && number < (int64_t)NUM_DTYPES;
 }
 
 enum dtype dtype_from_name(const char *name)

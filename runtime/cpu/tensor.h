@@ -51,6 +51,8 @@ enum dtype {
 	DTYPE_F8E8M0 = 24,
 	DTYPE_U2 = 25,
 	DTYPE_S2 = 26,
+	DTYPE_F6E2M3 = 27,
+	DTYPE_F6E3M2 = 28,
 	/* Not ONNX's numbers: values whose elements are values. */
 	DTYPE_SEQUENCE = 0x101,
 	DTYPE_OPTIONAL = 0x102,
@@ -89,7 +91,7 @@ struct tensor {
  */
 size_t dtype_size(enum dtype type);
 
-/* Bits of one element where it is packed: 2 or 4 for the types that have so many, else eight times dtype_size(). */
+/* Bits of one element where it is packed: 2, 4 or 6 for the types that have so many, else eight times dtype_size(). */
 int dtype_bits(enum dtype type);
 
 /*
@@ -98,6 +100,9 @@ int dtype_bits(enum dtype type);
  */
 const char *dtype_name(enum dtype type);
 
+/* @number, from a model, is that of an element type. */
+bool dtype_is_element(int64_t number);
+
 /* Inverse of dtype_name(); also accepts ONNX's own names ("float", "double", "float8e5m2"). DTYPE_UNDEFINED if unknown. */
 enum dtype dtype_from_name(const char *name);
 
@@ -105,7 +110,7 @@ enum dtype dtype_from_name(const char *name);
 bool dtype_is_float(enum dtype type);   /* f16, bf16, f32, f64 */
 bool dtype_is_integer(enum dtype type); /* signed and unsigned, 8 to 64 bits; not bool */
 /* … and what they only convert. */
-bool dtype_is_narrow_float(enum dtype type);   /* the float8 types and float4 */
+bool dtype_is_narrow_float(enum dtype type);   /* the float8, float6 and float4 types */
 bool dtype_is_narrow_integer(enum dtype type); /* signed and unsigned, 2 and 4 bits */
 bool dtype_is_nested(enum dtype type);         /* sequence, optional, map */
 bool dtype_owns_memory(enum dtype type);       /* an element has memory of its own: strings and nested values */

@@ -31,7 +31,7 @@ void check_element_feature(struct checker *checker, const struct check_scope *sc
 		int64_t since;
 	} ranges[] = {
 		{DTYPE_F8E4M3FN, DTYPE_F8E5M2FNUZ, 9}, {DTYPE_U4, DTYPE_S4, 10}, {DTYPE_F4E2M1, DTYPE_F4E2M1, 11},
-		{DTYPE_F8E8M0, DTYPE_F8E8M0, 12},      {DTYPE_U2, DTYPE_S2, 13},
+		{DTYPE_F8E8M0, DTYPE_F8E8M0, 12},      {DTYPE_U2, DTYPE_S2, 13}, {DTYPE_F6E2M3, DTYPE_F6E3M2, 14},
 	};
 
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)

@@ -18,7 +18,8 @@ static const struct integers {
 		{DTYPE_U4, 0, 15},  {DTYPE_S4, -8, 7},     {DTYPE_U2, 0, 3},      {DTYPE_S2, -2, 1}};
 #define NUM_INTEGERS (sizeof(integers) / sizeof(integers[0]))
 
-static const enum dtype floats[] = {DTYPE_F8E4M3FN, DTYPE_F8E4M3FNUZ, DTYPE_F8E5M2, DTYPE_F8E5M2FNUZ, DTYPE_F4E2M1};
+static const enum dtype floats[] = {DTYPE_F8E4M3FN, DTYPE_F8E4M3FNUZ, DTYPE_F8E5M2, DTYPE_F8E5M2FNUZ,
+				    DTYPE_F4E2M1,   DTYPE_F6E2M3,     DTYPE_F6E3M2};
 static const enum dtype wide[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
 
 /* A shape, an axis of it and the scale's shape for a granularity. */

@@ -30,7 +30,7 @@ static const struct wire_type {
 	{DTYPE_F8E4M3FN, 8, INT32S},   {DTYPE_F8E4M3FNUZ, 8, INT32S}, {DTYPE_F8E5M2, 8, INT32S},
 	{DTYPE_F8E5M2FNUZ, 8, INT32S}, {DTYPE_U4, 4, INT32S},         {DTYPE_S4, 4, INT32S},
 	{DTYPE_F4E2M1, 4, INT32S},     {DTYPE_F8E8M0, 8, INT32S},     {DTYPE_U2, 2, INT32S},
-	{DTYPE_S2, 2, INT32S},
+	{DTYPE_S2, 2, INT32S},         {DTYPE_F6E2M3, 6, INT32S},     {DTYPE_F6E3M2, 6, INT32S},
 };
 #define NUM_TYPES (sizeof(wire_types) / sizeof(wire_types[0]))
 
@@ -48,7 +48,10 @@ static void make_sample(const struct wire_type *type, struct sample *sample)
 	for (size_t i = 0; i < sample->wire_size; i++)
 		sample->wire[i] = type->dtype == DTYPE_BOOL ? i & 1 : (uint8_t)(0x9d + 29 * i);
 	for (int i = 0; i < COUNT && type->bits < 8; i++) {
-		int value = sample->wire[i * type->bits / 8] >> (i * type->bits % 8) & ((1 << type->bits) - 1);
+		int value = 0;
+
+		for (int bit = 0; bit < type->bits; bit++)
+			value |= (sample->wire[(i * type->bits + bit) / 8] >> (i * type->bits + bit) % 8 & 1) << bit;
 
 		if ((type->dtype == DTYPE_S4 || type->dtype == DTYPE_S2) && value >> (type->bits - 1))
 			value -= 1 << type->bits;
@@ -98,16 +101,17 @@ static void set_raw(struct message *m, const void *bytes, size_t size)
 /* The sample in the field that the specification names for the type. */
 static void set_typed(struct message *m, const struct wire_type *type, const struct sample *sample)
 {
+	bool packed = type->bits == 2 || type->bits == 4; /* those of six bits have an entry each */
 	size_t entries = type->field == FLOATS    ? sample->wire_size / 4
 			 : type->field == DOUBLES ? sample->wire_size / 8
-			 : type->bits < 8         ? sample->wire_size
+			 : packed                 ? sample->wire_size
 						  : COUNT;
+	size_t size = type->bits < 8 ? 1 : (size_t)type->bits / 8;
 
 	for (size_t i = 0; i < entries && type->field != FLOATS && type->field != DOUBLES; i++) {
-		const uint8_t *at = sample->wire + i * (type->bits < 8 ? 1 : (size_t)type->bits / 8);
 		uint64_t value = 0;
 
-		memcpy(&value, at, type->bits < 8 ? 1 : (size_t)type->bits / 8);
+		memcpy(&value, (type->bits == 6 ? sample->memory : sample->wire) + i * size, size);
 		m->uint64s[i] = value;
 		m->int64s[i] = (int64_t)value;
 		m->int32s[i] = type->dtype == DTYPE_S8    ? (int8_t)value
@@ -165,6 +169,29 @@ static void every_type_in_raw_data(void **state)
 			set_raw(&m, sample.wire, sample.wire_size + (size_t)more);
 			refused(&m, NULL, -EINVAL, "bytes of raw_data, the shape needs");
 		}
+	}
+}
+
+/* What is read from the packed bytes goes back into them; bits that no element has are zero. */
+static void narrow_types_pack_as_they_unpack(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	for (size_t i = 0; i < NUM_TYPES; i++) {
+		int used = COUNT * wire_types[i].bits % 8;
+		uint8_t bytes[COUNT] = {0};
+		struct tensor t;
+
+		if (wire_types[i].bits >= 8)
+			continue;
+		make_sample(&wire_types[i], &sample);
+		assert_int_equal(tensor_init_view(&t, wire_types[i].dtype, 1, (int64_t[]){COUNT}, sample.memory, COUNT),
+				 0);
+		onnx_pack(&t, bytes);
+		sample.wire[sample.wire_size - 1] &= (uint8_t)((1 << used) - 1);
+		assert_memory_equal(bytes, sample.wire, sample.wire_size);
+		assert_int_equal(onnx_wire_bytes(t.dtype, COUNT), sample.wire_size);
 	}
 }
 
@@ -275,8 +302,9 @@ static void numbers_that_do_not_fit_the_type(void **state)
 		enum dtype dtype;
 		int32_t low, high; /* the last that fit */
 	} ranges[] = {
-		{DTYPE_U8, 0, 255}, {DTYPE_S8, -128, 127},      {DTYPE_U16, 0, 65535},     {DTYPE_S16, -32768, 32767},
-		{DTYPE_BOOL, 0, 1}, {DTYPE_F16, -32768, 65535}, {DTYPE_F8E5M2, -128, 255}, {DTYPE_U4, -128, 255},
+		{DTYPE_U8, 0, 255},         {DTYPE_S8, -128, 127}, {DTYPE_U16, 0, 65535},
+		{DTYPE_S16, -32768, 32767}, {DTYPE_BOOL, 0, 1},    {DTYPE_F16, -32768, 65535},
+		{DTYPE_F8E5M2, -128, 255},  {DTYPE_U4, -128, 255}, {DTYPE_F6E2M3, -32, 63},
 	};
 	struct message m;
 
@@ -308,7 +336,7 @@ static void numbers_that_do_not_fit_the_type(void **state)
 
 static void messages_that_are_no_tensor(void **state)
 {
-	static const int types[] = {0, 27, -1, DTYPE_SEQUENCE, DTYPE_MAP};
+	static const int types[] = {0, 29, -1, DTYPE_SEQUENCE, DTYPE_MAP};
 	Onnx__TensorProto__Segment segment = ONNX__TENSOR_PROTO__SEGMENT__INIT;
 	int64_t dims[TENSOR_MAX_RANK + 1] = {0};
 	struct message m;
@@ -371,10 +399,10 @@ static void sparse_tensors_of_strings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_type_in_raw_data),           cmocka_unit_test(every_type_in_its_own_field),
-		cmocka_unit_test(every_type_in_external_data),      cmocka_unit_test(strings_of_any_bytes),
-		cmocka_unit_test(numbers_that_do_not_fit_the_type), cmocka_unit_test(messages_that_are_no_tensor),
-		cmocka_unit_test(sparse_tensors_of_strings),
+		cmocka_unit_test(every_type_in_raw_data),      cmocka_unit_test(narrow_types_pack_as_they_unpack),
+		cmocka_unit_test(every_type_in_its_own_field), cmocka_unit_test(every_type_in_external_data),
+		cmocka_unit_test(strings_of_any_bytes),        cmocka_unit_test(numbers_that_do_not_fit_the_type),
+		cmocka_unit_test(messages_that_are_no_tensor), cmocka_unit_test(sparse_tensors_of_strings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,8 +7,9 @@
 
 #include "tests/unit/cpu/op_case.h"
 
-static const enum dtype narrow[] = {DTYPE_F8E4M3FN, DTYPE_F8E4M3FNUZ, DTYPE_F8E5M2, DTYPE_F8E5M2FNUZ, DTYPE_U4,
-				    DTYPE_S4,       DTYPE_F4E2M1,     DTYPE_F8E8M0, DTYPE_U2,         DTYPE_S2};
+static const enum dtype narrow[] = {DTYPE_F8E4M3FN, DTYPE_F8E4M3FNUZ, DTYPE_F8E5M2, DTYPE_F8E5M2FNUZ,
+				    DTYPE_U4,       DTYPE_S4,         DTYPE_F4E2M1, DTYPE_F8E8M0,
+				    DTYPE_U2,       DTYPE_S2,         DTYPE_F6E2M3, DTYPE_F6E3M2};
 
 static const int64_t shape[] = {2, 3, 4};
 
@@ -192,6 +193,7 @@ static void bits_become_another_type_of_as_many(void **state)
 		{DTYPE_U4, DTYPE_S4, {0x09}, {0xf9}},
 		{DTYPE_F4E2M1, DTYPE_S4, {0x0f}, {0xff}},
 		{DTYPE_S2, DTYPE_U2, {0xfe}, {0x02}},
+		{DTYPE_F6E2M3, DTYPE_F6E3M2, {0x2f}, {0x2f}},
 	};
 	static const struct {
 		enum dtype from;
