@@ -37,7 +37,7 @@ static const char *const element_names[] = {
 	[13] = "uint64",       [14] = "complex64",      [15] = "complex128", [16] = "bfloat16",
 	[17] = "float8e4m3fn", [18] = "float8e4m3fnuz", [19] = "float8e5m2", [20] = "float8e5m2fnuz",
 	[21] = "uint4",        [22] = "int4",           [23] = "float4e2m1", [24] = "float8e8m0",
-	[25] = "uint2",        [26] = "int2",
+	[25] = "uint2",        [26] = "int2",           [27] = "float6e2m3", [28] = "float6e3m2",
 };
 
 const char *schema_element_name(int type)
@@ -65,6 +65,8 @@ static const struct {
 	{"@float8", BIT(17) | BIT(18) | BIT(19) | BIT(20)},
 	{"@int4", BIT(21) | BIT(22)},
 	{"@int2", BIT(25) | BIT(26)},
+	{"@float6", BIT(27) | BIT(28)},
+	{"@every", BIT(29) - BIT(1)},
 };
 
 static bool text_is(struct schema_text text, const char *string)

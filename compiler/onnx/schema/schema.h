@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The operators of the ONNX standard as data: every version of every operator of ai.onnx (opsets 1 to 27), ai.onnx.ml and
+ * The operators of the ONNX standard as data: every version of every operator of ai.onnx (opsets 1 to 28), ai.onnx.ml and
  * the preview domains, with its inputs, outputs, attributes and type constraints. Facts of the standard's operator
- * definitions (docs/Operators.md, docs/Changelog.md and onnx/defs of the onnx project, version 1.22), nothing of this project:
+ * definitions (docs/Operators.md, docs/Changelog.md and onnx/defs of the onnx project, version 1.23), nothing of this project:
  * the checker holds models against it, the operator list test the registry of kernels.
  *
  * A line of an .inc file is one version of an operator:
