@@ -47,7 +47,7 @@
 	  "outputs that are not optional have names")                                                                  \
 	X(ATTR_NAME, "attr-name", REFUSES, "IR: Attributes", "an attribute has a name")                                \
 	X(ATTR_DUPLICATE, "attr-duplicate", REFUSES, "IR: Attributes", "an attribute is given once")                   \
-	X(ATTR_UNKNOWN, "attr-unknown", SAYS, "Operators", "the operator has the attribute")                           \
+	X(ATTR_UNKNOWN, "attr-unknown", REFUSES, "Operators", "the operator has the attribute")                        \
 	X(ATTR_REQUIRED, "attr-required", REFUSES, "Operators", "required attributes are given")                       \
 	X(ATTR_TYPE, "attr-type", REFUSES, "Operators; IR: Attributes",                                                \
 	  "an attribute has the type that the operator states")                                                        \
