@@ -44,8 +44,10 @@
 	X(ms_block_quant)    \
 	X(ms_channels_last)  \
 	X(ms_forward)        \
+	X(ms_group_norm)     \
 	X(ms_group_query)    \
 	X(ms_linear_algebra) \
+	X(ms_position_bias)  \
 	X(ms_quantized)      \
 	X(normalization)     \
 	X(optimizer)         \
