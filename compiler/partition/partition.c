@@ -40,10 +40,23 @@ static const struct graph_value *unknown_operand(const struct graph_node *node)
 	return NULL;
 }
 
+/* An operand without elements: nothing that a region could be bound to. A constant is not bound. */
+static const struct graph_value *empty_operand(const struct graph_node *node)
+{
+	for (size_t i = 0; i < node->num_inputs + node->num_outputs; i++) {
+		const struct graph_value *value =
+			i < node->num_inputs ? node->inputs[i] : node->outputs[i - node->num_inputs];
+
+		if (value && !value->constant && dims_count(value->rank, value->dims) == 0)
+			return value;
+	}
+	return NULL;
+}
+
 /* Can the device do the node? Why not is in @reason. */
 static bool able(const struct graph_node *node, const struct partition_options *options, char *reason, size_t size)
 {
-	const struct graph_value *unknown;
+	const struct graph_value *unknown, *empty;
 	const struct lower_op *op;
 
 	if (!options->target) {
@@ -68,6 +81,11 @@ static bool able(const struct graph_node *node, const struct partition_options *
 	}
 	if (shape_arithmetic(node) && strncmp(node->op_type, "Arg", 3)) {
 		snprintf(reason, size, "arithmetic on shapes (int64) stays on the CPU");
+		return false;
+	}
+	empty = empty_operand(node);
+	if (empty) {
+		snprintf(reason, size, "%.100s has no elements", empty->name);
 		return false;
 	}
 	reason[0] = '\0';

@@ -299,6 +299,41 @@ static void shapes_that_depend_on_data(void **state)
 	model_finish(&model);
 }
 
+/* y = Relu(CastLike(x, like)), z = Abs(empty): what has no elements can not be bound to the device, and is no obstacle. */
+static void inputs_without_elements(void **state)
+{
+	static const char *const devices[] = {"cpu", "sim:"};
+	float x[4] = {-2, 3, -4, 5}, none[1] = {0};
+	char error[512] = "";
+
+	(void)state;
+	for (size_t d = 0; d < 2; d++) {
+		struct accel_tensor inputs[] = {floats_of(x, 2, DIMS(2, 2)), floats_of(none, 1, DIMS(0)),
+						floats_of(none, 2, DIMS(0, 3))};
+		struct accel_tensor outputs[2] = {0};
+		struct accel_session *session;
+		struct model model;
+
+		model_init(&model);
+		model_input(&model, "x", FLOAT, 2, DIMS(2, 2));
+		model_input(&model, "like", FLOAT, 1, DIMS(0));
+		model_input(&model, "empty", FLOAT, 2, DIMS(0, 3));
+		model_node(&model, "CastLike", NAMES("x", "like"), NAMES("cast"));
+		model_node(&model, "Relu", NAMES("cast"), NAMES("y"));
+		model_node(&model, "Abs", NAMES("empty"), NAMES("z"));
+		model_output(&model, "y");
+		model_output(&model, "z");
+		session = body_session(&model, devices[d], error);
+		if (!session || accel_session_run(session, inputs, 3, outputs, 2, error, sizeof(error)))
+			fail_msg("%s: %s", devices[d], error);
+		assert_memory_equal(outputs[0].data, ((float[]){0, 3, 0, 5}), sizeof(x));
+		assert_int_equal(outputs[1].size, 0);
+		assert_int_equal(outputs[1].dims[1], 3);
+		accel_session_destroy(session);
+		model_finish(&model);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +344,7 @@ int main(void)
 		cmocka_unit_test(a_loop_that_keeps_shapes),
 		cmocka_unit_test(a_branch_that_can_not_run_may_stand),
 		cmocka_unit_test(shapes_that_depend_on_data),
+		cmocka_unit_test(inputs_without_elements),
 	};
 
 	return cmocka_run_group_tests_name("shapes", tests, NULL, NULL);
