@@ -13,8 +13,7 @@
 #include "runtime/cpu/families.h"
 #include "runtime/cpu/nested.h"
 
-/* @y = @x with the channels moved: to the second axis, or back to the last. */
-static int move_channels(struct op_call *call, const struct tensor *x, bool back, struct tensor *y)
+int move_channels(struct op_call *call, const struct tensor *x, bool back, struct tensor *y)
 {
 	int64_t perm[TENSOR_MAX_RANK];
 

@@ -1,158 +1,141 @@
 // SPDX-License-Identifier: MIT
 /*
- * com.microsoft GroupNorm and SkipGroupNorm (diffusion models): group normalization of images with the channels last or
+ * com.microsoft GroupNorm and SkipGroupNorm (diffusion models): GroupNormalization of images with the channels last or
  * second, behind a sum with a residual and a bias, before SiLU. Source: ONNX Runtime, docs/ContribOperators.md.
  */
 #include <errno.h>
-#include <math.h>
-#include <stdlib.h>
 
 #include "runtime/cpu/families.h"
+#include "runtime/cpu/ms_channels_last.h"
+#include "runtime/cpu/ms_heads.h"
 #include "runtime/cpu/nested.h"
-#include "runtime/cpu/parallel.h"
 
 enum { IN_X, IN_GAMMA, IN_BETA, IN_SKIP, IN_BIAS };
 enum { OUT_Y, OUT_SUM };
 
-/*
- * struct group_norm - a call
- * @channels:         of a group
- * @positions:        of a channel
- * @channel_step, @position_step: elements from one to the next
- * @image:            elements of an image
- * @skip, @bias:      what is added first; NULL: nothing
- * @skip_each:        the skip has an element for each of x, else one for each channel of each image
- * @sum:              what is normalized: x itself where nothing is added
- */
+/* struct group_norm - a call; @axis: that of the channels */
 struct group_norm {
-	int64_t groups, channels, positions, channel_step, position_step, image;
-	double epsilon;
-	bool silu, skip_each;
-	const float *x, *gamma, *beta, *skip, *bias;
-	float *sum, *y;
+	int64_t groups, channels;
+	int axis;
+	bool silu;
 };
 
-static void add_residual(const struct group_norm *g, int64_t image, int64_t channel)
-{
-	int64_t first = image * g->image + channel * g->channel_step;
-	float bias = g->bias ? g->bias[channel] : 0;
-
-	for (int64_t p = 0; p < g->positions; p++) {
-		int64_t i = first + p * g->position_step;
-
-		g->sum[i] = g->x[i] + g->skip[g->skip_each ? i : image * g->groups * g->channels + channel] + bias;
-	}
-}
-
-/* Sum over a group of (value - @centre) ^ @power. */
-static double moment(const struct group_norm *g, const float *group, double centre, int power)
-{
-	double sum = 0;
-
-	for (int64_t c = 0; c < g->channels; c++)
-		for (int64_t p = 0; p < g->positions; p++) {
-			double v = (double)group[c * g->channel_step + p * g->position_step] - centre;
-
-			sum += power == 2 ? v * v : v;
-		}
-	return sum;
-}
-
-static void normalize_groups(void *arg, int64_t begin, int64_t end)
-{
-	const struct group_norm *g = arg;
-	double count = (double)(g->channels * g->positions);
-
-	for (int64_t i = begin; i < end; i++) {
-		int64_t image = i / g->groups, channel = i % g->groups * g->channels;
-		int64_t first = image * g->image + channel * g->channel_step;
-		const float *group = (g->skip ? g->sum : g->x) + first;
-		double mean, scale;
-
-		for (int64_t c = 0; g->skip && c < g->channels; c++)
-			add_residual(g, image, channel + c);
-		mean = moment(g, group, 0, 1) / count;
-		scale = 1 / sqrt(moment(g, group, mean, 2) / count + g->epsilon);
-		for (int64_t c = 0; c < g->channels; c++)
-			for (int64_t p = 0; p < g->positions; p++) {
-				int64_t at = c * g->channel_step + p * g->position_step;
-				double v = ((double)group[at] - mean) * scale * (double)g->gamma[channel + c] +
-					   (double)g->beta[channel + c];
-
-				g->y[first + at] = (float)(g->silu ? v / (1 + exp(-v)) : v);
-			}
-	}
-}
-
-static int check_operands(struct op_call *call, struct group_norm *g)
+static int read_call(struct op_call *call, struct group_norm *g)
 {
 	const struct tensor *x = call->inputs[IN_X], *skip = op_input(call, IN_SKIP);
+	int64_t activation = op_attr_int(call->node, "activation", 0);
 	const char *name = call->node->op_type;
-	int64_t channels, activation = op_attr_int(call->node, "activation", 0);
-	bool last = op_attr_int(call->node, "channels_last", 1) != 0;
+	int err = heads_check_floats(call, 0, IN_BIAS + 1);
 
-	for (size_t i = 0; i <= IN_BIAS; i++)
-		if (op_input(call, i) && op_input(call, i)->dtype != DTYPE_F32)
-			return op_fail(call, -EINVAL, "%s: input %zu is %s, expected float32 or float16", name, i,
-				       dtype_name(op_input(call, i)->dtype));
+	if (err)
+		return err;
 	if (x->rank < 3)
 		return op_fail(call, -EINVAL, "%s: input 0 has rank %d, expected an image", name, x->rank);
 	if (activation < 0 || activation > 1)
 		return op_fail(call, -EINVAL, "%s: attribute activation is %lld, not 0 or 1", name,
 			       (long long)activation);
-	channels = x->dims[last ? x->rank - 1 : 1];
+	g->silu = activation == 1;
+	g->axis = op_attr_int(call->node, "channels_last", 1) ? x->rank - 1 : 1;
+	g->channels = x->dims[g->axis];
 	g->groups = op_attr_int(call->node, "groups", 0);
-	if (g->groups < 1 || channels % g->groups)
-		return op_fail(call, -EINVAL, "%s: %lld channels in %lld groups", name, (long long)channels,
+	if (g->groups < 1 || g->channels % g->groups)
+		return op_fail(call, -EINVAL, "%s: %lld channels in %lld groups", name, (long long)g->channels,
 			       (long long)g->groups);
 	for (size_t i = IN_GAMMA; i <= IN_BIAS; i++)
-		if (i != IN_SKIP && op_input(call, i) && tensor_count(op_input(call, i)) != channels)
+		if (i != IN_SKIP && op_input(call, i) && tensor_count(op_input(call, i)) != g->channels)
 			return op_fail(call, -EINVAL, "%s: input %zu has %lld elements for %lld channels", name, i,
-				       (long long)tensor_count(op_input(call, i)), (long long)channels);
-	g->skip_each = skip && tensor_count(skip) == tensor_count(x);
-	if (skip && !g->skip_each && tensor_count(skip) != x->dims[0] * channels)
+				       (long long)tensor_count(op_input(call, i)), (long long)g->channels);
+	if (skip && tensor_count(skip) != tensor_count(x) && tensor_count(skip) != x->dims[0] * g->channels)
 		return op_fail(call, -EINVAL,
 			       "%s: the skip (input 3) has neither the shape of input 0 nor one element a channel",
 			       name);
-	g->channels = channels / g->groups;
-	g->image = tensor_count(x) ? tensor_count(x) / x->dims[0] : 0;
-	g->positions = channels ? g->image / channels : 0;
-	g->channel_step = last ? 1 : g->positions;
-	g->position_step = last ? channels : 1;
-	g->silu = activation == 1;
-	g->epsilon = (double)op_attr_float(call->node, "epsilon", 1e-5f);
 	return 0;
+}
+
+/* @t, of one element for each channel, or of @images as many, as it broadcasts to the image. */
+static struct tensor by_channel(const struct group_norm *g, const struct tensor *t, int rank, int64_t images)
+{
+	int64_t dims[TENSOR_MAX_RANK];
+
+	for (int i = 0; i < rank; i++)
+		dims[i] = 1;
+	dims[0] = images;
+	dims[g->axis] = g->channels;
+	return tensor_reshaped(t, rank, dims);
+}
+
+/* @sum = x + skip + bias */
+static int add_skip(struct op_call *call, const struct group_norm *g, struct tensor *sum)
+{
+	const struct tensor *x = call->inputs[IN_X], *skip = call->inputs[IN_SKIP], *bias = op_input(call, IN_BIAS);
+	struct tensor partial = {0}, view[2];
+	int err;
+
+	view[0] = tensor_count(skip) == tensor_count(x) ? tensor_reshaped(skip, x->rank, x->dims)
+							: by_channel(g, skip, x->rank, x->dims[0]);
+	err = op_nested_simple(call, "Add", 14, 2, (const struct tensor *[]){x, &view[0]}, bias ? &partial : sum);
+	if (!err && bias) {
+		view[1] = by_channel(g, bias, x->rank, 1);
+		err = op_nested_simple(call, "Add", 14, 2, (const struct tensor *[]){&partial, &view[1]}, sum);
+	}
+	tensor_finish(&partial);
+	return err;
+}
+
+/* @x normalized, with the channels second. */
+static int normalize(struct op_call *call, const struct group_norm *g, const struct tensor *x, struct tensor *y)
+{
+	const struct attr attrs[] = {attr_int("num_groups", g->groups),
+				     attr_float("epsilon", op_attr_float(call->node, "epsilon", 1e-5f))};
+	const struct tensor *inputs[] = {x, call->inputs[IN_GAMMA], call->inputs[IN_BETA]};
+	struct tensor plain = {0}, *out = g->silu ? &plain : y;
+	struct nested nested = {.domain = "",
+				.op_type = "GroupNormalization",
+				.opset = 21,
+				.num_attrs = 2,
+				.attrs = attrs,
+				.num_inputs = 3,
+				.inputs = inputs,
+				.num_outputs = 1,
+				.outputs = &out};
+	int err = op_nested(call, &nested);
+
+	if (!err && g->silu)
+		err = op_nested_simple(call, "Swish", 24, 1, (const struct tensor *[]){&plain}, y);
+	tensor_finish(&plain);
+	return err;
 }
 
 static int run_group_norm(struct op_call *call)
 {
-	const struct tensor *x = call->inputs[IN_X], *skip = op_input(call, IN_SKIP), *bias = op_input(call, IN_BIAS);
-	struct tensor sum = {0}, y = {0};
+	struct tensor sum = {0}, second = {0}, y = {0};
+	const struct tensor *x = call->inputs[IN_X];
 	struct group_norm g = {0};
-	int err = check_operands(call, &g);
+	int err = read_call(call, &g);
 
-	for (size_t i = 0; !err && i < call->node->num_outputs; i++)
-		err = op_output(call, i, DTYPE_F32, x->rank, x->dims);
-	if (err || !tensor_count(x))
+	if (!err && op_input(call, IN_SKIP)) {
+		struct tensor *out = op_wanted(call, OUT_SUM) ? call->outputs[OUT_SUM] : &sum;
+
+		err = add_skip(call, &g, out);
+		x = out;
+	}
+	if (err || !op_wanted(call, OUT_Y)) {
+		tensor_finish(&sum);
 		return err;
-	if (!op_wanted(call, OUT_Y))
-		err = tensor_init(&y, DTYPE_F32, x->rank, x->dims);
-	if (!err && skip && !op_wanted(call, OUT_SUM))
-		err = tensor_init(&sum, DTYPE_F32, x->rank, x->dims);
-	if (!err) {
-		g.x = x->data;
-		g.gamma = call->inputs[IN_GAMMA]->data;
-		g.beta = call->inputs[IN_BETA]->data;
-		g.skip = skip ? skip->data : NULL;
-		g.bias = bias ? bias->data : NULL;
-		g.y = op_wanted(call, OUT_Y) ? call->outputs[OUT_Y]->data : y.data;
-		g.sum = op_wanted(call, OUT_SUM) ? call->outputs[OUT_SUM]->data : sum.data;
-		parallel_range(call->pool, x->dims[0] * g.groups, PARALLEL_GRAIN / 4 / (g.channels * g.positions),
-			       normalize_groups, &g);
+	}
+	if (g.axis == 1) {
+		err = normalize(call, &g, x, call->outputs[OUT_Y]);
+	} else {
+		err = move_channels(call, x, false, &second);
+		if (!err)
+			err = normalize(call, &g, &second, &y);
+		if (!err)
+			err = move_channels(call, &y, true, call->outputs[OUT_Y]);
 	}
 	tensor_finish(&sum);
+	tensor_finish(&second);
 	tensor_finish(&y);
-	return err ? op_fail(call, err, "%s: no memory for an image", call->node->op_type) : 0;
+	return err;
 }
 
 const struct op_kernel ops_ms_group_norm[] = {

@@ -10,17 +10,9 @@
 #include <string.h>
 
 #include "runtime/cpu/families.h"
+#include "runtime/cpu/ms_heads.h"
 #include "runtime/cpu/nested.h"
 #include "runtime/cpu/parallel.h"
-
-static int check_f32(struct op_call *call, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (call->inputs[i]->dtype != DTYPE_F32)
-			return op_fail(call, -EINVAL, "%s: input %zu is %s, expected float32 or float16",
-				       call->node->op_type, i, dtype_name(call->inputs[i]->dtype));
-	return 0;
-}
 
 /* ---- RelativePositionBias ---- */
 
@@ -64,7 +56,7 @@ static int run_relative_position_bias(struct op_call *call)
 			    .bidirectional = op_attr_int(call->node, "is_bidirectional", 0) != 0};
 	int64_t queries = 0, keys = 0, heads, exact;
 	float *y;
-	int err = check_f32(call, 1);
+	int err = heads_check_floats(call, 0, 1);
 
 	if (!err)
 		err = read_length(call, 1, &queries);
@@ -88,10 +80,16 @@ static int run_relative_position_bias(struct op_call *call)
 	if (err || !op_wanted(call, 0))
 		return err;
 	y = call->outputs[0]->data;
-	for (int64_t h = 0; h < heads; h++)
-		for (int64_t q = 0; q < queries; q++)
-			for (int64_t k = 0; k < keys; k++)
-				*y++ = ((const float *)table->data)[h * b.count + bucket_of(&b, k - q)];
+	for (int64_t h = 0; h < heads; h++) {
+		const float *head = (const float *)table->data + h * b.count;
+
+		/* A row is the one before it, a key further. */
+		for (int64_t q = 0; q < queries; q++, y += keys) {
+			y[0] = head[bucket_of(&b, -q)];
+			for (int64_t k = 1; k < keys; k++)
+				y[k] = q ? y[k - 1 - keys] : head[bucket_of(&b, k)];
+		}
+	}
 	return 0;
 }
 
@@ -121,13 +119,13 @@ static void gate_rows(void *arg, int64_t begin, int64_t end)
 		double sums[2] = {0, 0};
 		float update, reset, gate;
 
-		for (int64_t d = 0; d < g->gates; d++) {
-			double sum = (double)g->bias[d];
+		for (int64_t d = 0; d < g->gates; d++)
+			sums[d >= g->gates / 2] += (double)g->bias[d];
+		for (int64_t j = 0; j < g->head_size; j++) {
+			double biased = (double)(q[j] + g->query_bias[head * g->head_size + j]);
 
-			for (int64_t j = 0; j < g->head_size; j++)
-				sum += (double)(q[j] + g->query_bias[head * g->head_size + j]) *
-				       (double)g->weight[j * g->gates + d];
-			sums[d >= g->gates / 2] += sum;
+			for (int64_t d = 0; d < g->gates; d++)
+				sums[d >= g->gates / 2] += biased * (double)g->weight[j * g->gates + d];
 		}
 		update = sigmoid(sums[0]);
 		reset = sigmoid(sums[1]);
@@ -142,7 +140,7 @@ static int run_gated_relative_position_bias(struct op_call *call)
 	const struct tensor *q = call->inputs[0], *weight = call->inputs[3];
 	struct gated g = {.heads = op_attr_int(call->node, "num_heads", 0)};
 	int64_t sizes[6], dims[4];
-	int err = check_f32(call, 6);
+	int err = heads_check_floats(call, 0, 6);
 
 	if (err)
 		return err;

@@ -7,9 +7,10 @@
 #include "tests/unit/cpu/op_case.h"
 
 #define MS "com.microsoft"
-enum { N = 2, C = 12, H = 3, W = 5, IMAGE = C * H * W, COUNT = N * IMAGE };
+enum { N = 2, C = 12, H = 3, W = 5, IMAGE = C * H * W };
 
-static double channel_value(const struct tensor *t, int i)
+/* Element @i, 0 where there is no such input. */
+static double element(const struct tensor *t, int i)
 {
 	return t->data ? (double)((const float *)t->data)[i] : 0;
 }
@@ -31,10 +32,9 @@ static void expect_group_norm(const struct op_case *c, bool last, int groups, bo
 
 		for (int i = 0; i < IMAGE; i++) {
 			int channel = channel_of(last, i);
-			double skip = channel_value(&c->inputs[3], skip_each ? n * IMAGE + i : n * C + channel);
+			double skip = element(&c->inputs[3], skip_each ? n * IMAGE + i : n * C + channel);
 
-			s[i] = channel_value(&c->inputs[0], n * IMAGE + i) + (c->inputs[3].data ? skip : 0) +
-			       (c->inputs[4].data ? channel_value(&c->inputs[4], channel) : 0);
+			s[i] = element(&c->inputs[0], n * IMAGE + i) + skip + element(&c->inputs[4], channel);
 			sum[channel / (C / groups)] += s[i];
 			if (c->node.num_outputs > 1)
 				assert_float_equal(((const float *)c->outputs[1].data)[n * IMAGE + i], s[i], 1e-5);
@@ -47,8 +47,8 @@ static void expect_group_norm(const struct op_case *c, bool last, int groups, bo
 		for (int i = 0; i < IMAGE; i++) {
 			int channel = channel_of(last, i), group = channel / (C / groups);
 			double v = (s[i] - sum[group] / each) / sqrt(squares[group] / each + 1e-3) *
-					   channel_value(&c->inputs[1], channel) +
-				   channel_value(&c->inputs[2], channel);
+					   element(&c->inputs[1], channel) +
+				   element(&c->inputs[2], channel);
 
 			assert_float_equal(y[n * IMAGE + i], silu ? v / (1 + exp(-v)) : v, 1e-5);
 		}
