@@ -27,27 +27,27 @@ static const char *refusal_reason(const struct graph_node *node, const struct pa
 	return NULL;
 }
 
-/* An operand whose shape or type only a run will tell, NULL when there is none: device code is for fixed shapes. */
-static const struct graph_value *unknown_operand(const struct graph_node *node)
+/* A shape or type that only a run will tell: device code is for fixed shapes. */
+static bool is_unknown(const struct graph_value *value)
 {
-	for (size_t i = 0; i < node->num_inputs + node->num_outputs; i++) {
-		const struct graph_value *value =
-			i < node->num_inputs ? node->inputs[i] : node->outputs[i - node->num_inputs];
-
-		if (value && (!value->dtype || !graph_value_is_static(value)))
-			return value;
-	}
-	return NULL;
+	return !value->dtype || !graph_value_is_static(value);
 }
 
-/* An operand without elements: nothing that a region could be bound to. A constant is not bound. */
-static const struct graph_value *empty_operand(const struct graph_node *node)
+/* Nothing that a region could be bound to; a constant is not bound. Of values that are known. */
+static bool is_empty(const struct graph_value *value)
+{
+	return !value->constant && dims_count(value->rank, value->dims) == 0;
+}
+
+/* The first input or output of which @is holds, NULL when there is none. */
+static const struct graph_value *find_operand(const struct graph_node *node,
+					      bool (*is)(const struct graph_value *value))
 {
 	for (size_t i = 0; i < node->num_inputs + node->num_outputs; i++) {
 		const struct graph_value *value =
 			i < node->num_inputs ? node->inputs[i] : node->outputs[i - node->num_inputs];
 
-		if (value && !value->constant && dims_count(value->rank, value->dims) == 0)
+		if (value && is(value))
 			return value;
 	}
 	return NULL;
@@ -68,7 +68,7 @@ static bool able(const struct graph_node *node, const struct partition_options *
 			snprintf(reason, size, "control flow runs on the CPU");
 			return false;
 		}
-	unknown = unknown_operand(node);
+	unknown = find_operand(node, is_unknown);
 	op = lower_find(node);
 	if (op && unknown) {
 		snprintf(reason, size, "the shape of %.100s is known only when it runs", unknown->name);
@@ -83,7 +83,7 @@ static bool able(const struct graph_node *node, const struct partition_options *
 		snprintf(reason, size, "arithmetic on shapes (int64) stays on the CPU");
 		return false;
 	}
-	empty = empty_operand(node);
+	empty = find_operand(node, is_empty);
 	if (empty) {
 		snprintf(reason, size, "%.100s has no elements", empty->name);
 		return false;
