@@ -48,7 +48,7 @@ static int parse_option(const char *option, struct inproc_options *options, stru
 	} counts[] = {
 		{"fault-packet", &options->faults.packet, ULONG_MAX}, {"fault-hang", &options->faults.hang, ULONG_MAX},
 		{"fault-gone", &options->faults.gone, ULONG_MAX},     {"fault-back", &options->faults.back, ULONG_MAX},
-		{"memory", &options->mem_bytes, 1ul << 40},
+		{"fault-call", &options->faults.call, ULONG_MAX},     {"memory", &options->mem_bytes, 1ul << 40},
 	};
 	unsigned long number;
 
@@ -90,8 +90,8 @@ static int parse_option(const char *option, struct inproc_options *options, stru
 	}
 	return fail(error, error_size, -EINVAL,
 		    "device option '%s': there are target=NAME, threads=N, timing=0|1, race-check=0|1, "
-		    "spin=MICROSECONDS, memory=BYTES, fault-packet=N, fault-hang=N, fault-gone=N, fault-back=N and "
-		    "fault-becomes=NAME",
+		    "spin=MICROSECONDS, memory=BYTES, fault-packet=N, fault-hang=N, fault-gone=N, fault-back=N, "
+		    "fault-call=N and fault-becomes=NAME",
 		    option);
 }
 

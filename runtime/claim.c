@@ -180,6 +180,8 @@ static bool withdraw(struct accel_session *session, struct claim *claim, int err
 	}
 	if (err == -ENODEV)
 		reattach_note_gone(session, claim->device);
+	else if (err == -EIO && claim->device)
+		claim->device->stats.faults++;
 	give_rest(claim);
 	pthread_cond_broadcast(&session->released);
 	pthread_mutex_unlock(&session->lock);

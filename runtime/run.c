@@ -156,9 +156,13 @@ static void note_device(struct accel_session *session, struct run *run, const st
 	pthread_mutex_unlock(&session->lock);
 }
 
-/* @failed: it was the device; @gone: and that is not there any more. */
-static int run_once(struct accel_session *session, struct run *run, const struct tensor *inputs, bool *failed,
-		    bool *gone, char *error, size_t size)
+/* Of a run that did not end well. @device: it was the device; @gone: that is not there any more; @mute: it does not answer. */
+struct failure {
+	bool device, gone, mute;
+};
+
+static int run_once(struct accel_session *session, struct run *run, const struct tensor *inputs,
+		    struct failure *failure, char *error, size_t size)
 {
 	struct scheduler_run done = {
 		.instance = run->claim.instance,
@@ -171,7 +175,6 @@ static int run_once(struct accel_session *session, struct run *run, const struct
 	};
 	int err = in_place_begin(run->claim.instance, run->bound, error, size);
 
-	*failed = *gone = false;
 	if (err)
 		return err;
 	if (run->has) {
@@ -182,8 +185,7 @@ static int run_once(struct accel_session *session, struct run *run, const struct
 	err = scheduler_run(&done, inputs);
 	if (run->has || done.faults || done.gone)
 		note_device(session, run, &done);
-	*failed = done.gone || err == -EIO;
-	*gone = done.gone;
+	*failure = (struct failure){.device = done.gone || err == -EIO, .gone = done.gone, .mute = done.mute};
 	return err;
 }
 
@@ -203,19 +205,24 @@ int run_claimed(struct accel_session *session, struct run *run, const struct ten
 	enum accel_on_fault policy = session->options.on_fault;
 	size_t device = run->bound ? bound_device(session, run->bound) : CLAIM_ANY_DEVICE;
 	bool cpu = session->cpu_only;
+	unsigned int unanswered = 0;
 
 	for (;;) {
-		bool failed = false, gone = false;
+		struct failure failure = {0};
 		int err = claim_take(session, inputs, cpu, device, &run->claim, error, size);
 
 		if (!err)
-			err = run_once(session, run, inputs, &failed, &gone, error, size);
+			err = run_once(session, run, inputs, &failure, error, size);
 		else
-			failed = err == -ENODEV || err == -ENOSPC;
-		if (!err || !failed || cpu || policy == ACCEL_FAULT_REPORT)
+			failure = (struct failure){.device = err == -ENODEV || err == -ENOSPC || err == -EIO,
+						   .mute = err == -EIO};
+		if (!err || !failure.device || cpu || policy == ACCEL_FAULT_REPORT)
 			return err;
-		/* Another device can do it when this one is gone; when none is left the claim says so. */
-		if (policy == ACCEL_FAULT_RETRY && !gone)
+		/*
+		 * Another device can do it when this one is gone; when none is left the claim says so. One that does not answer the driver
+		 * resets, and the next claim may be of another.
+		 */
+		if (policy == ACCEL_FAULT_RETRY && !failure.gone && !(failure.mute && unanswered++ < RETRIES))
 			return err;
 		claim_give(session, &run->claim, err);
 		cpu = policy == ACCEL_FAULT_CPU;

@@ -58,6 +58,7 @@ static int recover(struct scheduler_run *run, int err)
 		return err;
 	err = runtime_lane_reset(run->lane);
 	run->gone |= err == -ENODEV;
+	run->mute |= err == -EIO;
 	if (err)
 		return fail(run->error, run->size, err, "the device takes no work after a fault: %s", strerror(-err));
 	run->started_tail = run->started_head;

@@ -22,6 +22,7 @@
  * @error:     gets the reason, @size bytes
  * @faults:    launches that failed
  * @gone:      the device is not there any more
+ * @mute:      it does not answer after a fault
  */
 struct scheduler_run {
 	struct instance *instance;
@@ -32,7 +33,7 @@ struct scheduler_run {
 	char *error;
 	size_t size;
 	unsigned int faults;
-	bool gone;
+	bool gone, mute;
 
 	/* Its own: heads and tails of the instance's lists, and regions that have not ended. */
 	uint32_t ready_head, ready_tail, started_head, started_tail, left;

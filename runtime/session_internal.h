@@ -165,7 +165,8 @@ struct claim {
 /*
  * An idle instance for the shapes of @inputs, with a device and a lane; compiles and allocates what is not there. @cpu: of a plan for
  * the CPU alone. @device: where what the run has bound lies: this one unless it is gone, or CLAIM_ANY_DEVICE. -EINVAL: an input does not
- * fit; -ENODEV: every device is gone; -ENOSPC: the device's memory is full; what compiling gives. The caller has its turn.
+ * fit; -ENODEV: every device is gone; -EIO: it does not answer, or else -ENOSPC: its memory is
+ * full; what compiling gives. The caller has its turn.
  */
 int claim_take(struct accel_session *session, const struct tensor *inputs, bool cpu, size_t device, struct claim *claim,
 	       char *error, size_t size);

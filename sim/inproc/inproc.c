@@ -164,14 +164,19 @@ static void take_out(struct inproc *device)
 	pthread_mutex_unlock(&device->irq_lock);
 }
 
-bool inproc_is_gone(struct inproc *device)
+int inproc_ask(struct inproc *device)
 {
-	bool gone;
+	uint64_t refused = device->options.faults.call;
+	int err = 0;
 
 	pthread_mutex_lock(&device->irq_lock);
-	gone = device->gone;
+	device->calls++;
+	if (device->gone)
+		err = -ENODEV;
+	else if (refused && device->calls % refused == 0)
+		err = -EIO;
 	pthread_mutex_unlock(&device->irq_lock);
-	return gone;
+	return err;
 }
 
 static bool on_fault(void *opaque, enum device_fault_site site, unsigned int queue, uint64_t *value)

@@ -30,11 +30,12 @@ struct inproc_queue;
  * @packet: every so many packets one is refused (AXL_CAUSE_PACKET)
  * @hang:   every so many command buffers one never ends; the watchdog sees it
  * @gone:   behind so many packets the device is taken out: who waits for it, or wants a queue or memory, gets -ENODEV
+ * @call:   every so many new queues and pieces of memory one gets -EIO, as from a device that does not answer
  * @back:   the so-manieth inproc_create_again() of a device that was taken out finds it put in again; 0: none does
  * @becomes: the target that is put in again instead; NULL: the same
  */
 struct inproc_faults {
-	uint64_t packet, hang, gone, back;
+	uint64_t packet, hang, gone, call, back;
 	const char *becomes;
 };
 

@@ -61,6 +61,7 @@ struct inproc {
 	struct axl_fault_record *fault_ring;
 	uint32_t fault_read;
 	bool gone;
+	uint64_t calls; /* for new queues and memory */
 	uint64_t looks; /* for it to come back */
 	struct fault_slot records[DEVICE_NUM_QUEUES];
 };
@@ -69,7 +70,8 @@ struct inproc {
 void *bus_alloc(struct inproc *device, uint64_t size);
 void bus_free(struct inproc *device, void *memory, uint64_t size);
 /* Whether it was taken out. */
-bool inproc_is_gone(struct inproc *device);
+/* For who wants something new of it. -ENODEV: it is gone; -EIO: this time it does not answer (faults.call). */
+int inproc_ask(struct inproc *device);
 /* Run a command and wait for its end; the lock is held. 0, -EINVAL, -EIO (the result is not AXL_CMD_OK). */
 int mailbox_command(struct inproc *device, enum axl_command command, uint64_t arg);
 

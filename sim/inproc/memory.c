@@ -59,12 +59,13 @@ static void local_give(struct inproc *device, uint64_t offset, uint64_t size)
 int inproc_memory_create(struct inproc *device, uint64_t size, bool local, struct inproc_memory **memory, void **data)
 {
 	struct inproc_memory *m;
-	int err = 0;
+	int err;
 
 	if (!size || size > 1ull << 40)
 		return -EINVAL;
-	if (inproc_is_gone(device))
-		return -ENODEV;
+	err = inproc_ask(device);
+	if (err)
+		return err;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return -ENOMEM;

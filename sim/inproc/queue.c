@@ -115,7 +115,7 @@ static int create_locked(struct inproc_context *context, const struct inproc_que
 	pthread_mutex_lock(&device->irq_lock);
 	device->records[queue->number].valid = false;
 	pthread_mutex_unlock(&device->irq_lock);
-	err = inproc_is_gone(device) ? -ENODEV : 0;
+	err = inproc_ask(device);
 	if (!err)
 		err = mailbox_command(device, AXL_CMD_QUEUE_START, queue->number);
 	if (err) {

@@ -32,6 +32,8 @@
  *			watchdog sees it
  *	fault-gone=N	behind N packets the device is taken out:	never
  *			waiting, new queues and buffers give -ENODEV
+ *	fault-call=N	every N-th new queue or buffer gives -EIO, as	never
+ *			of a device that does not answer
  *	fault-back=N	the N-th accel_open_again() of a device		never
  *			that was taken out finds it put in again
  *	fault-becomes=NAME	what is put in again is this target	the same

@@ -64,10 +64,10 @@ struct accel_string {
 enum accel_precision { ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_INT8 };
 
 /*
- * What to do when the device faults, hangs, is reset by somebody else, or goes.
+ * What to do when the device faults, hangs, does not answer, is reset by somebody else, or goes.
  *	REPORT	the run ends with the error
  *	RETRY	it is done again on the device after its reset, up to three times, and on another of the session's when it is gone
- *		(-ENODEV when that was the last)
+ *		(-ENODEV when that was the last) or does not answer
  *	CPU	the request is done on the CPU from its beginning (ONNX files only: -ENOTSUP for others, when the session is made);
  *		also when the device has no memory for it
  * A device that went is used again when it is back: requests that begin look for it, at most every 10 ms and at least every 5 s. It has
@@ -426,7 +426,7 @@ int accel_request_stats(struct accel_request *request, struct accel_run_stats *s
  * What a device of the session did since its creation. Any thread.
  * @name:     as options.device has it; the session's
  * @requests: that it ended well, and the @cycles that they took there
- * @faults:   launches that failed on it
+ * @faults:   launches that failed on it, or were not made because it did not answer
  * @under_way: requests that are on it now
  * @gone:     it is not there; requests that begin look for it, up to every five seconds, and it is used again when it is back
  * @returns:  how often it came back

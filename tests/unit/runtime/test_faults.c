@@ -116,6 +116,72 @@ static void the_cpu_does_what_the_device_can_not(void **state)
 	}
 }
 
+/* What a first run needs, a queue and buffers, the device does not give; the next time it may. */
+static void a_device_that_does_not_answer_is_asked_again(void **state)
+{
+	static const char *const devices[] = {"sim:fault-call=5", "sim:fault-call=6", "sim:fault-call=7"};
+
+	(void)state;
+	for (size_t d = 0; d < 3; d++) {
+		struct accel_session_options options = {.device = devices[d], .threads = 1};
+		struct accel_session *session = digits_session(&options);
+		float scores[DIGITS_CLASSES];
+		char error[256];
+		unsigned int failed = 0;
+
+		while (digits_run(session, 0, scores, error, sizeof(error))) {
+			assert_non_null(strstr(error, strerror(EIO)));
+			failed++;
+		}
+		assert_memory_equal(scores, campaign_on_device[0], sizeof(scores));
+		assert_true(failed > 0);
+		assert_int_equal(stats_of(session, 0).faults, failed);
+		accel_session_destroy(session);
+
+		options.on_fault = ACCEL_FAULT_RETRY;
+		session = digits_session(&options);
+		expect_run(session, 0, campaign_on_device);
+		assert_int_equal(stats_of(session, 0).faults, failed);
+		accel_session_destroy(session);
+
+		options.on_fault = ACCEL_FAULT_CPU;
+		session = digits_session(&options);
+		for (unsigned int n = 0; n < failed; n++)
+			expect_run(session, n, campaign_on_cpu);
+		expect_run(session, failed, campaign_on_device);
+		accel_session_destroy(session);
+	}
+}
+
+static void one_that_never_answers_has_no_part(void **state)
+{
+	struct accel_session_options options = {
+		.device = "sim:fault-call=3", .threads = 1, .on_fault = ACCEL_FAULT_RETRY};
+	struct accel_session *session = digits_session(&options);
+	float scores[DIGITS_CLASSES];
+
+	(void)state;
+	assert_int_equal(digits_run(session, 0, scores, NULL, 0), -EIO);
+	assert_int_equal(stats_of(session, 0).faults, 4);
+	accel_session_destroy(session);
+
+	options.on_fault = ACCEL_FAULT_CPU;
+	session = digits_session(&options);
+	for (unsigned int n = 0; n < 5; n++)
+		expect_run(session, n, campaign_on_cpu);
+	assert_int_equal(stats_of(session, 0).requests, 0);
+	accel_session_destroy(session);
+
+	options = (struct accel_session_options){
+		.device = "sim:fault-call=3,sim:", .threads = 1, .on_fault = ACCEL_FAULT_RETRY};
+	session = digits_session(&options);
+	for (unsigned int n = 0; n < 30; n++)
+		expect_run(session, n, campaign_on_device);
+	assert_int_equal(stats_of(session, 0).requests, 0);
+	assert_int_equal(stats_of(session, 1).requests, 30);
+	accel_session_destroy(session);
+}
+
 static void a_device_that_is_gone_is_left_alone(void **state)
 {
 	const struct accel_session_options two = {
@@ -465,6 +531,8 @@ static void none_is_wrong_lost_or_hung(void **state)
 	run_campaign("sim:fault-gone=60,fault-back=1,sim:fault-gone=90,fault-back=2,sim:", ACCEL_FAULT_RETRY, 400);
 	run_campaign("sim:fault-gone=50,fault-back=1,fault-hang=101", ACCEL_FAULT_CPU, 400);
 	run_campaign("sim:fault-gone=50,fault-back=1,fault-packet=31", ACCEL_FAULT_REPORT, 400);
+	run_campaign("sim:fault-gone=50,fault-back=1,fault-packet=5,fault-call=9", ACCEL_FAULT_CPU, 400);
+	run_campaign("sim:fault-packet=50,fault-call=8,sim:fault-packet=37", ACCEL_FAULT_RETRY, 400);
 }
 
 int main(void)
@@ -474,6 +542,8 @@ int main(void)
 		cmocka_unit_test(a_run_is_done_again_after_a_fault),
 		cmocka_unit_test(a_run_is_not_done_again_for_ever),
 		cmocka_unit_test(the_cpu_does_what_the_device_can_not),
+		cmocka_unit_test(a_device_that_does_not_answer_is_asked_again),
+		cmocka_unit_test(one_that_never_answers_has_no_part),
 		cmocka_unit_test(a_device_that_is_gone_is_left_alone),
 		cmocka_unit_test(a_device_that_comes_back_is_used_again),
 		cmocka_unit_test(others_do_its_work_meanwhile),
