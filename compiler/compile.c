@@ -12,6 +12,7 @@
 #include "compiler/fuse/fuse.h"
 #include "compiler/graph/passes.h"
 #include "compiler/onnx/import.h"
+#include "compiler/onnx/schema/schema.h"
 #include "compiler/partition/partition.h"
 #include "compiler/pass.h"
 #include "compiler/quant/quantize.h"
@@ -239,14 +240,28 @@ static enum lower_precision float_precision(const struct compilation *c)
 	return int8 && c->wide.count && c->options->calibration ? LOWER_BF16 : held[c->options->precision];
 }
 
-static void write_note(const struct compilation *c, struct compile_result *result)
+static void note_opset(const struct compilation *c, struct compile_notes *notes)
+{
+	for (size_t i = 0; i < c->graph->num_opsets; i++) {
+		const char *domain = c->graph->opsets[i].domain;
+		int newest = schema_newest(domain), version = c->graph->opsets[i].version;
+
+		if (newest && version > newest)
+			snprintf(notes->opset, sizeof(notes->opset),
+				 "opset %d of %s is imported; its operators are taken as in opset %d, the newest that "
+				 "is known",
+				 version, *domain ? domain : "ai.onnx", newest);
+	}
+}
+
+static void note_precision(const struct compilation *c, struct compile_notes *notes)
 {
 	char text[200];
 
 	if (!c->wide.count || !c->target)
 		return;
 	quant_wide_text(&c->wide, text, sizeof(text));
-	snprintf(result->note, sizeof(result->note), "%s: %s", text,
+	snprintf(notes->precision, sizeof(notes->precision), "%s: %s", text,
 		 float_precision(c) == LOWER_BF16        ? "the float parts are in bf16"
 		 : c->options->precision == COMPILE_INT8 ? "give --calibration, or use bf16"
 							 : "use bf16");
@@ -475,8 +490,10 @@ int compile_file(const char *path, const struct compile_options *options, struct
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	err = run_stages(&c, path, result);
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	if (!err)
-		write_note(&c, result);
+	if (!err) {
+		note_opset(&c, &result->notes);
+		note_precision(&c, &result->notes);
+	}
 	result->seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
 	drop_regions(&c);
 	free(c.partition.device);

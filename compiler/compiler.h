@@ -36,7 +36,7 @@ struct compile_dim {
  * @target:	 name of a target ("axl-edge", the default, or "axl-pro"), or "cpu" for none
  * @dims:	 sizes of symbolic dimensions; those not named become 1
  * @calibration: samples for int8: a folder or an .npy file (compiler/quant/samples.h); NULL: samples made from @seed. With fp16
- *		 they tell which layers it can not hold (compile_result.note); with int8 such float parts are held in bf16
+ *		 they tell which layers it can not hold (compile_notes.precision); with int8 such float parts are held in bf16
  * @method:	 how ranges follow from them: "minmax" (the default), "percentile", "entropy" or "mse"
  * @print_after: name of a stage after which its result is printed to @print; NULL: none
  * @threads:	 of the CPU backend that nodes on the CPU will have, for the choice of where they run; 0: two
@@ -61,8 +61,16 @@ struct compile_options {
 };
 
 /*
+ * What is to be known of a package, a sentence each, or "".
+ * @precision: which layer needs more than fp16 has
+ * @opset:     the model imports one that is newer than what is known here
+ */
+struct compile_notes {
+	char precision[256], opset[128];
+};
+
+/*
  * The package. @bytes is 64-byte aligned, malloc'ed, the caller's: compile_result_finish() frees it.
- * @note: what is to be known of the precision, a sentence, or "": which layer needs more than fp16 has.
  * @cpu_nodes of @nodes are on the CPU; @macs_npu of @macs multiply-accumulates on the device.
  * @ns: how long a run is expected to take, in nanoseconds of the reference host and of the device's clock (compiler/partition);
  *	@ns_cpu with everything on the CPU, @ns_device with all on the device that it can do.
@@ -74,7 +82,7 @@ struct compile_result {
 	uint64_t macs, macs_npu;
 	uint64_t ns, ns_cpu, ns_device;
 	double seconds;
-	char note[256];
+	struct compile_notes notes;
 };
 
 /*

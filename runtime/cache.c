@@ -95,8 +95,9 @@ static int open_mapping(const uint8_t *mapping, uint64_t size, const uint8_t *ke
 		return -EINVAL;
 	package->axm.mapping = (void *)(uintptr_t)mapping;
 	package->axm.mapping_size = size;
-	memcpy(package->note, header->note, sizeof(package->note));
-	package->note[sizeof(package->note) - 1] = '\0';
+	package->notes = header->notes;
+	package->notes.precision[sizeof(package->notes.precision) - 1] = '\0';
+	package->notes.opset[sizeof(package->notes.opset) - 1] = '\0';
 	return 0;
 }
 
@@ -158,7 +159,7 @@ static void fill_header(struct cache_header *header, const char *path, const str
 					.package_bytes = result->size};
 	memcpy(header->key, key, sizeof(header->key));
 	snprintf(header->target, sizeof(header->target), "%s", options->target ? options->target : "axl-edge");
-	snprintf(header->note, sizeof(header->note), "%s", result->note);
+	header->notes = result->notes;
 	snprintf(header->path, sizeof(header->path), "%s", path);
 	header->checksum =
 		checksum_file((const uint8_t *)header, sizeof(*header), offsetof(struct cache_header, checksum));
@@ -212,7 +213,7 @@ static int compile(const char *path, const struct compile_options *options, stru
 	}
 	package->bytes = result->bytes;
 	package->compiled = true;
-	memcpy(package->note, result->note, sizeof(package->note));
+	package->notes = result->notes;
 	return 0;
 }
 

@@ -19,7 +19,7 @@
 #include "compiler/package/axm.h"
 
 #define CACHE_MAGIC "AXCACHE" /* 8 bytes with its NUL */
-#define CACHE_VERSION 1
+#define CACHE_VERSION 2
 #define CACHE_DEFAULT_BYTES (2ull << 30)
 
 /* @path: as the model was called when it was compiled; @checksum: checksum_file() of the header, checksum.h */
@@ -30,9 +30,9 @@ struct cache_header {
 	uint8_t key[COMPILE_KEY_BYTES];
 	uint64_t package_bytes;
 	char target[32];
-	char note[256];
+	struct compile_notes notes;
 	char path[512];
-	uint8_t reserved[160];
+	uint8_t reserved[32];
 	uint64_t checksum;
 };
 
@@ -56,13 +56,12 @@ const char *cache_message(const struct cache *cache);
 
 /*
  * A package to run. @bytes: NULL, or the memory that @axm lies in, to be freed behind axm_close(). @compiled: it was not in the cache.
- * @note: as in struct compile_result
  */
 struct cache_package {
 	struct axm axm;
 	uint8_t *bytes;
 	bool compiled;
-	char note[256];
+	struct compile_notes notes;
 };
 
 /* As compile_file(), whose errors it gives; from the cache where it is there, and put there where it was not. */

@@ -343,7 +343,8 @@ int accel_request_stats(struct accel_request *request, struct accel_run_stats *s
 		stats->compilations = request->session->compilations;
 		stats->cached = request->session->cached;
 		stats->cache_note = cache_message(request->session->cache);
-		stats->note = request->session->note;
+		stats->note = request->session->notes.precision;
+		stats->opset_note = request->session->notes.opset;
 	}
 	pthread_mutex_unlock(&request->session->lock);
 	return err;

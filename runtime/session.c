@@ -277,7 +277,8 @@ int accel_session_stats(const struct accel_session *session, struct accel_run_st
 	stats->compilations = s->compilations;
 	stats->cached = s->cached;
 	stats->cache_note = cache_message(s->cache);
-	stats->note = s->note;
+	stats->note = s->notes.precision;
+	stats->opset_note = s->notes.opset;
 	pthread_mutex_unlock(&s->lock);
 	return 0;
 }

@@ -70,7 +70,7 @@ struct worker {
  * @plans:     the first is that of accel_session_create()
  * @host:      what all plans share; @cpu_host: the same without devices
  * @cache:     packages of earlier sessions, under the compiling lock; @cached: how many came from it
- * @note:      what the compiler said of the precision
+ * @notes:     what the compiler said of the package
  * @cpu_only:  the device has no memory for the model
  * @last:      the instance that ran last, and its figures
  * @bindings:  all of them
@@ -96,7 +96,7 @@ struct accel_session {
 	struct specialisation *plans[ACCEL_MAX_SPECIALISATIONS + ACCEL_MAX_DEPTH];
 	size_t num_plans;
 	uint64_t clock, compilations, cached;
-	char note[sizeof(((struct compile_result *)0)->note)];
+	struct compile_notes notes;
 	struct instance *last;
 	struct accel_run_stats last_stats;
 	struct accel_binding *bindings;

@@ -99,7 +99,7 @@ static int compile_plan(struct accel_session *session, bool cpu, const struct co
 	session->compilations += package.compiled;
 	session->cached += !package.compiled;
 	if (!cpu)
-		memcpy(session->note, package.note, sizeof(session->note));
+		session->notes = package.notes;
 	pthread_mutex_unlock(&session->lock);
 	return add_plan(session, cpu, &package.axm, package.bytes, error, size);
 }

@@ -147,7 +147,7 @@ static int measure(struct accel_session *session, const struct options *options,
 	}
 	progress_stop(progress);
 	if (!err)
-		report_cache(&stats, options);
+		report_notes(&stats, options);
 	if (err) {
 		complain(0, "%s", error);
 	} else {

@@ -126,7 +126,8 @@ static int write_json(const struct options *options, const struct package_input 
 		json_number(&json, "seconds", input->compiled.seconds);
 		json_unsigned(&json, "macs", input->compiled.macs);
 		json_unsigned(&json, "macs_on_device", input->compiled.macs_npu);
-		json_text(&json, "note", input->compiled.note);
+		json_text(&json, "note", input->compiled.notes.precision);
+		json_text(&json, "opset_note", input->compiled.notes.opset);
 	}
 	json_array(&json, "regions");
 	for (uint32_t r = 0; r < axm->num_regions; r++) {

@@ -29,8 +29,10 @@ int package_input_open(const struct options *options, struct package_input *inpu
 	progress_stop(progress);
 	if (err)
 		return complain(exit_code(err), "%s", error);
-	if (*input->compiled.note)
-		complain(0, "%s: %s", options->model, input->compiled.note);
+	if (*input->compiled.notes.opset)
+		complain(0, "%s: %s", options->model, input->compiled.notes.opset);
+	if (*input->compiled.notes.precision)
+		complain(0, "%s: %s", options->model, input->compiled.notes.precision);
 	err = axm_open_built(input->compiled.bytes, input->compiled.size, &input->axm, error, sizeof(error));
 	if (err) {
 		compile_result_finish(&input->compiled);

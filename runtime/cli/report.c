@@ -84,10 +84,12 @@ void report_reasons(const struct accel_run_stats *stats, FILE *out)
 				stats->nodes[i].reason);
 }
 
-void report_cache(const struct accel_run_stats *stats, const struct options *options)
+void report_notes(const struct accel_run_stats *stats, const struct options *options)
 {
 	if (*stats->cache_note && !options->quiet)
 		complain(0, "%s", stats->cache_note);
+	if (*stats->opset_note)
+		complain(0, "%s", stats->opset_note);
 	if (options->verbose)
 		printf("packages: %" PRIu64 " compiled, %" PRIu64 " from the cache\n", stats->compilations,
 		       stats->cached);
@@ -98,6 +100,7 @@ void report_json(const struct accel_run_stats *stats, struct json *json)
 	json_unsigned(json, "compilations", stats->compilations);
 	json_unsigned(json, "from_cache", stats->cached);
 	json_text(json, "cache_note", stats->cache_note);
+	json_text(json, "opset_note", stats->opset_note);
 	json_unsigned(json, "device_cycles", stats->cycles);
 	json_number(json, "roofline_cycles", stats->roofline_cycles);
 	json_number(json, "roofline_share", share(stats->roofline_cycles, stats->cycles));

@@ -13,8 +13,8 @@
 void report_regions(const struct accel_run_stats *stats, FILE *out);
 void report_nodes(const struct accel_run_stats *stats, size_t most, FILE *out); /* slowest first */
 void report_reasons(const struct accel_run_stats *stats, FILE *out);            /* nodes on the CPU, and why */
-void report_cache(const struct accel_run_stats *stats,
-		  const struct options *options); /* --verbose; what is wrong with it */
+void report_notes(const struct accel_run_stats *stats,
+		  const struct options *options); /* of the cache and the opset; --verbose: counts */
 void report_json(const struct accel_run_stats *stats, struct json *json);
 
 #endif

@@ -307,7 +307,7 @@ static int run_session(struct accel_session *session, const struct options *opti
 	if (code != EXIT_GOOD && code != EXIT_DIFFERS)
 		return code;
 	accel_session_stats(session, &stats);
-	report_cache(&stats, options);
+	report_notes(&stats, options);
 	if (*stats.note && options->calibration) /* what made-up samples say is not worth a word */
 		complain(0, "%s", stats.note);
 	if (!options->quiet) {

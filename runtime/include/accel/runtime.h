@@ -414,6 +414,8 @@ struct accel_run_stats {
 		cache_note; /* what was wrong with the cache when a package was last needed, and what was done; or "" */
 	const char
 		*note; /* of the compiler: which layer has numbers that fp16 can not hold, and what was done; or "" */
+	const char *
+		opset_note; /* that the model imports a newer opset than is known, and what its operators are taken as; or "" */
 };
 int accel_session_stats(const struct accel_session *session, struct accel_run_stats *stats);
 /*

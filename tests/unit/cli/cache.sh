@@ -41,6 +41,23 @@ assert sorted(p["precision"] for p in said["packages"]) == ["fp16", "fp32"]
 assert all(p["model"] == sys.argv[2] for p in said["packages"])
 PY
 
+# What the compiler said of the model is said of what comes from the cache as well. Its last bytes: opset_import { version }.
+python3 - "$model" "$folder/newer.onnx" <<'PY'
+import sys
+data = open(sys.argv[1], "rb").read()
+assert data[-4:-1] == b"\x42\x02\x10"
+open(sys.argv[2], "wb").write(data[:-1] + b"\x63")
+PY
+for n in 1 2; do
+	says 'opset 99 of ai.onnx is imported; its operators are taken as in opset [0-9]*,' "$accel" run "$folder/newer.onnx" --json "$folder/run.json"
+	grep -q '"opset_note": "opset 99' "$folder/run.json" || bad "no note in: $(cat "$folder/run.json")"
+done
+grep -q '"from_cache": 1' "$folder/run.json" || bad "not from the cache"
+says 'opset 99 of ai.onnx is imported' "$accel" bench "$folder/newer.onnx" --repeat 1
+says 'opset 99 of ai.onnx is imported' "$accel" compile "$folder/newer.onnx" -o "$folder/newer.axm"
+"$accel" run "$model" --json "$folder/run.json" 2>&1 | grep -q 'is imported' && bad "a note on an opset that is known"
+grep -q '"opset_note": ""' "$folder/run.json" || bad "a note on an opset that is known"
+
 # A damaged one: said on standard error, not with --quiet; and the answer is the same.
 before=$("$accel" run "$model" --cache off | grep '^output')
 for file in "$ACCEL_CACHE"/*.package; do
