@@ -126,7 +126,7 @@ if assignments=$(sh tests/vm/environment.sh "$build" debug) && assignments=$(sh 
 	script "a guest's record and replay" sh tests/qemu/replay.sh "$build"
 	unset QEMU KERNEL MODULES AXL_KO
 	sh tests/vm/check.sh "$build" >"$build/vm.log" 2>&1
-	grep -E '^(ok|FAILED|figure|[a-z@]+: [0-9]+ seconds)' "$build/vm.log"
+	grep -E '^(ok|FAILED|    \| |figure|[a-z@]+: [0-9]+ seconds)' "$build/vm.log"
 	result=$(tail -1 "$build/vm.log")
 	case $result in
 	"vm: "*)

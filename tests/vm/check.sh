@@ -44,7 +44,7 @@ check() {
 		else
 			echo "FAILED $name: $test"
 			# Why, where who looks for failures finds it: it was said once, when the guest had come to it.
-			sed -n "/^=== begin $test\$/,/^=== end $test /s/^/	/p" "$work/output" | tail -42
+			sed -n "/^=== begin $test\$/,/^=== end $test /s/^/    | /p" "$work/output" | tail -42
 			failed=$((failed + 1))
 		fi
 	done <"$work/suite"
