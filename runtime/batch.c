@@ -84,6 +84,14 @@ static bool is_full(const struct batch *batch)
 	return batch->rows == batch->session->options.batch;
 }
 
+/* It has what it waited for, or nobody to wait for: from now on, not from when its thread wakes up, another may gather. */
+static void end_gathering(struct batch *batch)
+{
+	if (batch->session->gathering == batch)
+		batch->session->gathering = NULL;
+	pthread_cond_signal(&batch->more);
+}
+
 bool batch_join(struct batch *batch, struct accel_request *request)
 {
 	if (atomic_load(&request->cancelled) || !fits(batch, request))
@@ -96,7 +104,7 @@ bool batch_join(struct batch *batch, struct accel_request *request)
 	request->state = REQUEST_JOINED;
 	request->batch = batch;
 	if (is_full(batch))
-		pthread_cond_signal(&batch->more);
+		end_gathering(batch);
 	return true;
 }
 
@@ -113,7 +121,7 @@ void batch_leave(struct accel_request *request)
 	atomic_store(&batch->cancelled, true);
 	if (batch->claim && batch->claim->lane)
 		runtime_lane_kill(batch->claim->lane);
-	pthread_cond_signal(&batch->more);
+	end_gathering(batch);
 }
 
 /* Those of a list of tickets that fit. How many. */
@@ -157,7 +165,7 @@ static void wait_for_more(struct batch *batch)
 	session->gathering = batch;
 	while (batch->left && !is_full(batch) && !late)
 		late = pthread_cond_timedwait(&batch->more, &session->lock, &until);
-	session->gathering = NULL;
+	end_gathering(batch);
 }
 
 bool batch_gather(struct batch *batch, struct accel_request *request)
